@@ -1,0 +1,1 @@
+"""The engine: what an op, a graph, a state cell and a mode are. Imports jax and numpy, and nothing else of jaxchain."""

@@ -1,0 +1,148 @@
+"""What can go wrong, each with its cause and ways out, and the search for the user's line.
+
+Every message names the function, what was expected, what came, and the line of the user's program that caused it.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import threading
+from types import CodeType
+from typing import Any
+
+import jax
+import jaxlib
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_JAX = tuple(os.path.dirname(os.path.abspath(p)) + os.sep for p in (jax.__file__, jaxlib.__file__))
+_STDLIB = os.path.dirname(os.path.abspath(threading.__file__)) + os.sep
+_own: dict[str, bool] = {}
+
+Site = tuple[CodeType, int]
+
+
+def is_library_file(filename: str) -> bool:
+    """Return whether a code file belongs to jaxchain, JAX or the standard library, and not to the user's program."""
+    own = _own.get(filename)
+    if own is None:
+        path = os.path.abspath(filename)
+        ours = path.startswith(_PACKAGE) and os.path.basename(path) != "demo.py"  # the demo is a user's program
+        stdlib = path.startswith(_STDLIB) and "site-packages" not in path
+        own = _own[filename] = ours or stdlib or path.startswith(_JAX) or filename.startswith("<frozen")
+    return own
+
+
+def call_site(depth: int = 2) -> Site | None:
+    """Return (code, instruction offset) of the innermost frame of the user's program; formatted only when asked."""
+    frame = sys._getframe(depth)
+    known = _own
+    while frame is not None:
+        code = frame.f_code
+        name = code.co_filename
+        own = known.get(name)
+        if own is None:
+            own = is_library_file(name)
+        if not own:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def source_of(site: Site | None) -> tuple[str, int, str] | None:
+    """Return (file name, line number, function name) of a `call_site`."""
+    if site is None:
+        return None
+    code, offset = site
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= offset < end and number is not None:
+            line = number
+    return code.co_filename, line, code.co_name
+
+
+def format_source(source: tuple[str, int, str] | None) -> str:
+    """Return `file:line, in function:  source text`, or an empty string."""
+    if source is None:
+        return ""
+    filename, line, function = source
+    text = linecache.getline(filename, line).strip()
+    return f"{filename}:{line}, in {function}" + (f":  {text}" if text else "")
+
+
+def user_line(depth: int = 2) -> str:
+    """Return the user's line that led here, formatted for a message."""
+    return format_source(source_of(call_site(depth + 1)))
+
+
+def traceback_source(error: BaseException) -> tuple[str, int, str] | None:
+    """Return the innermost user line in the traceback of `error`."""
+    found, tb = None, error.__traceback__
+    while tb is not None:
+        code = tb.tb_frame.f_code
+        if not is_library_file(code.co_filename):
+            found = (code.co_filename, tb.tb_lineno, code.co_name)
+        tb = tb.tb_next
+    return found
+
+
+class InvalidType(TypeError):
+    """Arrays of shapes or dtypes that a function does not take.
+
+    Cause: the inputs break one of the function's conditions; the message gives the condition, what came, all inputs and
+    the user's line. Way out: reshape or `F.cast` the inputs.
+
+    Attributes:
+        expect: The condition, e.g. ``x.shape[1] == W.shape[1]``.
+        actual: The same with values, e.g. ``3 != 4``.
+    """
+
+    def __init__(self, expect: Any, actual: Any, msg: str | None = None) -> None:
+        self.expect, self.actual, self.message = expect, actual, msg
+        super().__init__(expect, actual, msg)
+
+    def __str__(self) -> str:
+        """Return the whole message."""
+        text = f"Expect: {self.expect}\nActual: {self.actual}"
+        return f"{self.message}\n\n{text}" if self.message else text
+
+    def located(self, function: str, inputs: str) -> InvalidType:
+        """Return this error with the function's label, its inputs and the user's line in the message."""
+        line = user_line(2)
+        message = f"Invalid operation is performed in: {function} (Forward)\n{inputs}" + (f"\nat {line}" if line else "")
+        return InvalidType(self.expect, self.actual, message)
+
+
+class NotInitialized(RuntimeError):
+    """A parameter was used before its shape was known.
+
+    Way out: call the link once on data, give the size, or call `Parameter.initialize(shape)`.
+    """
+
+
+class StaticError(RuntimeError):
+    """A program cannot be compiled as it stands; the message names the user's line and the ways out.
+
+    The usual cause is Python control flow on data, e.g. ``if x.array.mean() > 0`` or ``float(loss.array)``.
+    """
+
+
+class LeakedVariable(RuntimeError):
+    """A Variable made inside a static call was used after it.
+
+    Its array existed only while the call was traced. Way out: return it from the function, or report it with
+    `jaxchain.report`.
+    """
+
+
+def expect(condition: bool, expectation: str, actual: Any) -> None:
+    """Raise `InvalidType` unless `condition` holds. For checks inside op bodies: they run at trace time only.
+
+    Args:
+        condition: What must hold.
+        expectation: How to say it, e.g. ``x.shape[1] % r == 0``.
+        actual: What came.
+    """
+    if not condition:
+        raise InvalidType(expectation, actual)

@@ -1,0 +1,623 @@
+"""An op is a pure JAX function, and nothing else: this file turns it into a node of the graph.
+
+`@op` reads the signature (core/signature.py) and makes, per combination of static arguments and input shapes, a `Plan`:
+the jitted forward, the jitted gradient derived by `jax.vjp` (or from the op's own rule), and which arrays the gradient
+reads, found by dead-code elimination on its jaxpr. Only those are kept by the node. The gradient of an op is an op again,
+so gradients of any order need no more code.
+
+    one call:  bind -> plan (one dict look-up) -> compiled forward -> Variable + OpNode
+    backward:  OpNode.pullback(gys) -> compiled gradient on the retained arrays
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
+from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
+from jaxchain.core.variable import (
+    UNINITIALIZED,
+    FunctionRecord,
+    Info,
+    Variable,
+    VariableNode,
+    as_jax,
+    info_of,
+    initialized_array,
+)
+
+__all__ = ["Array", "Key", "Op", "OpNode", "Static", "op"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Plan:
+    """What one op does on inputs of given shapes: compiled once, found by one dict look-up afterwards.
+
+    Attributes:
+        forward: Compiled forward: arrays, then scalars -> outputs.
+        out_infos: `Info` of each output.
+        single: Whether the op returns one array and not a tuple.
+        needs: Positions of the inputs that a gradient goes to; empty if none.
+    """
+
+    __slots__ = ("_pullbacks", "_retained", "forward", "infos", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
+
+    def __init__(self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]) -> None:
+        self.op, self.structure, self.infos = op, structure, infos
+        self.pure = op.pure(structure)
+        self.scalars = len(scalars)
+        self.forward = jax.jit(_named(self.pure, op.name))
+        op.check(structure, infos)
+        shapes = self.forward.eval_shape(*arrays, *scalars)
+        self.single = not isinstance(shapes, tuple)
+        outputs = (shapes,) if self.single else shapes
+        grads = any(i.differentiable for i in infos)
+        self.out_infos = tuple(
+            info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs
+        )
+        self.needs = (
+            tuple(i for i, info in enumerate(infos) if info.differentiable)
+            if any(o.differentiable for o in self.out_infos)
+            else ()
+        )
+        self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self._pullbacks: dict[Any, VjpOp] = {}
+
+    def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return (positions of inputs, positions of outputs) that the gradient reads."""
+        if self._retained is None:
+            arrays = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in (*self.infos, *self.out_infos)]
+            n_in, n_out = len(self.infos), len(self.out_infos)
+
+            def full(*flat: Any) -> Any:
+                return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], flat[n_in + n_out : n_in + 2 * n_out], flat[n_in + 2 * n_out :])
+
+            cotangents = arrays[n_in:]
+            jaxpr = jax.make_jaxpr(full)(*arrays, *cotangents, *scalars).jaxpr
+            live = live_inputs(jaxpr)
+            self._retained = (
+                tuple(i for i in range(n_in) if live[i]),
+                tuple(i for i in range(n_out) if live[n_in + i]),
+            )
+        return self._retained
+
+    def gradient(self, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the gradients of the inputs at `needs`. Pure JAX: traced inside the jit of `pullback`."""
+        if self.op.rule is not None:
+            grads = self.op.apply_rule(self.structure, inputs, outputs, gys, scalars)
+            return tuple(grads[i] for i in self.needs)
+
+        def forward(*wanted: Any) -> Any:
+            full = list(inputs)
+            for i, x in zip(self.needs, wanted, strict=True):
+                full[i] = x
+            return self.pure(*full, *scalars)
+
+        out, vjp = jax.vjp(forward, *(inputs[i] for i in self.needs))
+        cotangents = tuple(
+            g if jnp.issubdtype(y.dtype, jnp.inexact) else np.zeros(y.shape, jax.dtypes.float0)
+            for g, y in zip(gys, (out,) if self.single else out, strict=True)
+        )
+        return vjp(cotangents[0] if self.single else cotangents)
+
+    def pullback(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> VjpOp:
+        """Return the op that computes the gradient from the retained arrays and the output gradients that are given."""
+        pullback = self._pullbacks.get(given)
+        if pullback is None:
+            pullback = self._pullbacks[given] = VjpOp(self, given, scalars)
+        return pullback
+
+
+class OpNode(FunctionRecord):
+    """The node that one call of an op leaves in the graph."""
+
+    __slots__ = ("hooks", "kept", "plan", "scalars")
+
+    plan: Plan
+    kept: tuple[Any, ...]  # retained inputs, then retained outputs
+    scalars: tuple[Any, ...]
+
+    @property
+    def label(self) -> str:
+        """The op's label; ``{parameter}`` fields are filled with the values of this call."""
+        return self.plan.op.label_of(self.plan.structure, self.scalars)
+
+    @property
+    def op_name(self) -> str:
+        """Name of the op in the jaxpr."""
+        return self.plan.op.name
+
+    @property
+    def static_args(self) -> dict[str, Any]:
+        """Values of the parameters that are not graph inputs, by name."""
+        return self.plan.op.parameters_of(self.plan.structure, self.scalars)
+
+    def retained_output(self, index: int) -> Any:
+        """Return the array of an output, if it was kept for the gradient."""
+        ins, outs = self.plan.retained(self.scalars)
+        return self.kept[len(ins) + outs.index(index)] if index in outs else None
+
+    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as arrays."""
+        plan = self.plan
+        given = None if None not in gys else tuple(g is not None for g in gys)
+        op = plan.pullback(given, self.scalars)
+        if given is not None:
+            gys = [g for g in gys if g is not None]
+        state = thread_state()
+        if state.special:
+            return plan.needs, _special_pullback(self, op, gys, state)
+        return plan.needs, op.compiled(*self.kept, *gys, *self.scalars)
+
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
+        plan = self.plan
+        ins, outs = plan.retained(self.scalars)
+        kept = [_variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
+        for k, i in enumerate(outs, len(ins)):
+            node = self.outputs[i]()
+            if node is None:  # nobody holds this output any more: a new node takes its place
+                node = VariableNode(plan.out_infos[i])
+                node.set_creator_node(self)
+                node.output_index = i
+                self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
+            kept.append(_variable_on(node, self.kept[k]))
+        given = None if None not in gys else tuple(g is not None for g in gys)
+        op = plan.pullback(given, self.scalars)
+        result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
+        return plan.needs, result if isinstance(result, tuple) else (result,)
+
+
+def _variable_on(node: VariableNode, array: Any) -> Variable:
+    variable = node.get_variable_or_none()
+    return Variable._of(array, node) if variable is None else variable
+
+
+def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
+    """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
+    live = {v for v, w in zip(jaxpr.outvars, wanted or [True] * len(jaxpr.outvars), strict=True) if w and not isinstance(v, Literal)}
+    for eqn in reversed(jaxpr.eqns):
+        used = [v in live for v in eqn.outvars]
+        if not (any(used) or eqn.effects):
+            continue
+        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
+        if eqn.primitive.name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call") and inner is not None and len(inner.invars) == len(eqn.invars):
+            needed = live_inputs(inner, used)
+        else:
+            needed = [True] * len(eqn.invars)
+        live.update(v for v, n in zip(eqn.invars, needed, strict=True) if n and not isinstance(v, Literal))
+    return [v in live for v in jaxpr.invars]
+
+
+def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def _special_forward(op: Op, plan: Plan, arrays: list[Any], scalars: tuple[Any, ...], nodes: list[Any], state: Any) -> Any:
+    """Run a forward under hooks, debug mode or a trace: the slow path of `Op.apply`."""
+    trace = state.trace
+    label = op.label_of(plan.structure, scalars)
+    if trace is not None:
+        trace.notice(nodes, arrays)
+    record = None
+    if state.hooks:
+        record = OpNode()
+        record.plan, record.scalars, record.scope, record.site = plan, scalars, state.scope, call_site(4)
+        record.inputs = tuple(n if isinstance(n, VariableNode) else VariableNode(i) for n, i in zip(nodes, plan.infos, strict=True))
+        record.rank, record.outputs = 0, ()
+        for hook in list(state.hooks.values()):
+            hook.forward_preprocess(record, tuple(arrays))
+    if trace is None:
+        out = plan.forward(*arrays, *scalars)
+    else:
+        with trace.op_scope(label, op.name):
+            out = plan.forward(*arrays, *scalars)
+    if record is not None:
+        for hook in list(state.hooks.values()):
+            hook.forward_postprocess(record, tuple(arrays))
+    if state.trace is None:
+        _check_nan(label, out)
+    return out
+
+
+def _special_pullback(node: OpNode, op: VjpOp, gys: Sequence[Any], state: Any) -> Any:
+    in_data = tuple(node.kept)
+    for hook in list(state.hooks.values()):
+        hook.backward_preprocess(node, in_data, tuple(gys))
+    if state.trace is None:
+        out = op.compiled(*node.kept, *gys, *node.scalars)
+    else:
+        with state.trace.op_scope(node.label, op.name, node):
+            out = op.compiled(*node.kept, *gys, *node.scalars)
+    for hook in list(state.hooks.values()):
+        hook.backward_postprocess(node, in_data, tuple(gys))
+    if state.trace is None:
+        _check_nan(f"{node.label} (backward)", out, node)
+    return out
+
+
+def _check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
+    from jaxchain.core.config import config
+    from jaxchain.core.errors import format_source
+
+    if not config.debug:
+        return
+    for y in out if isinstance(out, tuple) else (out,):
+        if jnp.issubdtype(y.dtype, jnp.inexact) and bool(jnp.isnan(y).any()):
+            line = user_line(4) if node is None else format_source(node.source)
+            raise RuntimeError(f"NaN is detected on the result of {label}\nat {line}")
+
+
+class Op(Generic[P, R]):
+    """A pure JAX function as a function on Variables. Made by `op`."""
+
+    def __init__(self, function: Callable[P, R], name: str, label: str) -> None:
+        self.function = function
+        self.name = name
+        self.label = label
+        self.rule: Callable[..., Any] | None = None
+        self.signature = Signature(function)
+        self.plans: dict[Any, Plan] = {}
+        functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.function.__qualname__  # pickled by name, like a function
+
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self
+
+    def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the gradient in closed form: a decorator.
+
+        Args:
+            rule: ``rule(gy, y, *parameters)`` -> one gradient per array parameter (a tuple if there are several). What it
+                does not read is not retained. For ops that return a tuple, `gy` and `y` are tuples.
+        """
+        self.rule = rule
+        return rule
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Bind the arguments and apply the op."""
+        signature = self.signature
+        if not kwargs and signature.inputs_only and len(args) == signature.count:
+            return self.apply((), args, ())
+        values = signature.bind(args, kwargs)
+        statics = tuple([values[i] for i in signature.static_at])
+        scalars: tuple[Any, ...] = ()
+        if signature.scalar_at:
+            scalars = tuple([_scalar(values[i]) for i in signature.scalar_at])
+            if None in scalars:
+                statics += tuple(s is None for s in scalars)
+                scalars = tuple(s for s in scalars if s is not None)
+        inputs = [values[i] for i in signature.input_at]
+        if signature.trees:
+            flat: list[Any] = []
+            shapes = []
+            for i, value in zip(signature.input_at, inputs, strict=True):
+                if i in signature.trees:
+                    leaves, tree = jax.tree_util.tree_flatten(list(value) if isinstance(value, tuple) else value)
+                    flat += leaves
+                    shapes.append(tree)
+                else:
+                    flat.append(value)
+            return self.apply((*statics, *shapes), flat, scalars)
+        return self.apply(statics, inputs, scalars)
+
+    def apply(self, structure: Any, inputs: Sequence[Any], scalars: tuple[Any, ...]) -> Any:
+        """Apply the op to flat inputs.
+
+        Args:
+            structure: The static arguments: hashable.
+            inputs: Variables, arrays, Python numbers, or None where an optional input is left out.
+            scalars: Traced scalars and keys.
+        """
+        state = thread_state()
+        arrays: list[Any] = []
+        nodes: list[Any] = []
+        key: list[Any] = [structure]
+        rank = 0
+        for x in inputs:
+            if isinstance(x, Variable):
+                node = x._node
+                arrays.append(x._array)
+                key.append(node.info)
+                nodes.append(node)
+                if node.rank > rank:
+                    rank = node.rank
+            elif x is None:
+                key.append(None)
+            else:
+                x = as_jax(x) if isinstance(x, jax.Array | np.ndarray | np.generic) else jnp.asarray(x)
+                arrays.append(x)
+                key.append(info_of(x, False))
+                nodes.append(None)
+        found = tuple(key)
+        try:
+            plan = self.plans.get(found) or self._plan(found, inputs, arrays, scalars)
+            if state.special:
+                out = _special_forward(self, plan, arrays, scalars, nodes, state)
+            else:
+                out = plan.forward(*arrays, *scalars)
+        except jax.errors.UnexpectedTracerError as error:
+            raise LeakedVariable(
+                f"{self.name}: an input was made inside a static call and used after it: its array existed only while the "
+                f"call was traced. Return it from the function instead\nat {user_line(2)}"
+            ) from error
+        outs = (out,) if plan.single else out
+        if not (plan.needs and state.record):
+            results = [_result(y, i) for y, i in zip(outs, plan.out_infos, strict=True)]
+            return results[0] if plan.single else tuple(results)
+        function = OpNode()
+        function.plan = plan
+        function.scalars = scalars
+        function.rank = rank
+        function.scope = scope = state.scope
+        function.site = call_site(2)
+        if scope is not None:
+            function.ordinal = scope.count
+            scope.count += 1
+        else:
+            function.ordinal = 0
+        if None in nodes:
+            infos = plan.infos
+            nodes = [VariableNode(infos[i]) if n is None else n for i, n in enumerate(nodes)]
+        function.inputs = tuple(nodes)
+        ins, keep_outs = plan._retained or plan.retained(scalars)
+        if keep_outs:
+            function.kept = (*[arrays[i] for i in ins], *[outs[i] for i in keep_outs])
+        else:
+            function.kept = tuple([arrays[i] for i in ins])
+        rank += 1
+        if plan.single:
+            result = _result(out, plan.out_infos[0])
+            node = result._node
+            node.creator_node = function
+            node.rank = rank
+            function.outputs = (weakref.ref(node),)
+            return result
+        results = []
+        references = []
+        for at, y in enumerate(outs):
+            result = _result(y, plan.out_infos[at])
+            node = result._node
+            node.creator_node = function
+            node.rank = rank
+            node.output_index = at
+            references.append(weakref.ref(node))
+            results.append(result)
+        function.outputs = tuple(references)
+        return tuple(results)
+
+    # -- once per new shape -------------------------------------------------------------------------------------------
+
+    def _plan(self, key: tuple[Any, ...], inputs: Sequence[Any], arrays: list[Any], scalars: tuple[Any, ...]) -> Plan:
+        for x in inputs:
+            if isinstance(x, Variable) and x._node.info is UNINITIALIZED:
+                initialized_array(x)
+        infos = tuple(i for i in key[1:] if i is not None)
+        structure = (key[0], tuple(i is not None for i in key[1:]))
+        try:
+            plan = Plan(self, structure, infos, arrays, scalars)
+        except InvalidType as error:
+            raise error.located(self.label_of(structure, scalars), self.describe(structure, infos)) from None
+        except jax.errors.UnexpectedTracerError:
+            raise
+        except (TypeError, ValueError) as error:
+            if isinstance(error, jax.errors.JAXTypeError):
+                raise
+            text = str(error).split("\n--------------------\n")[0].strip()
+            invalid = InvalidType("shapes and dtypes that fit", text)
+            raise invalid.located(self.label_of(structure, scalars), self.describe(structure, infos)) from error
+        self.plans[key] = plan
+        return plan
+
+    def _present(self, structure: Any) -> tuple[tuple[Any, ...], tuple[bool, ...]]:
+        return structure
+
+    def _rebuild(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
+        """Return one value per parameter of the function from flat inputs."""
+        statics, present = structure
+        signature = self.signature
+        values: list[Any] = [None] * signature.count
+        for i, value in zip(signature.static_at, statics, strict=False):
+            values[i] = value
+        rest = list(statics[len(signature.static_at) :])
+        n_scalars = len(signature.scalar_at)
+        absent = [False] * n_scalars
+        if rest and n_scalars and isinstance(rest[0], bool):
+            absent, rest = rest[:n_scalars], rest[n_scalars:]
+        numbers = iter(scalars)
+        for i, gone in zip(signature.scalar_at, absent, strict=True):
+            values[i] = None if gone else next(numbers)
+        flat = iter(arrays)
+        slots = iter(present)
+        for i in signature.input_at:
+            if i in signature.trees:
+                tree = rest.pop(0)
+                values[i] = jax.tree_util.tree_unflatten(tree, [next(flat) for _ in range(tree.num_leaves) if next(slots)])
+            else:
+                values[i] = next(flat) if next(slots) else None
+        return values
+
+    def pure(self, structure: Any) -> Callable[..., Any]:
+        """Return the op as a function of flat arrays, then scalars."""
+        n_inputs = sum(structure[1])
+
+        def pure(*flat: Any) -> Any:
+            out = self.function(*self._rebuild(structure, flat[:n_inputs], flat[n_inputs:]))  # type: ignore[call-arg]
+            return tuple(out) if isinstance(out, list) else out
+
+        return pure
+
+    def apply_rule(self, structure: Any, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
+        """Return the rule's gradients, one per flat input."""
+        assert self.rule is not None
+        values = self._rebuild(structure, inputs, scalars)
+        single = len(outputs) == 1
+        grads = self.rule(gys[0] if single else tuple(gys), outputs[0] if single else tuple(outputs), *values)
+        signature = self.signature
+        if len(signature.input_at) == 1:
+            grads = (grads,)
+        flat: list[Any] = []
+        present = iter(structure[1])
+        for i, g in zip(signature.input_at, grads, strict=True):
+            if i in signature.trees:
+                leaves = jax.tree_util.tree_leaves(list(g) if isinstance(g, tuple) else g, is_leaf=lambda v: v is None)
+                flat += leaves
+                for _ in leaves:
+                    next(present)
+            elif next(present):
+                flat.append(g)
+        return flat
+
+    def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
+        """Check the inputs against the annotations."""
+        self.signature.check([(n, p, i.shape, i.dtype) for n, p, i in self._named_inputs(structure, infos) if p is not None])
+
+    def _named_inputs(self, structure: Any, infos: tuple[Info, ...]) -> list[tuple[str, Any, Info]]:
+        named: list[tuple[str, Any, Info]] = []
+        rest = iter(infos)
+        values = self._rebuild(structure, [None] * len(infos), [0.0] * len(self.signature.scalar_at))
+        present = iter(structure[1])
+        for i in self.signature.input_at:
+            parameter = self.signature.parameters[i]
+            if i in self.signature.trees:
+                count = len(jax.tree_util.tree_leaves(values[i], is_leaf=lambda v: v is None))
+                for k in range(count):
+                    next(present)
+                    named.append((f"{parameter.name}[{k}]", None, next(rest)))
+            elif next(present):
+                named.append((parameter.name, parameter, next(rest)))
+        return named
+
+    def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
+        """Return the call with its input types: ``linear(x: float32[2,3], W: float32[5,4])``."""
+        inputs = ", ".join(f"{name}: {info!r}" for name, _, info in self._named_inputs(structure, infos))
+        return f"{self.name}({inputs})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        """Return the values of the parameters that are not graph inputs."""
+        values = self._rebuild(structure, [None] * sum(structure[1]), scalars)
+        hidden = (ARRAY, OPTIONAL, TREE, KEY)
+        return {p.name: v for p, v in zip(self.signature.parameters, values, strict=True) if p.kind not in hidden}
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        """Return the label of a call."""
+        if "{" not in self.label:
+            return self.label
+        return self.label.format(**self.parameters_of(structure, scalars))
+
+
+class VjpOp(Op):
+    """The gradient of an op, as an op: retained arrays and output gradients -> gradients of the inputs."""
+
+    def __init__(self, plan: Plan, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> None:
+        self.name = f"{plan.op.name}_vjp"
+        self.label = f"{plan.op.label_of(plan.structure, scalars)}Grad" if "{" not in plan.op.label else f"{plan.op.name} grad"
+        self.rule = None
+        self.plans = {}
+        self.of = plan
+        self.given = given
+        self.retained = plan.retained(scalars)
+        self.compiled = jax.jit(_named(self._flat, self.name))
+
+    def _flat(self, *flat: Any) -> tuple[Any, ...]:
+        plan = self.of
+        ins, outs = self.retained
+        given = self.given or (True,) * len(plan.out_infos)
+        kept = len(ins) + len(outs)
+        gys = iter(flat[kept : kept + sum(given)])
+        scalars = flat[kept + sum(given) :]
+        # what the gradient does not read was not kept: any value of the right shape will do, XLA removes it
+        inputs = [jnp.zeros(i.shape, i.dtype) for i in plan.infos]
+        outputs = [jnp.zeros(i.shape, i.dtype) for i in plan.out_infos]
+        for i, x in zip(ins, flat, strict=False):
+            inputs[i] = x
+        for i, y in zip(outs, flat[len(ins) :], strict=False):
+            outputs[i] = y
+        full = [next(gys) if g else jnp.zeros(i.shape, i.dtype) for g, i in zip(given, plan.out_infos, strict=True)]
+        return tuple(plan.gradient(inputs, outputs, full, scalars))
+
+    def pure(self, structure: Any) -> Callable[..., Any]:
+        """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""
+        if len(self.of.needs) == 1:
+            return lambda *flat: self._flat(*flat)[0]
+        return self._flat
+
+    def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
+        """Nothing to check: the forward was checked."""
+
+    def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
+        """Return the call with its input types."""
+        return f"{self.name}({', '.join(map(repr, infos))})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        """Return the parameters of the op this is the gradient of."""
+        return self.of.op.parameters_of(self.of.structure, scalars)
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        """Return the label of a call."""
+        return self.label
+
+
+def _result(array: Any, info: Info) -> Variable:
+    """Return the Variable of an op's output: `Variable.__init__` without its checks."""
+    variable = Variable.__new__(Variable)
+    variable._array = array
+    variable._grad = None
+    variable._node = node = VariableNode(info)
+    node._variable = weakref.ref(variable)
+    return variable
+
+
+def _scalar(value: Any) -> Any:
+    """Return a scalar as jit takes it: Python floats are weakly typed, so the input's dtype decides."""
+    if isinstance(value, int | np.floating | np.integer):
+        return float(value)
+    if isinstance(value, Variable):
+        return value.array
+    return value
+
+
+@overload
+def op(function: Callable[P, R], /) -> Op[P, R]: ...
+@overload
+def op(*, label: str | None = None, name: str | None = None) -> Callable[[Callable[P, R]], Op[P, R]]: ...
+def op(function: Any = None, /, *, label: str | None = None, name: str | None = None) -> Any:
+    """Declare a pure JAX function as an op.
+
+    The annotations are the declaration: arrays are the graph's inputs, `float` parameters are traced scalars (a new value
+    does not compile), everything else is static. Dimension letters are checked.
+
+    Args:
+        function: The function, with arrays (or tuples of them) in and out.
+        label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: the name.
+        name: Name in the jaxpr. Default: the function's.
+    """
+
+    def decorate(function: Any) -> Any:
+        own = name or function.__name__.lstrip("_")
+        return Op(function, own, label or own)
+
+    return decorate if function is None else decorate(cast(Any, function))
+
+

@@ -1,0 +1,73 @@
+"""One global stream of random keys: a base key and a counter, the same in both modes.
+
+The k-th draw uses ``fold_in(base, k)``, done inside the op's own jit (`as_key`). The stream's state is three host
+integers; inside a static trace it is an argument of the compiled call, and the number of draws is fixed per trace, so
+the host advances its counter without looking at the device. Initialisers draw from a second counter: a parameter that is
+initialised inside a trace does not shift the masks that follow.
+"""
+
+from __future__ import annotations
+
+import os
+
+import jax
+import numpy as np
+
+from jaxchain.core.config import thread_state
+
+
+class Stream:
+    """A seed and a counter. Its state travels as ``uint32[3]``: two words of seed, one of count."""
+
+    __slots__ = ("count", "high", "low")
+
+    def __init__(self, seed: int, tag: int) -> None:
+        self.low, self.high = (int(w) for w in np.random.SeedSequence([seed & (2**64 - 1), tag]).generate_state(2))
+        self.count = 0
+
+    def state(self) -> np.ndarray:
+        """Return the state as a fresh ``uint32[3]`` array (JAX may alias NumPy buffers, so never a shared one)."""
+        return np.array((self.low, self.high, self.count & 0xFFFFFFFF), np.uint32)
+
+    def restore(self, state: np.ndarray) -> None:
+        """Go on from a state that `state` returned."""
+        self.low, self.high, self.count = (int(w) for w in np.asarray(state))
+
+    def draw(self) -> np.ndarray:
+        """Return the next key and count it."""
+        key = self.state()
+        self.count += 1
+        return key
+
+
+ops = Stream(0, 0)
+initializers = Stream(0, 1)
+
+
+def seed(value: int) -> None:
+    """Restart both streams from `value`: the same seed gives the same draws, in either mode."""
+    for tag, stream in enumerate((ops, initializers)):
+        stream.restore(Stream(value, tag).state())
+
+
+seed(int.from_bytes(os.urandom(4), "little"))
+
+
+def next_key() -> jax.Array | np.ndarray:
+    """Return the next key for an op, ``uint32[3]``: pass it to a parameter annotated `Key`.
+
+    Raises:
+        StaticError: Called inside a `jax.jit` that is not jaxchain's: the key would be baked in.
+    """
+    trace = thread_state().trace
+    return ops.draw() if trace is None else trace.next_key()
+
+
+def next_init_key() -> np.ndarray:
+    """Return the next key for an initialiser, ``uint32[3]``; always concrete, also inside a static trace."""
+    return initializers.draw()
+
+
+def as_key(key: jax.Array) -> jax.Array:
+    """Return the JAX key that a ``uint32[3]`` stands for. For the bodies of ops and initialisers."""
+    return jax.random.fold_in(jax.random.wrap_key_data(key[:2], impl="threefry2x32"), key[2])

@@ -1,0 +1,150 @@
+"""An op's signature is its declaration: annotations say what each parameter is, dimension letters are the type check.
+
+Read once, at decoration. Checked when an op sees new shapes or dtypes, never per call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import jax
+import numpy as np
+
+from jaxchain.core.errors import InvalidType
+
+Array = jax.Array
+T = TypeVar("T")
+Static = Annotated[T, "static"]  # Static[float]: a float that is part of the cache key
+
+
+class Key:
+    """Annotation of an op's random key, ``uint32[3]``: see `jaxchain.core.random`."""
+
+
+ARRAY, OPTIONAL, TREE, SCALAR, KEY, STATIC = "array", "optional", "tree", "scalar", "key", "static"
+REQUIRED = inspect.Parameter.empty
+
+
+def _is_array(annotation: Any) -> bool:
+    return annotation is Array or getattr(annotation, "array_type", None) is Array
+
+
+def _mentions_array(annotation: Any) -> bool:
+    return _is_array(annotation) or any(_mentions_array(a) for a in typing.get_args(annotation))
+
+
+def _kind(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Annotated:
+        return STATIC
+    if _is_array(annotation):
+        return ARRAY
+    if annotation is float:
+        return SCALAR
+    if annotation is Key:
+        return KEY
+    options = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType) and len(options) == 2 and type(None) in options:
+        (inner,) = (a for a in options if a is not type(None))
+        if _is_array(inner):
+            return OPTIONAL
+        if inner is float:
+            return SCALAR
+    return TREE if _mentions_array(annotation) else STATIC
+
+
+class Parameter:
+    """One parameter of an op: name, kind, default and, for arrays, what its annotation says of dtype and shape."""
+
+    def __init__(self, parameter: inspect.Parameter) -> None:
+        self.name = parameter.name
+        self.default = parameter.default
+        self.kind = _kind(parameter.annotation)
+        annotation = parameter.annotation
+        if self.kind == OPTIONAL:
+            (annotation,) = (a for a in typing.get_args(annotation) if a is not type(None))
+        dims = getattr(annotation, "dim_str", None)
+        self.dims: tuple[str, ...] | None = None if dims is None else tuple(dims.split())
+        dtypes = getattr(annotation, "dtypes", ())
+        self.dtypes: tuple[str, ...] = () if not isinstance(dtypes, list | tuple) else tuple(map(str, dtypes))
+        self.dtype_name = getattr(annotation, "__name__", "").split("[")[0].lower()
+
+
+class Signature:
+    """Binds the arguments of a call and sorts them into graph inputs, traced scalars and static values."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.python = inspect.signature(function, eval_str=True)
+        self.parameters = [Parameter(p) for p in self.python.parameters.values()]
+        self.index = {p.name: i for i, p in enumerate(self.parameters)}
+        self.defaults = tuple(p.default for p in self.parameters)
+        self.count = len(self.parameters)
+        self.required = sum(p.default is REQUIRED for p in self.parameters)
+        self.inputs_only = all(p.kind == ARRAY for p in self.parameters)
+        kinds = [p.kind for p in self.parameters]
+        self.input_at = [i for i, k in enumerate(kinds) if k in (ARRAY, OPTIONAL, TREE)]
+        self.trees = {i for i, k in enumerate(kinds) if k == TREE}
+        self.scalar_at = [i for i, k in enumerate(kinds) if k in (SCALAR, KEY)]
+        self.static_at = [i for i, k in enumerate(kinds) if k == STATIC]
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | list[Any]:
+        """Return one value per parameter, in order. Raises Python's own TypeError for a call that does not fit."""
+        given = len(args)
+        if given > self.count:
+            self.python.bind(*args, **kwargs)
+        values = args + self.defaults[given:] if given < self.count else args
+        if kwargs:
+            values = list(values)
+            index = self.index
+            for name, value in kwargs.items():
+                at = index.get(name, -1)
+                if at < given:
+                    self.python.bind(*args, **kwargs)  # unexpected or repeated: raises
+                values[at] = value
+        if given < self.required and any(v is REQUIRED for v in values):
+            self.python.bind(*args, **kwargs)
+        return values
+
+    def check(self, shapes: Sequence[tuple[str, Parameter, tuple[Any, ...], np.dtype]]) -> None:
+        """Unify the dimension letters over the inputs.
+
+        Args:
+            shapes: (name, parameter, shape, dtype) of each array input that has one annotation of its own.
+
+        Raises:
+            InvalidType: With the condition that failed, as ``x.shape[1] == W.shape[1]``, and what came.
+        """
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, parameter, shape, dtype in shapes:
+            if parameter.dtypes and dtype.name not in parameter.dtypes:
+                raise InvalidType(f"{name}.dtype is {parameter.dtype_name}", dtype.name)
+            if parameter.dims is None:
+                continue
+            dims = parameter.dims
+            ellipsis = dims.index("...") if "..." in dims else None
+            fixed = len(dims) - (ellipsis is not None)
+            if len(shape) < fixed or (ellipsis is None and len(shape) != fixed):
+                relation = ">=" if ellipsis is not None else "=="
+                sign = "<" if ellipsis is not None else "!="
+                raise InvalidType(f"{name}.ndim {relation} {fixed}", f"{len(shape)} {sign} {fixed}")
+            if ellipsis is None:
+                pairs = list(zip(dims, range(len(shape)), strict=True))
+            else:
+                tail = len(dims) - ellipsis - 1
+                pairs = [(d, i) for i, d in enumerate(dims[:ellipsis])]
+                pairs += [(d, len(shape) - tail + i) for i, d in enumerate(dims[ellipsis + 1 :])]
+            for dim, axis in pairs:
+                size, here = shape[axis], f"{name}.shape[{axis}]"
+                if dim == "_":
+                    continue
+                if dim.isdigit():
+                    if size != int(dim):
+                        raise InvalidType(f"{here} == {dim}", f"{size} != {dim}")
+                elif dim.isidentifier():
+                    first, where = sizes.setdefault(dim, (size, here))
+                    if first != size:
+                        raise InvalidType(f"{where} == {here}", f"{first} != {size}")

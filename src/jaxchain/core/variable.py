@@ -1,0 +1,863 @@
+"""Variable, Parameter and the nodes of the graph they leave behind.
+
+A `Variable` is the user's handle: an array, a gradient and a `VariableNode`. Nodes make the graph: a function node holds
+its input nodes strongly and its output nodes weakly, so there are no cycles and dropping the loss frees the graph at
+once. Nodes hold no arrays; a function keeps those that its gradient reads.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxchain.core import graph
+from jaxchain.core.config import get_dtype, thread_state, using_config
+from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
+
+ARRAY_TYPES = (jax.Array, np.ndarray)
+
+
+class Info:
+    """Shape, dtype and whether a gradient is wanted: interned, so that a cache key hashes by identity."""
+
+    __slots__ = ("differentiable", "dtype", "requires_grad", "shape")
+
+    def __init__(self, shape: tuple[Any, ...], dtype: np.dtype, requires_grad: bool) -> None:
+        self.shape, self.dtype, self.requires_grad = shape, dtype, requires_grad
+        self.differentiable = requires_grad and jnp.issubdtype(dtype, jnp.inexact)
+
+    def __repr__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+_infos: dict[Any, Info] = {}
+UNINITIALIZED = Info((), np.dtype(np.float32), True)
+
+
+def info_of(array: Any, requires_grad: bool = True) -> Info:
+    """Return the interned `Info` of an array."""
+    key = (array.shape, array.dtype, requires_grad)
+    info = _infos.get(key)
+    if info is None:
+        info = _infos[key] = Info(*key)
+    return info
+
+
+def as_jax(value: Any) -> jax.Array:
+    """Return `value` as a JAX array of strong type. NumPy arrays are copied: JAX would read the live buffer.
+
+    Raises:
+        TypeError: `value` is not an array.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return jnp.array(value)
+    if isinstance(value, jax.Array):
+        return jax.lax.convert_element_type(value, value.dtype) if value.aval.weak_type else value  # type: ignore[attr-defined]
+    if isinstance(value, Variable):
+        return value.array
+    raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
+
+
+class VariableNode:
+    """A variable in the graph. It outlives its `Variable` as long as a function node needs it.
+
+    Attributes:
+        creator_node: The function node that made it, or None for a leaf.
+        output_index: Which of the creator's outputs it is.
+        rank: Length of the longest path from a leaf.
+        name: The variable's name, e.g. ``W``.
+    """
+
+    __slots__ = ("__weakref__", "_variable", "creator_node", "info", "name", "output_index", "rank")
+
+    def __init__(self, info: Info, name: str | None = None) -> None:
+        self.info = info
+        self.name = name
+        self.creator_node: FunctionRecord | None = None
+        self.output_index = 0
+        self.rank = 0
+        self._variable: Callable[[], Variable | None] = _nothing
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.info.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the array."""
+        return self.info.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether backward passes leave a gradient here."""
+        return self.info.requires_grad
+
+    @property
+    def creator(self) -> Any:
+        """The function node that made it, or None."""
+        return None if self.creator_node is None else self.creator_node.public
+
+    @property
+    def label(self) -> str:
+        """Short text for drawings: ``(2, 3), float32``."""
+        if self.info is UNINITIALIZED:
+            return "(uninitialized)"
+        shape = self.info.shape
+        text = "(%s)" % ", ".join(map(str, shape))
+        return f"{text}, {self.info.dtype}" if shape else str(self.info.dtype)
+
+    @property
+    def data(self) -> jax.Array | None:
+        """The array, if the Variable is alive or its creator retained it; else None."""
+        variable = self._variable()
+        if variable is not None:
+            return variable._array
+        return None if self.creator_node is None else self.creator_node.retained_output(self.output_index)
+
+    @property
+    def grad(self) -> jax.Array | None:
+        """Gradient of the Variable, if it is alive."""
+        variable = self._variable()
+        return None if variable is None else variable.grad
+
+    @property
+    def grad_var(self) -> Variable | None:
+        """Gradient of the Variable as a Variable, if it is alive."""
+        variable = self._variable()
+        return None if variable is None else variable.grad_var
+
+    def get_variable_or_none(self) -> Variable | None:
+        """Return the Variable of this node if it is alive."""
+        return self._variable()
+
+    def get_variable(self) -> Variable:
+        """Return the Variable of this node; a new one on the same node (its array None unless retained) if it is gone."""
+        variable = self._variable()
+        return Variable._of(self.data, self) if variable is None else variable
+
+    def set_creator_node(self, creator_node: FunctionRecord) -> None:
+        """Say which function made this variable."""
+        self.creator_node = creator_node
+        self.rank = creator_node.rank + 1
+
+    def unchain(self) -> None:
+        """Forget the function that made this variable."""
+        self.creator_node = None
+
+
+def _nothing() -> None:
+    return None
+
+
+class FunctionRecord:
+    """A function node: what was called on what, where, and how gradients go back through it.
+
+    Attributes:
+        inputs: Nodes of the inputs.
+        outputs: Weak references to the nodes of the outputs.
+        rank: The largest rank of its inputs.
+    """
+
+    __slots__ = ("__weakref__", "inputs", "ordinal", "outputs", "rank", "scope", "site")
+
+    inputs: tuple[VariableNode, ...]
+    outputs: tuple[Callable[[], VariableNode | None], ...]
+    rank: int
+    scope: Any
+    site: Site | None
+    ordinal: int
+
+    @property
+    def public(self) -> Any:
+        """What `Variable.creator` gives: this node, or the old-style `Function` it wraps."""
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name in drawings and hooks, e.g. ``LinearFunction``."""
+        return type(self).__name__
+
+    @property
+    def op_name(self) -> str:
+        """Name of the op in the jaxpr, e.g. ``linear``."""
+        return self.label
+
+    @property
+    def static_args(self) -> dict[str, Any]:
+        """Values of the parameters that are not graph inputs."""
+        return {}
+
+    @property
+    def source(self) -> tuple[str, int, str] | None:
+        """(file name, line, function name) of the user's call."""
+        return source_of(getattr(self, "site", None))
+
+    @property
+    def link_path(self) -> str:
+        """Path of the link it was called in, e.g. ``/predictor/l1``; empty outside any link."""
+        return scope_path(getattr(self, "scope", None))
+
+    def retained_output(self, index: int) -> jax.Array | None:
+        """Return the array of an output, if it was kept for the gradient."""
+        return None
+
+    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as arrays."""
+        raise NotImplementedError
+
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
+        raise NotImplementedError
+
+    def unchain(self) -> None:
+        """Cut this function out of the graph: its outputs become leaves."""
+        for reference in self.outputs:
+            node = reference()
+            if node is not None:
+                node.unchain()
+        self.inputs = ()
+
+
+class Scope:
+    """A link being called: where it was called from and how many ops ran in it so far."""
+
+    __slots__ = ("count", "link", "outer")
+
+    def __init__(self, outer: Scope | None, link: Any) -> None:
+        self.outer, self.link, self.count = outer, link, 0
+
+
+def scope_path(scope: Scope | None) -> str:
+    """Return the names of the links from the outermost in: ``/predictor/l1``."""
+    names = []
+    while scope is not None:
+        if scope.link.name:
+            names.append(scope.link.name)
+        scope = scope.outer
+    return "".join("/" + n for n in reversed(names))
+
+
+class Variable:
+    """An array that remembers how it was computed.
+
+    Args:
+        data: The array, JAX's or NumPy's (copied), or None.
+        name: Name in drawings and `repr`.
+        grad: Initial gradient.
+        requires_grad: Whether backward passes leave a gradient here.
+
+    Raises:
+        TypeError: `data` is not an array.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node")
+    __array_priority__ = 200
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        name: str | None = None,
+        grad: Any = None,
+        requires_grad: bool = True,
+    ) -> None:
+        self._array = None if data is None else as_jax(data)
+        info = UNINITIALIZED if data is None else info_of(self._array, requires_grad)
+        self._node = VariableNode(info, name)
+        self._node._variable = weakref.ref(self)
+        self._grad: Any = None
+        if grad is not None:
+            self.grad = grad
+
+    @classmethod
+    def _of(cls, array: Any, node: VariableNode) -> Variable:
+        """Return a Variable on an existing node."""
+        self = Variable.__new__(Variable)
+        self._array, self._node, self._grad = array, node, None
+        node._variable = weakref.ref(self)
+        return self
+
+    # -- the array ----------------------------------------------------------------------------------------------------
+
+    @property
+    def array(self) -> Any:
+        """The array (`jax.Array`, immutable: assign a new one), or None if not initialised."""
+        return self._array
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        self._array = None if value is None else as_jax(value)
+        node = self._node
+        node.info = UNINITIALIZED if value is None else info_of(self._array, node.info.requires_grad)
+
+    data = array
+    raw_array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the array."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._array.size
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array module: `jax.numpy`."""
+        return jnp
+
+    @property
+    def device(self) -> Any:
+        """Device of the array."""
+        return None if self._array is None else next(iter(self._array.devices()))
+
+    def to_numpy(self) -> np.ndarray:
+        """Return the array as a NumPy array (a copy on this host)."""
+        return np.asarray(self._array)
+
+    def item(self) -> Any:
+        """Return the value of a one-element array as a Python number."""
+        return self._array.item()
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def _scalar(self, kind: str) -> Any:
+        if self._array is None or self._array.size != 1:
+            shape = None if self._array is None else self._array.shape
+            raise TypeError(f"{kind}(variable): expected one element, got shape {shape}\nat {user_line(3)}")
+        return self._array.reshape(())
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __bool__(self) -> bool:
+        raise NotImplementedError("A Variable has no truth value. Use its `array` attribute.")
+
+    def __copy__(self) -> Variable:
+        return self._copy_to(Variable.__new__(type(self)))
+
+    def _copy_to(self, target: Variable) -> Variable:
+        target._array, target._grad = self._array, self._grad
+        target._node = VariableNode(self._node.info, self._node.name)
+        target._node._variable = weakref.ref(target)
+        return target
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        copied = self.__copy__()
+        memo[id(self)] = copied
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._node.creator_node is not None:
+            raise TypeError(
+                "a Variable with a graph cannot be pickled. Call unchain() first, or pickle its array."
+            )
+        array = None if self._array is None else np.asarray(self._array)
+        grad = self.grad if self._array is not None else None
+        return {
+            "array": array,
+            "grad": None if grad is None else np.asarray(grad),
+            "name": self.name,
+            "requires_grad": self.requires_grad,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Variable.__init__(self, state["array"], name=state["name"], requires_grad=state["requires_grad"])
+        if state["grad"] is not None:
+            self._grad = jnp.array(state["grad"])
+
+    # -- the gradient -------------------------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Any:
+        """The gradient as an array, or None."""
+        g = self._grad
+        return g._array if isinstance(g, Variable) else g
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad = None if value is None else self._checked_grad(as_jax(value))
+
+    @property
+    def grad_var(self) -> Variable | None:
+        """The gradient as a Variable (with a graph, if it was computed with double backprop), or None."""
+        g = self._grad
+        if g is not None and not isinstance(g, Variable):
+            self._grad = g = Variable(g)
+        return g
+
+    @grad_var.setter
+    def grad_var(self, value: Variable | None) -> None:
+        if value is not None:
+            self._checked_grad(value._array)
+        self._grad = value
+
+    def _checked_grad(self, grad: Any) -> Any:
+        array = self._array
+        if array is not None and grad is not None:
+            if grad.dtype != array.dtype:
+                raise TypeError(f"Dtype of grad {grad.dtype} != dtype of data {array.dtype}\nat {user_line(3)}")
+            if grad.shape != array.shape:
+                raise ValueError(f"Shape of grad {grad.shape} != shape of data {array.shape}\nat {user_line(3)}")
+        return grad
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether backward passes leave a gradient here."""
+        return self._node.info.requires_grad
+
+    def cleargrad(self) -> None:
+        """Set the gradient to None."""
+        self._grad = None
+
+    def zerograd(self) -> None:
+        """Set the gradient to zeros."""
+        self._grad = jnp.zeros_like(self._array)
+
+    def addgrad(self, var: Variable) -> None:
+        """Add the gradient of another Variable to this one's."""
+        other = var.grad
+        if other is not None:
+            mine = self.grad
+            self.grad = other if mine is None else mine + other
+
+    # -- the graph ----------------------------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> VariableNode:
+        """Its node in the graph."""
+        return self._node
+
+    @property
+    def name(self) -> str | None:
+        """Name in drawings."""
+        return self._node.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        self._node.name = value
+
+    @property
+    def label(self) -> str:
+        """Short text for drawings: ``(2, 3), float32``."""
+        return self._node.label
+
+    @property
+    def rank(self) -> int:
+        """Length of the longest path from a leaf."""
+        return self._node.rank
+
+    @property
+    def creator(self) -> Any:
+        """The function node that made it, or None."""
+        return self._node.creator
+
+    @property
+    def creator_node(self) -> FunctionRecord | None:
+        """The function node that made it, or None."""
+        return self._node.creator_node
+
+    def set_creator_node(self, creator_node: FunctionRecord) -> None:
+        """Say which function made this variable."""
+        self._node.set_creator_node(creator_node)
+
+    set_creator = set_creator_node
+
+    def unchain(self) -> None:
+        """Forget the function that made this variable: it becomes a leaf."""
+        self._node.unchain()
+
+    def unchain_backward(self) -> None:
+        """Cut the graph behind this variable: every variable that led to it becomes a leaf."""
+        stack = [self._node]
+        while stack:
+            node = stack.pop()
+            function = node.creator_node
+            if function is not None:
+                stack.extend(function.inputs)
+                function.unchain()
+                node.unchain()
+
+    def backward(self, retain_grad: bool = False, enable_double_backprop: bool = False, loss_scale: float | None = None) -> None:
+        """Compute the gradients of the leaves that led to this variable and add them to their `grad`.
+
+        Args:
+            retain_grad: Leave gradients on the variables in between, too.
+            enable_double_backprop: Record a graph of the gradients (read it from `grad_var`).
+            loss_scale: The first gradient is multiplied by it (against underflow in float16).
+
+        Raises:
+            RuntimeError: The variable has more than one element and no `grad`.
+        """
+        backward([self], retain_grad=retain_grad, enable_double_backprop=enable_double_backprop, loss_scale=loss_scale)
+
+    def retain_grad(self) -> None:
+        """Ask backward passes to leave a gradient here, though this is not a leaf."""
+        _retained.add(self._node)
+
+    # -- devices, kept for programs written for Chainer --------------------------------------------------------------
+
+    def to_device(self, device: Any) -> None:
+        """Move the array and the gradient to a device (a `jax.Device`)."""
+        if self._array is not None:
+            self._array = jax.device_put(self._array, device)
+        if self._grad is not None:
+            self._grad = jax.device_put(self.grad, device)
+
+    def to_cpu(self) -> None:
+        """Move to the host's CPU."""
+        self.to_device(jax.devices("cpu")[0])
+
+    def to_gpu(self, device: int | None = None) -> None:
+        """Move to a GPU; raises JAX's RuntimeError if there is none."""
+        self.to_device(jax.devices("gpu")[device or 0])
+
+    # -- text ---------------------------------------------------------------------------------------------------------
+
+    _kind = "variable"
+
+    def __repr__(self) -> str:
+        head = f"{self._kind} {self.name}(" if self.name else f"{self._kind}("
+        array = self._array
+        if array is None:
+            return f"{head}None)"
+        if isinstance(array, jax.core.Tracer):
+            return f"{head}{array})"
+        text = np.array2string(np.asarray(array), separator=", ", prefix=f"{self._kind}([")
+        suffix = "" if array.dtype == np.float32 else f", dtype={array.dtype}"
+        return f"{head}{text if array.shape else str(np.asarray(array))}{suffix})"
+
+    def __str__(self) -> str:
+        name = self.name or ""
+        return f"{self._kind} {name}({self._array})" if name else f"{self._kind}({self._array})"
+
+    def summary(self) -> str:
+        """Return one line: class, name and label."""
+        return f"<{self._kind} {self.name or ''} {self.label}>"
+
+
+_retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()
+
+
+class Parameter(Variable):
+    """A variable that a link owns and an optimizer updates.
+
+    Args:
+        initializer: An initialiser, a scalar, an array (then the shape is known), or None (NaN until set).
+        shape: Shape; None leaves the parameter uninitialised until `initialize`.
+        name: Name in the link.
+    """
+
+    __slots__ = ("_trainable", "grad_cleared", "initializer", "update_rule")
+    _kind = "variable"
+
+    def __init__(self, initializer: Any = None, shape: int | Sequence[int] | None = None, name: str | None = None, *, layout: Any = None) -> None:
+        super().__init__(None, name=name)
+        self.update_rule: Any = None
+        self.grad_cleared = False
+        if isinstance(initializer, Variable):
+            initializer = initializer.array
+        self.initializer = float("nan") if initializer is None else initializer
+        if isinstance(initializer, ARRAY_TYPES) and np.ndim(initializer) > 0 or (
+            isinstance(initializer, ARRAY_TYPES) and shape is None
+        ):
+            self.array = initializer
+        elif shape is not None:
+            self.initialize((shape,) if isinstance(shape, int) else tuple(shape))
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the array exists."""
+        return self._array is not None
+
+    @property
+    def grad(self) -> Any:
+        """The gradient as an array, or None.
+
+        Raises:
+            RuntimeError: The parameter is uninitialised and its gradient was never cleared.
+        """
+        if self._array is None and not self.grad_cleared:
+            raise RuntimeError(f"parameter {self.name or ''} is not initialised: it has no gradient\nat {user_line(2)}")
+        g = self._grad
+        return g._array if isinstance(g, Variable) else g
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad = None if value is None else self._checked_grad(as_jax(value))
+
+    def cleargrad(self) -> None:
+        """Set the gradient to None."""
+        self._grad = None
+        self.grad_cleared = True
+
+    def initialize(self, shape: Sequence[int]) -> None:
+        """Make the array: its shape is `shape`, its values come from the initialiser.
+
+        Inside a static trace the array is made for real, and the trace starts over with it lifted.
+        """
+        trace = thread_state().trace
+        array = make_array(self.initializer, tuple(shape))
+        if trace is not None:
+            trace.initialised(self)
+        self.array = array
+
+    def update(self) -> None:
+        """Apply this parameter's update rule, if it has one."""
+        if self.update_rule is not None:
+            self.update_rule.update(self)
+
+    def _copy_to(self, target: Any) -> Any:
+        target.initializer, target.update_rule = self.initializer, self.update_rule
+        target.grad_cleared = self.grad_cleared
+        return super()._copy_to(target)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        import copy
+
+        copied = self.__copy__()
+        memo[id(self)] = copied
+        copied.update_rule = copy.deepcopy(self.update_rule, memo)
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        initializer = self.initializer
+        if isinstance(initializer, jax.Array):
+            initializer = np.asarray(initializer)
+        return {
+            **super().__getstate__(),
+            "initializer": initializer,
+            "update_rule": self.update_rule,
+            "grad_cleared": self.grad_cleared,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.initializer, self.update_rule = state["initializer"], state["update_rule"]
+        self.grad_cleared = state["grad_cleared"]
+
+
+def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Return an array of `shape` from an initialiser: a scalar, an array, or a callable.
+
+    A callable of ours has `generate(shape, dtype)`; any other is Chainer's protocol: it is given a NumPy buffer to fill.
+    Values are concrete, also inside a static trace.
+    """
+    dtype = getattr(initializer, "dtype", None)
+    dtype = get_dtype(dtype, map_mixed16=np.float32)
+    with jax.ensure_compile_time_eval():
+        if isinstance(initializer, ARRAY_TYPES):
+            return jnp.broadcast_to(jnp.array(initializer), shape)
+        if not callable(initializer):
+            return jnp.full(shape, initializer, dtype)
+        generate = getattr(initializer, "generate", None)
+        if generate is not None:
+            return generate(shape, dtype)
+        buffer = np.empty(shape, dtype)
+        initializer(buffer)
+        return jnp.array(buffer)
+
+
+def as_variable(obj: Any) -> Variable:
+    """Return `obj` itself if it is a Variable, else a Variable of it that requires no gradient."""
+    return obj if isinstance(obj, Variable) else Variable(obj, requires_grad=False)
+
+
+def as_array(obj: Any) -> Any:
+    """Return the array of a Variable, or `obj` itself."""
+    return obj.array if isinstance(obj, Variable) else obj
+
+
+def initialized_array(variable: Variable) -> Any:
+    """Return the variable's array; raises `NotInitialized`, naming it and the user's line, if there is none."""
+    if variable._array is None:
+        raise NotInitialized(
+            f"parameter {variable.name or ''} was used before it was initialised: call the link on data first, give its size, "
+            f"or call initialize(shape)\nat {user_line(3)}"
+        )
+    return variable._array
+
+
+def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool) -> Any:
+    if grad is None:
+        array = initialized_array(output)
+        if array.size != 1:
+            raise RuntimeError(
+                f"backward: expected a one-element variable or one with grad set, got shape {array.shape} without grad. "
+                f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
+            )
+        grad = _ones(array.shape, array.dtype)
+        if output._grad is None:
+            output._grad = grad
+        if loss_scale is not None:
+            grad = grad * jnp.asarray(loss_scale, grad.dtype)
+    if create_graph:
+        return grad if isinstance(grad, Variable) else Variable(grad)
+    return grad._array if isinstance(grad, Variable) else grad
+
+
+_ones_cache: dict[Any, jax.Array] = {}
+
+
+def _ones(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    key = (shape, dtype)
+    ones = _ones_cache.get(key)
+    if ones is None or ones.is_deleted():
+        with jax.ensure_compile_time_eval():
+            ones = _ones_cache[key] = jnp.ones(shape, dtype)
+    return ones
+
+
+def _accumulate(variable: Variable, gradient: Any) -> None:
+    old = variable._grad
+    if old is None:
+        variable._grad = gradient
+    elif isinstance(gradient, Variable):
+        variable._grad = variable.grad_var + gradient  # type: ignore[operator]
+    else:
+        variable._grad = (old._array if isinstance(old, Variable) else old) + gradient
+
+
+def backward(
+    outputs: Sequence[Variable],
+    grad_outputs: Sequence[Any] | None = None,
+    *,
+    retain_grad: bool = False,
+    enable_double_backprop: bool = False,
+    loss_scale: float | None = None,
+) -> None:
+    """Backward pass from several outputs at once; gradients are added to the leaves' `grad`.
+
+    Args:
+        outputs: The outputs. Each starts from `grad_outputs`, its own `grad`, or one if it has one element.
+        grad_outputs: Gradients of the outputs, or None.
+        retain_grad: Leave gradients on the variables in between, too.
+        enable_double_backprop: Record a graph of the gradients.
+        loss_scale: First gradients that are not given are multiplied by it.
+    """
+    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
+    seeds = [
+        (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop))
+        for y, g in zip(outputs, given, strict=True)
+        if y._node.creator_node is not None
+    ]
+    own = {y._node for y in outputs}
+
+    def keep(node: VariableNode, gradient: Any) -> None:
+        if node not in own and (retain_grad or node in _retained):
+            variable = node.get_variable_or_none()
+            if variable is not None:
+                variable._grad = gradient
+
+    with using_config("enable_backprop", enable_double_backprop):
+        result = graph.walk(
+            seeds, create_graph=enable_double_backprop, on_intermediate=keep if retain_grad or _retained else None
+        )
+        for node, gradient in result.items():
+            variable = node.get_variable_or_none()
+            if variable is not None:
+                _accumulate(variable, gradient)
+
+
+def grad(
+    outputs: Sequence[Variable],
+    inputs: Sequence[Variable],
+    grad_outputs: Sequence[Any] | None = None,
+    grad_inputs: Sequence[Any] | None = None,
+    set_grad: bool = False,
+    retain_grad: bool = False,
+    enable_double_backprop: bool = False,
+    loss_scale: float | None = None,
+) -> list[Variable | None]:
+    """Return the gradients of `outputs` with respect to `inputs`, touching no `grad` attribute.
+
+    Args:
+        outputs: Outputs, summed over (weighted by `grad_outputs`).
+        inputs: Variables anywhere in the graph.
+        grad_outputs: Gradient of each output; None where it is one.
+        grad_inputs: Gradients to start from, added to the results.
+        set_grad: Also set `grad` of the inputs.
+        retain_grad: Also set `grad` of the variables in between.
+        enable_double_backprop: Record a graph of the gradients, so that they can be differentiated again.
+        loss_scale: First gradients that are not given are multiplied by it.
+
+    Returns:
+        One Variable per input; None where an input did not lead to the outputs.
+
+    Raises:
+        TypeError: `outputs` or `inputs` is not a list or tuple.
+    """
+    for name, value in (("outputs", outputs), ("inputs", inputs)):
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
+    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
+    targets = [x._node for x in inputs]
+    seeds = [
+        (y._node, _seed_for_grad(y, g, loss_scale, enable_double_backprop))
+        for y, g in zip(outputs, given, strict=True)
+    ]
+    wanted = dict.fromkeys(graph.functions_between([y._node for y in outputs], targets))
+    for y in outputs:  # an output that is not on a path still starts a walk that ends at once
+        if y._node.creator_node is not None and y._node.creator_node not in wanted and y._node not in wanted:
+            seeds = [s for s in seeds if s[0] is not y._node]
+
+    def keep(node: VariableNode, gradient: Any) -> None:
+        variable = node.get_variable_or_none()
+        if variable is not None:
+            variable._grad = gradient
+
+    with using_config("enable_backprop", enable_double_backprop):
+        found = graph.walk(
+            seeds,
+            create_graph=enable_double_backprop,
+            wanted=wanted,
+            on_intermediate=keep if retain_grad else None,
+        )
+        results: list[Variable | None] = []
+        starts = [None] * len(inputs) if grad_inputs is None else list(grad_inputs)
+        for x, node, start in zip(inputs, targets, starts, strict=True):
+            g = found.get(node)
+            if start is not None:
+                start = start if isinstance(start, Variable) else Variable(start)
+                g = start if g is None else start + (g if isinstance(g, Variable) else Variable(g))  # type: ignore[operator]
+            if g is not None and not isinstance(g, Variable):
+                g = Variable(g)
+            if set_grad:
+                x._grad = g
+            results.append(g)
+    return results
+
+
+def _seed_for_grad(y: Variable, g: Any, loss_scale: float | None, create_graph: bool) -> Any:
+    if g is None:
+        array = initialized_array(y)
+        g = _ones(array.shape, array.dtype)
+        if loss_scale is not None:
+            g = g * jnp.asarray(loss_scale, g.dtype)
+    if create_graph:
+        return g if isinstance(g, Variable) else Variable(g)
+    return as_array(g)
