@@ -50,9 +50,13 @@ class Initializer:
 
 
 class Draw(Initializer):
-    """An initializer that makes its array in one go, instead of filling a buffer. A subclass gives `generate`."""
+    """An initializer that makes its array in one go, instead of filling a buffer. A subclass gives `draw`."""
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return the array, NumPy's or JAX's."""
+        raise NotImplementedError
+
+    def generate(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Return the array.
 
         Args:
@@ -60,9 +64,9 @@ class Draw(Initializer):
             dtype: Its data type.
 
         Returns:
-            A NumPy or JAX array.
+            A JAX array, concrete also inside a static trace: parameters are made once, not once a call.
         """
-        raise NotImplementedError
+        return generate_array(self, shape, None, dtype)
 
     def __call__(self, array: np.ndarray) -> None:
         """Fill a NumPy buffer in place, for code that calls initializers itself."""
@@ -73,7 +77,7 @@ class Draw(Initializer):
             )
         if self.dtype is not None and array.dtype != self.dtype:
             raise AssertionError(f"{array.dtype} != {self.dtype}")
-        array[...] = np.asarray(self.generate(array.shape, array.dtype))
+        array[...] = np.asarray(self.draw(array.shape, array.dtype))
 
 
 class Typed(Draw):
@@ -88,9 +92,63 @@ class Typed(Draw):
         super().__init__(dtype)
         self.initializer = initializer
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return what the inner initializer makes."""
         return make(self.initializer, shape, dtype)
+
+
+class Reshaped(Draw):
+    """`initializer` on the array with its first axis split in two, for layers that keep it flat.
+
+    Args:
+        initializer: The callable.
+        leading: Sizes of the two axes.
+    """
+
+    def __init__(self, initializer: Any, leading: tuple[int, ...]) -> None:
+        super().__init__(getattr(initializer, "dtype", None))
+        self.initializer = initializer
+        self.leading = leading
+
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return what the inner initializer makes, flat."""
+        return make(self.initializer, (*self.leading, *shape[1:]), dtype).reshape(shape)
+
+
+class Blocks(Draw):
+    """The first axis in equal blocks, each made by itself: a gate of a recurrent layer has the fans of one gate.
+
+    Args:
+        initializer: The callable, called once for each block.
+        count: Number of blocks.
+    """
+
+    def __init__(self, initializer: Any, count: int) -> None:
+        super().__init__()
+        self.initializer = initializer
+        self.count = count
+
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return the blocks, one below the other."""
+        block = (shape[0] // self.count, *shape[1:])
+        return np.concatenate([np.asarray(make(self.initializer, block, dtype)) for _ in range(self.count)])
+
+
+class Gates(Draw):
+    """A vector of interleaved gates: element ``4 j + k`` is gate ``k`` of unit ``j``.
+
+    Args:
+        *initializers: One callable for each gate; it sees the shape ``(1, units, 1)``, as in Chainer.
+    """
+
+    def __init__(self, *initializers: Any) -> None:
+        super().__init__()
+        self.initializers = initializers
+
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return the vector."""
+        units = (1, shape[0] // len(self.initializers), 1)
+        return np.concatenate([np.asarray(make(i, units, dtype)) for i in self.initializers], axis=2).reshape(shape)
 
 
 def get_fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -116,7 +174,7 @@ def get_fans(shape: tuple[int, ...]) -> tuple[int, int]:
 def make(initializer: Callable, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """Return the array of an initializer, by either protocol, as it comes (NumPy or JAX)."""
     if isinstance(initializer, Draw):
-        return initializer.generate(shape, dtype)
+        return initializer.draw(shape, dtype)
     array = np.zeros(shape, dtype)
     initializer(array)
     return array

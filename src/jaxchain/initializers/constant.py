@@ -30,7 +30,7 @@ class Constant(Draw):
         self.fill_value = fill_value
         super().__init__(dtype)
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return the constant, broadcast to `shape`."""
         array = np.empty(shape, dtype)
         array[...] = np.asarray(self.fill_value).astype(dtype)
@@ -86,7 +86,7 @@ class Identity(Draw):
         self.scale = scale
         super().__init__(dtype)
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return the matrix.
 
         Raises:

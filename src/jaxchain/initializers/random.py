@@ -1,7 +1,7 @@
 """Random initializers: each law is one jitted function of (key, scale), each class is a formula for the scale.
 
-Keys come from the stream of initialisers (`core.random.next_init_key`): the same seed gives the same parameters in either
-mode. One function per law: the same formula split over several calls differs in the last bits (FACTS.md Sd).
+Keys come from the stream of initialisers (`core.random.next_init_key`): the same seed gives the same parameters in
+either mode. One function per law: the same formula split over several calls differs in the last bits (FACTS.md Sd).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Random(Draw):
 
 
 class _Normal(_Random):
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
         scale = self._scale(shape)
         if self.rng is not None:
@@ -76,7 +76,7 @@ class _Normal(_Random):
 
 
 class _Uniform(_Random):
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
         scale = self._scale(shape)
         if self.rng is not None:
@@ -265,7 +265,7 @@ class Orthogonal(_Random):
         self.mode = mode
         super().__init__(scale, dtype, rng=rng)
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
         scale = _wide(dtype).type(self.scale)
         if not shape:

@@ -30,7 +30,7 @@ class _Sampling(Draw):
     def _filter(self, size: int, ndim: int) -> np.ndarray:
         return _linear_filter(size, ndim)
 
-    def generate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return the filters, one for each channel."""
         first, second, *kernel = shape
         if second not in (first, 1):

@@ -1,0 +1,157 @@
+"""Recurrent layers over whole sequences of different lengths, stacked, in one or two directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxchain import functions as F
+from jaxchain.core import variable
+from jaxchain.core.variable import Variable
+from jaxchain.initializers import _get_initializer
+from jaxchain.link import ChainList, Link
+
+
+class NStepRNNBase(ChainList):
+    """Base of the stacked layers; a subclass names the function and the number of weights of a layer.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states and, in one direction, of the output.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+    """
+
+    n_weights: int
+    n_cells: int
+    use_bi_direction = False
+
+    def __init__(
+        self,
+        n_layers: int,
+        in_size: int,
+        out_size: int,
+        dropout: float,
+        *,
+        initialW: Any = None,
+        initial_bias: Any = None,
+    ) -> None:
+        direction = 2 if self.use_bi_direction else 1
+        W = _get_initializer(initialW)
+        b = _get_initializer(0 if initial_bias is None else initial_bias)
+        super().__init__()
+        for layer in range(n_layers):
+            for _ in range(direction):
+                weight = Link()
+                with weight.init_scope():
+                    for j in range(self.n_weights):
+                        upward = j < self.n_weights // 2
+                        size = out_size if not upward else in_size if layer == 0 else out_size * direction
+                        setattr(weight, f"w{j}", variable.Parameter(W, (out_size, size)))
+                        setattr(weight, f"b{j}", variable.Parameter(b, out_size))
+                self.add_link(weight)
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.out_size = out_size
+        self.direction = direction
+
+    @property
+    def ws(self) -> list[list[Any]]:
+        """Weights of each layer."""
+        return [[getattr(layer, f"w{j}") for j in range(self.n_weights)] for layer in self]
+
+    @property
+    def bs(self) -> list[list[Any]]:
+        """Biases of each layer."""
+        return [[getattr(layer, f"b{j}") for j in range(self.n_weights)] for layer in self]
+
+    def init_hx(self, xs: Any) -> Variable:
+        """Return a state of zeros for a batch of sequences."""
+        return Variable(np.zeros((self.n_layers * self.direction, len(xs), self.out_size), xs[0].dtype))
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply the function to (n_layers, dropout, states..., ws, bs, steps)."""
+        raise NotImplementedError
+
+    def _call(self, states: list[Any], xs: Any) -> tuple[list[Variable], list[Variable]]:
+        """Sort by falling length, run step by step, put back in order."""
+        if not isinstance(xs, list | tuple):
+            raise TypeError(f"xs must be a list or tuple of sequences, but is {type(xs).__name__}")
+        order = np.argsort([-len(x) for x in xs], kind="stable").astype(np.int32)
+        ordered = [xs[i] for i in order]
+        sorted_states = [
+            self.init_hx(ordered) if s is None else F.permutate(s, order, axis=1, inv=False) for s in states
+        ]
+        *ends, steps = self.rnn(
+            self.n_layers, self.dropout, *sorted_states, self.ws, self.bs, F.transpose_sequence(ordered)
+        )
+        outputs: list[Any] = [None] * len(xs)
+        for i, y in zip(order, F.transpose_sequence(steps), strict=True):
+            outputs[i] = y
+        return [F.permutate(h, order, axis=1, inv=True) for h in ends], outputs
+
+
+class NStepLSTM(NStepRNNBase):
+    """Stacked LSTM over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states and of the output.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer with ``w0`` ... ``w3`` (input to i, f, a, o), ``w4`` ... ``w7`` (state to the same),
+            and their biases ``b0`` ... ``b7``, as cuDNN orders them.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, cy, ys = L.NStepLSTM(1, 3, 5, 0.0)(None, None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((1, 2, 5), [(2, 5), (4, 5)])
+    """
+
+    n_weights = 8
+    n_cells = 2
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_lstm`."""
+        return F.n_step_lstm(*args)
+
+    def forward(self, hx: Any, cx: Any, xs: Any) -> tuple[Variable, Variable, list[Variable]]:
+        """Run over the sequences.
+
+        Args:
+            hx: First state ``(layers, n, out)``, or None for zeros.
+            cx: First cell, the same shape, or None for zeros.
+            xs: `n` sequences ``(length_i, in)``, in any order.
+
+        Returns:
+            Last state, last cell, and the outputs ``(length_i, out)`` of the last layer.
+        """
+        (hy, cy), ys = self._call([hx, cx], xs)
+        return hy, cy, ys
+
+
+class NStepBiLSTM(NStepLSTM):
+    """Stacked LSTM in both directions: outputs ``(length_i, 2 out)``, states ``(2 layers, n, out)``.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+    """
+
+    use_bi_direction = True
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_bilstm`."""
+        return F.n_step_bilstm(*args)

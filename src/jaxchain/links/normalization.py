@@ -1,0 +1,189 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from jaxchain import functions as F
+from jaxchain.core import variable
+from jaxchain.core.config import config, get_dtype
+from jaxchain.core.variable import Variable
+from jaxchain.initializers import _get_initializer, generate_array
+from jaxchain.initializers.base import Typed
+from jaxchain.link import Link
+
+
+class BatchNormalization(Link):
+    """Batch normalisation layer.
+
+    In training mode it normalises with the statistics of the batch and keeps their moving averages; otherwise
+    (``config.train`` False) it normalises with the averages.
+
+    Args:
+        size: Shape of the statistics (int: number of channels). None: taken from the first input; then give `axis`.
+        decay: Decay of the moving averages.
+        eps: Added to the variance.
+        dtype: Type of the parameters. None: ``config.dtype``.
+        use_gamma: Have a learnt scale.
+        use_beta: Have a learnt shift.
+        initial_gamma: Initializer, scalar or array. None: 1.
+        initial_beta: Initializer, scalar or array. None: 0.
+        axis: Axes to average over, e.g. ``(0, 2, 3)`` for images. None: all but the channels (axis 1).
+        initial_avg_mean: Initializer, scalar or array. None: 0.
+        initial_avg_var: Initializer, scalar or array. None: 1.
+
+    Raises:
+        RuntimeError: Neither `size` nor `axis` is given.
+
+    Attributes:
+        gamma: Parameter `size`, or None.
+        beta: Parameter `size`, or None.
+        avg_mean: Persistent, `size`: moving average of the mean.
+        avg_var: Persistent, `size`: moving average of the (unbiased) variance.
+        N: Persistent: batches seen by fine-tuning.
+
+    Source:
+        Ioffe & Szegedy 2015, arXiv:1502.03167.
+
+    Examples:
+        >>> bn = L.BatchNormalization(2)
+        >>> bn(np.array([[1, 2], [3, 6]], np.float32)).array.round(2)
+        Array([[-1., -1.],
+               [ 1.,  1.]], dtype=float32)
+        >>> bn.avg_mean
+        Array([0.2, 0.4], dtype=float32)
+    """
+
+    gamma: Any = None
+    beta: Any = None
+
+    def __init__(
+        self,
+        size: Any = None,
+        decay: float = 0.9,
+        eps: float = 2e-5,
+        dtype: Any = None,
+        use_gamma: bool = True,
+        use_beta: bool = True,
+        initial_gamma: Any = None,
+        initial_beta: Any = None,
+        axis: Any = None,
+        initial_avg_mean: Any = None,
+        initial_avg_var: Any = None,
+    ) -> None:
+        super().__init__()
+        if size is None and axis is None:
+            raise RuntimeError("size or axis is required")
+        self._initial_avg_mean = initial_avg_mean
+        self._initial_avg_var = initial_avg_var
+        self.N = 0
+        self.register_persistent("N")
+        self.decay = decay
+        self.eps = eps
+        self.axis = (axis,) if isinstance(axis, int) else axis if axis is None else tuple(axis)
+        self._highprec_dtype = get_dtype(dtype, map_mixed16=np.float32)
+        with self.init_scope():
+            if use_gamma:
+                initializer = _get_initializer(1 if initial_gamma is None else initial_gamma)
+                self.gamma = variable.Parameter(Typed(initializer, self._highprec_dtype))
+            if use_beta:
+                initializer = _get_initializer(0 if initial_beta is None else initial_beta)
+                self.beta = variable.Parameter(Typed(initializer, self._highprec_dtype))
+        self.avg_mean: Any = None
+        self.avg_var: Any = None
+        if size is not None:
+            self._initialize_params(size)
+        self.register_persistent("avg_mean")
+        self.register_persistent("avg_var")
+
+    def _initialize_params(self, shape: Any) -> None:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.avg_mean = self._statistic(self._initial_avg_mean, 0, shape)
+        self.avg_var = self._statistic(self._initial_avg_var, 1, shape)
+        self._initial_avg_mean = self._initial_avg_var = None
+        for parameter in (self.gamma, self.beta):
+            if parameter is not None:
+                parameter.initialize(shape)
+
+    def _statistic(self, initializer: Any, default: float, shape: tuple[int, ...]) -> Any:
+        initializer = _get_initializer(default if initializer is None else initializer)
+        return generate_array(initializer, shape, dtype=self._highprec_dtype)
+
+    @property
+    def printable_specs(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of each argument, for `str(link)`."""
+        yield "size", None if self.avg_mean is None else self.avg_mean.shape[0]
+        yield "decay", self.decay
+        yield "eps", self.eps
+        yield "dtype", self._highprec_dtype
+        yield "use_gamma", self.gamma is not None
+        yield "use_beta", self.beta is not None
+
+    def forward(self, x: Any, *, finetune: bool = False) -> Variable:
+        """Normalise.
+
+        Args:
+            x: ``(n, channels, ...)``, or with `axis` any shape.
+            finetune: In training mode: average the statistics of all batches since `start_finetuning` evenly.
+
+        Returns:
+            Same shape as `x`.
+        """
+        if self.avg_mean is None:
+            self._initialize_params(tuple(n for i, n in enumerate(x.shape) if i not in self.axis))
+        shape = self.avg_mean.shape
+        gamma = np.ones(shape, self._highprec_dtype) if self.gamma is None else self.gamma
+        beta = np.zeros(shape, self._highprec_dtype) if self.beta is None else self.beta
+        if not config.train:
+            return F.fixed_batch_normalization(
+                x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, axis=self.axis
+            )
+        raise NotImplementedError
+
+    def start_finetuning(self) -> None:
+        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
+        self.N = 0
+
+
+class LayerNormalization(Link):
+    """Layer normalisation layer: each example by its own mean and variance.
+
+    Args:
+        size: Size of the input vectors, or None: taken from the first input.
+        eps: Added to the variance.
+        initial_gamma: Initializer, scalar or array. None: 1.
+        initial_beta: Initializer, scalar or array. None: 0.
+
+    Attributes:
+        gamma: Parameter ``(size,)``: scale.
+        beta: Parameter ``(size,)``: shift.
+        eps: The same.
+
+    Source:
+        Ba et al. 2016, arXiv:1607.06450.
+    """
+
+    def __init__(
+        self, size: int | None = None, eps: float = 1e-6, initial_gamma: Any = None, initial_beta: Any = None
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        with self.init_scope():
+            self.gamma = variable.Parameter(_get_initializer(1 if initial_gamma is None else initial_gamma))
+            self.beta = variable.Parameter(_get_initializer(0 if initial_beta is None else initial_beta))
+        if size is not None:
+            self._initialize_params(size)
+
+    def _initialize_params(self, size: int) -> None:
+        self.gamma.initialize((size,))
+        self.beta.initialize((size,))
+
+    def forward(self, x: Any) -> Variable:
+        """Normalise `x`, ``(n, size)``; the result has the same shape."""
+        if self.gamma.array is None:
+            self._initialize_params(math.prod(x.shape[1:]))
+        return F.layer_normalization(x, self.gamma, self.beta, self.eps)

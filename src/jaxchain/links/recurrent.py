@@ -1,0 +1,196 @@
+"""Recurrent layers that take one step at a time, with and without a state of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxchain import functions as F
+from jaxchain.core.variable import Variable
+from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.base import Blocks, Gates
+from jaxchain.link import Chain
+from jaxchain.links.linear import Linear
+
+
+class _LSTM(Chain):
+    """The two linear layers of an LSTM. Row ``4 j + k`` of their weights is gate ``k`` (a, i, f, o) of unit ``j``."""
+
+    def __init__(
+        self,
+        in_size: int | None,
+        out_size: int | None = None,
+        lateral_init: Any = None,
+        upward_init: Any = None,
+        bias_init: Any = None,
+        forget_bias_init: Any = None,
+    ) -> None:
+        if out_size is None:
+            in_size, out_size = None, in_size
+        assert out_size is not None
+        super().__init__()
+        self.state_size = out_size
+        bias = _get_initializer(0 if bias_init is None else bias_init)
+        forget_bias = _get_initializer(1 if forget_bias_init is None else forget_bias_init)
+        with self.init_scope():
+            self.upward = Linear(
+                in_size,
+                4 * out_size,
+                initialW=Blocks(_get_initializer(upward_init), 4),
+                initial_bias=Gates(bias, bias, forget_bias, bias),
+            )
+            self.lateral = Linear(
+                out_size, 4 * out_size, nobias=True, initialW=Blocks(_get_initializer(lateral_init), 4)
+            )
+
+    def _zero_state(self, x: Any) -> Variable:
+        return Variable(np.zeros((x.shape[0], self.state_size), x.dtype))
+
+
+class StatelessLSTM(_LSTM):
+    """LSTM layer that is given its state.
+
+    Args:
+        in_size: Size of the input vectors, or None: taken from the first input. May be left out.
+        out_size: Size of the state and the output.
+        lateral_init: Initializer of ``lateral.W``, called once for each gate. None: `LeCunNormal`.
+        upward_init: Initializer of ``upward.W``, called once for each gate. None: `LeCunNormal`.
+        bias_init: Initializer of the biases but the forget gate's. None: 0.
+        forget_bias_init: Initializer of the forget gate's bias. None: 1.
+
+    Attributes:
+        upward: `Linear` from the input, ``W`` ``(4 out, in)``, ``b`` ``(4 out,)``.
+        lateral: `Linear` from the last output, ``W`` ``(4 out, out)``.
+        state_size: ``out``.
+
+    Source:
+        Hochreiter & Schmidhuber 1997, Neural Computation 9(8); Gers et al. 2000 (forget gate).
+
+    Examples:
+        >>> x = np.zeros((1, 10), np.float32)
+        >>> c, h = L.StatelessLSTM(10, 20)(None, None, x)
+        >>> c.shape, h.shape
+        ((1, 20), (1, 20))
+    """
+
+    def forward(self, c: Any, h: Any, x: Any) -> tuple[Variable, Variable]:
+        """Take one step.
+
+        Args:
+            c: Cell ``(n, out)``, or None for zeros.
+            h: Last output ``(n, out)``, or None for zeros.
+            x: Input ``(n, in)``.
+
+        Returns:
+            New cell and output, each ``(n, out)``.
+        """
+        gates = self.upward(x)
+        if h is not None:
+            gates += self.lateral(h)
+        return F.lstm(self._zero_state(x) if c is None else c, gates)
+
+
+class LSTM(_LSTM):
+    """LSTM layer that keeps its state between calls.
+
+    The batch may shrink from step to step (sequences sorted by falling length): only the first rows of the state go on.
+
+    Args:
+        in_size: Size of the input vectors, or None: taken from the first input. May be left out.
+        out_size: Size of the state and the output.
+        lateral_init: Initializer of ``lateral.W``, called once for each gate. None: `LeCunNormal`.
+        upward_init: Initializer of ``upward.W``, called once for each gate. None: `LeCunNormal`.
+        bias_init: Initializer of the biases but the forget gate's. None: 0.
+        forget_bias_init: Initializer of the forget gate's bias. None: 1.
+
+    Attributes:
+        upward: `Linear` from the input, ``W`` ``(4 out, in)``, ``b`` ``(4 out,)``.
+        lateral: `Linear` from the last output, ``W`` ``(4 out, out)``.
+        c: Cell ``(n, out)``, or None at the start.
+        h: Last output ``(n, out)``, or None at the start.
+        state_size: ``out``.
+
+    Source:
+        Hochreiter & Schmidhuber 1997, Neural Computation 9(8); Gers et al. 2000 (forget gate).
+
+    Examples:
+        >>> L.LSTM(None, 20)(np.zeros((1, 10), np.float32)).shape
+        (1, 20)
+    """
+
+    def __init__(
+        self,
+        in_size: int | None,
+        out_size: int | None = None,
+        lateral_init: Any = None,
+        upward_init: Any = None,
+        bias_init: Any = None,
+        forget_bias_init: Any = None,
+    ) -> None:
+        super().__init__(in_size, out_size, lateral_init, upward_init, bias_init, forget_bias_init)
+        self.reset_state()
+
+    def set_state(self, c: Variable, h: Variable) -> None:
+        """Set the state.
+
+        Args:
+            c: Cell ``(n, out)``.
+            h: Last output ``(n, out)``.
+
+        Raises:
+            TypeError: They are not Variables.
+        """
+        for name, value in (("c", c), ("h", h)):
+            if not isinstance(value, Variable):
+                raise TypeError(f"LSTM.set_state: {name}: expected a Variable, got {type(value).__name__}")
+        self.c: Variable | None = c
+        self.h: Variable | None = h
+
+    def reset_state(self) -> None:
+        """Forget the state: the next call starts from zeros."""
+        self.c = self.h = None
+
+    def to_device(self, device: Any) -> LSTM:
+        """Move the layer with its state."""
+        super().to_device(device)
+        for state in (self.c, self.h):
+            if state is not None:
+                state.to_device(device)
+        return self
+
+    def forward(self, x: Any) -> Variable:
+        """Take one step.
+
+        Args:
+            x: Input ``(m, in)``, ``m`` at most the batch of the last call.
+
+        Returns:
+            Output ``(m, out)``.
+
+        Raises:
+            TypeError: The batch has grown.
+        """
+        batch = x.shape[0]
+        gates = self.upward(x)
+        rest = None
+        if self.h is not None:
+            size = self.h.shape[0]
+            if size < batch:
+                raise TypeError(
+                    "The batch size of x must be equal to or less than the size of the previous state h. "
+                    f"Actual: {batch} > {size}. Sort the sequences by falling length, or call reset_state()"
+                )
+            if batch == 0:
+                rest = self.h
+            elif size > batch:
+                h, rest = F.split_axis(self.h, [batch], 0)
+                gates += self.lateral(h)
+            else:
+                gates += self.lateral(self.h)
+        self.c, y = F.lstm(self._zero_state(x) if self.c is None else self.c, gates)
+        if rest is None:
+            self.h = y
+        else:
+            self.h = rest if batch == 0 else F.concat([y, rest], 0)
+        return y
