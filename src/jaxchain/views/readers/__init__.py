@@ -1,0 +1,1 @@
+"""Readers: an eager graph, a jaxpr or HLO text to a `Graph`. They know no writer."""

@@ -1,0 +1,39 @@
+"""Name scopes: what the path of an equation or an HLO instruction says about the eager node it came from.
+
+Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
+``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts of
+it as it likes): the last ``Label#ordinal`` counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# A label may hold " / " (division's is "_ / _"), but no other slash, and no parenthesis or semicolon next to the sign.
+_TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
+
+
+class Tag(NamedTuple):
+    """The eager node named by a scope: its label, its ordinal in its link, and whether this is gradient code."""
+
+    label: str
+    ordinal: int
+    role: str  # "forward" or "backward"
+
+
+def tag_of(path: str) -> Tag | None:
+    """Return the tag that a scope path names, or None."""
+    found = None
+    for found in _TAG.finditer(path):
+        pass
+    if found is None:
+        return None
+    backward = "transpose(" in path or "_vjp" in path
+    return Tag(found.group(1), int(found.group(2)), "backward" if backward else "forward")
+
+
+def tags_of(op_name: str) -> tuple[Tag, ...]:
+    """Return the tags of an HLO ``op_name``: XLA joins several origins with ``;``."""
+    tags = (tag_of(path) for path in op_name.split(";"))
+    return tuple(dict.fromkeys(tag for tag in tags if tag is not None))
