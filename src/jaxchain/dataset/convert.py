@@ -1,0 +1,145 @@
+"""From a list of examples to arrays on the device.
+
+NumPy arrays are copied on their way in. `jax.device_put` and jitted functions read the live NumPy buffer instead, and
+gave wrong results 15 times of 15 when a program reused it for the next batch (FACTS.md S0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Converter:
+    """Base class of converters: a batch of examples to arrays on a device."""
+
+    def __call__(self, batch: Any, device: Any) -> Any:
+        """Convert.
+
+        Args:
+            batch: What an iterator yields.
+            device: Device to put arrays on, or None.
+
+        Returns:
+            The converted batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to convert: override __call__")
+
+
+class _Function(Converter):
+    """A function as converter."""
+
+    def __init__(self, function: Callable) -> None:
+        if not callable(function):
+            raise TypeError(f"Can only wrap a callable. Actual: {type(function)}")
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def converter() -> Callable[[Callable], Converter]:
+    """Return a decorator that makes a function of (batch, device) a `Converter`.
+
+    Examples:
+        >>> @converter()
+        ... def first_only(batch, device):
+        ...     return to_device(device, np.array([x for x, _ in batch]))
+    """
+    return _Function
+
+
+def to_device(device: Any, x: Any) -> Any:
+    """Return an array on a device.
+
+    Args:
+        device: A `jax.Device`; None leaves the array where it is (a NumPy array stays one); a negative int means the
+            host, another int the device of that number, as in Chainer.
+        x: NumPy or JAX array.
+
+    Returns:
+        A JAX array (a copy of a NumPy array), or `x`.
+    """
+    if device is None:
+        return x
+    if isinstance(device, int):
+        if device < 0:
+            return np.asarray(x)
+        device = jax.devices()[device]
+    if isinstance(x, np.ndarray):
+        x = jnp.array(x)
+    return jax.device_put(x, device)
+
+
+def _concat_examples(batch: Sequence[Any], device: Any = None, padding: Any = None) -> Any:
+    """Return a list of examples as arrays with a batch axis in front.
+
+    Args:
+        batch: Examples: arrays or numbers, tuples of them, or dictionaries of them.
+        device: Device to put the arrays on. None: JAX's default one.
+        padding: Value to fill with where arrays differ in shape; a tuple or dictionary gives one for each part.
+            None: differing shapes are an error.
+
+    Returns:
+        An array, a tuple of arrays or a dictionary of arrays, like the examples. They are JAX arrays, copied in: the
+        program may reuse its buffers. With ``device=-1`` they are NumPy arrays.
+
+    Raises:
+        ValueError: The batch is empty, or shapes differ.
+
+    Examples:
+        >>> x, t = concat_examples([(np.array([1, 2]), 0), (np.array([3]), 1)], padding=(9, None))
+        >>> x
+        Array([[1, 2],
+               [3, 9]], dtype=int32)
+    """
+    if not batch:
+        raise ValueError("batch is empty")
+    first = batch[0]
+    if isinstance(first, tuple):
+        paddings = padding if isinstance(padding, tuple) else (padding,) * len(first)
+        columns = zip(*batch, strict=True)
+        return tuple(_send(device, _stack(column, p)) for column, p in zip(columns, paddings, strict=True))
+    if isinstance(first, dict):
+        paddings = padding if isinstance(padding, dict) else dict.fromkeys(first, padding)
+        return {key: _send(device, _stack([example[key] for example in batch], paddings[key])) for key in first}
+    return _send(device, _stack(batch, padding))
+
+
+concat_examples = _Function(_concat_examples)
+concat_examples_func = _concat_examples
+
+
+def _send(device: Any, x: Any) -> Any:
+    return jnp.array(x) if device is None else to_device(device, x)
+
+
+def _stack(arrays: Sequence[Any], padding: Any) -> Any:
+    """Return arrays or numbers with a batch axis in front. On the host: one copy to the device follows."""
+    if not isinstance(arrays[0], np.ndarray | np.generic | jax.Array):
+        arrays = np.asarray(arrays)  # type: ignore[assignment]
+    if padding is not None:
+        return _pad(arrays, padding)
+    if isinstance(arrays[0], jax.Array):
+        return jnp.stack(arrays)  # type: ignore[arg-type]
+    return _narrow(np.stack(arrays))
+
+
+def _pad(arrays: Sequence[Any], padding: Any) -> np.ndarray:
+    shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
+    result = np.full((len(arrays), *shape), padding, arrays[0].dtype)
+    for row, array in zip(result, arrays, strict=True):
+        row[tuple(slice(n) for n in np.shape(array))] = array
+    return _narrow(result)
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Return the array in the type that JAX would give it: 64 bits only where they are switched on."""
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    return array if dtype == array.dtype else array.astype(dtype)
