@@ -34,3 +34,4 @@ from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
 from jaxchain.core.variable import backward as backward
 from jaxchain.core.variable import grad as grad
+from jaxchain.core.static import static as static

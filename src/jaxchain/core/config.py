@@ -18,7 +18,7 @@ MODES = ("eager", "static")
 class ThreadState:
     """What one thread's ops and links look at on every call: plain slots, kept resolved by `config`."""
 
-    __slots__ = ("__weakref__", "hooks", "link_hooks", "overrides", "record", "scope", "special", "static", "trace")
+    __slots__ = ("__weakref__", "config_key", "hooks", "link_hooks", "overrides", "record", "scope", "special", "static", "trace")
 
     def __init__(self) -> None:
         self.overrides: dict[str, Any] = {}
@@ -34,6 +34,7 @@ class ThreadState:
 
     def refresh(self) -> None:
         """Resolve the entries that hot paths read. Called whenever one of them may have changed."""
+        self.config_key = None
         self.record = config.enable_backprop
         self.static = config.mode == "static"
         self.special = bool(self.hooks) or self.trace is not None or config.debug

@@ -19,7 +19,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
@@ -51,7 +51,7 @@ class Plan:
         needs: Positions of the inputs that a gradient goes to; empty if none.
     """
 
-    __slots__ = ("_pullbacks", "_retained", "forward", "infos", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
+    __slots__ = ("_full_jaxpr", "_pullbacks", "_retained", "forward", "infos", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
 
     def __init__(self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]) -> None:
         self.op, self.structure, self.infos = op, structure, infos
@@ -72,25 +72,35 @@ class Plan:
             else ()
         )
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
 
     def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
         if self._retained is None:
-            arrays = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in (*self.infos, *self.out_infos)]
+            jaxpr = self.gradient_jaxpr(None, scalars)
+            live = live_inputs(jaxpr.jaxpr)
             n_in, n_out = len(self.infos), len(self.out_infos)
-
-            def full(*flat: Any) -> Any:
-                return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], flat[n_in + n_out : n_in + 2 * n_out], flat[n_in + 2 * n_out :])
-
-            cotangents = arrays[n_in:]
-            jaxpr = jax.make_jaxpr(full)(*arrays, *cotangents, *scalars).jaxpr
-            live = live_inputs(jaxpr)
             self._retained = (
                 tuple(i for i in range(n_in) if live[i]),
                 tuple(i for i in range(n_out) if live[n_in + i]),
             )
+            self._full_jaxpr = jaxpr  # kept for the first pullback: one trace serves both
         return self._retained
+
+    def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
+        """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
+        n_in, n_out = len(self.infos), len(self.out_infos)
+        avals = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in (*self.infos, *self.out_infos)]
+        present = given or (True,) * n_out
+
+        def full(*flat: Any) -> Any:
+            rest = iter(flat[n_in + n_out :])
+            gys = [next(rest) if p else jnp.zeros(i.shape, i.dtype) for p, i in zip(present, self.out_infos, strict=True)]
+            return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], gys, list(rest))
+
+        cotangents = [a for a, p in zip(avals[n_in:], present, strict=True) if p]
+        return jax.make_jaxpr(full)(*avals, *cotangents, *scalars)
 
     def gradient(self, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]) -> tuple[Any, ...]:
         """Return the gradients of the inputs at `needs`. Pure JAX: traced inside the jit of `pullback`."""
@@ -201,6 +211,22 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
     return [v in live for v in jaxpr.invars]
 
 
+def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> ClosedJaxpr:
+    """Return the jaxpr without the equations that its outputs do not need, with only the inputs at `keep`."""
+    jaxpr = closed.jaxpr
+    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    eqns = []
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or any(v in live for v in eqn.outvars):
+            eqns.append(eqn)
+            live.update(v for v in eqn.invars if not isinstance(v, Literal))
+    invars = [jaxpr.invars[i] for i in keep]
+    consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
+    info = jaxpr.debug_info.with_unknown_names()
+    pruned = jaxpr.replace(invars=invars, constvars=[v for v, _ in consts], eqns=eqns[::-1], debug_info=info)
+    return ClosedJaxpr(pruned, [c for _, c in consts])
+
+
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         return function(*args)
@@ -266,6 +292,8 @@ def _check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
 
 class Op(Generic[P, R]):
     """A pure JAX function as a function on Variables. Made by `op`."""
+
+    _opaque = True  # nothing in here is state: the static walk does not look inside
 
     def __init__(self, function: Callable[P, R], name: str, label: str) -> None:
         self.function = function
@@ -536,32 +564,23 @@ class VjpOp(Op):
         self.rule = None
         self.plans = {}
         self.of = plan
-        self.given = given
-        self.retained = plan.retained(scalars)
-        self.compiled = jax.jit(_named(self._flat, self.name))
+        ins, outs = plan.retained(scalars)
+        jaxpr = plan._full_jaxpr if given is None and plan._full_jaxpr is not None else plan.gradient_jaxpr(given, scalars)
+        plan._full_jaxpr = None
+        n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
+        keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
+        self.flat = jaxpr_as_fun(without_dead_code(jaxpr, keep))
+        self.compiled = jax.jit(_named(self.pure_tuple, self.name))
 
-    def _flat(self, *flat: Any) -> tuple[Any, ...]:
-        plan = self.of
-        ins, outs = self.retained
-        given = self.given or (True,) * len(plan.out_infos)
-        kept = len(ins) + len(outs)
-        gys = iter(flat[kept : kept + sum(given)])
-        scalars = flat[kept + sum(given) :]
-        # what the gradient does not read was not kept: any value of the right shape will do, XLA removes it
-        inputs = [jnp.zeros(i.shape, i.dtype) for i in plan.infos]
-        outputs = [jnp.zeros(i.shape, i.dtype) for i in plan.out_infos]
-        for i, x in zip(ins, flat, strict=False):
-            inputs[i] = x
-        for i, y in zip(outs, flat[len(ins) :], strict=False):
-            outputs[i] = y
-        full = [next(gys) if g else jnp.zeros(i.shape, i.dtype) for g, i in zip(given, plan.out_infos, strict=True)]
-        return tuple(plan.gradient(inputs, outputs, full, scalars))
+    def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
+        """Return the gradients from retained arrays, output gradients and scalars."""
+        return tuple(self.flat(*flat))
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""
         if len(self.of.needs) == 1:
-            return lambda *flat: self._flat(*flat)[0]
-        return self._flat
+            return lambda *flat: self.flat(*flat)[0]
+        return self.pure_tuple
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""

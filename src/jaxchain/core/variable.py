@@ -582,9 +582,7 @@ class Parameter(Variable):
         if isinstance(initializer, Variable):
             initializer = initializer.array
         self.initializer = float("nan") if initializer is None else initializer
-        if isinstance(initializer, ARRAY_TYPES) and np.ndim(initializer) > 0 or (
-            isinstance(initializer, ARRAY_TYPES) and shape is None
-        ):
+        if isinstance(initializer, ARRAY_TYPES) and shape is None:
             self.array = initializer
         elif shape is not None:
             self.initialize((shape,) if isinstance(shape, int) else tuple(shape))
@@ -620,11 +618,10 @@ class Parameter(Variable):
 
         Inside a static trace the array is made for real, and the trace starts over with it lifted.
         """
+        self.array = make_array(self.initializer, tuple(shape))
         trace = thread_state().trace
-        array = make_array(self.initializer, tuple(shape))
         if trace is not None:
             trace.initialised(self)
-        self.array = array
 
     def update(self) -> None:
         """Apply this parameter's update rule, if it has one."""
@@ -670,10 +667,8 @@ def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:
     dtype = getattr(initializer, "dtype", None)
     dtype = get_dtype(dtype, map_mixed16=np.float32)
     with jax.ensure_compile_time_eval():
-        if isinstance(initializer, ARRAY_TYPES):
-            return jnp.broadcast_to(jnp.array(initializer), shape)
-        if not callable(initializer):
-            return jnp.full(shape, initializer, dtype)
+        if not callable(initializer):  # NumPy makes the array: jnp.full would compile once per shape
+            return jnp.array(np.broadcast_to(np.asarray(initializer, dtype), shape))
         generate = getattr(initializer, "generate", None)
         if generate is not None:
             return generate(shape, dtype)

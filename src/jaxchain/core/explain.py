@@ -1,0 +1,95 @@
+"""Every compile with its reason: what `explain()` prints, and the warning when a function compiles again and again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+OFTEN = 8
+
+
+class RecompileWarning(UserWarning):
+    """A static function compiles again and again."""
+
+
+class Compile:
+    """One compile of a static callable.
+
+    Attributes:
+        reason: What differed from the nearest variant before.
+        trace_seconds: Time to trace.
+        compile_seconds: Time of the first call: lowering, XLA and the first run.
+    """
+
+    def __init__(self, name: str, reason: str, key: Any, variant: Any, trace_seconds: float) -> None:
+        self.name, self.reason, self.key, self.variant = name, reason, key, variant
+        self.trace_seconds, self.compile_seconds = trace_seconds, 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this compile as plain data."""
+        variant = self.variant
+        traced = variant.traced
+        lifted = [traced.inputs[i] for i in variant.order]
+        return {
+            "reason": self.reason,
+            "trace_seconds": self.trace_seconds,
+            "compile_seconds": self.compile_seconds,
+            "calls": variant.hits,
+            "lifted": lifted,
+            "written": [w.name for w in variant.writes],
+            "donated": [lifted[i] for i in variant.donated],
+            "constants": [list(c) for c in traced.constants],
+            "random_draws": variant.draws,
+            "nodes": len(traced.nodes),
+        }
+
+
+class Explanation:
+    """What a static callable compiled and why. `str()` is a table, `to_dict()` is data."""
+
+    def __init__(self, name: str, compiles: Sequence[Compile]) -> None:
+        self.name, self.compiles = name, list(compiles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {"name": self.name, "variants": [c.to_dict() for c in self.compiles]}
+
+    def __str__(self) -> str:
+        if not self.compiles:
+            return f"{self.name}: not compiled yet"
+        lines = [f"{self.name}: {len(self.compiles)} variant{'s' if len(self.compiles) != 1 else ''}"]
+        for i, compile_ in enumerate(self.compiles, 1):
+            d = compile_.to_dict()
+            lines.append(f"  {i}. {d['reason']}")
+            lines.append(
+                f"     traced in {1e3 * d['trace_seconds']:.0f} ms, first call {1e3 * d['compile_seconds']:.0f} ms, "
+                f"{d['calls']} calls, {d['nodes']} nodes"
+            )
+            lines.append(f"     reads: {_some(d['lifted'])}")
+            lines.append(f"     writes: {_some(d['written'])}")
+            if d["constants"]:
+                lines.append(f"     baked in: {_some([f'{n} = {v}' for n, v in d['constants']])}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _some(names: Sequence[str], limit: int = 12) -> str:
+    if not names:
+        return "nothing"
+    more = f", ... {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
+    """Warn, with the last reasons and the remedy, each time the number of compiles doubles from `OFTEN` on."""
+    n = len(compiles)
+    if n >= OFTEN and n & (n - 1) == 0:
+        reasons = "; ".join(c.reason for c in compiles[-3:])
+        warnings.warn(
+            f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call: pass what "
+            "changes as an array, pad shapes, or leave this function eager. See explain().",
+            RecompileWarning,
+            stacklevel=4,
+        )

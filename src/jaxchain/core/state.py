@@ -1,0 +1,531 @@
+"""The one functionalisation point: which mutable cells a callable can reach, and their values in and out of a trace.
+
+State is discovered, not declared. `Walk` goes from the callable through its closure, the globals it names, `self`, links,
+optimizers, containers and plain objects, and sorts what it finds:
+
+- *parameters*: `Parameter` objects, by identity;
+- *places*: (container, key) pairs that hold arrays, Variables (an LSTM's `h`), tuples of these, or the numbers of classes
+  that declare ``_lifted_scalars`` (hyperparameters, counters): lifted, so a new value never compiles;
+- *plain values*: everything else that a step could read. They are part of the variant's key: compared by identity, then
+  by equality, per call. Nothing is baked in silently.
+
+While a trace is on, cells hold tracers; `Installation` puts them there, finds what the trace changed and puts the old
+values back, also when it fails. Only core/static.py opens one.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Sequence
+from operator import is_
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxchain.core.errors import is_library_file
+from jaxchain.core.variable import Parameter, Variable, as_array, info_of
+
+ATOMS = (int, float, complex, str, bytes, bool, type(None), type, np.dtype, types.ModuleType, types.BuiltinFunctionType)
+SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
+
+
+def is_user_code(filename: str) -> bool:
+    """Return whether a code file is part of the user's program."""
+    return not is_library_file(filename) and "site-packages" not in filename and "dist-packages" not in filename
+
+
+class SlotView:
+    """A slot or closure cell as a container with one key."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self.owner, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self.owner, name, value)
+
+
+# -- values in places ------------------------------------------------------------------------------------------------
+# A template says where the arrays are in a value: ARRAY | NUMBER | ("var", has_grad, requires_grad) | ("tuple", [...]) | None
+
+ARRAY, NUMBER = "array", "number"
+Template = Any
+
+
+def template_of(value: Any) -> Template:
+    """Return the template of a value that holds arrays, or None if it holds none."""
+    if isinstance(value, jax.Array):
+        return ARRAY
+    if isinstance(value, Variable):
+        if isinstance(value, Parameter) or value._array is None:
+            return None
+        return ("var", value._grad is not None, value.requires_grad)
+    if type(value) is tuple:
+        parts = [template_of(v) for v in value]
+        return ("tuple", tuple(parts)) if any(p is not None for p in parts) else None
+    return None
+
+
+def take(template: Template, value: Any, out: list[Any], constants: list[Any]) -> bool:
+    """Append the arrays of `value` to `out`, what is not an array to `constants`. False if it does not fit the template."""
+    if template is ARRAY:
+        out.append(value)
+        return isinstance(value, jax.Array)
+    if template is NUMBER:
+        out.append(value)
+        return isinstance(value, int | float | jax.Array)
+    if template is None:
+        constants.append(value)
+        return True
+    if template[0] == "var":
+        if not isinstance(value, Variable) or isinstance(value, Parameter) or value._array is None:
+            return False
+        if (value._grad is not None) != template[1] or value.requires_grad != template[2]:
+            return False
+        out.append(value._array)
+        if template[1]:
+            out.append(value.grad)
+        return True
+    if type(value) is not tuple or len(value) != len(template[1]):
+        return False
+    return all([take(t, v, out, constants) for t, v in zip(template[1], value, strict=True)])
+
+
+def count(template: Template) -> int:
+    """Return how many arrays a template holds."""
+    if template is ARRAY or template is NUMBER:
+        return 1
+    if template is None:
+        return 0
+    return 1 + template[1] if template[0] == "var" else sum(map(count, template[1]))
+
+
+# -- discovery ---------------------------------------------------------------------------------------------------------
+
+
+class Walk:
+    """Everything mutable or variable that a callable can reach.
+
+    Args:
+        roots: (name, object) pairs to start from.
+        rules: Whether to go from parameters on to their update rules.
+    """
+
+    def __init__(self, roots: Iterable[tuple[str, Any]], rules: bool = True) -> None:
+        self.parameters: list[Parameter] = []
+        self.parameter_names: list[str] = []
+        self.places: list[tuple[Any, Any]] = []
+        self.templates: list[Template] = []
+        self.place_names: list[str] = []
+        self.plain: list[tuple[Any, Any]] = []
+        self.plain_values: list[Any] = []
+        self.plain_names: list[str] = []
+        self.sized: list[Any] = []
+        self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
+        self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # small NumPy arrays, compared by content
+        self.large: list[tuple[str, np.ndarray]] = []
+        self.rules = rules
+        self._seen: dict[int, Any] = {}
+        self._stack: list[tuple[str, Any]] = list(roots)[::-1]
+        while self._stack:
+            name, value = self._stack.pop()
+            self._visit(name, value)
+        self.sizes = [len(c) for c in self.sized]
+
+    def _visit(self, name: str, obj: Any) -> None:
+        if isinstance(obj, ATOMS) or id(obj) in self._seen:
+            return
+        self._seen[id(obj)] = obj
+        if isinstance(obj, Parameter):
+            self.parameters.append(obj)
+            self.parameter_names.append(name)
+            if self.rules and obj.update_rule is not None:
+                self._stack.append((f"{name}.update_rule", obj.update_rule))
+        elif isinstance(obj, jax.Array | Variable):
+            pass  # lifted by the place that holds it
+        elif isinstance(obj, np.ndarray):
+            if obj.nbytes <= SMALL and obj.dtype != object:
+                self.buffers.append((name, obj, obj.copy()))
+            else:
+                self.large.append((name, obj))
+        elif isinstance(obj, types.FunctionType):
+            self._function(name, obj)
+        elif isinstance(obj, types.MethodType):
+            self._stack.append((name, obj.__func__))
+            self._stack.append((_owner_name(name, obj), obj.__self__))
+        elif isinstance(obj, dict):
+            self._container(name, obj, list(obj), "{}[{!r}]")
+        elif isinstance(obj, list):
+            self._container(name, obj, range(len(obj)), "{}[{}]")
+        elif isinstance(obj, tuple | set | frozenset):
+            for i, value in enumerate(obj):
+                self._stack.append((f"{name}[{i}]", value))
+        elif hasattr(obj, "__wrapped_static__"):
+            self._stack.append((name, obj.__wrapped_static__))
+        else:
+            self._object(name, obj)
+
+    def _object(self, name: str, obj: Any) -> None:
+        kind = type(obj)
+        if getattr(kind, "_opaque", False):
+            return
+        module = kind.__module__ or ""
+        ours = module.startswith("jaxchain.")
+        if not ours and not self._is_user_class(kind):
+            partial = getattr(obj, "func", None), getattr(obj, "args", None), getattr(obj, "keywords", None)
+            if partial[0] is not None:  # functools.partial
+                self._stack += [(name, p) for p in partial]
+            return
+        attributes = getattr(obj, "__dict__", None)
+        if attributes is not None:
+            lifted = getattr(kind, "_lifted_scalars", False)
+            self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
+        slots = getattr(kind, "_walk_slots", None)
+        if slots is None and not ours:
+            slots = [s for c in kind.__mro__ for s in _slots(c) if is_user_module(c)]
+        if slots:
+            view = SlotView(obj)
+            for slot in slots:
+                if hasattr(obj, slot):
+                    self._place(f"{name}.{slot}", view, slot, getattr(obj, slot), False)
+        for base in kind.__mro__:
+            for member in vars(base).values():
+                function = getattr(member, "__func__", getattr(member, "fget", member))
+                if isinstance(function, types.FunctionType) and is_user_code(function.__code__.co_filename):
+                    self._stack.append((function.__qualname__, function))
+
+    def _is_user_class(self, kind: type) -> bool:
+        return is_user_module(kind)
+
+    def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
+        self.sized.append(container)
+        self.contents.append((container, dict(container) if isinstance(container, dict) else list(container)))
+        for key in keys:
+            self._place(form.format(name, key), container, key, container[key], numbers)
+
+    def _place(self, name: str, container: Any, key: Any, value: Any, numbers: bool) -> None:
+        template = template_of(value)
+        if template is None and numbers and isinstance(value, int | float) and not isinstance(value, bool):
+            template = NUMBER
+        elif template is ARRAY and numbers:
+            template = NUMBER
+        if template is None:
+            self.plain.append((container, key))
+            self.plain_values.append(value)
+            self.plain_names.append(name)
+            self._stack.append((name, value))
+        else:
+            self.places.append((container, key))
+            self.templates.append(template)
+            self.place_names.append(name)
+            if isinstance(value, tuple):
+                self._stack.append((name, value))
+
+    def _function(self, name: str, function: types.FunctionType) -> None:
+        if not is_user_code(function.__code__.co_filename):
+            return
+        code = function.__code__
+        for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:
+                continue
+            self._place(variable, SlotView(cell), "cell_contents", value, False)
+        for default in (function.__defaults__ or (), tuple((function.__kwdefaults__ or {}).values())):
+            self._stack.append((f"{name} default", default))
+        names = _names(code)
+        namespace = function.__globals__
+        for variable in sorted(names):
+            if variable in namespace:
+                value = namespace[variable]
+                if isinstance(value, types.ModuleType):
+                    self._module(value, names)
+                elif id(namespace) not in self._seen or (id(namespace), variable) not in self._seen:
+                    if (key := hash((id(namespace), variable))) not in self._seen:
+                        self._seen[key] = namespace
+                        self._place(variable, namespace, variable, value, False)
+
+    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+        filename = getattr(module, "__file__", None)
+        if filename is None or not is_user_code(filename):
+            return
+        namespace = vars(module)
+        for variable in sorted(names & namespace.keys()):
+            key = hash((id(namespace), variable))
+            if key not in self._seen:
+                self._seen[key] = namespace
+                self._place(f"{module.__name__}.{variable}", namespace, variable, namespace[variable], False)
+
+    def difference(self) -> str | None:
+        """Return what a step could read that has changed since the walk, or None: the check of every call."""
+        try:
+            now = [container[key] for container, key in self.plain]
+        except (KeyError, IndexError, AttributeError, ValueError):
+            return "an attribute was deleted"
+        if not all(map(is_, now, self.plain_values)):
+            for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
+                if new is not old and not (type(new) is type(old) and isinstance(new, ATOMS) and new == old):
+                    return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
+        if list(map(len, self.sized)) != self.sizes:
+            return "an attribute or item was added or removed"
+        for name, buffer, copy in self.buffers:
+            if not np.array_equal(buffer, copy, equal_nan=buffer.dtype.kind in "fc"):
+                return f"NumPy array {name} was changed in place"
+        return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{type(value).__name__} object"
+
+
+def _owner_name(name: str, method: types.MethodType) -> str:
+    return name.rsplit(".", 1)[0] if "." in name else name
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(s for s in slots if s not in ("__dict__", "__weakref__"))
+
+
+def is_user_module(kind: type) -> bool:
+    """Return whether a class is part of the user's program."""
+    import sys
+
+    module = sys.modules.get(kind.__module__)
+    filename = getattr(module, "__file__", None)
+    if kind.__module__ == "__main__":
+        return True
+    return filename is not None and is_user_code(filename)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+# -- a trace's hands on the cells --------------------------------------------------------------------------------------
+
+
+class Write:
+    """One thing that a compiled call leaves behind: where, and how to build the value from the call's outputs."""
+
+    __slots__ = ("build", "container", "how", "key", "name")
+
+    def __init__(self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None) -> None:
+        self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
+
+    def apply(self, outputs: Sequence[Any]) -> None:
+        """Write the value of this call."""
+        if self.how == "delete":
+            self.container.pop(self.key, None) if isinstance(self.container, dict) else None
+        elif self.how == "list":
+            assert self.build is not None
+            self.container[:] = self.build(outputs)
+        else:
+            assert self.build is not None
+            value = self.build(outputs)
+            if self.how == "item":
+                self.container[self.key] = value
+            elif self.how == "place.array":
+                self.container[self.key].array = value
+            elif self.how == "place.grad":
+                self.container[self.key]._grad = value
+            elif self.how == "array":
+                self.container.array = value
+            else:
+                self.container._grad = value
+
+
+class Outputs:
+    """Collects the arrays that leave a trace, and makes builders that put them together again outside."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Any] = []
+        self._index: dict[int, int] = {}
+
+    def add(self, array: Any) -> int:
+        """Return the output number of an array."""
+        at = self._index.get(id(array))
+        if at is None:
+            at = self._index[id(array)] = len(self.arrays)
+            self.arrays.append(array)
+        return at
+
+    def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        """Return a function from the call's outputs to a value like `value`."""
+        if isinstance(value, jax.core.Tracer):
+            at = self.add(value)
+            return lambda outputs: as_array(outputs[at])
+        if isinstance(value, Variable) and not isinstance(value, Parameter):
+            if not isinstance(value._array, jax.core.Tracer):
+                return lambda outputs: value
+            at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
+            grad = None if value._grad is None else self.add(value.grad)
+
+            def variable(outputs: Sequence[Any]) -> Variable:
+                array = outputs[at]
+                if isinstance(array, Variable):
+                    return array
+                made = Variable(array, name=name, requires_grad=requires_grad)
+                if grad is not None:
+                    made._grad = outputs[grad]
+                return made
+
+            return variable
+        if isinstance(value, tuple | list):
+            parts = [self.builder(v) for v in value]
+            kind = type(value)
+            if hasattr(value, "_fields"):
+                return lambda outputs: kind(*(p(outputs) for p in parts))
+            return lambda outputs: kind(p(outputs) for p in parts)
+        if isinstance(value, dict):
+            items = {k: self.builder(v) for k, v in value.items()}
+            kind = type(value)
+            if kind is dict:
+                return lambda outputs: {k: b(outputs) for k, b in items.items()}
+            return lambda outputs: kind((k, b(outputs)) for k, b in items.items())
+        return lambda outputs: value
+
+
+class Installation:
+    """The cells of a walk with other values in them, for the time of a trace.
+
+    Args:
+        walk: The cells.
+        arrays: New parameter arrays, one per parameter (None: leave).
+        grads: New gradients, one per parameter.
+        values: Flat arrays of the places, in order.
+    """
+
+    def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
+        self.walk = walk
+        self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
+        self.saved_places: list[tuple[Any, Any, Any, Any]] = []
+        self.variables: dict[int, tuple[Any, Any]] = {}
+        rest = iter(values)
+        self.installed: list[Any] = []
+        for (container, key), template in zip(walk.places, walk.templates, strict=True):
+            old = container[key]
+            new = self._build(template, old, rest)
+            self.installed.append(new)
+            self.saved_places.append((container, key, old, new))
+            if new is not old:
+                container[key] = new
+        for p, a, g in zip(walk.parameters, arrays, grads, strict=True):
+            if a is not None:
+                p._array = a
+            p._grad = g
+        self.arrays, self.grads = list(arrays), list(grads)
+
+    def _build(self, template: Template, old: Any, rest: Any) -> Any:
+        if template is ARRAY or template is NUMBER:
+            return next(rest)
+        if template is None:
+            return old
+        if template[0] == "var":  # the same object, with a tracer in it
+            if id(old) not in self.variables:
+                self.variables[id(old)] = (old, (old._array, old._grad, old._node.info, old._node.creator_node))
+            old._array = next(rest)
+            old._grad = next(rest) if template[1] else None
+            old._node.creator_node = None
+            return old
+        return tuple(self._build(t, v, rest) for t, v in zip(template[1], old, strict=True))
+
+    def writes(self, outputs: Outputs) -> list[Write]:
+        """Return what the trace changed, as writes to do after every call."""
+        walk, found = self.walk, []
+        for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
+            if p._array is not a and (a is not None or isinstance(p._array, jax.core.Tracer)):
+                found.append(Write(name, "array", p, None, outputs.builder(p._array)))
+            if p._grad is not g:
+                found.append(Write(f"{name}.grad", "grad", p, None, outputs.builder(p.grad)))
+        handled = set()
+        for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
+            handled.add((id(container), key))
+            try:
+                now = container[key]
+            except (KeyError, IndexError, AttributeError):
+                found.append(Write(name, "delete", container, key, None))
+                continue
+            if now is not new:
+                found.append(Write(name, "item", container, key, outputs.builder(now)))
+            elif isinstance(now, Variable) and id(now) in self.variables:
+                array, grad = self._variable_tracers[id(now)]
+                if now._array is not array:
+                    found.append(Write(name, "place.array", container, key, outputs.builder(now._array)))
+                if now._grad is not grad:
+                    found.append(Write(f"{name}.grad", "place.grad", container, key, outputs.builder(now.grad)))
+        for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
+            handled.add((id(container), key))
+            try:
+                now = container[key]
+            except (KeyError, IndexError, AttributeError, ValueError):
+                found.append(Write(name, "delete", container, key, None))
+                continue
+            if now is not old:
+                found.append(Write(name, "item", container, key, outputs.builder(now)))
+        for container, contents in walk.contents:
+            if isinstance(container, dict):
+                for key in container.keys() - contents.keys():
+                    found.append(Write(str(key), "item", container, key, outputs.builder(container[key])))
+            elif len(container) != len(contents):
+                found = [w for w in found if w.container is not container]
+                found.append(Write("list", "list", container, None, outputs.builder(list(container))))
+        return found
+
+    def freeze(self) -> None:
+        """Remember the tracers put into Variables, to tell later which were replaced."""
+        self._variable_tracers = {i: (v._array, v._grad) for i, (v, _) in self.variables.items()}
+
+    def restore(self) -> None:
+        """Put every cell back as it was."""
+        for p, array, grad, info, creator, rank in self.saved:
+            p._array, p._grad = array, grad
+            p._node.info, p._node.creator_node, p._node.rank = info, creator, rank
+        for variable, (array, grad, info, creator) in self.variables.values():
+            variable._array, variable._grad = array, grad
+            variable._node.info, variable._node.creator_node = info, creator
+        for container, contents in self.walk.contents:
+            if isinstance(container, dict):
+                if container.keys() - contents.keys() or len(container) != len(contents):
+                    container.clear()
+                container.update(contents)
+            elif container != contents or len(container) != len(contents):
+                container[:] = contents
+        for container, key, old, new in self.saved_places:
+            if new is not old or isinstance(container, SlotView):
+                container[key] = old
+        for (container, key), old in zip(self.walk.plain, self.walk.plain_values, strict=True):
+            if not isinstance(container, dict | list):
+                container[key] = old
+            elif isinstance(container, dict) and container.get(key, self) is not old:
+                container[key] = old
+
+
+def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
+    """Return (parameter arrays, gradients, flat place arrays), or None if a place no longer fits its template."""
+    values: list[Any] = []
+    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+        try:
+            if not take(template, container[key], values, []):
+                return None
+        except (KeyError, IndexError, AttributeError, ValueError):
+            return None
+    return [p._array for p in walk.parameters], [p._grad for p in walk.parameters], values
+
+
+def aval_of(value: Any) -> Any:
+    """Return shape and dtype of an input as a compiled call sees them."""
+    if isinstance(value, bool | int | float):
+        return type(value)
+    info = info_of(value)
+    return info.shape, info.dtype
