@@ -37,6 +37,8 @@ from jaxchain.core.variable import (
 
 __all__ = ["Array", "Key", "Op", "OpNode", "Static", "op"]
 
+new_variable = object.__new__
+reference = weakref.ref
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -51,7 +53,7 @@ class Plan:
         needs: Positions of the inputs that a gradient goes to; empty if none.
     """
 
-    __slots__ = ("_full_jaxpr", "_pullbacks", "_retained", "forward", "infos", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
+    __slots__ = ("_full_jaxpr", "_pullbacks", "_retained", "forward", "infos", "keeps_inputs", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
 
     def __init__(self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]) -> None:
         self.op, self.structure, self.infos = op, structure, infos
@@ -85,8 +87,14 @@ class Plan:
                 tuple(i for i in range(n_in) if live[i]),
                 tuple(i for i in range(n_out) if live[n_in + i]),
             )
+            self.keeps_inputs = self._retained == (tuple(range(n_in)), ())
             self._full_jaxpr = jaxpr  # kept for the first pullback: one trace serves both
         return self._retained
+
+    def keep(self, arrays: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
+        """Return the arrays that the node retains."""
+        ins, outs = cast(Any, self._retained)
+        return [*[arrays[i] for i in ins], *[outputs[i] for i in outs]]
 
     def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
         """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
@@ -135,7 +143,7 @@ class OpNode(FunctionRecord):
     __slots__ = ("hooks", "kept", "plan", "scalars")
 
     plan: Plan
-    kept: tuple[Any, ...]  # retained inputs, then retained outputs
+    kept: Sequence[Any]  # retained inputs, then retained outputs
     scalars: tuple[Any, ...]
 
     @property
@@ -379,58 +387,69 @@ class Op(Generic[P, R]):
                 key.append(info_of(x, False))
                 nodes.append(None)
         found = tuple(key)
+        plan = self.plans.get(found)
         try:
-            plan = self.plans.get(found) or self._plan(found, inputs, arrays, scalars)
+            if plan is None:
+                plan = self._plan(found, inputs, arrays, scalars)
             if state.special:
                 out = _special_forward(self, plan, arrays, scalars, nodes, state)
-            else:
+            elif scalars:
                 out = plan.forward(*arrays, *scalars)
+            else:
+                out = plan.forward(*arrays)
         except jax.errors.UnexpectedTracerError as error:
             raise LeakedVariable(
                 f"{self.name}: an input was made inside a static call and used after it: its array existed only while the "
                 f"call was traced. Return it from the function instead\nat {user_line(2)}"
             ) from error
-        outs = (out,) if plan.single else out
+        single = plan.single
         if not (plan.needs and state.record):
-            results = [_result(y, i) for y, i in zip(outs, plan.out_infos, strict=True)]
-            return results[0] if plan.single else tuple(results)
+            if single:
+                return _result(out, plan.out_infos[0])
+            return tuple([_result(y, i) for y, i in zip(out, plan.out_infos, strict=True)])
+        if plan._retained is None:
+            plan.retained(scalars)
         function = OpNode()
         function.plan = plan
         function.scalars = scalars
         function.rank = rank
-        function.scope = scope = state.scope
         function.site = call_site(2)
-        if scope is not None:
+        function.scope = scope = state.scope
+        if scope is None:
+            function.ordinal = 0
+        else:
             function.ordinal = scope.count
             scope.count += 1
-        else:
-            function.ordinal = 0
-        if None in nodes:
-            infos = plan.infos
-            nodes = [VariableNode(infos[i]) if n is None else n for i, n in enumerate(nodes)]
+        for i, node in enumerate(nodes):
+            if node is None:
+                nodes[i] = VariableNode(plan.infos[i])
         function.inputs = tuple(nodes)
-        ins, keep_outs = plan._retained or plan.retained(scalars)
-        if keep_outs:
-            function.kept = (*[arrays[i] for i in ins], *[outs[i] for i in keep_outs])
-        else:
-            function.kept = tuple([arrays[i] for i in ins])
         rank += 1
-        if plan.single:
-            result = _result(out, plan.out_infos[0])
-            node = result._node
+        if single:
+            # a Variable and its node, without the checks of their constructors
+            function.kept = arrays if plan.keeps_inputs else plan.keep(arrays, (out,))
+            result = new_variable(Variable)
+            result._array = out
+            result._grad = None
+            result._node = node = new_variable(VariableNode)
+            node.info = plan.out_infos[0]
+            node.name = None
             node.creator_node = function
+            node.output_index = 0
             node.rank = rank
-            function.outputs = (weakref.ref(node),)
+            node._variable = reference(result)
+            function.outputs = (reference(node),)
             return result
+        function.kept = plan.keep(arrays, out)
         results = []
         references = []
-        for at, y in enumerate(outs):
+        for at, y in enumerate(out):
             result = _result(y, plan.out_infos[at])
             node = result._node
             node.creator_node = function
             node.rank = rank
             node.output_index = at
-            references.append(weakref.ref(node))
+            references.append(reference(node))
             results.append(result)
         function.outputs = tuple(references)
         return tuple(results)

@@ -519,6 +519,22 @@ class Variable:
         """Ask backward passes to leave a gradient here, though this is not a leaf."""
         _retained.add(self._node)
 
+    def debug_print(self) -> str:
+        """Return name, device, shape, dtype, statistics and gradient as text."""
+        if self._array is None:
+            return f"{self.summary()}\n- not initialised"
+        values = np.asarray(self._array, np.float64)
+        grad = None if self._grad is None else np.asarray(self.grad)
+        statistics = f"mean={values.mean():.8f}, std={values.std():.8f}"
+        return (
+            f"{self.summary()}\n- device: {self.device}\n- shape: {self.shape}\n- dtype: {self.dtype}\n"
+            f"- statistics: {statistics}\n- grad: {grad}"
+        )
+
+    def copydata(self, var: Variable) -> None:
+        """Take over the array of another Variable."""
+        self.array = var.array
+
     # -- devices, kept for programs written for Chainer --------------------------------------------------------------
 
     def to_device(self, device: Any) -> None:
@@ -547,9 +563,8 @@ class Variable:
             return f"{head}None)"
         if isinstance(array, jax.core.Tracer):
             return f"{head}{array})"
-        text = np.array2string(np.asarray(array), separator=", ", prefix=f"{self._kind}([")
-        suffix = "" if array.dtype == np.float32 else f", dtype={array.dtype}"
-        return f"{head}{text if array.shape else str(np.asarray(array))}{suffix})"
+        text = np.array2string(np.asarray(array), separator=", ", prefix=head) if array.ndim else str(np.asarray(array))
+        return f"{head}{text})"
 
     def __str__(self) -> str:
         name = self.name or ""
@@ -706,8 +721,6 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
         grad = _ones(array.shape, array.dtype)
-        if output._grad is None:
-            output._grad = grad
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
     if create_graph:
@@ -760,14 +773,16 @@ def backward(
         for y, g in zip(outputs, given, strict=True)
         if y._node.creator_node is not None
     ]
-    own = {y._node for y in outputs}
 
     def keep(node: VariableNode, gradient: Any) -> None:
-        if node not in own and (retain_grad or node in _retained):
+        if retain_grad or node in _retained:
             variable = node.get_variable_or_none()
             if variable is not None:
                 variable._grad = gradient
 
+    for y in outputs:
+        if y._node.creator_node is not None:
+            y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
     with using_config("enable_backprop", enable_double_backprop):
         result = graph.walk(
             seeds, create_graph=enable_double_backprop, on_intermediate=keep if retain_grad or _retained else None
