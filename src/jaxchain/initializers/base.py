@@ -76,7 +76,7 @@ class Draw(Initializer):
                 "which is immutable: use initializers.generate_array(initializer, shape)"
             )
         if self.dtype is not None and array.dtype != self.dtype:
-            raise AssertionError(f"{array.dtype} != {self.dtype}")
+            raise AssertionError(f"{array.dtype} != {np.dtype(self.dtype)}")
         array[...] = np.asarray(self.draw(array.shape, array.dtype))
 
 
@@ -200,7 +200,7 @@ def generate_array(
     """
     own = getattr(initializer, "dtype", None)  # any callable may serve as initializer; few say a dtype
     if dtype is not None and own is not None and np.dtype(dtype) != np.dtype(own):
-        raise ValueError(f"dtype mismatch: {dtype} != {own}")
+        raise ValueError(f"dtype mismatch: {np.dtype(dtype)} != {np.dtype(own)}")
     dtype = get_dtype(own if dtype is None else dtype)
     shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)  # type: ignore[arg-type, union-attr]
     if xp is not np:

@@ -1,0 +1,48 @@
+"""Ten steps of each optimizer against real Chainer, to 1e-6."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+import jaxchain
+
+CONFORMANCE = pathlib.Path(__file__).parent.parent / "conformance"
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, CONFORMANCE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+optimizer_cases = _load("optimizer_cases")
+GOLDEN = np.load(CONFORMANCE / "golden" / "optimizers.npz")
+
+
+def _available(case):
+    optimizers, hooks = optimizer_cases.names_of(case)
+    return set(optimizers) <= set(dir(jaxchain.optimizers)) and set(hooks) <= set(dir(jaxchain.optimizer_hooks))
+
+
+@pytest.mark.parametrize("case", filter(_available, optimizer_cases.CASES), ids=lambda c: c.name)
+def test_ten_steps(case):
+    found = optimizer_cases.run(case, jaxchain, np.asarray)
+    expected = {k[len(case.name) + 1 :]: GOLDEN[k] for k in GOLDEN.files if k.startswith(case.name + "/")}
+    assert sorted(found) == sorted(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["SGD", "MomentumSGD", "Adam"])
+def test_the_rows_cover(name):
+    assert any(name in optimizer_cases.names_of(case)[0] for case in filter(_available, optimizer_cases.CASES))
+
+
+def test_the_rows_cover_hooks():
+    used = {h for case in filter(_available, optimizer_cases.CASES) for h in optimizer_cases.names_of(case)[1]}
+    assert {"WeightDecay", "GradientClipping"} <= used
