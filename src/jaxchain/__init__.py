@@ -32,6 +32,6 @@ from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
-from jaxchain.core.variable import backward as backward
-from jaxchain.core.variable import grad as grad
+from jaxchain.core.graph import backward as backward
+from jaxchain.core.graph import grad as grad
 from jaxchain.core.static import static as static

@@ -18,7 +18,18 @@ MODES = ("eager", "static")
 class ThreadState:
     """What one thread's ops and links look at on every call: plain slots, kept resolved by `config`."""
 
-    __slots__ = ("__weakref__", "config_key", "hooks", "link_hooks", "overrides", "record", "scope", "special", "static", "trace")
+    __slots__ = (
+        "__weakref__",
+        "config_key",
+        "hooks",
+        "link_hooks",
+        "overrides",
+        "record",
+        "scope",
+        "special",
+        "static",
+        "trace",
+    )
 
     def __init__(self) -> None:
         self.overrides: dict[str, Any] = {}

@@ -110,7 +110,9 @@ class InvalidType(TypeError):
     def located(self, function: str, inputs: str) -> InvalidType:
         """Return this error with the function's label, its inputs and the user's line in the message."""
         line = user_line(2)
-        message = f"Invalid operation is performed in: {function} (Forward)\n{inputs}" + (f"\nat {line}" if line else "")
+        message = f"Invalid operation is performed in: {function} (Forward)\n{inputs}" + (
+            f"\nat {line}" if line else ""
+        )
         return InvalidType(self.expect, self.actual, message)
 
 

@@ -53,9 +53,25 @@ class Plan:
         needs: Positions of the inputs that a gradient goes to; empty if none.
     """
 
-    __slots__ = ("_full_jaxpr", "_pullbacks", "_retained", "forward", "infos", "keeps_inputs", "needs", "op", "out_infos", "pure", "scalars", "single", "structure")
+    __slots__ = (
+        "_full_jaxpr",
+        "_pullbacks",
+        "_retained",
+        "forward",
+        "infos",
+        "keeps_inputs",
+        "needs",
+        "op",
+        "out_infos",
+        "pure",
+        "scalars",
+        "single",
+        "structure",
+    )
 
-    def __init__(self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]) -> None:
+    def __init__(
+        self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]
+    ) -> None:
         self.op, self.structure, self.infos = op, structure, infos
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
@@ -65,9 +81,7 @@ class Plan:
         self.single = not isinstance(shapes, tuple)
         outputs = (shapes,) if self.single else shapes
         grads = any(i.differentiable for i in infos)
-        self.out_infos = tuple(
-            info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs
-        )
+        self.out_infos = tuple(info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs)
         self.needs = (
             tuple(i for i, info in enumerate(infos) if info.differentiable)
             if any(o.differentiable for o in self.out_infos)
@@ -104,13 +118,17 @@ class Plan:
 
         def full(*flat: Any) -> Any:
             rest = iter(flat[n_in + n_out :])
-            gys = [next(rest) if p else jnp.zeros(i.shape, i.dtype) for p, i in zip(present, self.out_infos, strict=True)]
+            gys = [
+                next(rest) if p else jnp.zeros(i.shape, i.dtype) for p, i in zip(present, self.out_infos, strict=True)
+            ]
             return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], gys, list(rest))
 
         cotangents = [a for a, p in zip(avals[n_in:], present, strict=True) if p]
         return jax.make_jaxpr(full)(*avals, *cotangents, *scalars)
 
-    def gradient(self, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]) -> tuple[Any, ...]:
+    def gradient(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]
+    ) -> tuple[Any, ...]:
         """Return the gradients of the inputs at `needs`. Pure JAX: traced inside the jit of `pullback`."""
         if self.op.rule is not None:
             grads = self.op.apply_rule(self.structure, inputs, outputs, gys, scalars)
@@ -204,14 +222,22 @@ def _variable_on(node: VariableNode, array: Any) -> Variable:
 
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
     """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
-    live = {v for v, w in zip(jaxpr.outvars, wanted or [True] * len(jaxpr.outvars), strict=True) if w and not isinstance(v, Literal)}
+    live = {
+        v
+        for v, w in zip(jaxpr.outvars, wanted or [True] * len(jaxpr.outvars), strict=True)
+        if w and not isinstance(v, Literal)
+    }
     for eqn in reversed(jaxpr.eqns):
         used = [v in live for v in eqn.outvars]
         if not (any(used) or eqn.effects):
             continue
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
         inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
-        if eqn.primitive.name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call") and inner is not None and len(inner.invars) == len(eqn.invars):
+        if (
+            eqn.primitive.name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
+            and inner is not None
+            and len(inner.invars) == len(eqn.invars)
+        ):
             needed = live_inputs(inner, used)
         else:
             needed = [True] * len(eqn.invars)
@@ -243,7 +269,9 @@ def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return call
 
 
-def _special_forward(op: Op, plan: Plan, arrays: list[Any], scalars: tuple[Any, ...], nodes: list[Any], state: Any) -> Any:
+def _special_forward(
+    op: Op, plan: Plan, arrays: list[Any], scalars: tuple[Any, ...], nodes: list[Any], state: Any
+) -> Any:
     """Run a forward under hooks, debug mode or a trace: the slow path of `Op.apply`."""
     trace = state.trace
     label = op.label_of(plan.structure, scalars)
@@ -253,7 +281,9 @@ def _special_forward(op: Op, plan: Plan, arrays: list[Any], scalars: tuple[Any, 
     if state.hooks:
         record = OpNode()
         record.plan, record.scalars, record.scope, record.site = plan, scalars, state.scope, call_site(4)
-        record.inputs = tuple(n if isinstance(n, VariableNode) else VariableNode(i) for n, i in zip(nodes, plan.infos, strict=True))
+        record.inputs = tuple(
+            n if isinstance(n, VariableNode) else VariableNode(i) for n, i in zip(nodes, plan.infos, strict=True)
+        )
         record.rank, record.outputs = 0, ()
         for hook in list(state.hooks.values()):
             hook.forward_preprocess(record, tuple(arrays))
@@ -500,7 +530,9 @@ class Op(Generic[P, R]):
         for i in signature.input_at:
             if i in signature.trees:
                 tree = rest.pop(0)
-                values[i] = jax.tree_util.tree_unflatten(tree, [next(flat) for _ in range(tree.num_leaves) if next(slots)])
+                values[i] = jax.tree_util.tree_unflatten(
+                    tree, [next(flat) for _ in range(tree.num_leaves) if next(slots)]
+                )
             else:
                 values[i] = next(flat) if next(slots) else None
         return values
@@ -515,7 +547,9 @@ class Op(Generic[P, R]):
 
         return pure
 
-    def apply_rule(self, structure: Any, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
+    def apply_rule(
+        self, structure: Any, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]
+    ) -> list[Any]:
         """Return the rule's gradients, one per flat input."""
         assert self.rule is not None
         values = self._rebuild(structure, inputs, scalars)
@@ -538,7 +572,9 @@ class Op(Generic[P, R]):
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Check the inputs against the annotations."""
-        self.signature.check([(n, p, i.shape, i.dtype) for n, p, i in self._named_inputs(structure, infos) if p is not None])
+        self.signature.check(
+            [(n, p, i.shape, i.dtype) for n, p, i in self._named_inputs(structure, infos) if p is not None]
+        )
 
     def _named_inputs(self, structure: Any, infos: tuple[Info, ...]) -> list[tuple[str, Any, Info]]:
         named: list[tuple[str, Any, Info]] = []
@@ -579,12 +615,16 @@ class VjpOp(Op):
 
     def __init__(self, plan: Plan, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> None:
         self.name = f"{plan.op.name}_vjp"
-        self.label = f"{plan.op.label_of(plan.structure, scalars)}Grad" if "{" not in plan.op.label else f"{plan.op.name} grad"
+        self.label = (
+            f"{plan.op.label_of(plan.structure, scalars)}Grad" if "{" not in plan.op.label else f"{plan.op.name} grad"
+        )
         self.rule = None
         self.plans = {}
         self.of = plan
         ins, outs = plan.retained(scalars)
-        jaxpr = plan._full_jaxpr if given is None and plan._full_jaxpr is not None else plan.gradient_jaxpr(given, scalars)
+        jaxpr = (
+            plan._full_jaxpr if given is None and plan._full_jaxpr is not None else plan.gradient_jaxpr(given, scalars)
+        )
         plan._full_jaxpr = None
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
@@ -657,5 +697,3 @@ def op(function: Any = None, /, *, label: str | None = None, name: str | None = 
         return Op(function, own, label or own)
 
     return decorate if function is None else decorate(cast(Any, function))
-
-

@@ -320,7 +320,9 @@ class Write:
 
     __slots__ = ("build", "container", "how", "key", "name")
 
-    def __init__(self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None) -> None:
+    def __init__(
+        self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None
+    ) -> None:
         self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
 
     def apply(self, outputs: Sequence[Any]) -> None:

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core import graph
-from jaxchain.core.config import get_dtype, thread_state, using_config
+from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -373,9 +372,7 @@ class Variable:
 
     def __getstate__(self) -> dict[str, Any]:
         if self._node.creator_node is not None:
-            raise TypeError(
-                "a Variable with a graph cannot be pickled. Call unchain() first, or pickle its array."
-            )
+            raise TypeError("a Variable with a graph cannot be pickled. Call unchain() first, or pickle its array.")
         array = None if self._array is None else np.asarray(self._array)
         grad = self.grad if self._array is not None else None
         return {
@@ -502,7 +499,9 @@ class Variable:
                 function.unchain()
                 node.unchain()
 
-    def backward(self, retain_grad: bool = False, enable_double_backprop: bool = False, loss_scale: float | None = None) -> None:
+    def backward(
+        self, retain_grad: bool = False, enable_double_backprop: bool = False, loss_scale: float | None = None
+    ) -> None:
         """Compute the gradients of the leaves that led to this variable and add them to their `grad`.
 
         Args:
@@ -513,11 +512,13 @@ class Variable:
         Raises:
             RuntimeError: The variable has more than one element and no `grad`.
         """
+        from jaxchain.core.graph import backward  # graph.py is built on this file
+
         backward([self], retain_grad=retain_grad, enable_double_backprop=enable_double_backprop, loss_scale=loss_scale)
 
     def retain_grad(self) -> None:
         """Ask backward passes to leave a gradient here, though this is not a leaf."""
-        _retained.add(self._node)
+        retained.add(self._node)
 
     def debug_print(self) -> str:
         """Return name, device, shape, dtype, statistics and gradient as text."""
@@ -575,7 +576,7 @@ class Variable:
         return f"<{self._kind} {self.name or ''} {self.label}>"
 
 
-_retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()
+retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()
 
 
 class Parameter(Variable):
@@ -590,7 +591,14 @@ class Parameter(Variable):
     __slots__ = ("_trainable", "grad_cleared", "initializer", "update_rule")
     _kind = "variable"
 
-    def __init__(self, initializer: Any = None, shape: int | Sequence[int] | None = None, name: str | None = None, *, layout: Any = None) -> None:
+    def __init__(
+        self,
+        initializer: Any = None,
+        shape: int | Sequence[int] | None = None,
+        name: str | None = None,
+        *,
+        layout: Any = None,
+    ) -> None:
         super().__init__(None, name=name)
         self.update_rule: Any = None
         self.grad_cleared = False
@@ -710,164 +718,3 @@ def initialized_array(variable: Variable) -> Any:
             f"or call initialize(shape)\nat {user_line(3)}"
         )
     return variable._array
-
-
-def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool) -> Any:
-    if grad is None:
-        array = initialized_array(output)
-        if array.size != 1:
-            raise RuntimeError(
-                f"backward: expected a one-element variable or one with grad set, got shape {array.shape} without grad. "
-                f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
-            )
-        grad = _ones(array.shape, array.dtype)
-        if loss_scale is not None:
-            grad = grad * jnp.asarray(loss_scale, grad.dtype)
-    if create_graph:
-        return grad if isinstance(grad, Variable) else Variable(grad)
-    return grad._array if isinstance(grad, Variable) else grad
-
-
-_ones_cache: dict[Any, jax.Array] = {}
-
-
-def _ones(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    key = (shape, dtype)
-    ones = _ones_cache.get(key)
-    if ones is None or ones.is_deleted():
-        with jax.ensure_compile_time_eval():
-            ones = _ones_cache[key] = jnp.ones(shape, dtype)
-    return ones
-
-
-def _accumulate(variable: Variable, gradient: Any) -> None:
-    old = variable._grad
-    if old is None:
-        variable._grad = gradient
-    elif isinstance(gradient, Variable):
-        variable._grad = variable.grad_var + gradient  # type: ignore[operator]
-    else:
-        variable._grad = (old._array if isinstance(old, Variable) else old) + gradient
-
-
-def backward(
-    outputs: Sequence[Variable],
-    grad_outputs: Sequence[Any] | None = None,
-    *,
-    retain_grad: bool = False,
-    enable_double_backprop: bool = False,
-    loss_scale: float | None = None,
-) -> None:
-    """Backward pass from several outputs at once; gradients are added to the leaves' `grad`.
-
-    Args:
-        outputs: The outputs. Each starts from `grad_outputs`, its own `grad`, or one if it has one element.
-        grad_outputs: Gradients of the outputs, or None.
-        retain_grad: Leave gradients on the variables in between, too.
-        enable_double_backprop: Record a graph of the gradients.
-        loss_scale: First gradients that are not given are multiplied by it.
-    """
-    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
-    seeds = [
-        (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop))
-        for y, g in zip(outputs, given, strict=True)
-        if y._node.creator_node is not None
-    ]
-
-    def keep(node: VariableNode, gradient: Any) -> None:
-        if retain_grad or node in _retained:
-            variable = node.get_variable_or_none()
-            if variable is not None:
-                variable._grad = gradient
-
-    for y in outputs:
-        if y._node.creator_node is not None:
-            y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
-    with using_config("enable_backprop", enable_double_backprop):
-        result = graph.walk(
-            seeds, create_graph=enable_double_backprop, on_intermediate=keep if retain_grad or _retained else None
-        )
-        for node, gradient in result.items():
-            variable = node.get_variable_or_none()
-            if variable is not None:
-                _accumulate(variable, gradient)
-
-
-def grad(
-    outputs: Sequence[Variable],
-    inputs: Sequence[Variable],
-    grad_outputs: Sequence[Any] | None = None,
-    grad_inputs: Sequence[Any] | None = None,
-    set_grad: bool = False,
-    retain_grad: bool = False,
-    enable_double_backprop: bool = False,
-    loss_scale: float | None = None,
-) -> list[Variable | None]:
-    """Return the gradients of `outputs` with respect to `inputs`, touching no `grad` attribute.
-
-    Args:
-        outputs: Outputs, summed over (weighted by `grad_outputs`).
-        inputs: Variables anywhere in the graph.
-        grad_outputs: Gradient of each output; None where it is one.
-        grad_inputs: Gradients to start from, added to the results.
-        set_grad: Also set `grad` of the inputs.
-        retain_grad: Also set `grad` of the variables in between.
-        enable_double_backprop: Record a graph of the gradients, so that they can be differentiated again.
-        loss_scale: First gradients that are not given are multiplied by it.
-
-    Returns:
-        One Variable per input; None where an input did not lead to the outputs.
-
-    Raises:
-        TypeError: `outputs` or `inputs` is not a list or tuple.
-    """
-    for name, value in (("outputs", outputs), ("inputs", inputs)):
-        if not isinstance(value, list | tuple):
-            raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
-    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
-    targets = [x._node for x in inputs]
-    seeds = [
-        (y._node, _seed_for_grad(y, g, loss_scale, enable_double_backprop))
-        for y, g in zip(outputs, given, strict=True)
-    ]
-    wanted = dict.fromkeys(graph.functions_between([y._node for y in outputs], targets))
-    for y in outputs:  # an output that is not on a path still starts a walk that ends at once
-        if y._node.creator_node is not None and y._node.creator_node not in wanted and y._node not in wanted:
-            seeds = [s for s in seeds if s[0] is not y._node]
-
-    def keep(node: VariableNode, gradient: Any) -> None:
-        variable = node.get_variable_or_none()
-        if variable is not None:
-            variable._grad = gradient
-
-    with using_config("enable_backprop", enable_double_backprop):
-        found = graph.walk(
-            seeds,
-            create_graph=enable_double_backprop,
-            wanted=wanted,
-            on_intermediate=keep if retain_grad else None,
-        )
-        results: list[Variable | None] = []
-        starts = [None] * len(inputs) if grad_inputs is None else list(grad_inputs)
-        for x, node, start in zip(inputs, targets, starts, strict=True):
-            g = found.get(node)
-            if start is not None:
-                start = start if isinstance(start, Variable) else Variable(start)
-                g = start if g is None else start + (g if isinstance(g, Variable) else Variable(g))  # type: ignore[operator]
-            if g is not None and not isinstance(g, Variable):
-                g = Variable(g)
-            if set_grad:
-                x._grad = g
-            results.append(g)
-    return results
-
-
-def _seed_for_grad(y: Variable, g: Any, loss_scale: float | None, create_graph: bool) -> Any:
-    if g is None:
-        array = initialized_array(y)
-        g = _ones(array.shape, array.dtype)
-        if loss_scale is not None:
-            g = g * jnp.asarray(loss_scale, g.dtype)
-    if create_graph:
-        return g if isinstance(g, Variable) else Variable(g)
-    return as_array(g)

@@ -1,0 +1,393 @@
+"""One callable traced on its arguments and on every cell that it reaches: the jaxpr of the static mode."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from jaxchain.core import random
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import StaticError, format_source, traceback_source
+from jaxchain.core.op import live_inputs
+from jaxchain.core.state import Installation, Outputs, Walk, read
+from jaxchain.core.variable import Parameter, Variable, VariableNode, info_of, scope_path
+
+MAX_RETRACES = 8
+_lock = threading.RLock()
+
+
+class Trace:
+    """A trace in progress: what ops, links, the key stream and the reporter tell while it is on."""
+
+    def __init__(self, lifted: set[int], key: Any) -> None:
+        self.lifted = lifted
+        self.key = key
+        self.draws = 0
+        self.missing: list[Parameter] = []
+        self.inits: list[tuple[Any, Any]] = []
+        self.reports: list[tuple[dict[str, Any], Any]] = []
+        self.nodes: list[tuple[str, str, int, str]] = []
+        self.root = 0
+
+    def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
+        """Look at an op's inputs: a concrete Parameter here was not lifted."""
+        for node, array in zip(nodes, arrays, strict=False):
+            if isinstance(node, VariableNode) and not isinstance(array, jax.core.Tracer):
+                variable = node.get_variable_or_none()
+                if isinstance(variable, Parameter) and id(variable) not in self.lifted:
+                    self.missing.append(variable)
+
+    def next_key(self) -> Any:
+        """Return the next key of the stream, as a tracer."""
+        offset = np.array([0, 0, self.draws], np.uint32)
+        self.draws += 1
+        return self.key + offset
+
+    def initialised(self, owner: Any) -> None:
+        """A parameter or update rule was initialised for real: it stays so, and the trace starts over with it lifted."""
+        self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
+
+    def report(self, values: dict[str, Any], observer: Any) -> None:
+        """Remember what was reported: it is an output, reported again after every call."""
+        self.reports.append((dict(values), observer))
+
+    @contextlib.contextmanager
+    def op_scope(self, label: str, name: str, node: Any = None) -> Iterator[None]:
+        """Name the equations of one op after its node."""
+        scope = node.scope if node is not None else thread_state().scope
+        path = scope_path(scope)
+        if node is not None:
+            ordinal = node.ordinal
+        elif scope is not None:
+            ordinal = scope.count
+        else:
+            ordinal = self.root
+            self.root += 1
+        if node is None:
+            self.nodes.append((label, path, ordinal, name))
+        tag = f"{label}#{ordinal}".replace("/", "|").replace(";", ",").replace("@", "a")
+        if node is not None:
+            tag = f"backward{path}/{tag}"
+        with jax.named_scope(tag):
+            yield
+
+    @contextlib.contextmanager
+    def link_scope(self, link: Any) -> Iterator[None]:
+        """Name the equations of one link call after the link."""
+        with jax.named_scope(link.name or type(link).__name__):
+            yield
+
+
+class Traced:
+    """One callable traced on given arguments: the jaxpr of the static mode and what it was lifted from.
+
+    Attributes:
+        jaxpr: The closed jaxpr, one ``jit[name=...]`` equation per eager node.
+        inputs: Names of its inputs: cells and arguments.
+        outputs: Names of its outputs: results, then the cells that are written.
+        nodes: (label, link path, ordinal, op name) of each op, in the order of the calls.
+        constants: What was baked in: (name, shape or value).
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.jaxpr: ClosedJaxpr = fields["jaxpr"]
+        self.name: str = fields["name"]
+        self.inputs: list[str] = fields["inputs"]
+        self.outputs: list[str] = fields["outputs"]
+        self.nodes: list[tuple[str, str, int, str]] = fields["nodes"]
+        self.constants: list[tuple[str, str]] = fields["constants"]
+        self.values: list[Any] = fields["values"]
+        self.plan: dict[str, Any] = fields["plan"]
+        self.seconds: float = fields["seconds"]
+
+    def lower(self) -> jax.stages.Lowered:
+        """Lower to StableHLO for the default backend."""
+        function = jaxpr_as_fun(self.jaxpr)
+
+        def call(*args: Any) -> Any:
+            return tuple(function(*args))
+
+        call.__name__ = self.name
+        return jax.jit(call, keep_unused=True).lower(*self.values)
+
+
+def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
+    return jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
+
+
+ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)
+
+
+def key_of(leaf: Any) -> Any:
+    """Return what a variant's key holds of one argument leaf."""
+    if isinstance(leaf, Variable):
+        if isinstance(leaf, Parameter):
+            return ("object", id(leaf))
+        return ("Variable", leaf._node.info, leaf._grad is not None)
+    if isinstance(leaf, ARRAY_LIKE):
+        return info_of(leaf, False)
+    try:
+        hash(leaf)
+    except TypeError:
+        return ("object", id(leaf))
+    return (type(leaf), leaf)
+
+
+def _array_of(leaf: Any) -> Any:
+    """Return an argument leaf as the compiled call takes it; NumPy buffers are copied, since JAX would alias them."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return np.array(leaf)
+    return leaf
+
+
+def trace_call(
+    function: Callable[..., Any], args: Any, kwargs: Any, roots: Sequence[tuple[str, Any]], name: str, rules: bool
+) -> Traced:
+    """Run `function` with tracers in its arguments and in every cell it can reach.
+
+    Traces again while parameters are found that were not lifted or were initialised on the way. Whatever happens, every
+    cell is left as it was; only initialisations of a trace that succeeded stay.
+    """
+    start = time.perf_counter()
+    extra: list[tuple[str, Any]] = []
+    all_grads = True
+    for _ in range(MAX_RETRACES):
+        traced, again = _trace_once(function, args, kwargs, [*roots, *extra], name, rules, all_grads)
+        if traced is not None:
+            traced.seconds = time.perf_counter() - start
+            return traced
+        if again == "grads":
+            all_grads = False
+        elif again:
+            extra += [(p.name or "parameter", p) for p in again]
+    raise StaticError(
+        f"{name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
+    )
+
+
+def _trace_once(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    roots: Sequence[tuple[str, Any]],
+    name: str,
+    rules: bool,
+    all_grads: bool,
+) -> tuple[Traced | None, Any]:
+    leaves, tree = leaves_of(args, kwargs)
+    objects = [
+        (f"argument {i}", leaf)
+        for i, leaf in enumerate(leaves)
+        if isinstance(leaf, Parameter) or not isinstance(leaf, (Variable, *ARRAY_LIKE))
+    ]
+    walk = Walk([*roots, *objects], rules=rules)
+    state_values = read(walk)
+    assert state_values is not None
+    arrays, grads, places = state_values
+    # with all_grads every initialised parameter gets a gradient tracer, also where it is None: if none is read, as in a
+    # step that clears them first, the variant serves both cases
+    grad_values = [
+        None
+        if a is None
+        else (g.array if isinstance(g, Variable) else g)
+        if g is not None
+        else (jnp.zeros(a.shape, a.dtype) if all_grads else None)
+        for a, g in zip(arrays, grads, strict=True)
+    ]
+    dynamic = [
+        i
+        for i, leaf in enumerate(leaves)
+        if isinstance(leaf, (Variable, *ARRAY_LIKE)) and not isinstance(leaf, Parameter)
+    ]
+    arguments: list[Any] = []
+    argument_names: list[str] = []
+    names = _argument_names(function, args, kwargs, leaves)
+    for i in dynamic:
+        leaf = leaves[i]
+        arguments.append(leaf._array if isinstance(leaf, Variable) else _array_of(leaf))
+        argument_names.append(names[i])
+        if isinstance(leaf, Variable) and leaf._grad is not None:
+            arguments.append(leaf.grad)
+            argument_names.append(f"{names[i]}.grad")
+    groups = {
+        "key": [random.ops.state()],
+        "arrays": [a for a in arrays if a is not None],
+        "grads": [g for g in grad_values if g is not None],
+        "places": places,
+        "arguments": arguments,
+    }
+    flat = [v for g in groups.values() for v in g]
+    outputs = Outputs()
+    found: dict[str, Any] = {}
+    state = thread_state()
+
+    def pure(*tracers: Any) -> Any:
+        rest = iter(tracers)
+        trace = Trace({id(p) for p in walk.parameters}, next(rest))
+        for leaf in leaves:
+            if isinstance(leaf, Parameter):
+                trace.lifted.add(id(leaf))
+        new_arrays = [None if a is None else next(rest) for a in arrays]
+        new_grads = [None if g is None else next(rest) for g in grad_values]
+        installation = Installation(walk, new_arrays, new_grads, [next(rest) for _ in places])
+        old_trace, old_scope, old_init = state.trace, state.scope, random.initializers.count
+        state.trace, state.scope = trace, None
+        state.refresh()
+        ok = False
+        try:
+            installation.freeze()
+            stand_ins = list(leaves)
+            originals: list[tuple[int, Variable, Any, Any]] = []
+            for i in dynamic:
+                leaf = leaves[i]
+                array = next(rest)
+                if isinstance(leaf, Variable):
+                    stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
+                    grad = None
+                    if leaf._grad is not None:
+                        stand_in._grad = grad = next(rest)
+                    originals.append((i, stand_in, array, grad))
+                    stand_ins[i] = stand_in
+                else:
+                    stand_ins[i] = array
+            call_args, call_kwargs = jax.tree_util.tree_unflatten(tree, stand_ins)
+            result = function(*call_args, **call_kwargs)
+            found["result"] = outputs.builder(result)
+            found["n_results"] = len(outputs.arrays)
+            found["argument_writes"] = []
+            for i, stand_in, array, grad in originals:
+                if stand_in._array is not array:
+                    found["argument_writes"].append((i, "array", outputs.builder(stand_in._array)))
+                if stand_in._grad is not grad:
+                    found["argument_writes"].append((i, "grad", outputs.builder(stand_in.grad)))
+            found["writes"] = installation.writes(outputs)
+            found["reports"] = [
+                ({k: outputs.builder(v.array if isinstance(v, Variable) else v) for k, v in values.items()}, observer)
+                for values, observer in trace.reports
+            ]
+            found["trace"] = trace
+            ok = True
+            return tuple(outputs.arrays)
+        finally:
+            state.trace, state.scope = old_trace, old_scope
+            state.refresh()
+            installation.restore()
+            if ok:
+                for owner, value in trace.inits:
+                    if isinstance(owner, Parameter):
+                        owner.array = value
+                    else:
+                        owner.state = value
+            else:
+                random.initializers.count = old_init
+
+    pure.__name__ = name
+    start = time.perf_counter()
+    with _lock:
+        try:
+            jaxpr = jax.make_jaxpr(pure)(*flat)
+        except (
+            jax.errors.ConcretizationTypeError,
+            jax.errors.TracerArrayConversionError,
+            jax.errors.TracerIntegerConversionError,
+        ) as error:
+            raise _control_flow_error(name, error) from error
+    trace: Trace = found["trace"]
+    if trace.inits or trace.missing:
+        return None, trace.missing
+    live = live_inputs(jaxpr.jaxpr)
+    at = 1 + len(groups["arrays"])
+    if (
+        all_grads
+        and any(g is None and v is not None for g, v in zip(grads, grad_values, strict=True))
+        and any(live[at : at + len(groups["grads"])])
+    ):
+        return None, "grads"
+    input_names = ["random key"]
+    input_names += [n for n, a in zip(walk.parameter_names, arrays, strict=True) if a is not None]
+    input_names += [f"{n}.grad" for n, g in zip(walk.parameter_names, grad_values, strict=True) if g is not None]
+    input_names += _place_names(walk)
+    input_names += argument_names
+    output_names = [f"result {i}" for i in range(found["n_results"])]
+    output_names += [""] * (len(outputs.arrays) - len(output_names))
+    constants = [
+        (f"constant {i}", f"{c.dtype}[{','.join(map(str, c.shape))}]")
+        for i, c in enumerate(jaxpr.consts)
+        if getattr(c, "size", 0) > 1
+    ]
+    constants += [(n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are not seen") for n, a in walk.large]
+    constants += [
+        (n, repr(v))
+        for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
+        if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
+    ]
+    grads_read = [i for i in range(len(groups["grads"])) if live[at + i]]
+    fields = {
+        "jaxpr": jaxpr,
+        "name": name,
+        "inputs": input_names,
+        "outputs": output_names,
+        "nodes": trace.nodes,
+        "constants": constants,
+        "values": flat,
+        "seconds": time.perf_counter() - start,
+        "plan": {
+            **found,
+            "walk": walk,
+            "live": live,
+            "groups": groups,
+            "arrays": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is not None],
+            "uninitialised": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is None],
+            "grads": [p for p, g in zip(walk.parameters, grad_values, strict=True) if g is not None],
+            "grads_read": bool(grads_read),
+            "grad_none": [g is None for g in grads],
+            "dynamic": dynamic,
+            "leaves": leaves,
+        },
+    }
+    return Traced(**fields), None
+
+
+def _place_names(walk: Walk) -> list[str]:
+    from jaxchain.core.state import count
+
+    names = []
+    for name, template in zip(walk.place_names, walk.templates, strict=True):
+        n = count(template)
+        names += [name] if n == 1 else [f"{name}.{i}" for i in range(n)]
+    return names
+
+
+def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves: Sequence[Any]) -> list[str]:
+    paths = jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=lambda v: v is None)[0]
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    known = code.co_varnames[: code.co_argcount] if code is not None else ()
+    known = known[1:] if hasattr(function, "__self__") or known[:1] == ("self",) else known
+    names = []
+    for path, _ in paths:
+        head, rest = path[1], path[2:]
+        if path[0].idx == 0:
+            first = known[head.idx] if head.idx < len(known) else f"argument {head.idx}"
+        else:
+            first = head.key
+        names.append(first + jax.tree_util.keystr(rest))
+    return names
+
+
+def _control_flow_error(name: str, error: Exception) -> StaticError:
+    source = traceback_source(error)
+    return StaticError(
+        f"{name}: the program looks at a value that exists only when it runs, so static mode cannot compile this line:\n"
+        f"  {format_source(source) or 'unknown line'}\n"
+        "Ways out: 1. choose with arrays: F.where(condition, a, b), or jax.lax.cond / jax.lax.while_loop on arrays; "
+        "2. make it a Python value that does not depend on data (an argument, an attribute, config); "
+        "3. leave this part eager: link.eager(), or call it outside the static function."
+    )

@@ -1,0 +1,263 @@
+"""A compiled program of a static callable: gather the cells, call, write back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from jaxchain.core import random
+from jaxchain.core.op import Op
+from jaxchain.core.state import Walk, Write, aval_of, read
+from jaxchain.core.trace import Traced
+from jaxchain.core.variable import Variable
+
+
+class VariantMismatch(Exception):
+    """A cell no longer has the shape or dtype that a variant was compiled for."""
+
+
+class Variant:
+    """One compiled program of a static callable: what it needs to hold, what it reads, what it writes."""
+
+    def __init__(self, traced: Traced, donate: bool) -> None:
+        plan = traced.plan
+        self.traced = traced
+        self.walk: Walk = plan["walk"]
+        self.name = traced.name
+        live, groups = plan["live"], plan["groups"]
+        bounds, at = {}, 0
+        for group, values in groups.items():
+            bounds[group] = (at, at + len(values))
+            at += len(values)
+
+        def kept(group: str) -> list[int]:
+            lo, hi = bounds[group]
+            return [i - lo for i in range(lo, hi) if live[i]]
+
+        self.draws: int = plan["trace"].draws
+        self.uses_key = live[0]
+        self.arrays = [plan["arrays"][i] for i in kept("arrays")]
+        self.uninitialised = plan["uninitialised"]
+        self.grads = [plan["grads"][i] for i in kept("grads")]
+        self.grad_none = plan["grad_none"] if plan["grads_read"] or not plan["grads"] else None
+        self.grads_read = plan["grads_read"]
+        self.place_at = kept("places")
+        self.simple_places = all(t in ("array", "number") for t in self.walk.templates)
+        self.places = [self.walk.places[i] for i in self.place_at] if self.simple_places else []
+        self.argument_at = kept("arguments")
+        self.dynamic = plan["dynamic"]
+        self.result = plan["result"]
+        self.writes: list[Write] = plan["writes"]
+        self.argument_writes = plan["argument_writes"]
+        self.reports = plan["reports"]
+        self.hits = 0
+        order = [i for group in groups for i in range(*bounds[group]) if live[i]]
+        self.order = order
+        values = traced.values
+        expected = [aval_of(values[i]) for i in order]
+        total = len(values)
+        run = jaxpr_as_fun(traced.jaxpr)
+
+        def call(*args: Any) -> tuple[Any, ...]:
+            full: list[Any] = [0] * total
+            for i, value, want in zip(order, args, expected, strict=True):
+                if value is None or (not isinstance(want, type) and (value.shape, value.dtype) != want):
+                    raise VariantMismatch
+                full[i] = value
+            return tuple(run(*full))
+
+        call.__name__ = call.__qualname__ = self.name
+        self.function = call
+        self.donated = self._donated(live, bounds) if donate else []
+        self.compiled = jax.jit(call, donate_argnums=tuple(self.donated))
+
+    def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> list[int]:
+        """Return the inputs whose buffers the program may take over: cells that it reads and writes."""
+        written = {(w.how, id(w.container), w.key) for w in self.writes}
+        donated = []
+        position = int(self.uses_key)
+        for p in self.arrays:
+            if ("array", id(p), None) in written:
+                donated.append(position)
+            position += 1
+        position += len(self.grads)
+        for container, key in self.places:
+            if ("item", id(container), key) in written and isinstance(container[key], jax.Array):
+                donated.append(position)
+            position += 1
+        return donated
+
+    def difference(self) -> str | None:
+        """Return why this variant does not fit the program's state now, or None."""
+        for p in self.uninitialised:
+            if p._array is not None:
+                return f"parameter {p.name} was initialised"
+        reason = self.walk.difference()
+        if reason is not None:
+            return reason
+        if not self.simple_places and read(self.walk) is None:
+            for (container, key), template, name in zip(
+                self.walk.places, self.walk.templates, self.walk.place_names, strict=True
+            ):
+                from jaxchain.core.state import take, template_of
+
+                try:
+                    value = container[key]
+                except (KeyError, IndexError, AttributeError, ValueError):
+                    return f"{name} was deleted"
+                if not take(template, value, [], []):
+                    return f"{name}: {template} -> {template_of(value) or type(value).__name__}"
+        if self.grads_read and self.grad_none is not None:
+            now = [p._grad is None for p in self.walk.parameters]
+            if now != self.grad_none:
+                return "a gradient was None before and is not now, or the reverse"
+        return None
+
+    def gather(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return the flat inputs of a call."""
+        values: list[Any] = []
+        if self.uses_key:
+            values.append(random.ops.state())
+        values += [p._array for p in self.arrays]
+        if self.grads:
+            values += [p.grad for p in self.grads]
+        if self.simple_places:
+            values += [container[key] for container, key in self.places]
+        else:
+            state_values = read(self.walk)
+            if state_values is None:
+                raise VariantMismatch
+            values += [state_values[2][i] for i in self.place_at]
+        arguments: list[Any] = []
+        for i in self.dynamic:
+            leaf = leaves[i]
+            if isinstance(leaf, Variable):
+                arguments.append(leaf._array)
+                if leaf._grad is not None:
+                    arguments.append(leaf.grad)
+            elif isinstance(leaf, np.ndarray):
+                arguments.append(leaf.copy())  # JAX would alias a live NumPy buffer
+            else:
+                arguments.append(leaf)
+        if len(self.argument_at) == len(arguments):
+            values += arguments
+        else:
+            values += [arguments[i] for i in self.argument_at]
+        return values
+
+    def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        """Write the results of a call back, replay its reports and return its result."""
+        for write in self.writes:
+            write.apply(outputs)
+        for i, how, build in self.argument_writes:
+            if how == "array":
+                leaves[i].array = build(outputs)
+            else:
+                leaves[i]._grad = build(outputs)
+        random.ops.count += self.draws
+        if self.reports:
+            from jaxchain.reporter import report
+
+            for values, observer in self.reports:
+                report({k: build(outputs) for k, build in values.items()}, observer)
+        return self.result(outputs)
+
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        """Run the compiled program on the cells and arguments."""
+        values = self.gather(leaves)
+        for i in self.donated:  # an array that somebody else holds is copied first: its buffer must not be taken over
+            if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
+                values[i] = jnp.array(values[i], copy=True)
+        outputs = self.compiled(*values)
+        self.hits += 1
+        return self.finish(outputs, leaves)
+
+
+def _held() -> int:
+    """Return `sys.getrefcount` of an array that only one cell and one list hold, as `Variant.__call__` sees it."""
+    cell = [object()]
+    values = list(cell)
+    for i in [0]:
+        return sys.getrefcount(values[i])
+    raise AssertionError
+
+
+HELD = _held()
+
+
+class LinkOp(Op):
+    """A compiled link call as an op: one node of the eager graph, with a compiled gradient."""
+
+    def __init__(self, variant: Variant) -> None:
+        self.name = variant.name
+        self.label = variant.name
+        self.rule = None
+        self.plans = {}
+        self.variant = variant
+
+    def pure(self, structure: Any) -> Callable[..., Any]:
+        """Return the compiled program as a function of its flat inputs."""
+        return self.variant.function
+
+    def check(self, structure: Any, infos: Any) -> None:
+        """Nothing to check: the ops inside were checked."""
+
+    def describe(self, structure: Any, infos: Any) -> str:
+        """Return the call with its input types."""
+        return f"{self.name}({', '.join(map(repr, infos))})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        """A link call has no parameters of its own."""
+        return {}
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        """Return the link's class name."""
+        return self.label
+
+
+class LinkVariant(Variant):
+    """A variant of a link call: differentiable with respect to parameters and arguments."""
+
+    def __init__(self, traced: Traced) -> None:
+        super().__init__(traced, donate=False)
+        self.op = LinkOp(self)
+
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        """Run the compiled program; leave one node in the graph."""
+        values = self.gather(leaves)
+        at = int(self.uses_key)
+        values[at : at + len(self.arrays)] = self.arrays
+        if len(self.argument_at) == len(self.dynamic):  # arguments go in as Variables, so that gradients reach them
+            start = len(values) - len(self.dynamic)
+            for k, i in enumerate(self.dynamic):
+                if isinstance(leaves[i], Variable):
+                    values[start + k] = leaves[i]
+        else:
+            start = len(values) - len(self.argument_at)
+            for k, j in enumerate(self.argument_at):
+                if isinstance(leaves[self.dynamic[j]], Variable):
+                    values[start + k] = leaves[self.dynamic[j]]
+        outputs = self.op.apply((), values, ())
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        self.hits += 1
+        arrays = [y._array for y in outputs]
+        self.result_of(arrays, leaves)
+        return self.result(_Mixed(outputs))
+
+    def result_of(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> None:
+        """Write the cells back."""
+        result, self.result = self.result, lambda outputs: None
+        try:
+            self.finish(arrays, leaves)
+        finally:
+            self.result = result
+
+
+class _Mixed(tuple):
+    """Outputs of a link call: builders of Variables take the Variable with its graph."""
