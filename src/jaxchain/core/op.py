@@ -371,7 +371,7 @@ class Op(Generic[P, R]):
         scalars: tuple[Any, ...] = ()
         if signature.scalar_at:
             scalars = tuple([_scalar(values[i]) for i in signature.scalar_at])
-            if None in scalars:
+            if any(s is None for s in scalars):
                 statics += tuple(s is None for s in scalars)
                 scalars = tuple(s for s in scalars if s is not None)
         inputs = [values[i] for i in signature.input_at]
@@ -607,7 +607,8 @@ class Op(Generic[P, R]):
         """Return the label of a call."""
         if "{" not in self.label:
             return self.label
-        return self.label.format(**self.parameters_of(structure, scalars))
+        values = self.parameters_of(structure, scalars)
+        return self.label.format(**{name: _text(value) for name, value in values.items()})
 
 
 class VjpOp(Op):
@@ -665,6 +666,14 @@ def _result(array: Any, info: Info) -> Variable:
     variable._node = node = VariableNode(info)
     node._variable = weakref.ref(variable)
     return variable
+
+
+def _text(value: Any) -> str:
+    """Return a value as labels show it: whole numbers without a point, negative ones in parentheses."""
+    if not isinstance(value, int | float):
+        return str(value)
+    text = str(int(value)) if value == value // 1 and abs(value) < 1e16 else str(value)
+    return f"({text})" if value < 0 else text
 
 
 def _scalar(value: Any) -> Any:
