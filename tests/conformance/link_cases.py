@@ -92,7 +92,6 @@ CASES = [
         lambda L: L.NStepLSTM(1, 4, 3, 0.0),
         (floats(4, 1, 2, 3), floats(5, 1, 2, 3), [floats(1, 2, 4), floats(2, 4, 4)]),
     ),
-    case("n_step_bilstm", lambda L: L.NStepBiLSTM(2, 4, 3, 0.0), (None, None, [floats(1, 2, 4), floats(2, 3, 4)])),
     case("prelu", lambda L: L.PReLU((4,)), (VECTORS,)),
     case("prelu_scalar", lambda L: L.PReLU(), (VECTORS,)),
     case("swish_lazy", lambda L: L.Swish(None), (VECTORS,)),

@@ -92,7 +92,7 @@ class SerialIterator(Iterator):
     @property
     def epoch_detail(self) -> float:
         """Sweeps, with the part of the current one."""
-        return self.epoch + self.current_position / self._epoch_size
+        return self.epoch + self.current_position / max(self._epoch_size, 1)
 
     @property
     def previous_epoch_detail(self) -> float | None:
@@ -118,5 +118,5 @@ class SerialIterator(Iterator):
         try:
             self._previous_epoch_detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
         except KeyError:  # written before Chainer 2
-            guess = self.epoch + (self.current_position - self.batch_size) / self._epoch_size
+            guess = self.epoch + (self.current_position - self.batch_size) / max(self._epoch_size, 1)
             self._previous_epoch_detail = max(guess, 0.0) if self.epoch_detail > 0 else -1.0

@@ -11,7 +11,6 @@ from jaxchain.links.linear import Bias as Bias
 from jaxchain.links.linear import Linear as Linear
 from jaxchain.links.linear import Parameter as Parameter
 from jaxchain.links.linear import Scale as Scale
-from jaxchain.links.n_step_recurrent import NStepBiLSTM as NStepBiLSTM
 from jaxchain.links.n_step_recurrent import NStepLSTM as NStepLSTM
 from jaxchain.links.normalization import BatchNormalization as BatchNormalization
 from jaxchain.links.normalization import LayerNormalization as LayerNormalization
@@ -29,7 +28,6 @@ __all__ = [
     "LayerNormalization",
     "Linear",
     "Maxout",
-    "NStepBiLSTM",
     "NStepLSTM",
     "PReLU",
     "Parameter",

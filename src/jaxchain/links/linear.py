@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxchain import functions as F
 from jaxchain.core import variable
-from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.variable import Variable, as_array, as_variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Chain, Link
 
@@ -96,8 +96,14 @@ class Linear(Link):
         return F.linear(x, self.W, self.b, n_batch_axes=n_batch_axes)
 
 
+def _aligned(x: Any, y: Any, axis: int) -> Variable:
+    """Return `y` broadcast to the shape of `x`, its first axis at `axis`."""
+    shape = (1,) * axis + tuple(y.shape) + (1,) * (len(x.shape) - axis - len(y.shape))
+    return F.broadcast_to(F.reshape(y, shape), x.shape)
+
+
 class Bias(Link):
-    """Add a learnt array, broadcast: `F.bias`.
+    """Add a learnt array, broadcast.
 
     Args:
         axis: First axis of the input that ``b`` is laid along.
@@ -127,13 +133,13 @@ class Bias(Link):
         """
         if self.b is not None:
             (x,) = xs
-            return F.bias(x, self.b, self.axis)
+            return as_variable(x) + _aligned(x, self.b, self.axis)
         x, y = xs
-        return F.bias(x, y, self.axis)
+        return as_variable(x) + _aligned(x, y, self.axis)
 
 
 class Scale(Chain):
-    """Multiply by a learnt array, broadcast: `F.scale`, with a `Bias` after it if wanted.
+    """Multiply by a learnt array, broadcast, with a `Bias` after it if wanted.
 
     Args:
         axis: First axis of the input that ``W`` is laid along.
@@ -174,10 +180,10 @@ class Scale(Chain):
         """
         if self.W is not None:
             (x,) = xs
-            z = F.scale(x, self.W, self.axis)
+            z = as_variable(x) * _aligned(x, self.W, self.axis)
         else:
             x, y = xs
-            z = F.scale(x, y, self.axis)
+            z = as_variable(x) * _aligned(x, y, self.axis)
         return z if self.bias is None else self.bias(z)
 
 
@@ -197,5 +203,5 @@ class Parameter(Link):
             self.W = variable.Parameter(array)
 
     def forward(self, volatile: str = "off") -> Variable:
-        """Return the parameter, as a variable of the graph. `volatile` is accepted for old programs and ignored."""
-        return F.identity(self.W)
+        """Return the parameter. `volatile` is accepted for old programs and ignored."""
+        return self.W

@@ -82,16 +82,15 @@ class NStepRNNBase(ChainList):
             raise TypeError(f"xs must be a list or tuple of sequences, but is {type(xs).__name__}")
         order = np.argsort([-len(x) for x in xs], kind="stable").astype(np.int32)
         ordered = [xs[i] for i in order]
-        sorted_states = [
-            self.init_hx(ordered) if s is None else F.permutate(s, order, axis=1, inv=False) for s in states
-        ]
+        sorted_states = [self.init_hx(ordered) if s is None else F.get_item(s, (slice(None), order)) for s in states]
         *ends, steps = self.rnn(
             self.n_layers, self.dropout, *sorted_states, self.ws, self.bs, F.transpose_sequence(ordered)
         )
         outputs: list[Any] = [None] * len(xs)
         for i, y in zip(order, F.transpose_sequence(steps), strict=True):
             outputs[i] = y
-        return [F.permutate(h, order, axis=1, inv=True) for h in ends], outputs
+        back = np.argsort(order)
+        return [F.get_item(h, (slice(None), back)) for h in ends], outputs
 
 
 class NStepLSTM(NStepRNNBase):
@@ -136,22 +135,3 @@ class NStepLSTM(NStepRNNBase):
         """
         (hy, cy), ys = self._call([hx, cx], xs)
         return hy, cy, ys
-
-
-class NStepBiLSTM(NStepLSTM):
-    """Stacked LSTM in both directions: outputs ``(length_i, 2 out)``, states ``(2 layers, n, out)``.
-
-    Args:
-        n_layers: Number of layers.
-        in_size: Size of the input vectors.
-        out_size: Size of the states.
-        dropout: Dropout ratio between layers.
-        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
-        initial_bias: Initializer, scalar or array of every bias. None: 0.
-    """
-
-    use_bi_direction = True
-
-    def rnn(self, *args: Any) -> Any:
-        """Apply `F.n_step_bilstm`."""
-        return F.n_step_bilstm(*args)

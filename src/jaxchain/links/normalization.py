@@ -12,6 +12,7 @@ from jaxchain import functions as F
 from jaxchain.core import variable
 from jaxchain.core.config import config, get_dtype
 from jaxchain.core.variable import Variable
+from jaxchain.functions.normalization import batch_normalization_with_statistics
 from jaxchain.initializers import _get_initializer, generate_array
 from jaxchain.initializers.base import Typed
 from jaxchain.link import Link
@@ -142,7 +143,19 @@ class BatchNormalization(Link):
             return F.fixed_batch_normalization(
                 x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, axis=self.axis
             )
-        raise NotImplementedError
+        if finetune:
+            self.N += 1
+            decay = 1.0 - 1.0 / self.N
+        else:
+            decay = self.decay
+        if config.in_recomputing:  # the statistics of this batch are in already
+            if finetune:
+                self.N -= 1
+            return F.batch_normalization(x, gamma, beta, eps=self.eps, decay=decay, axis=self.axis)
+        y, self.avg_mean, self.avg_var = batch_normalization_with_statistics(
+            x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, decay=decay, axis=self.axis
+        )
+        return y
 
     def start_finetuning(self) -> None:
         """Start to count batches from 0 for fine-tuning. Not needed the first time."""
