@@ -1,0 +1,3 @@
+"""Chainer's path of `Sequential`."""
+
+from jaxchain.link import Sequential as Sequential
