@@ -168,6 +168,4 @@ class Builder:
 
     def build(self, **attributes: Any) -> Graph:
         """Return the graph."""
-        return Graph(
-            self._kind, tuple(self._nodes), tuple(self._edges), tuple(self._clusters), self._name, attributes
-        )
+        return Graph(self._kind, tuple(self._nodes), tuple(self._edges), tuple(self._clusters), self._name, attributes)

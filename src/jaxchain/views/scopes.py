@@ -2,7 +2,7 @@
 
 Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
 ``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts of
-it as it likes): the last ``Label#ordinal`` counts.
+it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# A label may hold " / " (division's is "_ / _"), but no other slash, and no parenthesis or semicolon next to the sign.
+# Labels lose their slashes and semicolons when they become scopes (core/static.py): division's is "_ | _". Transforms wrap
+# scopes in parentheses, so a tag may also begin after one.
+_BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
 _TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
 
 
@@ -29,8 +31,7 @@ def tag_of(path: str) -> Tag | None:
         pass
     if found is None:
         return None
-    backward = "transpose(" in path or "_vjp" in path
-    return Tag(found.group(1), int(found.group(2)), "backward" if backward else "forward")
+    return Tag(found.group(1), int(found.group(2)), "backward" if _BACKWARD.search(path) else "forward")
 
 
 def tags_of(op_name: str) -> tuple[Tag, ...]:

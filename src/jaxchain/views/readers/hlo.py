@@ -27,6 +27,7 @@ _CALLED = re.compile(
 _OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
 _TARGET = re.compile(r'custom_call_target="((?:[^"\\]|\\.)*)"')
 _KIND = re.compile(r"\bkind=(k\w+)")
+_FOREIGN = re.compile(r", (?:metadata|backend_config|frontend_attributes)=")  # from here on text that is not HLO's own
 _BRACKETS = re.compile(r'[()\[\]{}]|"(?:[^"\\]|\\.)*"')
 
 
@@ -207,10 +208,11 @@ def _instruction(line: str) -> Instruction:
     closing = _closing(line, opening)
     inside, rest = line[opening + 1 : closing], line[closing + 1 :]
     op_name = _OP_NAME.search(rest)
-    metadata = rest.find("metadata={")
-    attributes = rest if metadata < 0 else rest[:metadata]
+    attributes = _FOREIGN.split(rest, maxsplit=1)[0]
     called = [
-        (key, name.strip().lstrip("%")) for key, names in _CALLED.findall(attributes) for name in names.strip("{}").split(",")
+        (key, name.strip().lstrip("%"))
+        for key, names in _CALLED.findall(attributes)
+        for name in names.strip("{}").split(",")
     ]
     operands: list[str] = []
     detail = ""
@@ -221,7 +223,14 @@ def _instruction(line: str) -> Instruction:
         found = _KIND.search(attributes) if opcode == "fusion" else _TARGET.search(attributes)
         detail = found.group(1) if found else ""
     return Instruction(
-        head.group(2), opcode, type_, operands, called, op_name.group(1) if op_name else "", detail, head.group(1) is not None
+        head.group(2),
+        opcode,
+        type_,
+        operands,
+        called,
+        op_name.group(1) if op_name else "",
+        detail,
+        head.group(1) is not None,
     )
 
 

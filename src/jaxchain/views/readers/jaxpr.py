@@ -26,7 +26,9 @@ class _Value(NamedTuple):
     text: str
 
 
-def read(jaxpr: ClosedJaxpr | Jaxpr, *, inputs: Sequence[str] = (), outputs: Sequence[str] = (), name: str = "") -> Graph:
+def read(
+    jaxpr: ClosedJaxpr | Jaxpr, *, inputs: Sequence[str] = (), outputs: Sequence[str] = (), name: str = ""
+) -> Graph:
     """Return the graph of a jaxpr.
 
     Args:
@@ -109,6 +111,8 @@ def _short(value: Any) -> str:
 
 def _literal_text(literal: Literal) -> str:
     value = literal.val
+    if isinstance(value, int | float) and not isinstance(value, bool):  # JAX has subclasses with a repr of their own
+        return str(int(value) if isinstance(value, int) else float(value))
     return _short(value.item()) if getattr(value, "shape", None) == () else _short(value)
 
 
@@ -245,7 +249,9 @@ def _facts(eqn: JaxprEqn, scope: str) -> dict[str, Any]:
         "outputs": [type_text(v.aval) for v in eqn.outvars],
         "scope": scope,
         "source": source_info_util.summarize(eqn.source_info),
-        "params": {k: _short(v) for k, v in eqn.params.items() if v is not None and k not in nested and not callable(v)},
+        "params": {
+            k: _short(v) for k, v in eqn.params.items() if v is not None and k not in nested and not callable(v)
+        },
     }
     tag = tag_of(scope)
     if tag is not None:

@@ -79,3 +79,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return _plain(value.item())
     return str(value)
+
+
+def plain_text(data: Any) -> str:
+    """Return any plain data as indented JSON; numbers that JSON does not know become text."""
+    return json.dumps(_plain(data), indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,305 @@
+"""The command line: `jaxchain contrast`, `jaxchain demo`, `jaxchain --version`.
+
+A user's mistake is one line on stderr and exit code 2; modes that disagree are exit code 1. A traceback means a bug of
+ours or an error inside the user's own program, which is shown as such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+OK, DISAGREE, USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """The user asked for something that is not there or cannot be read."""
+
+
+class Input(NamedTuple):
+    """One argument of the model: shape, dtype, and for integers the bound they are drawn below."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    high: int
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Return random values: normal, integers below `high`, or coin flips."""
+        if self.dtype.kind in "iu":
+            return rng.integers(0, self.high, self.shape).astype(self.dtype)
+        if self.dtype.kind == "b":
+            return rng.integers(0, 2, self.shape).astype(bool)
+        return rng.standard_normal(self.shape).astype(self.dtype)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Its arguments; the process's own by default.
+
+    Returns:
+        The exit code: 0, 1 if the modes disagree, 2 after a user's mistake.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if argv[:1] == ["demo"]:  # its options are its own
+            return _demo(argv[1:])
+        options = _parser().parse_args(argv)
+        return options.run(options)
+    except UsageError as error:
+        print(f"jaxchain: {error}", file=sys.stderr)
+        return USAGE
+    except SystemExit as stop:  # argparse has printed what was wrong
+        return stop.code if isinstance(stop.code, int) else USAGE
+    except KeyboardInterrupt:
+        print("jaxchain: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # e.g. | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def version() -> str:
+    """Return the installed version of jaxchain."""
+    try:
+        return importlib.metadata.version("jaxchain")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jaxchain", description="Define-by-run models on JAX, compiled by one switch."
+    )
+    parser.add_argument("--version", action="version", version=f"jaxchain {version()}")
+    commands = parser.add_subparsers(required=True, metavar="command", title="commands")
+    contrast = commands.add_parser(
+        "contrast",
+        help="run a model in eager and in static mode and compare results, times and sizes",
+        description="Run a model in eager and in static mode, print what differs and what each costs.",
+        epilog="Example: jaxchain contrast model.py:MLP --args '100, 10' --input 32,784 --out views",
+    )
+    contrast.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
+    contrast.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        type=_input,
+        metavar="SHAPE[,DTYPE[:HIGH]]",
+        help="an argument, random: 32,784 or 32,int32:10 (integers below 10; 2 by default); a scalar is just its dtype. Repeat for more",
+    )
+    contrast.add_argument(
+        "--args", default="", metavar="ARGS", help="arguments of the class, Python literals: '784, n_out=10'"
+    )
+    contrast.add_argument("--out", type=Path, metavar="DIR", help="folder to save the report and the views in")
+    contrast.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
+    contrast.add_argument("--repeats", type=_positive, default=30, help="timed calls of each kind (default 30)")
+    contrast.add_argument(
+        "--rtol", type=float, default=1e-4, help="largest relative difference that counts as equal (default 1e-4)"
+    )
+    contrast.add_argument("--no-gradients", action="store_true", help="compare the forward call only")
+    contrast.add_argument("--test", action="store_true", help="with config.train False")
+    contrast.set_defaults(run=_contrast)
+    demo = commands.add_parser(
+        "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
+    )
+    demo.set_defaults(run=lambda options: _demo([]))
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
+    return value
+
+
+def _input(text: str) -> Input:
+    """Read ``32,784``, ``32,784,float16``, ``32,int32:10``, ``float32``."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    dtype, high = np.dtype(np.float32), 2
+    if parts and not parts[-1].isdigit():
+        name, _, bound = parts.pop().partition(":")
+        try:
+            dtype = _dtype(name)
+            high = int(bound) if bound else high
+        except (TypeError, ValueError):
+            raise argparse.ArgumentTypeError(
+                f"cannot read {text!r}: expected SHAPE[,DTYPE[:HIGH]], such as 32,784 or 32,int32:10"
+            ) from None
+        if high < 1 or (bound and dtype.kind not in "iu"):
+            raise argparse.ArgumentTypeError(
+                f"cannot read {text!r}: a bound is a number from 1, after an integer dtype"
+            )
+        if dtype.kind not in "iubfVc":
+            raise argparse.ArgumentTypeError(f"cannot read {text!r}: {name} is no dtype of numbers")
+    elif not parts:
+        raise argparse.ArgumentTypeError("an empty shape: a scalar is written as its dtype, such as float32")
+    if not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"cannot read {text!r}: sizes are whole numbers, such as 32,784")
+    return Input(tuple(map(int, parts)), dtype, high)
+
+
+def _dtype(name: str) -> np.dtype:
+    import jax.numpy as jnp  # knows bfloat16
+
+    return jnp.dtype(name)
+
+
+def load(target: str) -> Any:
+    """Return the object that ``file.py:Name`` or ``pkg.mod:Name`` names.
+
+    Raises:
+        UsageError: The file, the module or the name is not there.
+        Exception: What the file itself raises.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise UsageError(f"cannot read the target {target!r}: expected file.py:Name or pkg.mod:Name")
+    if place.endswith(".py") or os.sep in place:
+        path = Path(place)
+        if not path.is_file():
+            raise UsageError(f"no file {place}")
+        module = _import_file(path)
+    else:
+        sys.path.insert(0, os.getcwd())
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
+                raise UsageError(f"no module {error.name!r} (looked in the current folder, too)") from None
+            raise
+        finally:
+            sys.path.remove(os.getcwd())
+    found: Any = module
+    for part in name.split("."):
+        if part not in dir(found):
+            public = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
+            own = [n for n in public if getattr(getattr(found, n), "__module__", None) == module.__name__] or public
+            raise UsageError(f"no {part!r} in {place}. It has: {', '.join(own[:20]) or 'nothing to call'}")
+        found = getattr(found, part)
+    return found
+
+
+def _import_file(path: Path) -> Any:
+    """Run a Python file as a module; files beside it can be imported."""
+    name = path.stem
+    if name in sys.modules and Path(getattr(sys.modules[name], "__file__", None) or "").resolve() == path.resolve():
+        return sys.modules[name]
+    if name in sys.modules:  # e.g. a user's file called random.py must not take the place of the library's module
+        name = f"_jaxchain_target_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """Read ``784, n_out=10``: Python literals only, nothing is evaluated."""
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        if any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError
+        return [ast.literal_eval(a) for a in call.args], {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, AssertionError):
+        raise UsageError(f"cannot read --args {text!r}: expected Python literals such as '784, n_out=10'") from None
+
+
+def _contrast(options: argparse.Namespace) -> int:
+    import jaxchain
+    from jaxchain.contrast import contrast
+
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out {options.out} is a file, not a folder")
+    jaxchain.seed(options.seed)
+    np.random.seed(options.seed % 2**32)
+    positional, keywords = _call_arguments(options.args)
+    try:
+        model = load(options.target)
+    except UsageError:
+        raise
+    except Exception as error:
+        return _theirs(error, f"{options.target}: loading it failed")
+    if isinstance(model, type):
+        try:
+            inspect.signature(model).bind(*positional, **keywords)
+        except TypeError as error:
+            raise UsageError(f"{options.target}: {error} (its arguments go into --args)") from None
+        except ValueError:
+            pass
+        try:
+            model = model(*positional, **keywords)
+        except Exception as error:
+            return _theirs(error, f"{options.target}: making it failed")
+    elif positional or keywords:
+        raise UsageError(f"--args is for classes, and {options.target} is not one")
+    if not callable(model):
+        raise UsageError(f"{options.target} is {type(model).__name__}, which cannot be called")
+    rng = np.random.default_rng(options.seed)
+    inputs = [given.draw(rng) for given in options.input]
+    try:
+        with jaxchain.using_config("train", not options.test):
+            report = contrast(model, *inputs, repeats=options.repeats, gradients=not options.no_gradients)
+    except Exception as error:
+        shapes = ", ".join(f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in inputs) or "no arguments (see --input)"
+        return _theirs(error, f"{options.target}: calling it on {shapes} failed")
+    print(report)
+    if options.out is not None:
+        try:
+            report.save(options.out)
+        except OSError as error:
+            raise UsageError(f"--out {options.out}: {error.strerror or error}") from None
+        print(f"\nsaved in {options.out.resolve()}")
+    if not report.agrees(options.rtol):
+        print(
+            f"jaxchain: the modes differ by {report.largest_relative_difference:.2g} (relative), more than --rtol {options.rtol:g}",
+            file=sys.stderr,
+        )
+        return DISAGREE
+    return OK
+
+
+def _theirs(error: Exception, what: str) -> int:
+    """Show an error of the user's program: its message, and the lines of the program that led to it."""
+    from jaxchain.core.errors import is_library_file
+
+    own = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<", own))
+        and not is_library_file(frame.filename)
+        and "site-packages" not in frame.filename
+    ]
+    print(f"jaxchain: {what}\n{type(error).__name__}: {error}", file=sys.stderr)
+    for frame in frames[-5:]:
+        print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
+    return USAGE
+
+
+def _demo(argv: list[str]) -> int:
+    from jaxchain import demo
+
+    return demo.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""One model in both modes, side by side: results, gradients, times, sizes, memory.
+
+`contrast` runs a call in eager and in static mode from the same state, compares everything that comes out and reports
+what each mode costs. It leaves the model as it found it: parameters, gradients, persistent values, random streams. The
+report itself is in views/report.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxchain.core.config import using_config
+from jaxchain.core.graph import grad
+from jaxchain.core.state import Walk
+from jaxchain.core.static import static
+from jaxchain.core.variable import Parameter, Variable, VariableNode
+from jaxchain.views import programs
+from jaxchain.views.computational_graph import ComputationalGraph, build_computational_graph
+from jaxchain.views.readers import eager as eager_reader
+from jaxchain.views.readers import hlo as hlo_reader
+from jaxchain.views.report import Contrast as Contrast
+from jaxchain.views.report import Cost as Cost
+from jaxchain.views.report import Difference as Difference
+from jaxchain.views.untouched import untouched
+
+SECONDS = 2.0  # time spent on repeats, per mode and kind of call
+
+
+def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = True, **kwargs: Any) -> Contrast:
+    """Run a model or a function in both modes and compare them.
+
+    Gradients are those of the sum of all floating outputs, with respect to the parameters and the floating arguments.
+    The state that the call can reach is put back afterwards.
+
+    Args:
+        model_or_fn: A Link or a function on Variables.
+        args: Its arguments.
+        repeats: Timed calls of each kind, at most (fewer if they take long).
+        gradients: Whether to compare and time gradients.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The report.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    notes: list[str] = []
+    with untouched(model_or_fn, args, kwargs) as reset:
+        # forward
+        call = _Call(model_or_fn)
+        with using_config("mode", "eager"):
+            eager_first, eager_out = _timed(call, args, kwargs)
+        graph_outputs = [v for _, v in _flatten(eager_out) if isinstance(v, Variable)]
+        graph = build_computational_graph(graph_outputs)
+        retained, _ = eager_reader.retained_bytes(graph_outputs)
+        reset()
+        compiled = static(_Call(model_or_fn))
+        static_out = compiled(*args, **kwargs)
+        outputs = _differences(_arrays(eager_out), _arrays(static_out))
+        del eager_out, static_out, graph_outputs
+        reset()
+        made = programs.program(call, *args, **kwargs)
+        made = programs.Program(**{**vars(made), "name": programs.name_of(model_or_fn)})
+        forward, hlo, before = _measure(
+            call, compiled, args, kwargs, made, repeats, eager_first, retained, graph, reset
+        )
+        # forward and gradients
+        differences: list[Difference] = []
+        backward = None
+        if gradients:
+            reset()
+            found = _gradients(model_or_fn, args, kwargs, repeats, reset, notes)
+            if found is not None:
+                differences, backward = found
+        return Contrast(
+            name=programs.name_of(model_or_fn),
+            backend=jax.default_backend(),
+            outputs=outputs,
+            gradients=differences,
+            forward=forward,
+            backward=backward,
+            constants=list(made.constants),
+            notes=notes,
+            graph=graph,
+            jaxpr=programs.jaxpr_of(made),
+            hlo=hlo,
+            hlo_before=before,
+            opcodes=hlo_reader.opcodes(hlo.text),
+        )
+
+
+class _Call:
+    """A model or function as a plain callable whose state can be found."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.target(*args, **kwargs)
+
+
+class _CallWithGradients:
+    """The same, giving (outputs, gradients of their sum)."""
+
+    def __init__(self, target: Any, parameters: Sequence[Parameter]) -> None:
+        self.target, self.parameters = target, list(parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        out = self.target(*args, **kwargs)
+        outputs = _differentiable(out)
+        wanted = [*self.parameters, *(v for _, v in _flatten((args, kwargs)) if _is_input(v))]
+        return out, grad(outputs, wanted)
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, Variable) and not isinstance(value, Parameter) and value.requires_grad and _is_float(value)
+
+
+def _differentiable(out: Any) -> list[Variable]:
+    return [v for _, v in _flatten(out) if isinstance(v, Variable) and v.creator_node is not None and _is_float(v)]
+
+
+def _is_float(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jax.numpy.issubdtype(dtype, jax.numpy.inexact)
+
+
+def _gradients(
+    target: Any, args: Any, kwargs: Any, repeats: int, reset: Callable[[], None], notes: list[str]
+) -> tuple[list[Difference], Cost] | None:
+    plain_args, plain_kwargs = args, kwargs
+    wrapped = jax.tree_util.tree_map(_as_input, (args, kwargs), is_leaf=_is_variable)
+    with using_config("mode", "eager"):
+        try:
+            out = target(*wrapped[0], **wrapped[1])
+            args, kwargs = wrapped
+        except Exception as error:  # a model that works on arrays only
+            reset()
+            out = target(*plain_args, **plain_kwargs)
+            notes.append(f"arguments have no gradients: called with Variables it raises {type(error).__name__}")
+    outputs = _differentiable(out)
+    if not outputs:
+        notes.append("no gradients: no floating output depends on a parameter or a floating argument")
+        return None
+    graph = build_computational_graph(outputs)
+    retained, _ = eager_reader.retained_bytes(outputs)
+    leaves = {n for n in graph.nodes if isinstance(n, VariableNode)}
+    walk = Walk([("target", target)], rules=False)
+    parameters, names = [], []
+    for name, p in zip(walk.parameter_names, walk.parameters, strict=True):
+        if p.node in leaves:
+            parameters.append(p)
+            names.append(name.removeprefix("target").lstrip("."))
+    named = zip(_argument_names(target, args, kwargs), _flatten((args, kwargs)), strict=True)
+    names += [name for name, (_, v) in named if _is_input(v)]
+    del out, outputs, leaves
+    reset()
+    call = _CallWithGradients(target, parameters)
+    compiled = static(_CallWithGradients(target, parameters))
+    with using_config("mode", "eager"):
+        first, eager_result = _timed(call, args, kwargs)
+    reset()
+    static_result = compiled(*args, **kwargs)
+    pairs = [_named(names, result[1]) for result in (eager_result, static_result)]
+    differences = _differences(*pairs)
+    del eager_result, static_result
+    reset()
+    made = programs.program(call, *args, **kwargs)
+    cost, _, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, graph, reset)
+    return differences, cost
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Variable)
+
+
+def _as_input(value: Any) -> Any:
+    if isinstance(value, jax.Array | np.ndarray) and _is_float(value):
+        return Variable(value)
+    return value
+
+
+def _named(names: Sequence[str], gradients: Sequence[Any]) -> list[tuple[str, Any]]:
+    return [(n, None if g is None else g.array) for n, g in zip(names, gradients, strict=True)]
+
+
+def _measure(
+    call: Any,
+    compiled: Any,
+    args: Any,
+    kwargs: Any,
+    made: programs.Program,
+    repeats: int,
+    first: float,
+    retained: int,
+    graph: ComputationalGraph,
+    reset: Callable[[], None],
+) -> tuple[Cost, programs.HloView, programs.HloView]:
+    start = time.perf_counter()
+    lowered = made.lower()
+    lower_seconds = time.perf_counter() - start
+    before = programs.HloView(programs.hlo_text(lowered, False), False, made.name)
+    start = time.perf_counter()
+    with programs.fresh_compile():
+        executable = lowered.compile()
+    compile_seconds = time.perf_counter() - start
+    after = programs.HloView(executable.as_text() or "", True, made.name)
+    reset()
+    eager_time, static_time = _medians(call, compiled, args, kwargs, repeats)
+    memory = executable.memory_analysis()
+    counts, jaxpr_counts = after.counts, programs.jaxpr_of(made).counts
+    cost = Cost(
+        eager_call=eager_time,
+        static_call=static_time,
+        eager_first=first,
+        trace=made.seconds,
+        lower=lower_seconds,
+        compile=compile_seconds,
+        eager_nodes=len(made.nodes),
+        equations=jaxpr_counts["equations"],
+        all_equations=jaxpr_counts["all_equations"],
+        instructions_before=before.counts["instructions"],
+        instructions_after=counts["instructions"],
+        kernels=counts["kernels"],
+        fusions=counts["fusions"],
+        arguments=getattr(memory, "argument_size_in_bytes", None),
+        outputs=getattr(memory, "output_size_in_bytes", None),
+        temporary=getattr(memory, "temp_size_in_bytes", None),
+        retained=retained,
+    )
+    return cost, after, before
+
+
+def _medians(eager: Any, compiled: Any, args: Any, kwargs: Any, repeats: int) -> tuple[float, float]:
+    """Return the median times of a call, eager and compiled; taken in turn, so that a noisy machine treats them alike."""
+    times: tuple[list[float], list[float]] = ([], [])
+    deadline = time.perf_counter() + 2 * SECONDS
+    for k in range(repeats + 1):
+        with using_config("mode", "eager"):
+            a, _ = _timed(eager, args, kwargs)
+        b, _ = _timed(compiled, args, kwargs)
+        if k:  # the first is a warm-up
+            times[0].append(a)
+            times[1].append(b)
+        if k >= 3 and time.perf_counter() > deadline:
+            break
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def _timed(function: Any, args: Any, kwargs: Any) -> tuple[float, Any]:
+    start = time.perf_counter()
+    out = function(*args, **kwargs)
+    jax.block_until_ready([a for _, a in _arrays(out)])
+    return time.perf_counter() - start, out
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def _flatten(value: Any) -> list[tuple[str, Any]]:
+    """Return (path, leaf) pairs; Variables are leaves."""
+    return [
+        (jax.tree_util.keystr(path).strip(".") or "", leaf)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(value, is_leaf=_is_variable)[0]
+    ]
+
+
+def _argument_names(target: Any, args: Any, kwargs: Any) -> list[str]:
+    """Return the name of each leaf of the arguments, by the target's signature where it has one."""
+    try:
+        known = list(inspect.signature(getattr(target, "forward", target)).parameters)
+    except (TypeError, ValueError):
+        known = []
+    names = []
+    for path, _ in jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=_is_variable)[0]:
+        at = path[1]
+        if isinstance(at, jax.tree_util.DictKey):
+            name = str(at.key)
+        else:
+            name = known[at.idx] if at.idx < len(known) else f"argument {at.idx}"
+        names.append(name + jax.tree_util.keystr(path[2:]))
+    return names
+
+
+def _arrays(value: Any) -> list[tuple[str, Any]]:
+    return [
+        (f"output{path}", leaf.array if isinstance(leaf, Variable) else leaf)
+        for path, leaf in _flatten(value)
+        if isinstance(leaf, Variable | jax.Array | np.ndarray | np.generic | float | int)
+    ]
+
+
+def _differences(eager: Sequence[tuple[str, Any]], compiled: Sequence[tuple[str, Any]]) -> list[Difference]:
+    found = [_difference(name, a, b) for (name, a), (_, b) in zip(eager, compiled, strict=False)]
+    extra = [*eager[len(compiled) :], *compiled[len(eager) :]]
+    return found + [Difference(name, "in one mode only", float("inf"), float("inf")) for name, _ in extra]
+
+
+def _difference(name: str, eager: Any, compiled: Any) -> Difference:
+    if eager is None or compiled is None:
+        same = eager is compiled
+        return Difference(
+            name, "none" if same else "in one mode only", 0.0 if same else float("inf"), 0.0 if same else float("inf")
+        )
+    types = [f"{v.dtype}[{','.join(map(str, v.shape))}]" for v in map(_as_array, (eager, compiled))]
+    if types[0] != types[1]:
+        return Difference(name, f"{types[0]} / {types[1]}", float("inf"), float("inf"))
+    wide = np.complex128 if np.issubdtype(_as_array(eager).dtype, np.complexfloating) else np.float64
+    a, b = (_as_array(v).astype(wide) for v in (eager, compiled))
+    if a.size == 0:
+        return Difference(name, types[0], 0.0, 0.0)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        gap = np.where(same, 0.0, np.abs(a - b))
+    largest = float(np.max(np.where(np.isnan(gap), np.inf, gap)))
+    finite = np.abs(a[np.isfinite(a)])
+    scale = float(finite.max()) if finite.size else 0.0
+    return Difference(name, types[0], largest, 0.0 if largest == 0 else largest / scale if scale else float("inf"))
+
+
+def _as_array(value: Any) -> Any:
+    return np.asarray(value)

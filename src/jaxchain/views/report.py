@@ -1,0 +1,310 @@
+"""The report of `jaxchain.contrast`: data, a table, Markdown, a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxchain.views import programs
+from jaxchain.views.computational_graph import ComputationalGraph
+from jaxchain.views.save import write_file
+from jaxchain.views.writers import json as json_writer
+from jaxchain.views.writers.image import RenderError
+
+LARGEST_PICTURE = 1500  # nodes: beyond that a layout takes minutes and shows nothing
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One result of both modes.
+
+    Attributes:
+        name: Which output, parameter or argument.
+        type: Shape and dtype of eager mode's, ``float32[3,4]``; static mode's too where they differ.
+        largest: Largest absolute difference (inf where the types differ or only one is not a number).
+        relative: The same, divided by the largest absolute value of eager mode's.
+    """
+
+    name: str
+    type: str
+    largest: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one kind of call (forward, or forward and gradients) costs in both modes. Times are in seconds, sizes in bytes.
+
+    Attributes:
+        eager_call: Median time of a call.
+        static_call: Median time of a call, compiled.
+        eager_first: Time of the first call here (compiles the operations that are new to this process).
+        trace: Time to trace.
+        lower: Time to lower to StableHLO.
+        compile: Time of XLA's compilation, without the persistent cache.
+        eager_nodes: Function nodes run one by one.
+        equations: Equations at the top of the jaxpr.
+        all_equations: With those of nested jaxprs.
+        instructions_before: HLO instructions before XLA's passes.
+        instructions_after: HLO instructions after them, those inside fusions included.
+        kernels: Instructions that run by themselves after them.
+        fusions: Fusions among these.
+        arguments: Bytes of the compiled program's inputs.
+        outputs: Bytes of its results.
+        temporary: Bytes it needs in between.
+        retained: Bytes that the eager graph keeps for its gradients, without parameters and inputs.
+    """
+
+    eager_call: float
+    static_call: float
+    eager_first: float
+    trace: float
+    lower: float
+    compile: float
+    eager_nodes: int
+    equations: int
+    all_equations: int
+    instructions_before: int
+    instructions_after: int
+    kernels: int
+    fusions: int
+    arguments: int | None
+    outputs: int | None
+    temporary: int | None
+    retained: int
+
+    @property
+    def speedup(self) -> float:
+        """Eager time over static time."""
+        return self.eager_call / self.static_call if self.static_call else float("nan")
+
+
+@dataclass
+class Contrast:
+    """The report of `contrast`. Printed, it is a table; `save` writes a folder.
+
+    Attributes:
+        name: Name of the model or function.
+        backend: Where it ran.
+        outputs: Each output in both modes.
+        gradients: Each gradient in both modes, of the sum of the floating outputs.
+        forward: What a call costs.
+        backward: What a call with its gradients costs, or None if there are none.
+        constants: What was baked into the compiled program: (name, what).
+        notes: What could not be done, and why.
+        graph: The eager graph.
+        jaxpr: The jaxpr of static mode.
+        hlo: The HLO after XLA's passes.
+        hlo_before: The HLO before them.
+    """
+
+    name: str
+    backend: str
+    outputs: list[Difference]
+    gradients: list[Difference]
+    forward: Cost
+    backward: Cost | None
+    constants: list[tuple[str, str]]
+    notes: list[str]
+    graph: ComputationalGraph
+    jaxpr: programs.JaxprView
+    hlo: programs.HloView
+    hlo_before: programs.HloView
+    opcodes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest absolute difference of any output or gradient."""
+        return max((d.largest for d in (*self.outputs, *self.gradients)), default=0.0)
+
+    @property
+    def largest_relative_difference(self) -> float:
+        """Largest relative difference of any output or gradient."""
+        return max((d.relative for d in (*self.outputs, *self.gradients)), default=0.0)
+
+    def agrees(self, rtol: float = 1e-4) -> bool:
+        """Whether both modes gave the same, up to `rtol` of each result's largest value."""
+        return self.largest_relative_difference <= rtol
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        return {
+            "format": "jaxchain-contrast/1",
+            "name": self.name,
+            "backend": self.backend,
+            "jax": jax.__version__,
+            "largest_difference": self.largest_difference,
+            "largest_relative_difference": self.largest_relative_difference,
+            "outputs": [asdict(d) for d in self.outputs],
+            "gradients": [asdict(d) for d in self.gradients],
+            "forward": asdict(self.forward),
+            "backward": None if self.backward is None else asdict(self.backward),
+            "constants": [list(c) for c in self.constants],
+            "opcodes": self.opcodes,
+            "primitives": self.jaxpr.primitives,
+            "notes": self.notes,
+        }
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of the table, the heading first."""
+        costs = [("forward", self.forward)]
+        if self.backward is not None:
+            costs.append(("with gradients", self.backward))
+        table: list[tuple[str, ...]] = [
+            ("", *(f"{title}, {mode}" for title, _ in costs for mode in ("eager", "static")))
+        ]
+
+        def row(label: str, eager: Callable[[Cost], str], compiled: Callable[[Cost], str]) -> None:
+            table.append((label, *(text(cost) for _, cost in costs for text in (eager, compiled))))
+
+        row("time per call", lambda c: _time(c.eager_call), lambda c: f"{_time(c.static_call)} ({c.speedup:.1f}x)")
+        row("first call / compile", lambda c: _time(c.eager_first), lambda c: _time(c.trace + c.lower + c.compile))
+        row("  trace + lower + XLA", lambda c: "", lambda c: " + ".join(map(_time, (c.trace, c.lower, c.compile))))
+        row(
+            "nodes / equations",
+            lambda c: f"{c.eager_nodes} nodes",
+            lambda c: f"{c.equations} ({c.all_equations} nested)",
+        )
+        row("HLO instructions", lambda c: "", lambda c: f"{c.instructions_before} -> {c.instructions_after}")
+        row("kernels (fusions)", lambda c: "", lambda c: f"{c.kernels} ({c.fusions})")
+        row(
+            "memory in between",
+            lambda c: f"{_bytes(c.retained)} retained",
+            lambda c: f"{_bytes(c.temporary)} temporary",
+        )
+        row("arguments + results", lambda c: "", lambda c: f"{_bytes(c.arguments)} + {_bytes(c.outputs)}")
+        return table
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
+        lines = [f"{self.name} on {self.backend}, eager and static mode", ""]
+        for i, cells in enumerate(rows):
+            lines.append("  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip())
+            if i == 0:
+                lines.append("  ".join("-" * w for w in widths))
+        lines.append("")
+        width = max((len(d.name) for d in (*self.outputs, *self.gradients)), default=0)
+        for title, found in (("outputs", self.outputs), ("gradients", self.gradients)):
+            lines.append(
+                f"{title}: largest difference {_number(max((d.largest for d in found), default=0.0))}"
+                if found
+                else f"{title}: none"
+            )
+            lines += [
+                f"  {d.name:<{width}}  {d.type:<16}  {_number(d.largest)} (relative {_number(d.relative)})"
+                for d in found[:20]
+            ]
+            if len(found) > 20:
+                lines.append(f"  ... {len(found) - 20} more")
+        lines.append(f"baked in: {_some(self.constants)}")
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<contrast of {self.name}: largest difference {_number(self.largest_difference)}, {self.forward.speedup:.1f}x>"
+
+    def markdown(self, files: Sequence[str] = ()) -> str:
+        """Return the report as Markdown."""
+        rows = [[_cell(c) for c in row] for row in self.rows()]
+        lines = [
+            f"# {_cell(self.name)}: eager and static mode",
+            "",
+            f"Backend: {self.backend}, JAX {jax.__version__}.",
+            "",
+        ]
+        lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+        lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
+        for title, found in (("Outputs", self.outputs), ("Gradients", self.gradients)):
+            if found:
+                lines += ["", f"## {title}", "", "| name | type | largest difference | relative |", "|---|---|---|---|"]
+                lines += [
+                    f"| {_cell(d.name)} | {_cell(d.type)} | {_number(d.largest)} | {_number(d.relative)} |"
+                    for d in found
+                ]
+        lines += ["", "## Baked in", ""]
+        lines += [f"- {_cell(n)} = {_cell(w)}" for n, w in self.constants] or ["Nothing."]
+        if self.notes:
+            lines += ["", "## Notes", ""] + [f"- {_cell(note)}" for note in self.notes]
+        if files:
+            lines += ["", "## Files", ""] + [f"- [{name}]({name})" for name in files]
+        if "graph.svg" in files:
+            lines += ["", "![eager graph](graph.svg)"]
+        return "\n".join(lines) + "\n"
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the report and the views into a folder, which is made if it is not there.
+
+        Writes ``report.md``, ``report.json``, ``graph.dot|svg|png|json``, ``jaxpr.txt|dot|svg``, ``hlo.txt``,
+        ``hlo_before.txt``. A picture that cannot be made (no renderer, too large) is left out and noted in the report.
+
+        Returns:
+            The paths written.
+
+        Raises:
+            OSError: The folder cannot be made or written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        notes, written = list(self.notes), []
+        graph_size, jaxpr_size = len(self.graph.nodes), len(self.jaxpr.to_graph().nodes)
+        wanted = [("graph.dot", self.graph, 0), ("graph.json", self.graph, 0), ("graph.svg", self.graph, graph_size)]
+        wanted += [("graph.png", self.graph, graph_size), ("jaxpr.txt", self.jaxpr, 0), ("jaxpr.dot", self.jaxpr, 0)]
+        wanted += [
+            ("jaxpr.svg", self.jaxpr, jaxpr_size),
+            ("hlo.txt", self.hlo, 0),
+            ("hlo_before.txt", self.hlo_before, 0),
+        ]
+        for name, view, size in wanted:
+            if size > LARGEST_PICTURE:
+                notes.append(f"{name} left out: {size} nodes are too many to draw")
+                continue
+            try:
+                written.append(view.save(folder / name))
+            except RenderError as error:
+                notes.append(f"{name} left out: {error}")
+        full = Contrast(**{**vars(self), "notes": notes})
+        written.append(write_file(folder / "report.json", json_writer.plain_text(full.to_dict())))
+        written.append(write_file(folder / "report.md", full.markdown([p.name for p in written])))
+        return written
+
+
+def _time(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale:
+            break
+    return f"{seconds / scale:.3g} {unit}"
+
+
+def _bytes(n: int | None) -> str:
+    if n is None:
+        return "?"
+    value = float(n)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+def _number(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2g}"
+
+
+def _cell(text: str) -> str:
+    """Return text that is only text in a Markdown table."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\")
+    for c in "|`*_[]":
+        text = text.replace(c, f"\\{c}")
+    return " ".join(text.split())
+
+
+def _some(constants: Sequence[tuple[str, str]], limit: int = 12) -> str:
+    if not constants:
+        return "nothing"
+    more = f", ... {len(constants) - limit} more" if len(constants) > limit else ""
+    return ", ".join(f"{n} = {w}" for n, w in constants[:limit]) + more

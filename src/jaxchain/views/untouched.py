@@ -1,0 +1,86 @@
+"""Run something and leave no trace: everything a call can reach is put back as it was."""
+
+from __future__ import annotations
+
+import random as python_random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxchain.core import random
+from jaxchain.core.state import Walk
+from jaxchain.core.variable import Variable
+
+
+@contextmanager
+def untouched(target: Any, args: Any = (), kwargs: Any = None) -> Iterator[Callable[[], None]]:
+    """Put everything that `target` can reach back as it was: parameters, gradients, persistent values, random streams.
+
+    Args:
+        target: A Link or a function.
+        args: Its arguments (Variables among them are put back, too).
+        kwargs: Its keyword arguments.
+
+    Yields:
+        A function that puts it back at once.
+    """
+    state = _State(target, args, kwargs or {})
+    try:
+        yield state.restore
+    finally:
+        state.restore()
+
+
+class _State:
+    """What was there before."""
+
+    def __init__(self, target: Any, args: Any, kwargs: Any) -> None:
+        given = jax.tree_util.tree_leaves((args, kwargs), is_leaf=lambda v: isinstance(v, Variable))
+        self.walk = walk = Walk([("target", target), *(("argument", v) for v in given if not isinstance(v, Variable))])
+        self.places = [(c, k, c[k]) for c, k in (*walk.places, *walk.plain)]
+        variables = {id(v): v for v in (*walk.parameters, *given) if isinstance(v, Variable)}
+        for _, _, value in self.places:
+            for v in value if isinstance(value, tuple) else (value,):
+                if isinstance(v, Variable):
+                    variables[id(v)] = v
+        self.variables = [
+            (v, v._array, v._grad, v.node.info, v.node.creator_node, v.node.rank) for v in variables.values()
+        ]
+        self.cleared = [(p, p.grad_cleared) for p in walk.parameters]
+        self.streams = [(s, s.state()) for s in (random.ops, random.initializers)]
+        self.numpy, self.python = np.random.get_state(), python_random.getstate()
+
+    def restore(self) -> None:
+        """Put it back."""
+        for v, array, gradient, info, creator, rank in self.variables:
+            v._array, v._grad = array, gradient
+            v.node.info, v.node.creator_node, v.node.rank = info, creator, rank
+        for p, cleared in self.cleared:
+            p.grad_cleared = cleared
+        for container, contents in self.walk.contents:
+            if isinstance(container, dict):
+                if container.keys() != contents.keys():
+                    container.clear()
+                container.update(contents)
+            else:
+                container[:] = contents
+        for container, key, old in self.places:
+            if not _holds(container, key, old):
+                container[key] = old
+        for _, buffer, copy in self.walk.buffers:
+            if not np.array_equal(buffer, copy) and buffer.flags.writeable:
+                buffer[...] = copy
+        for stream, words in self.streams:
+            stream.restore(words)
+        np.random.set_state(self.numpy)
+        python_random.setstate(self.python)
+
+
+def _holds(container: Any, key: Any, value: Any) -> bool:
+    try:
+        return container[key] is value
+    except (KeyError, IndexError, AttributeError, ValueError):
+        return False
