@@ -40,11 +40,8 @@ def call_site(depth: int = 2) -> Site | None:
     known = _own
     while frame is not None:
         code = frame.f_code
-        name = code.co_filename
-        own = known.get(name)
-        if own is None:
-            own = is_library_file(name)
-        if not own:
+        filename = code.co_filename
+        if not (known[filename] if filename in known else is_library_file(filename)):
             return code, frame.f_lasti
         frame = frame.f_back
     return None
