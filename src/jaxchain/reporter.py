@@ -1,0 +1,259 @@
+"""Reporting: links say what they observe, whoever is training decides where it goes.
+
+`report` writes to the thread's current `Reporter`, under the name of the observer. While a static call is traced the
+values do not exist yet: they become outputs, and are reported after every call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxchain.core.config import config, thread_state
+from jaxchain.core.variable import Variable, as_array
+
+
+class _Stack(threading.local):
+    """The reporters that are current in this thread, innermost last, each with the trace in which it became so."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Reporter, Any]] = []
+
+
+_stack = _Stack()
+
+
+class Reporter:
+    """Where observed values go: a dictionary from names to values, and the names of the observers.
+
+    Attributes:
+        observation: The dictionary that values are written to.
+
+    Examples:
+        >>> reporter = jaxchain.Reporter()
+        >>> observer = object()
+        >>> reporter.add_observer("my_observer", observer)
+        >>> observation = {}
+        >>> with reporter.scope(observation):
+        ...     jaxchain.report({"x": 1}, observer)
+        >>> observation
+        {'my_observer/x': 1}
+    """
+
+    _opaque = True  # static mode replays reports; it need not look in here for state
+
+    def __init__(self) -> None:
+        self._observer_names: dict[int, str] = {}
+        self.observation: dict[str, Any] = {}
+
+    def __enter__(self) -> Reporter:
+        """Make this reporter the current one."""
+        _stack.entries.append((self, thread_state().trace))
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Make the one before it current again."""
+        _stack.entries.pop()
+
+    @contextlib.contextmanager
+    def scope(self, observation: dict[str, Any]) -> Iterator[None]:
+        """Return a context in which this reporter is current and writes to `observation`.
+
+        Args:
+            observation: The dictionary to fill.
+        """
+        old = self.observation
+        self.observation = observation
+        try:
+            with self:
+                yield
+        finally:
+            self.observation = old
+
+    def add_observer(self, name: str, observer: Any) -> None:
+        """Give an observer a name: the prefix of what it reports.
+
+        Args:
+            name: The prefix.
+            observer: Any object, known by its identity.
+        """
+        self._observer_names[id(observer)] = name
+
+    def add_observers(self, prefix: str, observers: Iterable[tuple[str, Any]]) -> None:
+        """Give several observers names, e.g. ``add_observers("main", model.namedlinks(skipself=True))``.
+
+        Args:
+            prefix: What every name starts with.
+            observers: (rest of the name, observer) pairs.
+        """
+        for name, observer in observers:
+            self._observer_names[id(observer)] = prefix + name
+
+    def report(self, values: dict[str, Any], observer: Any = None) -> None:
+        """Write observed values.
+
+        Args:
+            values: The values by name. Variables lose their graph, unless ``config.keep_graph_on_report``.
+            observer: Who observed them: its name goes before theirs.
+
+        Raises:
+            KeyError: The observer has no name here.
+        """
+        if not config.keep_graph_on_report:
+            values = {k: copy.copy(v) if isinstance(v, Variable) else v for k, v in values.items()}
+        if observer is None:
+            self.observation.update(values)
+            return
+        name = self._observer_names.get(id(observer))
+        if name is None:
+            raise KeyError("Given observer is not registered to the reporter.")
+        for key, value in values.items():
+            self.observation[f"{name}/{key}"] = value
+
+
+def get_current_reporter() -> Reporter:
+    """Return the thread's current reporter.
+
+    Raises:
+        IndexError: There is none.
+    """
+    return _stack.entries[-1][0]
+
+
+def report(values: dict[str, Any], observer: Any = None) -> None:
+    """Report observed values to the current reporter; without one, do nothing.
+
+    Args:
+        values: The values by name.
+        observer: Who observed them, e.g. the link.
+    """
+    trace = thread_state().trace
+    entries = _stack.entries
+    if trace is not None and (not entries or entries[-1][1] is not trace):
+        trace.report(values, observer)
+    elif entries:
+        entries[-1][0].report(values, observer)
+
+
+@contextlib.contextmanager
+def report_scope(observation: dict[str, Any]) -> Iterator[None]:
+    """Return a context in which the current reporter writes to `observation`.
+
+    Args:
+        observation: The dictionary to fill.
+    """
+    with get_current_reporter().scope(observation):
+        yield
+
+
+class Summary:
+    """Mean and standard deviation of scalars, one at a time. Device arrays stay on their device."""
+
+    def __init__(self) -> None:
+        self._x: Any = 0.0
+        self._x2: Any = 0.0
+        self._n: Any = 0
+
+    def add(self, value: Any, weight: Any = 1) -> None:
+        """Add a scalar.
+
+        Args:
+            value: A number or an array of no axes.
+            weight: How much it counts.
+        """
+        self._x += weight * value
+        self._x2 += weight * value * value
+        self._n += weight
+
+    def compute_mean(self) -> Any:
+        """Return the mean."""
+        return self._x / self._n
+
+    def make_statistics(self) -> tuple[Any, Any]:
+        """Return (mean, standard deviation)."""
+        mean = self._x / self._n
+        variance = self._x2 / self._n - mean * mean
+        if isinstance(variance, jax.Array):
+            return mean, jnp.sqrt(jnp.maximum(variance, 0))  # rounding may leave it below 0
+        return mean, math.sqrt(max(variance, 0.0))
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load the sums.
+
+        Args:
+            serializer: The serializer or deserializer.
+        """
+        try:
+            self._x = serializer("_x", self._x)
+            self._x2 = serializer("_x2", self._x2)
+            self._n = serializer("_n", self._n)
+        except KeyError:
+            warnings.warn("The previous statistics are not saved.", stacklevel=2)
+
+
+class DictSummary:
+    """Means and standard deviations of the scalars in dictionaries, by key."""
+
+    def __init__(self) -> None:
+        self._summaries: dict[str, Summary] = {}
+
+    def add(self, d: dict[str, Any]) -> None:
+        """Add the scalars of a dictionary: numbers, arrays and Variables of no axes. Other values are left out.
+
+        Args:
+            d: The dictionary. A tuple is (value, weight).
+
+        Raises:
+            ValueError: A weight is not a scalar.
+        """
+        for key, value in d.items():
+            weight: Any = 1
+            if isinstance(value, tuple):
+                value, weight = value
+                weight = as_array(weight)
+                if not _is_scalar(weight):
+                    raise ValueError(f"Given weight to {key} was not scalar.")
+            value = as_array(value)
+            if _is_scalar(value):
+                self._summaries.setdefault(key, Summary()).add(value, weight=weight)
+
+    def compute_mean(self) -> dict[str, Any]:
+        """Return the mean of each key."""
+        return {name: summary.compute_mean() for name, summary in self._summaries.items()}
+
+    def make_statistics(self) -> dict[str, Any]:
+        """Return mean and standard deviation of each key: ``{"x": mean, "x.std": deviation}``."""
+        statistics: dict[str, Any] = {}
+        for name, summary in self._summaries.items():
+            statistics[name], statistics[f"{name}.std"] = summary.make_statistics()
+        return statistics
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load the summaries.
+
+        Args:
+            serializer: The serializer or deserializer.
+        """
+        try:
+            names = json.loads(str(serializer("_names", json.dumps(list(self._summaries)))))
+        except KeyError:
+            self._summaries.clear()
+            warnings.warn("The names of statistics are not saved.", stacklevel=2)
+            return
+        self._summaries = {name: self._summaries.get(name, Summary()) for name in names}
+        for i, name in enumerate(names):
+            self._summaries[name].serialize(serializer["_summaries"][str(i)])
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, int | float | complex | np.generic) or getattr(value, "ndim", -1) == 0
