@@ -162,7 +162,10 @@ def run(case, framework, link, as_array):
     link.cleargrads()
     loss.backward()
     for path, param in link.namedparams():
-        found["grad" + path] = as_array(param.grad)
+        if param.grad is None:
+            found["without_grad" + path] = np.zeros(0, np.float32)
+        else:
+            found["grad" + path] = as_array(param.grad)
     for i, x in enumerate(inputs):
         found[f"gx{i}"] = as_array(x.grad)
     found.update({"after/" + key: value for key, value in entries_of(framework, link).items()})

@@ -156,7 +156,7 @@ class Scale(Chain):
     """
 
     W: Any = None
-    bias: Any = None
+    bias: Bias | None
 
     def __init__(self, axis: int = 1, W_shape: Any = None, bias_term: bool = False, bias_shape: Any = None) -> None:
         super().__init__()
@@ -168,6 +168,8 @@ class Scale(Chain):
                 self.W = variable.Parameter(_get_initializer(1), W_shape)
             if bias_term:
                 self.bias = Bias(axis, bias_shape if W_shape is None else W_shape)
+        if not bias_term:
+            self.bias = None
 
     def forward(self, *xs: Any) -> Variable:
         """Multiply, then add the bias.

@@ -1,0 +1,107 @@
+"""Every example runs in both modes with the same losses."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+import jaxchain
+
+EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
+
+
+def load(path):
+    """Import an example's file as a module."""
+    name = "example_" + path.replace("/", "_").removesuffix(".py")
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def agree(eager, static, rtol=1e-4):
+    np.testing.assert_allclose(np.asarray(static), np.asarray(eager), rtol=rtol, atol=1e-6)
+
+
+def test_every_example_says_what_it_reached():
+    folders = [f for f in EXAMPLES.iterdir() if f.is_dir() and f.name != "__pycache__"]
+    assert len(folders) >= 4
+    for folder in folders:
+        text = (folder / "README.md").read_text()
+        assert "Reached:" in text, folder
+        for script in folder.glob("*.py"):
+            assert len(script.read_text().splitlines()) < 150, script
+
+
+def test_digits_mlp(capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("tqdm")
+    module = load("digits_mlp/train.py")
+    (eager, a), (static, b) = (module.main(["--mode", mode, "--epochs", "2"]) for mode in ("eager", "static"))
+    assert len(eager) == 44 and eager[-1] < eager[0] / 2
+    agree(eager, static)
+    assert a == pytest.approx(b, abs=0.01) and a > 0.7
+    assert "test accuracy" in capsys.readouterr().out
+
+
+def test_digits_mlp_saves_what_it_learnt(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("tqdm")
+    module = load("digits_mlp/train.py")
+    module.main(["--mode", "static", "--epochs", "1", "--save", str(tmp_path / "model.npz")])
+    model = jaxchain.links.Classifier(module.MLP(100, 10))
+    jaxchain.serializers.load_npz(tmp_path / "model.npz", model)
+    assert model.predictor.l1.W.shape == (100, 64)
+
+
+def test_word_lstm_compiles_once_a_length():
+    module = load("word_lstm/train.py")
+    options = ["--steps", "12", "--longest", "4", "--units", "16", "--batch", "16"]
+    eager, _ = module.main(["--mode", "eager", *options])
+    static, (compiles, lengths) = module.main(["--mode", "static", *options])
+    agree(eager, static)
+    assert lengths == 3 and compiles <= lengths + 1  # the first call also finds the optimizer without its slots
+    assert eager[-1] < eager[0]
+
+
+def test_custom_function():
+    module = load("custom_function/train.py")
+    eager, static = (module.main(["--mode", mode, "--steps", "60"]) for mode in ("eager", "static"))
+    agree(eager, static, 1e-3)
+    assert eager[-1] < eager[0]
+
+
+def test_tutorial_dynamic(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = load("tutorial/dynamic_graph.py")
+    results = module.main()
+    x = np.random.RandomState(0).randn(3, 4).astype(np.float32)
+    assert x.mean() > 0
+    relu = np.maximum(x, 0)
+    sigmoid = 1 / (1 + np.exp(-x))
+    np.testing.assert_allclose(results["relu"][0], relu.sum(), rtol=1e-6)
+    np.testing.assert_allclose(results["relu"][1], x > 0)
+    np.testing.assert_allclose(results["sigmoid"][0], sigmoid.sum(), rtol=1e-6)
+    np.testing.assert_allclose(results["sigmoid"][1], sigmoid * (1 - sigmoid), rtol=1e-5)
+    dot = (tmp_path / "dynamic_graph_relu.dot").read_text()
+    assert dot.startswith("digraph") and "ReLU" in dot and "Sum" in dot
+    negative = module.dynamic_graph_example(jaxchain.Variable(-abs(x)), False)
+    assert negative.creator.label == "Prod"
+
+
+def test_tutorial_static(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = load("tutorial/static_graph.py")
+    eager = module.main()
+    with jaxchain.using_config("mode", "static"):
+        static = module.main()
+    for a, b in zip(eager, static, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    dot = (tmp_path / "static_graph.dot").read_text()
+    assert dot.count("LinearFunction") == 2 and dot.count("ReLU") == 1
+    assert dot.count("octagon") == 8 and dot.count(" -> ") == 10
