@@ -1,0 +1,27 @@
+"""Shared by all tests: CPU, one persistent compilation cache for all workers, the `mode` fixture."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+_cache = Path(tempfile.gettempdir()) / f"jaxchain-test-cache-{os.getuid()}"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import pytest
+
+import jaxchain
+
+
+@pytest.fixture(params=["eager", "static"])
+def mode(request):
+    """The test runs once in each mode: `mode` is its name, and the configuration is set."""
+    with jaxchain.using_config("mode", request.param):
+        yield request.param
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    jaxchain.seed(0)

@@ -1,0 +1,493 @@
+"""Static mode: the same results as eager, whatever the step reads and writes, and every compile explained."""
+
+import copy
+import threading
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Chain, Parameter, Variable, optimizers
+from jaxchain.core.errors import StaticError
+from jaxchain.core.explain import RecompileWarning
+
+RNG = np.random.RandomState(0)
+X = RNG.rand(6, 3).astype(np.float32)
+T = RNG.randint(0, 2, 6).astype(np.int32)
+
+
+class Net(Chain):
+    """Linear, batch normalisation, dropout, Linear: parameters, persistent values and random draws."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(None, 5)
+            self.bn = L.BatchNormalization(5)
+            self.l2 = L.Linear(5, 2)
+
+    def forward(self, x):
+        return self.l2(F.dropout(F.relu(self.bn(self.l1(x))), 0.3))
+
+
+def state_of(link):
+    cells = {name: np.asarray(p.array) for name, p in link.namedparams()}
+    cells |= {f"{name}.grad": np.asarray(p.grad) for name, p in link.namedparams() if p.grad is not None}
+    for path, child in link.namedlinks():
+        cells |= {f"{path}/{k}": np.asarray(child.__dict__[k]) for k in child._persistent}
+    return cells
+
+
+def assert_same(a, b, rtol=2e-5, atol=1e-6):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=rtol, atol=atol, err_msg=name)
+
+
+def train(mode, optimizer, steps=4, door="step"):
+    jaxchain.seed(7)
+    model = L.Classifier(Net())
+    opt = optimizer().setup(model)
+
+    def step(x, t):
+        model.cleargrads()
+        loss = model(x, t)
+        loss.backward()
+        opt.update()
+        return loss
+
+    run = step
+    if mode == "static" and door == "step":
+        run = jaxchain.static(step)
+    elif mode == "static" and door == "link":
+        model.static()
+    losses = []
+    with jaxchain.using_config("mode", "static" if mode == "static" and door == "config" else "eager"):
+        losses = [float(run(X, T)) for _ in range(steps)]
+    return losses, state_of(model), opt, run
+
+
+@pytest.mark.parametrize("door", ["step", "link", "config"])
+@pytest.mark.parametrize(
+    "optimizer", [optimizers.SGD, lambda: optimizers.MomentumSGD(0.1), optimizers.Adam], ids=["SGD", "Momentum", "Adam"]
+)
+def test_a_toggle_never_changes_a_result(optimizer, door):
+    eager_losses, eager_state, eager_opt, _ = train("eager", optimizer)
+    losses, state, opt, _ = train("static", optimizer, door=door)
+    np.testing.assert_allclose(losses, eager_losses, rtol=2e-5)
+    assert_same(state, eager_state)
+    assert opt.t == eager_opt.t == 4
+
+
+def test_one_compile_for_a_training_loop():
+    _, _, _, step = train("static", optimizers.Adam, steps=5)
+    explanation = step.explain().to_dict()
+    assert len(explanation["variants"]) == 1
+    assert explanation["variants"][0]["reason"] == "first call"
+    assert explanation["variants"][0]["calls"] == 5
+
+
+def test_hyperparameters_are_runtime_inputs():
+    x = Variable(np.float32([1.0]))
+    p = Parameter(1.0, (1,))
+    model = jaxchain.Link(p=p) if False else None
+    link = jaxchain.Link()
+    with link.init_scope():
+        link.p = p
+    opt = optimizers.SGD(0.5).setup(link)
+
+    @jaxchain.static
+    def step():
+        link.cleargrads()
+        loss = F.sum(link.p * x)
+        loss.backward()
+        opt.update()
+
+    step()
+    np.testing.assert_allclose(link.p.array, [0.5])
+    opt.lr = 0.25
+    step()
+    np.testing.assert_allclose(link.p.array, [0.25])
+    assert opt.lr == 0.25
+    assert len(step.explain().compiles) == 1
+    assert model is None
+
+
+def test_plain_attributes_are_part_of_the_key():
+    class Scaled(Chain):
+        def __init__(self):
+            super().__init__()
+            self.lam = 2.0
+
+        def forward(self, x):
+            return x * self.lam
+
+    link = Scaled().static()
+    x = Variable(np.float32([1, 2]))
+    np.testing.assert_array_equal(link(x).array, [2, 4])
+    link.lam = 3.0
+    np.testing.assert_array_equal(link(x).array, [3, 6])
+    reasons = [c.reason for c in link.explain().compiles]
+    assert reasons[0] == "first call"
+    assert "lam 2.0 -> 3.0" in reasons[1]
+
+
+def test_globals_closures_and_containers_are_part_of_the_key():
+    settings = {"scale": [2.0]}
+    table = np.float32([1, 2])
+
+    @jaxchain.static
+    def f(x):
+        return x * settings["scale"][0] + table
+
+    x = Variable(np.float32([1, 1]))
+    np.testing.assert_array_equal(f(x).array, [3, 4])
+    settings["scale"][0] = 5.0
+    np.testing.assert_array_equal(f(x).array, [6, 7])
+    table[:] = 0
+    np.testing.assert_array_equal(f(x).array, [5, 5])
+
+
+def test_mutated_attributes_are_written_back():
+    class Counting(Chain):
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+            self.total = jnp.zeros(())
+            self.history = []
+
+        def forward(self, x):
+            self.calls += 1
+            self.total = self.total + x.array.sum()
+            self.last = x
+            return x * 1.0
+
+    results = []
+    for mode in ("eager", "static"):
+        link = Counting()
+        link._mode = mode
+        for _ in range(3):
+            link(Variable(np.float32([1, 2])))
+        results.append((link.calls, float(link.total), np.asarray(link.last.array).tolist()))
+    assert results[0] == results[1] == (3, 9.0, [1.0, 2.0])
+
+
+def test_state_that_changes_its_structure():
+    eager, static = L.LSTM(2, 3), None
+    static = copy.deepcopy(eager)
+    x = Variable(RNG.rand(4, 2).astype(np.float32))
+    static.static()
+    for _ in range(3):
+        np.testing.assert_allclose(static(x).array, eager(x).array, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(static.c.array, eager.c.array, rtol=1e-5, atol=1e-6)
+    assert len(static.explain().compiles) == 2
+    static.reset_state()
+    eager.reset_state()
+    np.testing.assert_allclose(static(x).array, eager(x).array, rtol=1e-5, atol=1e-6)
+    assert len(static.explain().compiles) == 2
+
+
+def test_random_draws_are_the_same_in_both_modes():
+    x = Variable(np.ones((50,), np.float32))
+
+    def f(x):
+        return F.dropout(x, 0.5), F.dropout(x, 0.5)
+
+    jaxchain.seed(3)
+    eager = [[y.array for y in f(x)] for _ in range(3)]
+    jaxchain.seed(3)
+    g = jaxchain.static(f)
+    static = [[y.array for y in g(x)] for _ in range(3)]
+    np.testing.assert_array_equal(eager, static)
+    assert not np.array_equal(eager[0][0], eager[0][1]) and not np.array_equal(eager[0][0], eager[1][0])
+    jaxchain.seed(3)
+    mixed = [[y.array for y in h(x)] for h in (f, g, f)]
+    np.testing.assert_array_equal(eager, mixed)
+
+
+def test_config_is_part_of_the_key():
+    link = Net().static()
+    x = Variable(X)
+    with jaxchain.using_config("train", False):
+        a = link(x).array
+        b = link(x).array
+    np.testing.assert_array_equal(a, b)
+    link(x)
+    assert "config.train False -> True" in [c.reason for c in link.explain().compiles][1]
+
+
+def test_results_and_arguments_of_any_structure():
+    @jaxchain.static
+    def f(batch, *, scale, flags=(True, None)):
+        x, y = batch["x"], batch["y"][0]
+        assert flags == (True, None)
+        return {"sum": x + y, "list": [x * scale, (y, "text", 3)]}
+
+    batch = {"x": Variable(np.float32([1])), "y": [np.float32([2])]}
+    out = f(batch, scale=2)
+    np.testing.assert_array_equal(out["sum"].array, [3])
+    np.testing.assert_array_equal(out["list"][0].array, [2])
+    np.testing.assert_array_equal(out["list"][1][0], [2])
+    assert out["list"][1][1:] == ("text", 3)
+    assert isinstance(out["list"][1][0], jax.Array)
+
+
+def test_gradients_of_arguments():
+    @jaxchain.static
+    def f(x):
+        F.sum(x * x).backward()
+
+    x = Variable(np.float32([1, 2]))
+    f(x)
+    np.testing.assert_array_equal(x.grad, [2, 4])
+    f(x)
+    np.testing.assert_array_equal(x.grad, [4, 8])
+
+
+def test_gradients_accumulate_as_in_eager():
+    results = []
+    for mode in ("eager", "static"):
+        p = Parameter(np.float32([1, 2]))
+
+        def step(x, p=p):
+            F.sum(p * x).backward()
+
+        run = jaxchain.static(step) if mode == "static" else step
+        for _ in range(3):
+            run(Variable(np.float32([1, 10])))
+        results.append(np.asarray(p.grad).tolist())
+    assert results[0] == results[1] == [3.0, 30.0]
+
+
+def test_backward_through_a_compiled_link():
+    jaxchain.seed(1)
+    eager = L.Linear(3, 2)
+    static = eager.copy("copy").static()
+    x1, x2 = Variable(X), Variable(X)
+    for link, x in ((eager, x1), (static, x2)):
+        link.cleargrads()
+        F.sum(F.tanh(link(x * 2)) ** 2).backward()
+    np.testing.assert_allclose(x2.grad, x1.grad, rtol=1e-5)
+    np.testing.assert_allclose(static.W.grad, eager.W.grad, rtol=1e-5)
+    assert static(x2).creator.label == "Linear"
+
+
+def test_double_backprop_inside_and_through():
+    def penalty(link, x):
+        (gx,) = jaxchain.grad([F.sum(F.tanh(link(x)))], [x], enable_double_backprop=True)
+        return F.sum(gx * gx)
+
+    jaxchain.seed(1)
+    eager = L.Linear(3, 2)
+    compiled = eager.copy("copy")
+    inside = eager.copy("copy")
+
+    @jaxchain.static
+    def step(x):
+        inside.cleargrads()
+        penalty(inside, x).backward()
+
+    eager.cleargrads()
+    penalty(eager, Variable(X)).backward()
+    compiled.cleargrads()
+    penalty(compiled.static(), Variable(X)).backward()
+    step(Variable(X))
+    np.testing.assert_allclose(compiled.W.grad, eager.W.grad, rtol=1e-5)
+    np.testing.assert_allclose(inside.W.grad, eager.W.grad, rtol=1e-5)
+
+
+def test_a_static_link_inside_a_static_step_is_inlined():
+    inner = L.Linear(3, 2).static()
+
+    @jaxchain.static
+    def step(x):
+        return F.sum(inner(x))
+
+    step(Variable(X))
+    assert inner._static is None or not inner.explain().compiles
+
+
+def test_an_exception_inside_a_trace_leaves_every_cell_as_it_was():
+    jaxchain.seed(5)
+    model = Net()
+    model(Variable(X))
+    opt = optimizers.Adam().setup(model)
+    before = state_of(model)
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        loss = F.sum(model(x))
+        loss.backward()
+        opt.update()
+        model.extra = loss
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        step(X)
+    assert_same(state_of(model), before, rtol=0, atol=0)
+    assert all(isinstance(p.array, jax.Array) and not isinstance(p.array, jax.core.Tracer) for p in model.params())
+    assert opt.t == 0
+    assert not hasattr(model, "extra")
+    loss = F.sum(model(Variable(X)))
+    loss.backward()
+
+
+def test_lazy_parameters_get_the_same_values_in_both_modes():
+    weights = []
+    for mode in ("eager", "static"):
+        jaxchain.seed(11)
+        model = Net()
+        model._mode = mode
+        model(Variable(X))
+        weights.append(state_of(model))
+    assert_same(*weights)
+
+
+def test_arrays_that_the_user_holds_survive_donation():
+    jaxchain.seed(0)
+    model = L.Linear(3, 2)
+    opt = optimizers.SGD(0.1).setup(model)
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        F.sum(model(x)).backward()
+        opt.update()
+
+    old = model.W.array
+    values = np.asarray(old).copy()
+    step(X)
+    step(X)
+    np.testing.assert_array_equal(old, values)
+    donated = step.explain().to_dict()["variants"][0]["donated"]
+    assert any("W" in name for name in donated)
+
+
+def test_numpy_buffers_are_copied():
+    @jaxchain.static
+    def f(x):
+        for _ in range(5):
+            x = F.matmul(x, x) / 1000
+        return x
+
+    buffer = np.full((500, 500), 1.0, np.float32)
+    want = np.asarray(f(buffer).array)
+    out = f(buffer)
+    buffer[:] = 0
+    np.testing.assert_array_equal(out.array, want)
+
+
+def test_reports_are_replayed():
+    model = L.Classifier(L.Linear(3, 2))
+    reporter = jaxchain.Reporter()
+    reporter.add_observer("main", model)
+    model.static()
+    observations = []
+    for _ in range(3):
+        with reporter.scope({}):
+            observation = reporter.observation
+            model(X, T)
+        observations.append(float(observation["main/loss"]))
+    assert observations[0] == observations[1] == observations[2]
+    assert "main/accuracy" in observation
+    assert isinstance(jaxchain.as_array(observation["main/loss"]), jax.Array)
+
+
+def test_a_branch_on_data_names_the_line_and_the_ways_out():
+    @jaxchain.static
+    def f(x):
+        if x.array.mean() > 0:
+            return x
+        return -x
+
+    with pytest.raises(StaticError, match=r"test_static.py:\d+, in f:  if x.array.mean\(\) > 0(.|\n)*F.where"):
+        f(Variable(X))
+
+
+def test_shapes_compile_once_each_and_are_explained():
+    @jaxchain.static
+    def f(x):
+        return F.sum(x)
+
+    f(X)
+    f(X[:2])
+    f(X)
+    f(X[:2])
+    reasons = [c.reason for c in f.explain().compiles]
+    assert len(reasons) == 2
+    assert "float32[6,3] -> float32[2,3]" in reasons[1]
+    assert "reads" in str(f.explain())
+
+
+def test_repeated_compiles_warn():
+    @jaxchain.static
+    def f(x, n):
+        return x * n
+
+    with pytest.warns(RecompileWarning, match="compiled 8 times"):
+        for n in range(8):
+            f(X, n)
+
+
+def test_a_replaced_layer_is_seen():
+    model = Chain()
+    with model.init_scope():
+        model.l = L.Linear(3, 2, nobias=True, initialW=1.0)
+    f = jaxchain.static(lambda x: model.l(x))
+    a = f(X).array
+    with model.init_scope():
+        model.l = L.Linear(3, 2, nobias=True, initialW=2.0)
+    np.testing.assert_allclose(f(X).array, 2 * a, rtol=1e-6)
+
+
+def test_methods_can_be_static():
+    class Model(Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l = L.Linear(3, 2)
+
+        @jaxchain.static
+        def predict(self, x):
+            return F.softmax(self.l(x))
+
+    a, b = Model(), Model()
+    np.testing.assert_allclose(a.predict(X).array, F.softmax(a.l(X)).array, rtol=1e-6)
+    np.testing.assert_allclose(b.predict(X).array, F.softmax(b.l(X)).array, rtol=1e-6)
+    assert len(a.predict.explain().compiles) == 1
+
+
+def test_threads_do_not_see_each_others_traces():
+    def f(x):
+        return F.sum(x * 2)
+
+    g = jaxchain.static(f)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(float(g(X)))) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(results) == 4 and len(set(results)) == 1
+
+
+def test_trace_gives_one_equation_per_node():
+    from jaxchain.core.static import trace
+
+    model = Net()
+    model(Variable(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        traced = trace(model, Variable(X))
+    names = [e.params["name"] for e in traced.jaxpr.jaxpr.eqns if e.primitive.name in ("jit", "pjit")]
+    nodes = [n[3] for n in traced.nodes]
+    assert [n for n in names if n in nodes] == nodes
+    assert nodes[0] == "linear" and traced.nodes[0][1] == "/l1"
+    assert "dropout" in " ".join(nodes)
+    assert traced.lower().compile() is not None

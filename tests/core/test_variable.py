@@ -1,0 +1,310 @@
+"""Variable, Parameter, backward and grad: Chainer's behaviour, checked against values."""
+
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+from jaxchain import Parameter, Variable
+from jaxchain.core.errors import LeakedVariable, NotInitialized
+from jaxchain.core.variable import as_variable
+
+
+def v(*values, **kwargs):
+    return Variable(np.array(values, np.float32), **kwargs)
+
+
+def test_repr_is_chainers():
+    assert repr(Variable(np.ones((2, 3), np.float32))) == "variable([[1., 1., 1.],\n          [1., 1., 1.]])"
+    assert repr(v(1, 1, name="h")) == "variable h([1., 1.])"
+    assert repr(Variable(np.float32(1.5))) == "variable(1.5)"
+    assert repr(Parameter(name="W")) == "variable W(None)"
+
+
+def test_labels():
+    x = Variable(np.zeros((2, 3), np.float32))
+    assert x.label == "(2, 3), float32"
+    assert F.sum(x).label == "float32"
+    assert F.sum(x).creator.label == "Sum"
+    assert (x + 1).creator.label == "_ + 1"
+
+
+def test_numpy_input_is_copied():
+    a = np.ones(4096, np.float32)
+    x = Variable(a)
+    a[:] = 0
+    assert float(x.array.sum()) == 4096
+
+
+def test_not_an_array():
+    with pytest.raises(TypeError, match="list"):
+        Variable([1.0, 2.0])
+
+
+def test_array_can_be_assigned():
+    x = v(1, 2)
+    x.array = np.zeros((3, 1), np.float32)
+    assert x.shape == (3, 1)
+    assert x.node.shape == (3, 1)
+    x.array *= 2
+    np.testing.assert_array_equal(x.array, np.zeros((3, 1)))
+
+
+def test_backward_leaves_gradients_on_leaves_only():
+    x = v(1, -2)
+    h = F.relu(x)
+    y = F.sum(h * h)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [2, 0])
+    assert h.grad is None
+    assert y.grad is None
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [4, 0])
+
+
+def test_retain_grad():
+    x = v(1, 2)
+    h = x * 3
+    y = F.sum(h * h)
+    y.backward(retain_grad=True)
+    np.testing.assert_array_equal(h.grad, [6, 12])
+    assert float(y.grad) == 1
+
+
+def test_backward_from_a_non_scalar_needs_grad():
+    with pytest.raises(RuntimeError, match=r"one-element.*\(2,\).*\n.*test_variable.py"):
+        (v(1, 2) * 2).backward()
+    x = v(1, 2)
+    y = x * 2
+    y.grad = np.array([1, 10], np.float32)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [2, 20])
+
+
+def test_grad_is_checked():
+    x = v(1, 2)
+    with pytest.raises(ValueError, match="Shape of grad"):
+        x.grad = np.zeros(3, np.float32)
+    with pytest.raises(TypeError, match="Dtype of grad"):
+        x.grad = np.zeros(2, np.float16)
+
+
+def test_gradients_of_any_order():
+    x = v(2.0)
+    y = F.sum(x**4)
+    orders = []
+    for _ in range(4):
+        (y,) = jaxchain.grad([y], [x], enable_double_backprop=True)
+        orders.append(float(y.array[0]))
+        y = F.sum(y)
+    assert orders == [32, 48, 48, 24]
+
+
+def test_grad_of_a_variable_in_between_and_of_one_not_on_the_path():
+    x = v(1, 2)
+    h = x * 3
+    other = v(1, 1)
+    gh, go = jaxchain.grad([F.sum(h * h)], [h, other])
+    np.testing.assert_array_equal(gh.array, [6, 12])
+    assert go is None
+    assert x.grad is None
+
+
+def test_grad_takes_grad_outputs_and_grad_inputs():
+    x = v(1, 2)
+    y = x * x
+    (g,) = jaxchain.grad([y], [x], grad_outputs=[v(1, 10)], grad_inputs=[v(100, 100)])
+    np.testing.assert_array_equal(g.array, [102, 140])
+
+
+def test_grad_wants_lists():
+    x = v(1.0)
+    with pytest.raises(TypeError, match="list or tuple"):
+        jaxchain.grad(F.sum(x), [x])
+
+
+def test_backward_on_several_outputs():
+    x = v(1, 2)
+    h = x * 2
+    jaxchain.backward([F.sum(h), F.sum(h * h)])
+    np.testing.assert_array_equal(x.grad, [2 + 8, 2 + 16])
+
+
+def test_double_backprop_through_grad_var():
+    x = v(3.0)
+    y = F.sum(x * x * x)
+    y.backward(enable_double_backprop=True)
+    g = x.grad_var
+    x.cleargrad()
+    F.sum(g * g).backward()
+    np.testing.assert_allclose(x.grad, [2 * 27 * 18], rtol=1e-6)
+
+
+def test_no_backprop_mode():
+    x = v(1.0)
+    with jaxchain.no_backprop_mode():
+        assert (x * 2).creator is None
+        with jaxchain.force_backprop_mode():
+            assert (x * 2).creator is not None
+    assert (x * 2).creator is not None
+
+
+def test_unchain_and_unchain_backward():
+    x = v(1.0)
+    h = x * 2
+    y = h * 3
+    h.unchain()
+    F.sum(y).backward()
+    assert x.grad is None
+    np.testing.assert_array_equal(h.grad, [3])
+    h = x * 2
+    y = h * 3
+    y.unchain_backward()
+    assert y.creator is None and h.creator is None
+
+
+def test_rank_and_creator():
+    x = v(1.0)
+    y = (x * 2) + 1
+    assert x.rank == 0 and y.rank == 2
+    assert y.creator.inputs[0].creator_node.inputs[0].get_variable() is x
+    assert y.creator.outputs[0]() is y.node
+
+
+def test_source_line_of_a_node():
+    y = v(1.0) * 2
+    filename, line, function = y.creator.source
+    assert filename == __file__
+    assert function == "test_source_line_of_a_node"
+    assert line == test_source_line_of_a_node.__code__.co_firstlineno + 1
+
+
+def test_float_of_a_size_one_variable():
+    assert float(v(2.5)) == 2.5
+    with pytest.raises(TypeError, match=r"one element.*\(2,\)"):
+        float(v(1, 2))
+
+
+def test_comparisons_and_truth():
+    with pytest.raises(NotImplementedError, match="array"):
+        _ = v(1.0) > 0
+    with pytest.raises(NotImplementedError):
+        bool(v(1.0))
+
+
+def test_as_variable():
+    x = v(1.0)
+    assert as_variable(x) is x
+    assert not as_variable(np.ones(2, np.float32)).requires_grad
+
+
+def test_parameter_is_initialised_lazily():
+    p = Parameter(2.0, name="W")
+    assert p.array is None
+    with pytest.raises(RuntimeError, match="W"):
+        _ = p.grad
+    with pytest.raises(NotInitialized, match=r"W.*\n.*test_variable.py"):
+        _ = p * 2
+    p.initialize((2, 2))
+    np.testing.assert_array_equal(p.array, np.full((2, 2), 2, np.float32))
+    assert p.dtype == np.float32
+
+
+def test_pickle_and_deepcopy():
+    p = Parameter(1.0, (2,), name="W")
+    p.grad = np.array([1, 2], np.float32)
+    for q in (pickle.loads(pickle.dumps(p)), copy.deepcopy(p)):
+        assert isinstance(q, Parameter) and q.name == "W"
+        np.testing.assert_array_equal(q.array, p.array)
+        np.testing.assert_array_equal(q.grad, [1, 2])
+    with pytest.raises(TypeError, match="graph"):
+        pickle.dumps(p * 2)
+
+
+def test_the_graph_goes_with_the_loss():
+    x = v(1, 2)
+    gc.collect()
+    gc.disable()
+    try:
+        loss = F.sum(F.relu(x * 2))
+        node = weakref.ref(loss.creator)
+        del loss
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_only_what_the_gradient_reads_is_kept():
+    x, y = v(1, 2), v(3, 4)
+    assert len((x + y).creator.kept) == 0
+    assert len((x * y).creator.kept) == 2
+    h = F.relu(x)
+    assert len(h.creator.kept) == 1 and h.creator.kept[0] is h.array  # the output, not the input
+
+
+LONG = """
+import gc, jax, numpy as np, jaxchain, jaxchain.functions as F
+from jaxchain import Variable
+x = Variable(np.ones(2, np.float32))
+F.sum(x * 1.0).backward(); x.cleargrad(); gc.collect()
+before = len(jax.live_arrays())
+def run():
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    loss = F.sum(y)
+    loss.backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+    x.cleargrad()
+    return loss
+loss = run()
+gc.disable()
+del loss
+after = len(jax.live_arrays())
+assert after <= before + 2, (before, after)
+print("freed")
+"""
+
+
+def test_a_chain_of_100000_nodes_is_walked_and_freed_without_recursion():
+    done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True)
+    assert done.stdout == "freed\n", done.stderr
+
+
+def test_a_variable_leaked_out_of_a_trace():
+    kept = []
+
+    @jaxchain.static
+    def step(x):
+        kept.append(x * 2)
+        return x
+
+    step(v(1.0))
+    with pytest.raises(LeakedVariable, match=r"inside a static call(.|\n)*test_variable.py"):
+        _ = kept[0] + 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, jnp.bfloat16])
+def test_dtypes_are_kept(dtype):
+    x = Variable(jnp.array([1, 2], dtype))
+    y = F.sum(F.relu(x * 2.5) / 3)
+    y.backward()
+    assert y.dtype == dtype and x.grad.dtype == dtype
+
+
+def test_float64_with_x64():
+    with jax.enable_x64(True):
+        x = Variable(np.array([1.0, 2.0]))
+        y = F.sum(x * 0.1)
+        y.backward()
+        assert y.dtype == np.float64
+        np.testing.assert_array_equal(x.grad, [0.1, 0.1])
