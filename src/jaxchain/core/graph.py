@@ -38,7 +38,7 @@ def walk(
     Args:
         seeds: (variable node, its gradient) of each output.
         create_graph: Gradients are Variables and the walk records a graph of its own.
-        on_intermediate: Called with (variable node, gradient) for every node that is not a leaf and is still referred to.
+        on_intermediate: Called with (variable node, gradient) for every live node that is not a leaf.
         wanted: The nodes whose gradients are asked for. Functions that no wanted node led to are left out (None: all).
 
     Returns:
@@ -126,7 +126,8 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
         array = initialized_array(output)
         if array.size != 1:
             raise RuntimeError(
-                f"backward: expected a one-element variable or one with grad set, got shape {array.shape} without grad. "
+                f"backward: expected a one-element variable or one with grad set, got shape {array.shape} "
+                f"without grad. "
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
         grad = _ones(array.shape, array.dtype)

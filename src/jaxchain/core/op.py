@@ -1,9 +1,9 @@
 """An op is a pure JAX function, and nothing else: this file turns it into a node of the graph.
 
-`@op` reads the signature (core/signature.py) and makes, per combination of static arguments and input shapes, a `Plan`:
+`@op` reads the signature (core/signature.py) and makes a `Plan` per combination of static arguments and input shapes:
 the jitted forward, the jitted gradient derived by `jax.vjp` (or from the op's own rule), and which arrays the gradient
-reads, found by dead-code elimination on its jaxpr. Only those are kept by the node. The gradient of an op is an op again,
-so gradients of any order need no more code.
+reads, found by dead-code elimination on its jaxpr. Only those are kept by the node. The gradient of an op is an op
+again, so gradients of any order need no more code.
 
     one call:  bind -> plan (one dict look-up) -> compiled forward -> Variable + OpNode
     backward:  OpNode.pullback(gys) -> compiled gradient on the retained arrays
@@ -19,8 +19,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.compat import live_inputs, without_dead_code
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
@@ -223,47 +224,6 @@ def _variable_on(node: VariableNode, array: Any) -> Variable:
     return Variable._of(array, node) if variable is None else variable
 
 
-def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
-    """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
-    live = {
-        v
-        for v, w in zip(jaxpr.outvars, wanted or [True] * len(jaxpr.outvars), strict=True)
-        if w and not isinstance(v, Literal)
-    }
-    for eqn in reversed(jaxpr.eqns):
-        used = [v in live for v in eqn.outvars]
-        if not (any(used) or eqn.effects):
-            continue
-        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
-        if (
-            eqn.primitive.name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
-            and inner is not None
-            and len(inner.invars) == len(eqn.invars)
-        ):
-            needed = live_inputs(inner, used)
-        else:
-            needed = [True] * len(eqn.invars)
-        live.update(v for v, n in zip(eqn.invars, needed, strict=True) if n and not isinstance(v, Literal))
-    return [v in live for v in jaxpr.invars]
-
-
-def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> ClosedJaxpr:
-    """Return the jaxpr without the equations that its outputs do not need, with only the inputs at `keep`."""
-    jaxpr = closed.jaxpr
-    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
-    eqns = []
-    for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or any(v in live for v in eqn.outvars):
-            eqns.append(eqn)
-            live.update(v for v in eqn.invars if not isinstance(v, Literal))
-    invars = [jaxpr.invars[i] for i in keep]
-    consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
-    info = jaxpr.debug_info.with_unknown_names()
-    pruned = jaxpr.replace(invars=invars, constvars=[v for v, _ in consts], eqns=eqns[::-1], debug_info=info)
-    return ClosedJaxpr(pruned, [c for _, c in consts])
-
-
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         return function(*args)
@@ -348,7 +308,7 @@ class Op:
         """Give the gradient in closed form: a decorator.
 
         Args:
-            rule: ``rule(gy, y, *parameters)`` -> one gradient per array parameter (a tuple if there are several). What it
+            rule: ``rule(gy, y, *parameters)`` -> one gradient per array parameter (a tuple if several). What it
                 does not read is not retained. For ops that return a tuple, `gy` and `y` are tuples.
         """
         self.rule = rule
@@ -659,7 +619,8 @@ def _record(
     state: Any,
 ) -> Any:
     """Return the Variables of an op's outputs, with a node that says how they came about. The hot path of eager mode:
-    objects are made without their constructors, which costs 0.3 us less each."""
+    objects are made without their constructors, which costs 0.3 us less each.
+    """
     function = new(OpNode)
     function.plan = plan
     function.scalars = scalars
@@ -756,8 +717,8 @@ def op(*, label: str | None = None, name: str | None = None) -> Callable[[Callab
 def op(function: Any = None, /, *, label: str | None = None, name: str | None = None) -> Any:
     """Declare a pure JAX function as an op.
 
-    The annotations are the declaration: arrays are the graph's inputs, `float` parameters are traced scalars (a new value
-    does not compile), everything else is static. Dimension letters are checked.
+    The annotations are the declaration: arrays are the graph's inputs, `float` parameters are traced scalars (a new
+    value does not compile), everything else is static. Dimension letters are checked.
 
     Args:
         function: The function, with arrays (or tuples of them) in and out.

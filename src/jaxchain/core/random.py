@@ -2,8 +2,8 @@
 
 The k-th draw uses ``fold_in(base, k)``, done inside the op's own jit (`as_key`). The stream's state is three host
 integers; inside a static trace it is an argument of the compiled call, and the number of draws is fixed per trace, so
-the host advances its counter without looking at the device. Initialisers draw from a second counter: a parameter that is
-initialised inside a trace does not shift the masks that follow.
+the host advances its counter without looking at the device. Initialisers draw from a second counter: a parameter that
+is initialised inside a trace does not shift the masks that follow.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The one functionalisation point: which mutable cells a callable can reach, and their values in and out of a trace.
 
-State is discovered, not declared. `Walk` goes from the callable through its closure, the globals it names, `self`, links,
-optimizers, containers and plain objects, and sorts what it finds:
+State is discovered, not declared. `Walk` goes from the callable through its closure, the globals it names, `self`,
+links, optimizers, containers and plain objects, and sorts what it finds:
 
 - *parameters*: `Parameter` objects, by identity;
-- *places*: (container, key) pairs that hold arrays, Variables (an LSTM's `h`), tuples of these, or the numbers of classes
-  that declare ``_lifted_scalars`` (hyperparameters, counters): lifted, so a new value never compiles;
+- *places*: (container, key) pairs that hold arrays, Variables (an LSTM's `h`), tuples of these, or the numbers of
+  classes that declare ``_lifted_scalars`` (hyperparameters, counters): lifted, so a new value never compiles;
 - *plain values*: everything else that a step could read. They are part of the variant's key: compared by identity, then
   by equality, per call. Nothing is baked in silently.
 
@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.errors import is_library_file
 from jaxchain.core.variable import Parameter, Variable, as_array, info_of
 
@@ -51,7 +52,8 @@ class SlotView:
 
 
 # -- values in places ------------------------------------------------------------------------------------------------
-# A template says where the arrays are in a value: ARRAY | NUMBER | ("var", has_grad, requires_grad) | ("tuple", [...]) | None
+# A template says where the arrays are in a value: ARRAY | NUMBER | None |
+# ("var", has_grad, requires_grad) | ("tuple", [...])
 
 ARRAY, NUMBER = "array", "number"
 Template = Any
@@ -72,7 +74,7 @@ def template_of(value: Any) -> Template:
 
 
 def take(template: Template, value: Any, out: list[Any], constants: list[Any]) -> bool:
-    """Append the arrays of `value` to `out`, what is not an array to `constants`. False if it does not fit the template."""
+    """Append the arrays of `value` to `out`, anything else to `constants`. False if it does not fit the template."""
     if template is ARRAY:
         out.append(value)
         return isinstance(value, jax.Array)
@@ -364,11 +366,11 @@ class Outputs:
 
     def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
         """Return a function from the call's outputs to a value like `value`."""
-        if isinstance(value, jax.core.Tracer):
+        if is_tracer(value):
             at = self.add(value)
             return lambda outputs: as_array(outputs[at])
         if isinstance(value, Variable) and not isinstance(value, Parameter):
-            if not isinstance(value._array, jax.core.Tracer):
+            if not is_tracer(value._array):
                 return lambda outputs: value
             at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
             grad = None if value._grad is None else self.add(value.grad)
@@ -446,7 +448,7 @@ class Installation:
         """Return what the trace changed, as writes to do after every call."""
         walk, found = self.walk, []
         for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
-            if p._array is not a and (a is not None or isinstance(p._array, jax.core.Tracer)):
+            if p._array is not a and (a is not None or is_tracer(p._array)):
                 found.append(Write(name, "array", p, None, outputs.builder(p._array)))
             if p._grad is not g:
                 found.append(Write(f"{name}.grad", "grad", p, None, outputs.builder(p.grad)))

@@ -117,7 +117,7 @@ class Static:
         return _key_difference(self.compiles, key)
 
     def explain(self) -> Explanation:
-        """Return every compile with its reason, times, lifted state and what was baked in. Print it, or take `to_dict()`."""
+        """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
         return Explanation(self.name, self.compiles)
 
     def clear(self) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
+from jaxchain.core.compat import is_tracer, live_inputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.op import live_inputs
 from jaxchain.core.state import Installation, Outputs, Walk, read
 from jaxchain.core.variable import Parameter, Variable, VariableNode, info_of, scope_path
 
@@ -40,7 +40,7 @@ class Trace:
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
         for node, array in zip(nodes, arrays, strict=False):
-            if isinstance(node, VariableNode) and not isinstance(array, jax.core.Tracer):
+            if isinstance(node, VariableNode) and not is_tracer(array):
                 variable = node.get_variable_or_none()
                 if isinstance(variable, Parameter) and id(variable) not in self.lifted:
                     self.missing.append(variable)
@@ -52,7 +52,7 @@ class Trace:
         return self.key + offset
 
     def initialised(self, owner: Any) -> None:
-        """A parameter or update rule was initialised for real: it stays so, and the trace starts over with it lifted."""
+        """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
         self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
 
     def report(self, values: dict[str, Any], observer: Any) -> None:
@@ -120,6 +120,7 @@ class Traced:
 
 
 def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
+    """Return the leaves of a call's arguments (Variables and None are leaves) and their structure."""
     return jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
 
 
@@ -369,7 +370,7 @@ def _place_names(walk: Walk) -> list[str]:
 def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves: Sequence[Any]) -> list[str]:
     paths = jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=lambda v: v is None)[0]
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    known = code.co_varnames[: code.co_argcount] if code is not None else ()
+    known: tuple[str, ...] = code.co_varnames[: code.co_argcount] if code is not None else ()
     known = known[1:] if hasattr(function, "__self__") or known[:1] == ("self",) else known
     names = []
     for path, _ in paths:
@@ -378,14 +379,14 @@ def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves
             first = known[head.idx] if head.idx < len(known) else f"argument {head.idx}"
         else:
             first = head.key
-        names.append(first + jax.tree_util.keystr(rest))
+        names.append(f"{first}{jax.tree_util.keystr(rest)}")
     return names
 
 
 def _control_flow_error(name: str, error: Exception) -> StaticError:
     source = traceback_source(error)
     return StaticError(
-        f"{name}: the program looks at a value that exists only when it runs, so static mode cannot compile this line:\n"
+        f"{name}: the program looks at a value that exists only when it runs; static mode cannot compile:\n"
         f"  {format_source(source) or 'unknown line'}\n"
         "Ways out: 1. choose with arrays: F.where(condition, a, b), or jax.lax.cond / jax.lax.while_loop on arrays; "
         "2. make it a Python value that does not depend on data (an argument, an attribute, config); "

@@ -1,8 +1,8 @@
 """Variable, Parameter and the nodes of the graph they leave behind.
 
-A `Variable` is the user's handle: an array, a gradient and a `VariableNode`. Nodes make the graph: a function node holds
-its input nodes strongly and its output nodes weakly, so there are no cycles and dropping the loss frees the graph at
-once. Nodes hold no arrays; a function keeps those that its gradient reads.
+A `Variable` is the user's handle: an array, a gradient and a `VariableNode`. Nodes make the graph: a function node
+holds its input nodes strongly and its output nodes weakly, so there are no cycles and dropping the loss frees the
+graph at once. Nodes hold no arrays; a function keeps those that its gradient reads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
 
@@ -109,7 +110,7 @@ class VariableNode:
         if self.info is UNINITIALIZED:
             return "(uninitialized)"
         shape = self.info.shape
-        text = "(%s)" % ", ".join(map(str, shape))
+        text = f"({', '.join(map(str, shape))})"
         return f"{text}, {self.info.dtype}" if shape else str(self.info.dtype)
 
     @property
@@ -137,7 +138,7 @@ class VariableNode:
         return self._variable()
 
     def get_variable(self) -> Variable:
-        """Return the Variable of this node; a new one on the same node (its array None unless retained) if it is gone."""
+        """Return the Variable of this node; if it is gone, a new one (its array None unless retained)."""
         variable = self._variable()
         return Variable._of(self.data, self) if variable is None else variable
 
@@ -268,7 +269,7 @@ class Variable:
         grad: Any = None,
         requires_grad: bool = True,
     ) -> None:
-        self._array = None if data is None else as_jax(data)
+        self._array: Any = None if data is None else as_jax(data)
         info = UNINITIALIZED if data is None else info_of(self._array, requires_grad)
         self._node = VariableNode(info, name)
         self._node._variable = weakref.ref(self)
@@ -562,7 +563,7 @@ class Variable:
         array = self._array
         if array is None:
             return f"{head}None)"
-        if isinstance(array, jax.core.Tracer):
+        if is_tracer(array):
             return f"{head}{array})"
         text = np.array2string(np.asarray(array), separator=", ", prefix=head) if array.ndim else str(np.asarray(array))
         return f"{head}{text})"
@@ -661,6 +662,7 @@ class Parameter(Variable):
 
         copied = self.__copy__()
         memo[id(self)] = copied
+        assert isinstance(copied, Parameter)
         copied.update_rule = copy.deepcopy(self.update_rule, memo)
         return copied
 
@@ -684,7 +686,7 @@ class Parameter(Variable):
 def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:
     """Return an array of `shape` from an initialiser: a scalar, an array, or a callable.
 
-    A callable of ours has `generate(shape, dtype)`; any other is Chainer's protocol: it is given a NumPy buffer to fill.
+    A callable of ours has `generate(shape, dtype)`; any other is given a NumPy buffer to fill, as in Chainer.
     Values are concrete, also inside a static trace.
     """
     dtype = getattr(initializer, "dtype", None)
@@ -714,7 +716,7 @@ def initialized_array(variable: Variable) -> Any:
     """Return the variable's array; raises `NotInitialized`, naming it and the user's line, if there is none."""
     if variable._array is None:
         raise NotInitialized(
-            f"parameter {variable.name or ''} was used before it was initialised: call the link on data first, give its size, "
-            f"or call initialize(shape)\nat {user_line(3)}"
+            f"parameter {variable.name or ''} was used before it was initialised: call the link on data first, "
+            f"give its size, or call initialize(shape)\nat {user_line(3)}"
         )
     return variable._array

@@ -1,0 +1,56 @@
+"""Everything that depends on the JAX version: one small file, with a test that fails loudly when JAX moves.
+
+No `jax._src`. `jax.core.Tracer` is public; its import is here so that no other file names `jax.core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jax.core import Tracer as Tracer
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
+
+
+def is_tracer(value: Any) -> bool:
+    """Return whether a value stands for an array that exists only while a program is traced."""
+    return isinstance(value, Tracer)
+
+
+def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
+    """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
+    wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
+    live = {v for v, w in zip(jaxpr.outvars, wanted, strict=True) if w and not isinstance(v, Literal)}
+    for eqn in reversed(jaxpr.eqns):
+        used = [v in live for v in eqn.outvars]
+        if not (any(used) or eqn.effects):
+            continue
+        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
+        if eqn.primitive.name in CALLS and inner is not None and len(inner.invars) == len(eqn.invars):
+            needed = live_inputs(inner, used)
+        else:
+            needed = [True] * len(eqn.invars)
+        live.update(v for v, n in zip(eqn.invars, needed, strict=True) if n and not isinstance(v, Literal))
+    return [v in live for v in jaxpr.invars]
+
+
+def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> ClosedJaxpr:
+    """Return the jaxpr without the equations that its outputs do not need, with only the inputs at `keep`."""
+    jaxpr = closed.jaxpr
+    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    eqns = []
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or any(v in live for v in eqn.outvars):
+            eqns.append(eqn)
+            live.update(v for v in eqn.invars if not isinstance(v, Literal))
+    consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
+    pruned = jaxpr.replace(
+        invars=[jaxpr.invars[i] for i in keep],
+        constvars=[v for v, _ in consts],
+        eqns=eqns[::-1],
+        debug_info=jaxpr.debug_info.with_unknown_names(),
+    )
+    return ClosedJaxpr(pruned, [c for _, c in consts])
