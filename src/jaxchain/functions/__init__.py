@@ -1,0 +1,213 @@
+"""Chainer's `functions`: every name is re-exported here, and nothing else happens. Usually imported as ``F``.
+
+Importing it attaches the operators of `Variable` (`operators`), one of two deliberate registrations by import.
+"""
+
+import jaxchain.functions.operators  # noqa: F401  (attaches the operators)
+from jaxchain.functions.activation import (
+    clipped_relu as clipped_relu,
+)
+from jaxchain.functions.activation import (
+    elu as elu,
+)
+from jaxchain.functions.activation import (
+    hard_sigmoid as hard_sigmoid,
+)
+from jaxchain.functions.activation import (
+    leaky_relu as leaky_relu,
+)
+from jaxchain.functions.activation import (
+    log_softmax as log_softmax,
+)
+from jaxchain.functions.activation import (
+    relu as relu,
+)
+from jaxchain.functions.activation import (
+    sigmoid as sigmoid,
+)
+from jaxchain.functions.activation import (
+    softmax as softmax,
+)
+from jaxchain.functions.activation import (
+    softplus as softplus,
+)
+from jaxchain.functions.activation import (
+    tanh as tanh,
+)
+from jaxchain.functions.arithmetic import (
+    absolute as absolute,
+)
+from jaxchain.functions.arithmetic import (
+    add as add,
+)
+from jaxchain.functions.arithmetic import (
+    matmul as matmul,
+)
+from jaxchain.functions.connection import (
+    embed_id as embed_id,
+)
+from jaxchain.functions.connection import (
+    linear as linear,
+)
+from jaxchain.functions.convolution import (
+    convolution_2d as convolution_2d,
+)
+from jaxchain.functions.convolution import (
+    deconvolution_2d as deconvolution_2d,
+)
+from jaxchain.functions.elementwise import (
+    clip as clip,
+)
+from jaxchain.functions.elementwise import (
+    cos as cos,
+)
+from jaxchain.functions.elementwise import (
+    exp as exp,
+)
+from jaxchain.functions.elementwise import (
+    log as log,
+)
+from jaxchain.functions.elementwise import (
+    maximum as maximum,
+)
+from jaxchain.functions.elementwise import (
+    minimum as minimum,
+)
+from jaxchain.functions.elementwise import (
+    sin as sin,
+)
+from jaxchain.functions.elementwise import (
+    sqrt as sqrt,
+)
+from jaxchain.functions.elementwise import (
+    square as square,
+)
+from jaxchain.functions.elementwise import (
+    where as where,
+)
+from jaxchain.functions.evaluation import (
+    accuracy as accuracy,
+)
+from jaxchain.functions.evaluation import (
+    binary_accuracy as binary_accuracy,
+)
+from jaxchain.functions.indexing import (
+    get_item as get_item,
+)
+from jaxchain.functions.loss import (
+    huber_loss as huber_loss,
+)
+from jaxchain.functions.loss import (
+    mean_absolute_error as mean_absolute_error,
+)
+from jaxchain.functions.loss import (
+    mean_squared_error as mean_squared_error,
+)
+from jaxchain.functions.loss import (
+    sigmoid_cross_entropy as sigmoid_cross_entropy,
+)
+from jaxchain.functions.loss import (
+    softmax_cross_entropy as softmax_cross_entropy,
+)
+from jaxchain.functions.noise import (
+    dropout as dropout,
+)
+from jaxchain.functions.noise import (
+    gaussian as gaussian,
+)
+from jaxchain.functions.normalization import (
+    batch_normalization as batch_normalization,
+)
+from jaxchain.functions.normalization import (
+    batch_normalization_with_statistics as batch_normalization_with_statistics,
+)
+from jaxchain.functions.normalization import (
+    fixed_batch_normalization as fixed_batch_normalization,
+)
+from jaxchain.functions.normalization import (
+    layer_normalization as layer_normalization,
+)
+from jaxchain.functions.pooling import (
+    average_pooling_2d as average_pooling_2d,
+)
+from jaxchain.functions.pooling import (
+    max_pooling_2d as max_pooling_2d,
+)
+from jaxchain.functions.recurrent import (
+    lstm as lstm,
+)
+from jaxchain.functions.recurrent import (
+    n_step_lstm as n_step_lstm,
+)
+from jaxchain.functions.reduction import (
+    argmax as argmax,
+)
+from jaxchain.functions.reduction import (
+    argmin as argmin,
+)
+from jaxchain.functions.reduction import (
+    average as average,
+)
+from jaxchain.functions.reduction import (
+    logsumexp as logsumexp,
+)
+from jaxchain.functions.reduction import (
+    max as max,
+)
+from jaxchain.functions.reduction import (
+    mean as mean,
+)
+from jaxchain.functions.reduction import (
+    min as min,
+)
+from jaxchain.functions.reduction import (
+    prod as prod,
+)
+from jaxchain.functions.reduction import (
+    sum as sum,
+)
+from jaxchain.functions.shape import (
+    broadcast as broadcast,
+)
+from jaxchain.functions.shape import (
+    broadcast_to as broadcast_to,
+)
+from jaxchain.functions.shape import (
+    cast as cast,
+)
+from jaxchain.functions.shape import (
+    concat as concat,
+)
+from jaxchain.functions.shape import (
+    expand_dims as expand_dims,
+)
+from jaxchain.functions.shape import (
+    flatten as flatten,
+)
+from jaxchain.functions.shape import (
+    pad_sequence as pad_sequence,
+)
+from jaxchain.functions.shape import (
+    reshape as reshape,
+)
+from jaxchain.functions.shape import (
+    separate as separate,
+)
+from jaxchain.functions.shape import (
+    split_axis as split_axis,
+)
+from jaxchain.functions.shape import (
+    squeeze as squeeze,
+)
+from jaxchain.functions.shape import (
+    stack as stack,
+)
+from jaxchain.functions.shape import (
+    swapaxes as swapaxes,
+)
+from jaxchain.functions.shape import (
+    transpose as transpose,
+)
+from jaxchain.functions.shape import (
+    transpose_sequence as transpose_sequence,
+)

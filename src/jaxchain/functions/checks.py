@@ -1,0 +1,81 @@
+"""Conditions that several ops share, said as Chainer says them. Called in op bodies: at trace time only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxchain.core.errors import InvalidType, expect
+
+
+def same_dtype(**arrays: Any) -> None:
+    """Raise `InvalidType` unless all arrays have the dtype of the first."""
+    (first, x), *others = arrays.items()
+    for name, y in others:
+        expect(x.dtype == y.dtype, f"{first}.dtype == {name}.dtype", f"{x.dtype} != {y.dtype}")
+
+
+def same_shape(**arrays: Any) -> None:
+    """Raise `InvalidType` unless all arrays have the shape of the first."""
+    (first, x), *others = arrays.items()
+    for name, y in others:
+        expect(x.shape == y.shape, f"{first}.shape == {name}.shape", f"{x.shape} != {y.shape}")
+
+
+def broadcastable(**arrays: Any) -> None:
+    """Raise `InvalidType` unless the shapes broadcast."""
+    try:
+        np.broadcast_shapes(*(x.shape for x in arrays.values()))
+    except ValueError:
+        shapes = "\n".join(f"{name}.shape = {x.shape}" for name, x in arrays.items())
+        raise InvalidType(
+            "each dimension has the same size or is 1", f"cannot broadcast inputs of the following shapes:\n{shapes}"
+        ) from None
+
+
+def integer(name: str, x: Any) -> None:
+    """Raise `InvalidType` unless the array's dtype is an integer."""
+    expect(np.issubdtype(x.dtype, np.integer), f"{name}.dtype is integer", x.dtype)
+
+
+def axis_in_range(name: str, x: Any, axis: int, extra: int = 0) -> None:
+    """Raise `InvalidType` unless `axis` is one of x's, counted from either end (`extra` more are allowed)."""
+    ndim = x.ndim + extra
+    expect(
+        -ndim <= axis < ndim,
+        f"{-ndim} <= axis < {name}.ndim{f' + {extra}' if extra else ''}",
+        f"axis = {axis}, {name}.ndim = {x.ndim}",
+    )
+
+
+def axes(axis: Any) -> int | tuple[int, ...] | None:
+    """Return `axis` if it is None, an int or a tuple of distinct ints.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: An axis appears twice.
+    """
+    if axis is None or isinstance(axis, int):
+        return axis
+    if isinstance(axis, tuple) and all(isinstance(a, int) for a in axis):
+        if len(set(axis)) != len(axis):
+            raise ValueError(f"duplicate value in axis: ({', '.join(map(str, axis))})")
+        return axis
+    if isinstance(axis, np.integer):
+        return int(axis)
+    raise TypeError(f"axis: None, int or tuple of int are required, got {type(axis).__name__}")
+
+
+def one_of(name: str, value: Any, options: tuple[Any, ...]) -> None:
+    """Raise ValueError unless `value` is one of the options."""
+    if value not in options:
+        raise ValueError(f"only {', '.join(map(repr, options))} are valid for {name!r}, but {value!r} is given")
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Return (v, v) for an int, else the two ints."""
+    if isinstance(value, int | np.integer):
+        return int(value), int(value)
+    first, second = value
+    return int(first), int(second)

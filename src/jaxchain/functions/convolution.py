@@ -1,0 +1,194 @@
+"""Two-dimensional convolution and its transpose. Data are NCHW, weights OIHW (transposed: IOHW)."""
+
+from typing import Any
+
+from jax import lax
+from jaxtyping import Float
+
+from jaxchain.core.errors import expect
+from jaxchain.core.op import Array, op
+from jaxchain.functions.checks import pair, same_dtype
+
+Pair = tuple[int, int]
+_LAYOUT = ("NCHW", "OIHW", "NCHW")
+
+
+def conv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = False, d: int = 1) -> int:
+    """Return the output size of a convolution or pooling along one axis.
+
+    Args:
+        size: Input size.
+        k: Kernel size.
+        s: Stride.
+        p: Padding on either side.
+        cover_all: Round up, so that every input element is in a window.
+        d: Dilation.
+    """
+    reach = size + p * 2 - (k + (k - 1) * (d - 1))
+    return (reach + s - 1) // s + 1 if cover_all else reach // s + 1
+
+
+def deconv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = False, d: int = 1) -> int:
+    """Return the output size of a transposed convolution along one axis; arguments as `conv_outsize`."""
+    dk = k + (k - 1) * (d - 1)
+    return s * (size - 1) + dk - s + 1 - 2 * p if cover_all else s * (size - 1) + dk - 2 * p
+
+
+def _positive(sizes: Pair) -> None:
+    for name, size in zip(("Height", "Width"), sizes, strict=True):
+        if size <= 0:
+            raise RuntimeError(f"{name} in the output should be positive.")
+
+
+@op(label="Convolution2DFunction", name="convolution_2d")
+def _convolution_2d(
+    x: Float[Array, "n c h w"],
+    W: Float[Array, "o g kh kw"],
+    b: Float[Array, " o"] | None,
+    stride: Pair,
+    pad: Pair,
+    cover_all: bool,
+    dilate: Pair,
+    groups: int,
+) -> Float[Array, "n o oh ow"]:
+    expect(
+        x.shape[1] == W.shape[1] * groups,
+        "x.shape[1] == W.shape[1] * groups",
+        f"{x.shape[1]} != {W.shape[1]} * {groups}",
+    )
+    expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
+    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
+    out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
+    _positive((out[0], out[1]))
+    # cover_all may need more padding at the end; without it some of the end may be unused
+    padding = [(p, (m - 1) * s + (k - 1) * d + 1 - n - p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
+    y = lax.conv_general_dilated(
+        x.astype(W.dtype),
+        W,
+        stride,
+        padding,
+        rhs_dilation=dilate,
+        dimension_numbers=_LAYOUT,
+        feature_group_count=groups,
+    ).astype(x.dtype)
+    if b is None:
+        return y
+    same_dtype(b=b, x=x)
+    return y + b[:, None, None]
+
+
+def convolution_2d(
+    x, W, b=None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, *, dilate: Any = 1, groups: int = 1
+):
+    """Two-dimensional convolution (cross-correlation).
+
+    Args:
+        x: ``(n, c, h, w)``.
+        W: Filters ``(o, c / groups, kh, kw)``.
+        b: Bias ``(o,)``, dtype of ``x``, or None.
+        stride: Step, an int or (vertical, horizontal).
+        pad: Zeros on either side, an int or a pair.
+        cover_all: Round the output size up, so that every input element is in some window.
+        dilate: Distance of the filter's elements, an int or a pair.
+        groups: Number of groups of channels that are convolved apart.
+
+    Returns:
+        ``(n, o, oh, ow)``, dtype of ``x``; ``oh = (h + 2 ph - dh (kh - 1) - 1) // sy + 1``.
+
+    Raises:
+        InvalidType: Channels do not fit, or a dtype or number of axes is wrong.
+        RuntimeError: The output would be empty.
+        ValueError: ``dilate`` is not positive.
+
+    Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.convolution_2d(np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), pad=1).array[0, 0, 0]
+        Array([4., 6., 6., 4.], dtype=float32)
+    """
+    dilate = pair(dilate)
+    if min(dilate) < 1:
+        raise ValueError(f"Dilate should be positive, but {dilate} is supplied.")
+    return _convolution_2d(x, W, b, pair(stride), pair(pad), bool(cover_all), dilate, groups)
+
+
+@op(label="Deconvolution2DFunction", name="deconvolution_2d")
+def _deconvolution_2d(
+    x: Float[Array, "n c h w"],
+    W: Float[Array, "c g kh kw"],
+    b: Float[Array, " o"] | None,
+    stride: Pair,
+    pad: Pair,
+    outsize: Pair | None,
+    dilate: Pair,
+    groups: int,
+) -> Float[Array, "n o oh ow"]:
+    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
+    expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
+    if outsize is None:
+        out = [deconv_outsize(n, k, s, p, d=d) for n, k, s, p, d in axes]
+    else:
+        out = list(outsize)
+        for i, (m, (n, k, s, p, d)) in enumerate(zip(out, axes, strict=True), 2):
+            low, high = conv_outsize(m, k, s, p, d=d), conv_outsize(m, k, s, p, True, d)
+            expect(low <= n <= high, f"{low} <= x.shape[{i}] <= {high} (for outsize {m})", n)
+    _positive((out[0], out[1]))
+    c, o, kh, kw = W.shape
+    # Filters of the transposed map: (groups * o, c / groups, kh, kw), flipped.
+    filters = (
+        W.reshape(groups, c // groups, o, kh, kw)
+        .swapaxes(1, 2)
+        .reshape(groups * o, c // groups, kh, kw)[:, :, ::-1, ::-1]
+    )
+    padding = [((k - 1) * d - p, m - 1 - (n - 1) * s + p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
+    y = lax.conv_general_dilated(
+        x.astype(W.dtype),
+        filters,
+        (1, 1),
+        padding,
+        lhs_dilation=stride,
+        rhs_dilation=dilate,
+        dimension_numbers=_LAYOUT,
+        feature_group_count=groups,
+    ).astype(x.dtype)
+    if b is None:
+        return y
+    same_dtype(b=b, x=x)
+    expect(b.shape[0] == groups * o, "b.shape[0] == W.shape[1] * groups", f"{b.shape[0]} != {o} * {groups}")
+    return y + b[:, None, None]
+
+
+def deconvolution_2d(
+    x, W, b=None, stride: Any = 1, pad: Any = 0, outsize: Any = None, *, dilate: Any = 1, groups: int = 1
+):
+    """Two-dimensional transposed convolution: the gradient of `convolution_2d`.
+
+    Args:
+        x: ``(n, c, h, w)``.
+        W: Filters ``(c, o / groups, kh, kw)``.
+        b: Bias ``(o,)``, dtype of ``x``, or None.
+        stride: Step of the convolution it transposes, an int or (vertical, horizontal).
+        pad: Its padding, an int or a pair.
+        outsize: Output size (height, width); None for the smallest.
+        dilate: Distance of the filter's elements, an int or a pair.
+        groups: Number of groups of channels.
+
+    Returns:
+        ``(n, o, oh, ow)``, dtype of ``x``; ``oh = sy (h - 1) + dh (kh - 1) + 1 - 2 ph``.
+
+    Raises:
+        InvalidType: Channels do not fit, a dtype or number of axes is wrong, or ``outsize`` cannot be reached.
+        RuntimeError: The output would be empty.
+        ValueError: ``dilate`` is not positive.
+
+    Source: Zeiler et al. 2010, Deconvolutional networks.
+
+    Examples:
+        >>> F.deconvolution_2d(np.ones((1, 1, 2, 2), np.float32), np.ones((1, 1, 2, 2), np.float32), stride=2).shape
+        (1, 1, 4, 4)
+    """
+    dilate = pair(dilate)
+    if min(dilate) < 1:
+        raise ValueError(f"Dilate should be positive, but {dilate} is supplied.")
+    outsize = None if outsize is None else pair(outsize)
+    return _deconvolution_2d(x, W, b, pair(stride), pair(pad), outsize, dilate, groups)

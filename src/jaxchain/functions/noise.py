@@ -1,0 +1,110 @@
+"""Random ops. Their key comes from the global stream, so the same seed gives the same draws in both modes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float
+
+from jaxchain.core.config import config
+from jaxchain.core.op import Array, Key, op
+from jaxchain.core.random import as_key, next_key
+from jaxchain.core.variable import as_array, as_variable
+from jaxchain.functions.checks import same_dtype, same_shape
+
+
+@op(label="Dropout", name="dropout")
+def _dropout(x: Float[Array, "..."], key: Key, ratio: float) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
+    """Return (y, which elements were kept): the mask is an output, so that the gradient keeps one byte an element."""
+    kept = jax.random.uniform(as_key(key), x.shape) >= ratio
+    return jnp.where(kept, x * _scale(ratio, x), 0), kept
+
+
+@_dropout.vjp
+def _(gy, y, x, key, ratio):
+    return jnp.where(y[1], gy[0] * _scale(ratio, gy[0]), 0)
+
+
+def _scale(ratio: Any, x: Array) -> Array:
+    return jnp.asarray(1 / (1 - ratio)).astype(x.dtype)
+
+
+@op(label="Dropout", name="dropout")
+def _dropout_by(x: Float[Array, "..."], mask: Array) -> Float[Array, "..."]:
+    return x * mask.astype(x.dtype)
+
+
+def dropout(x, ratio: float = 0.5, *, mask: Any = None, return_mask: bool = False):
+    """Drop elements at random, and scale the rest so that the mean stays.
+
+    Args:
+        x: Any shape, floating dtype.
+        ratio: Probability of dropping, in [0, 1). Traced: annealing it does not recompile.
+        mask: Mask to multiply by, from an earlier call; None draws one.
+        return_mask: Also return the mask as an array (None where nothing was dropped).
+
+    Returns:
+        Same shape and dtype as ``x``; ``x`` itself, as a Variable, where ``config.train`` is False.
+
+    Raises:
+        InvalidType: ``x`` is not floating.
+        ValueError: ``ratio`` is outside [0, 1).
+
+    Source: Hinton et al. 2012, arXiv:1207.0580.
+
+    Examples:
+        >>> F.dropout(np.ones(3, np.float32), mask=np.float32([0, 2, 2])).array
+        Array([0., 2., 2.], dtype=float32)
+    """
+    if not config.train:
+        out = as_variable(x)
+        return (out, None) if return_mask else out
+    if not 0.0 <= ratio < 1.0:
+        raise ValueError(f"dropout_ratio must be in the range [0, 1), got {ratio}")
+    if mask is not None:
+        out = _dropout_by(x, as_array(mask))
+        return (out, mask) if return_mask else out
+    out, kept = _dropout(x, next_key(), ratio)
+    return (out, kept.array * _scale(ratio, out)) if return_mask else out
+
+
+@op(label="Gaussian", name="gaussian")
+def _gaussian(
+    mean: Float[Array, "..."], ln_var: Float[Array, "..."], eps: Array | None, key: Key
+) -> tuple[Array, Array]:
+    same_dtype(mean=mean, ln_var=ln_var)
+    same_shape(mean=mean, ln_var=ln_var)
+    if eps is None:
+        eps = jax.random.normal(as_key(key), ln_var.shape).astype(mean.dtype)
+    return mean + jnp.exp(ln_var * 0.5) * eps, eps
+
+
+@_gaussian.vjp
+def _(gy, y, mean, ln_var, eps, key):
+    g = gy[0]
+    return g, g * jnp.exp(ln_var * 0.5) * y[1] * 0.5, None
+
+
+def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
+    r"""Sample a Gaussian so that gradients reach its parameters, :math:`\mu + e^{\frac12 \ln\sigma^2} \epsilon`.
+
+    Args:
+        mean: Mean, any shape, floating dtype.
+        ln_var: Logarithm of the variance, same shape and dtype.
+        eps: Standard normal noise of that shape; None draws it.
+        return_eps: Also return the noise as an array.
+
+    Returns:
+        Same shape and dtype.
+
+    Raises:
+        InvalidType: Shapes or dtypes differ, or are not floating.
+
+    Source: Kingma and Welling 2013, arXiv:1312.6114.
+
+    Examples:
+        >>> F.gaussian(np.float32([1, 2]), np.zeros(2, np.float32), eps=np.float32([0, 1])).array
+        Array([1., 3.], dtype=float32)
+    """
+    out, used = _gaussian(mean, ln_var, None if eps is None else as_array(eps), next_key())
+    return (out, used.array) if return_eps else out

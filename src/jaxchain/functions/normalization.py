@@ -1,0 +1,265 @@
+"""Normalization over batches and layers."""
+
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Float
+
+from jaxchain.core.errors import expect
+from jaxchain.core.op import Array, op
+from jaxchain.core.variable import Variable, as_array
+from jaxchain.functions.checks import same_dtype, same_shape
+
+Axes = tuple[int, ...]
+
+
+def _ascending(axis: Any) -> Axes | None:
+    """Return `axis` as a tuple; raises RuntimeError as Chainer does."""
+    if axis is None:
+        return None
+    if isinstance(axis, int | np.integer):
+        return (int(axis),)
+    if not isinstance(axis, tuple | list):
+        raise RuntimeError("axis must be int, tuple of int or None")
+    if any(a >= b for a, b in pairwise(axis)):
+        raise RuntimeError("numbers in axis must be sorted in ascending order")
+    return tuple(map(int, axis))
+
+
+def _reduced(x_ndim: int, gamma_ndim: int, axis: Axes | None) -> Axes:
+    """Return the axes that statistics are taken over."""
+    return (0, *range(gamma_ndim + 1, x_ndim)) if axis is None else axis
+
+
+def _checked(x: Array, axis: Axes | None, **parameters: Array) -> tuple[Axes, tuple[int, ...]]:
+    """Check shapes; return (reduced axes, shape of a parameter that broadcasts with x)."""
+    same_dtype(**parameters)
+    same_shape(**parameters)
+    gamma = parameters["gamma"]
+    axis = _reduced(x.ndim, gamma.ndim, axis)
+    expect(x.ndim >= len(axis), "x.ndim >= len(axis)", f"{x.ndim} < {len(axis)}")
+    kept = [i for i in range(x.ndim) if i not in axis]
+    expect(gamma.ndim == len(kept), "gamma.ndim == x.ndim - len(axis)", f"{gamma.ndim} != {len(kept)}")
+    for i, k in enumerate(kept):
+        expect(x.shape[k] == gamma.shape[i], f"x.shape[{k}] == gamma.shape[{i}]", f"{x.shape[k]} != {gamma.shape[i]}")
+    return axis, tuple(n if i in kept else 1 for i, n in enumerate(x.shape))
+
+
+@op(label="BatchNormalization", name="batch_normalization")
+def _batch_normalization(
+    x: Float[Array, "..."],
+    gamma: Float[Array, "..."],
+    beta: Float[Array, "..."],
+    running_mean: Float[Array, "..."] | None,
+    running_var: Float[Array, "..."] | None,
+    eps: float,
+    decay: float,
+    axis: Axes | None,
+) -> tuple[Array, ...]:
+    """Return (y, mean, inverse deviation), then the new running statistics if old ones are given."""
+    axis, wide = _checked(x, axis, gamma=gamma, beta=beta)
+    dtype = jnp.promote_types(x.dtype, gamma.dtype)
+    mean = x.mean(axis, dtype=dtype)
+    centred = x - mean.reshape(wide)
+    var = jnp.square(centred).mean(axis)
+    inv_std = lax.rsqrt(var + eps)
+    y = centred * (inv_std.reshape(wide) * gamma.reshape(wide)) + beta.reshape(wide)
+    out = (y.astype(x.dtype), mean, inv_std)
+    if running_mean is None or running_var is None:
+        return out
+    m = x.size // gamma.size
+    adjust = m / max(m - 1.0, 1.0)  # the running variance is unbiased
+    new_mean = decay * running_mean + (1 - decay) * mean.astype(running_mean.dtype)
+    new_var = decay * running_var + (1 - decay) * (adjust * var).astype(running_var.dtype)
+    return (*out, new_mean, new_var)
+
+
+@_batch_normalization.vjp
+def _(gy, y, x, gamma, beta, running_mean, running_var, eps, decay, axis):
+    # The statistics are outputs, so that the gradient reads them and does not compute them again: a third less time.
+    axis, wide = _checked(x, axis, gamma=gamma, beta=beta)
+    g, g_mean, g_inv_std = gy[:3]
+    mean, inv_std = y[1], y[2]
+    m = x.size // gamma.size
+    hat = (x - mean.reshape(wide)) * inv_std.reshape(wide)
+    g = g.astype(hat.dtype)
+    gbeta = g.sum(axis)
+    ggamma = (g * hat).sum(axis)
+    # Gradients to the mean and deviation themselves are there in second derivatives only.
+    scale = gamma * inv_std
+    along_hat = -(scale * ggamma + inv_std**2 * g_inv_std) / m
+    constant = (g_mean - scale * gbeta) / m
+    gx = scale.reshape(wide) * g + hat * along_hat.reshape(wide) + constant.reshape(wide)
+    zeros = [None if r is None else jnp.zeros_like(r) for r in (running_mean, running_var)]
+    return gx.astype(x.dtype), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype), *zeros
+
+
+def batch_normalization_with_statistics(
+    x, gamma, beta, running_mean, running_var, *, eps: float = 2e-5, decay: float = 0.9, axis: Any = None
+):
+    """Batch normalization that returns the new running statistics: what the link uses.
+
+    Args:
+        x: Any shape, floating dtype.
+        gamma: Scale, shape of the axes of ``x`` that are kept.
+        beta: Shift, same shape and dtype as ``gamma``.
+        running_mean: Running mean, same shape, or None.
+        running_var: Running variance, same shape, or None.
+        eps: Added to the variance. Traced.
+        decay: How much of the running statistics stays. Traced.
+        axis: Axes to normalise over, ascending; None for 0 and all after those of ``gamma``.
+
+    Returns:
+        ``(y, new running mean, new running variance)``: a Variable and two arrays (None where None was given).
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+        RuntimeError: ``axis`` is not ascending.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    """
+    axis = _ascending(axis)
+    over = _reduced(x.ndim, gamma.ndim, axis)
+    if all(x.shape[a] == 1 for a in over if a < x.ndim):
+        warnings.warn(
+            "A batch with no more than one sample was given to F.batch_normalization: the output is beta. "
+            "Is this evaluation with config.train True?",
+            stacklevel=3,
+        )
+    y, _, _, *new = _batch_normalization(x, gamma, beta, running_mean, running_var, eps, decay, axis)
+    return (y, new[0].array, new[1].array) if new else (y, None, None)
+
+
+def batch_normalization(
+    x,
+    gamma,
+    beta,
+    *,
+    eps: float = 2e-5,
+    running_mean: Any = None,
+    running_var: Any = None,
+    decay: float = 0.9,
+    axis: Any = None,
+):
+    """Normalise to mean 0 and variance 1 over a batch, then scale and shift.
+
+    Args:
+        x: Any shape, floating dtype.
+        gamma: Scale, shape of the axes of ``x`` that are kept.
+        beta: Shift, same shape and dtype as ``gamma``.
+        eps: Added to the variance. Traced.
+        running_mean: Running mean to update in place: a Variable or a NumPy array.
+        running_var: Running variance to update in place.
+        decay: How much of the running statistics stays. Traced.
+        axis: Axes to normalise over, ascending; None for 0 and all after those of ``gamma``.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+        RuntimeError: ``axis`` is not ascending.
+        TypeError: A running statistic is an immutable JAX array; see `batch_normalization_with_statistics`.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+
+    Examples:
+        >>> x = np.float32([[1, 2], [3, 6]])
+        >>> F.batch_normalization(x, np.ones(2, np.float32), np.zeros(2, np.float32)).array.round(2)
+        Array([[-1., -1.],
+               [ 1.,  1.]], dtype=float32)
+    """
+    old = (running_mean, running_var)
+    for name, value in zip(("running_mean", "running_var"), old, strict=True):
+        if not (value is None or isinstance(value, Variable | np.ndarray)):
+            raise TypeError(
+                f"batch_normalization: {name}: expected a Variable or a NumPy array to update in place, got "
+                f"{type(value).__name__}, which is immutable. Use batch_normalization_with_statistics"
+            )
+    y, *new = batch_normalization_with_statistics(
+        x, gamma, beta, *(None if v is None else as_array(v) for v in old), eps=eps, decay=decay, axis=axis
+    )
+    for value, array in zip(old, new, strict=True):
+        if isinstance(value, Variable):
+            value.array = array
+        elif value is not None and array is not None:
+            value[...] = np.asarray(array)
+    return y
+
+
+@op(label="FixedBatchNormalization", name="fixed_batch_normalization")
+def _fixed_batch_normalization(
+    x: Float[Array, "..."],
+    gamma: Float[Array, "..."],
+    beta: Float[Array, "..."],
+    mean: Float[Array, "..."],
+    var: Float[Array, "..."],
+    eps: float,
+    axis: Axes | None,
+) -> Float[Array, "..."]:
+    axis, wide = _checked(x, axis, gamma=gamma, beta=beta, mean=mean, var=var)
+    scale = gamma * lax.rsqrt(var + eps)
+    return ((x - mean.reshape(wide)) * scale.reshape(wide) + beta.reshape(wide)).astype(x.dtype)
+
+
+def fixed_batch_normalization(x, gamma, beta, mean, var, eps: float = 2e-5, axis: Any = None):
+    """Batch normalization with given statistics: what evaluation uses.
+
+    Args:
+        x: Any shape, floating dtype.
+        gamma: Scale, shape of the axes of ``x`` that are kept.
+        beta: Shift, same shape and dtype as ``gamma``.
+        mean: Mean, same shape and dtype.
+        var: Variance, same shape and dtype.
+        eps: Added to the variance. Traced.
+        axis: Axes normalised over, ascending; None for 0 and all after those of ``gamma``.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+        RuntimeError: ``axis`` is not ascending.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+
+    Examples:
+        >>> one = np.ones(2, np.float32)
+        >>> F.fixed_batch_normalization(np.float32([[1, 3]]), one, 0 * one, one, 4 * one).array.round(2)
+        Array([[0., 1.]], dtype=float32)
+    """
+    return _fixed_batch_normalization(x, gamma, beta, mean, var, eps, _ascending(axis))
+
+
+@op(label="LayerNormalization")
+def layer_normalization(
+    x: Float[Array, "n i"], gamma: Float[Array, " i"], beta: Float[Array, " i"], eps: float = 1e-5
+) -> Float[Array, "n i"]:
+    """Normalise each row to mean 0 and variance 1, then scale and shift.
+
+    Args:
+        x: ``(n, i)``, floating dtype.
+        gamma: Scale ``(i,)``, dtype of ``x``.
+        beta: Shift ``(i,)``, dtype of ``x``.
+        eps: Added to the variance. Traced.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+
+    Source: Ba et al. 2016, arXiv:1607.06450.
+
+    Examples:
+        >>> F.layer_normalization(np.float32([[1, 3]]), np.ones(2, np.float32), np.zeros(2, np.float32)).array.round(2)
+        Array([[-1.,  1.]], dtype=float32)
+    """
+    same_dtype(x=x, gamma=gamma, beta=beta)
+    centred = x - x.mean(1, keepdims=True)
+    var = jnp.square(centred).mean(1, keepdims=True)
+    return centred * lax.rsqrt(var + eps) * gamma + beta
