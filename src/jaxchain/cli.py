@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_input,
         metavar="SHAPE[,DTYPE[:HIGH]]",
-        help="an argument, random: 32,784 or 32,int32:10 (integers below 10; 2 by default); a scalar is just its dtype. Repeat for more",
+        help="a random argument: 32,784 or 32,int32:10 (integers below 10; 2 by default); a scalar is just its dtype. "
+        "Repeat it for further arguments",
     )
     contrast.add_argument(
         "--args", default="", metavar="ARGS", help="arguments of the class, Python literals: '784, n_out=10'"
@@ -154,9 +155,13 @@ def _input(text: str) -> Input:
 
 
 def _dtype(name: str) -> np.dtype:
-    import jax.numpy as jnp  # knows bfloat16
+    import jax.numpy as jnp
 
-    return jnp.dtype(name)
+    if name == "bfloat16":  # NumPy does not know it
+        return jnp.dtype(jnp.bfloat16)
+    if name not in np.sctypeDict or len(name) < 3:  # "f" and "i4" are too easy to get wrong
+        raise TypeError(name)
+    return np.dtype(name)
 
 
 def load(target: str) -> Any:
@@ -238,6 +243,7 @@ def _contrast(options: argparse.Namespace) -> int:
         raise
     except Exception as error:
         return _theirs(error, f"{options.target}: loading it failed")
+    jaxchain.seed(options.seed)  # again: whatever the file drew while it was loaded does not count
     if isinstance(model, type):
         try:
             inspect.signature(model).bind(*positional, **keywords)
@@ -270,7 +276,8 @@ def _contrast(options: argparse.Namespace) -> int:
         print(f"\nsaved in {options.out.resolve()}")
     if not report.agrees(options.rtol):
         print(
-            f"jaxchain: the modes differ by {report.largest_relative_difference:.2g} (relative), more than --rtol {options.rtol:g}",
+            f"jaxchain: the modes differ by {report.largest_relative_difference:.2g} (relative), "
+            f"more than --rtol {options.rtol:g}",
             file=sys.stderr,
         )
         return DISAGREE

@@ -7,10 +7,12 @@ report itself is in views/report.py.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -21,6 +23,7 @@ from jaxchain.core.graph import grad
 from jaxchain.core.state import Walk
 from jaxchain.core.static import static
 from jaxchain.core.variable import Parameter, Variable, VariableNode
+from jaxchain.link import Link
 from jaxchain.views import programs
 from jaxchain.views.computational_graph import ComputationalGraph, build_computational_graph
 from jaxchain.views.readers import eager as eager_reader
@@ -52,7 +55,8 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
     notes: list[str] = []
-    with untouched(model_or_fn, args, kwargs) as reset:
+    model_or_fn = getattr(model_or_fn, "__wrapped_static__", model_or_fn)  # of a static function, the function
+    with untouched(model_or_fn, args, kwargs) as reset, _links_follow_the_mode(model_or_fn):
         # forward
         call = _Call(model_or_fn)
         with using_config("mode", "eager"):
@@ -66,8 +70,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         outputs = _differences(_arrays(eager_out), _arrays(static_out))
         del eager_out, static_out, graph_outputs
         reset()
-        made = programs.program(call, *args, **kwargs)
-        made = programs.Program(**{**vars(made), "name": programs.name_of(model_or_fn)})
+        made = _program(call, args, kwargs)
         forward, hlo, before = _measure(
             call, compiled, args, kwargs, made, repeats, eager_first, retained, graph, reset
         )
@@ -96,11 +99,25 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         )
 
 
+@contextmanager
+def _links_follow_the_mode(target: Any) -> Iterator[None]:
+    """Let links that are switched to static run eagerly, too: here the mode is chosen from outside."""
+    switched = [v for v in Walk([("target", target)])._seen.values() if isinstance(v, Link) and v._mode == "static"]
+    for link in switched:
+        link._mode = None
+    try:
+        yield
+    finally:
+        for link in switched:
+            link._mode = "static"
+
+
 class _Call:
     """A model or function as a plain callable whose state can be found."""
 
     def __init__(self, target: Any) -> None:
         self.target = target
+        self.__name__ = programs.name_of(target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -111,12 +128,29 @@ class _CallWithGradients:
 
     def __init__(self, target: Any, parameters: Sequence[Parameter]) -> None:
         self.target, self.parameters = target, list(parameters)
+        self.__name__ = f"{programs.name_of(target)}_with_gradients"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         out = self.target(*args, **kwargs)
         outputs = _differentiable(out)
         wanted = [*self.parameters, *(v for _, v in _flatten((args, kwargs)) if _is_input(v))]
         return out, grad(outputs, wanted)
+
+
+def _program(call: Any, args: Any, kwargs: Any) -> programs.Program:
+    """Trace a call; cells are named from the target on: ``l1.W``."""
+    made = programs.program(call, *args, **kwargs)
+    inside = f"{call.__name__}.target"
+
+    def short(name: str) -> str:
+        return name.removeprefix(inside).removeprefix(".") or name
+
+    return dataclasses.replace(
+        made,
+        inputs=tuple(map(short, made.inputs)),
+        outputs=tuple(map(short, made.outputs)),
+        constants=tuple((short(name), what) for name, what in made.constants),
+    )
 
 
 def _is_input(value: Any) -> bool:
@@ -172,7 +206,7 @@ def _gradients(
     differences = _differences(*pairs)
     del eager_result, static_result
     reset()
-    made = programs.program(call, *args, **kwargs)
+    made = _program(call, args, kwargs)
     cost, _, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, graph, reset)
     return differences, cost
 
@@ -239,7 +273,7 @@ def _measure(
 
 
 def _medians(eager: Any, compiled: Any, args: Any, kwargs: Any, repeats: int) -> tuple[float, float]:
-    """Return the median times of a call, eager and compiled; taken in turn, so that a noisy machine treats them alike."""
+    """Return the median times of a call, eager and compiled; taken in turn, so noise hits both alike."""
     times: tuple[list[float], list[float]] = ([], [])
     deadline = time.perf_counter() + 2 * SECONDS
     for k in range(repeats + 1):

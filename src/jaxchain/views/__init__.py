@@ -1,7 +1,7 @@
 """Views: the eager graph, the jaxpr and the HLO of one model, as one kind of graph.
 
-`readers` turn each into a `Graph` (views/model.py), `writers` turn a `Graph` into DOT, SVG, PNG, JSON or text. What users
-call is here and in `computational_graph`: `jaxpr`, `hlo`, `build_computational_graph`.
+`readers` turn each into a `Graph` (views/model.py), `writers` turn a `Graph` into DOT, SVG, PNG, JSON or text. Users
+call what is imported here: `jaxpr`, `hlo`, `build_computational_graph`.
 """
 
 from jaxchain.views.computational_graph import ComputationalGraph as ComputationalGraph

@@ -115,7 +115,7 @@ class ComputationalGraph:
         return dot.write(self._graph(), style=style, rankdir=self.rankdir, separator="")
 
     def to_graphviz(self) -> graphviz.Source:
-        """Return it as a `graphviz.Source` of the graphviz package. (Its `render` needs the system's ``dot``; `save` does not.)"""
+        """Return it as a `graphviz.Source` of the graphviz package (whose `render` needs the system's ``dot``)."""
         import graphviz
 
         return graphviz.Source(self.dump())

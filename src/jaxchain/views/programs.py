@@ -74,7 +74,8 @@ class JaxprView(_View):
         return str(self.closed)
 
     def __repr__(self) -> str:
-        return f"<jaxpr {self.name}: {self.counts['equations']} equations, {self.counts['all_equations']} with nested ones>"
+        counts = self.counts
+        return f"<jaxpr {self.name}: {counts['equations']} equations, {counts['all_equations']} with nested ones>"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -253,7 +254,7 @@ def hlo_text(lowered: jax.stages.Lowered, optimized: bool) -> str:
 
 @contextmanager
 def fresh_compile() -> Iterator[None]:
-    """Keep the persistent compilation cache out: it answers with the metadata of another program that computes the same."""
+    """Keep the persistent compilation cache out: it would answer with another program's metadata."""
     old = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.config.update("jax_enable_compilation_cache", False)
     try:

@@ -24,7 +24,7 @@ class Difference:
 
     Attributes:
         name: Which output, parameter or argument.
-        type: Shape and dtype of eager mode's, ``float32[3,4]``; static mode's too where they differ.
+        type: Dtype and shape in eager mode, ``float32[3,4]``; those in static mode, too, where they differ.
         largest: Largest absolute difference (inf where the types differ or only one is not a number).
         relative: The same, divided by the largest absolute value of eager mode's.
     """
@@ -37,7 +37,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one kind of call (forward, or forward and gradients) costs in both modes. Times are in seconds, sizes in bytes.
+    """What one kind of call (forward, or forward and gradients) costs in both modes. Seconds and bytes.
 
     Attributes:
         eager_call: Median time of a call.
@@ -206,7 +206,8 @@ class Contrast:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<contrast of {self.name}: largest difference {_number(self.largest_difference)}, {self.forward.speedup:.1f}x>"
+        difference = _number(self.largest_difference)
+        return f"<contrast of {self.name}: largest difference {difference}, {self.forward.speedup:.1f}x>"
 
     def markdown(self, files: Sequence[str] = ()) -> str:
         """Return the report as Markdown."""
@@ -274,10 +275,9 @@ class Contrast:
 
 
 def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            break
-    return f"{seconds / scale:.3g} {unit}"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
 
 
 def _bytes(n: int | None) -> str:

@@ -1,8 +1,8 @@
 """Name scopes: what the path of an equation or an HLO instruction says about the eager node it came from.
 
 Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
-``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts of
-it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``.
+``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts
+of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Labels lose their slashes and semicolons when they become scopes (core/static.py): division's is "_ | _". Transforms wrap
-# scopes in parentheses, so a tag may also begin after one.
+# Labels lose their slashes and semicolons when they become scopes (core/trace.py): division's is "_ | _". Transforms
+# wrap scopes in parentheses, so a tag may also begin after one.
 _BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
 _TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
 
@@ -26,11 +26,10 @@ class Tag(NamedTuple):
 
 def tag_of(path: str) -> Tag | None:
     """Return the tag that a scope path names, or None."""
-    found = None
-    for found in _TAG.finditer(path):
-        pass
-    if found is None:
+    every = list(_TAG.finditer(path))
+    if not every:
         return None
+    found = every[-1]
     return Tag(found.group(1), int(found.group(2)), "backward" if _BACKWARD.search(path) else "forward")
 
 

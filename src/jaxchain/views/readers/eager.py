@@ -147,7 +147,7 @@ def label_of(node: AnyNode, show_name: bool = True) -> str:
 
 
 def retained_bytes(outputs: Any) -> tuple[int, int]:
-    """Return (bytes, arrays) that the graph keeps for its gradients, without those that a leaf variable holds anyway."""
+    """Return (bytes, arrays) that the graph keeps for its gradients, without those that leaf variables hold anyway."""
     nodes, _ = walk(start_nodes(outputs))
     owned = set()
     kept: dict[int, Any] = {}

@@ -1,8 +1,8 @@
 """HLO text -> Graph: an instruction is a node, a computation a cluster inside the one that calls it.
 
 Reads what JAX's public API prints: ``compiled.as_text()`` (after XLA's passes) and
-``lowered.as_text('hlo', debug_info=True)`` (before them). The parser was written for jaxlib 0.10; `parse` is what to look
-at when a later one prints otherwise (tests/views/test_hlo.py pins the counts of a known program).
+``lowered.as_text('hlo', debug_info=True)`` (before them). The parser was written for jaxlib 0.10: `parse` is where to
+look when a later one prints otherwise (tests/views/test_hlo.py would fail first).
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def read(text: str) -> Graph:
     """Return the graph of an HLO text, starting from its entry.
 
     Returns:
-        A graph of kind ``hlo``: nodes of the kinds ``parameter``, ``constant``, ``instruction``, ``fusion``, ``plumbing``;
+        A graph of kind ``hlo``: nodes of kind ``parameter``, ``constant``, ``instruction``, ``fusion``, ``plumbing``;
         a cluster per computation that is called, inside its first caller's; `counts` as attributes.
 
     Raises:
@@ -159,8 +159,8 @@ def counts(module: Module | str) -> dict[str, int]:
     """Count what a module holds.
 
     Returns:
-        ``instructions``: of all computations, without parameters, constants and plumbing; ``kernels``: those of them that
-        run by themselves (not inside a fusion or a combiner); ``fusions``; ``fused_instructions``: those inside fusions;
+        ``instructions``: of all computations, without parameters, constants and plumbing; ``kernels``: those that run
+        by themselves (not inside a fusion or a combiner); ``fusions``; ``fused_instructions``: those inside fusions;
         ``computations``.
     """
     module = parse(module) if isinstance(module, str) else module

@@ -55,7 +55,7 @@ def read(
 
 
 def counts(jaxpr: ClosedJaxpr | Jaxpr) -> dict[str, int]:
-    """Return the number of equations at the top, of all with the nested ones, and of nested jaxprs (a shared one counts at each call)."""
+    """Return the number of equations at the top and in all, and of nested jaxprs (a shared one counts at each call)."""
     top = len(open_jaxpr(jaxpr).eqns)
     everything = nested = 0
     stack = [open_jaxpr(jaxpr)]
@@ -110,7 +110,7 @@ def _short(value: Any) -> str:
 
 
 def _literal_text(literal: Literal) -> str:
-    value = literal.val
+    value: Any = literal.val
     if isinstance(value, int | float) and not isinstance(value, bool):  # JAX has subclasses with a repr of their own
         return str(int(value) if isinstance(value, int) else float(value))
     return _short(value.item()) if getattr(value, "shape", None) == () else _short(value)

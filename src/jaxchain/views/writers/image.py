@@ -1,4 +1,4 @@
-"""DOT -> SVG or PNG, through the system's `dot` or, where there is none, graphviz-pure's (a package without system parts)."""
+"""DOT -> SVG or PNG, through the system's `dot` or, where there is none, the package graphviz-pure's."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def render(dot: str, format: str, *, timeout: float = TIMEOUT) -> bytes:
         done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"the graph ({len(dot) / 1e6:.1f} MB of DOT) is too large to lay out in {timeout:g} s: save it as .dot or .json"
+            f"the graph ({len(dot) / 1e6:.1f} MB of DOT) is too large to lay out in {timeout:g} s: "
+            "save it as .dot or .json"
         ) from None
     except OSError as error:
         raise RenderError(f"{command[0]} could not be run: {error}") from None
