@@ -107,7 +107,7 @@ class BatchNormalization(Link):
         self.avg_var = self._statistic(self._initial_avg_var, 1, shape)
         self._initial_avg_mean = self._initial_avg_var = None
         for parameter in (self.gamma, self.beta):
-            if parameter is not None:
+            if parameter is not None and parameter.array is None:  # a static trace starts over with them made
                 parameter.initialize(shape)
 
     def _statistic(self, initializer: Any, default: float, shape: tuple[int, ...]) -> Any:

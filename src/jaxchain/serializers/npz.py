@@ -97,10 +97,10 @@ def _write(file: BinaryIO, target: Mapping[str, Any], compression: bool) -> None
 
 
 def _none_bytes() -> bytes:
-    """Return the file that NumPy writes for ``np.array(None)``."""
+    """Return ``np.array(None)`` as a file that every NumPy reads: NumPy 2 pickles names that NumPy 1 does not have."""
     buffer = io.BytesIO()
-    np.save(buffer, np.asarray(None))  # written, never read
-    return buffer.getvalue()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|O", "fortran_order": False, "shape": ()})
+    return buffer.getvalue() + pickle.dumps(np.asarray(None), 2).replace(b"numpy._core", b"numpy.core")
 
 
 def _operations(pickled: bytes) -> list[tuple[str, str]]:
