@@ -1,37 +1,65 @@
-"""jaxchain: define-by-run models on JAX, compiled by one switch."""
+"""jaxchain: define-by-run models on JAX, compiled by one switch, with both graphs to look at.
 
-from jaxchain.core.config import (
-    DebugMode as DebugMode,
-)
-from jaxchain.core.config import (
-    config as config,
-)
-from jaxchain.core.config import (
-    force_backprop_mode as force_backprop_mode,
-)
-from jaxchain.core.config import (
-    get_dtype as get_dtype,
-)
-from jaxchain.core.config import (
-    global_config as global_config,
-)
-from jaxchain.core.config import (
-    is_debug as is_debug,
-)
-from jaxchain.core.config import (
-    no_backprop_mode as no_backprop_mode,
-)
-from jaxchain.core.config import (
-    set_debug as set_debug,
-)
-from jaxchain.core.config import (
-    using_config as using_config,
-)
+Models are written with `Variable`, `Link`, `Chain`, `jaxchain.functions` and `jaxchain.links`, as in Chainer. Eager mode
+records a graph as the program runs; static mode compiles the same program with `jax.jit`. `contrast` shows both.
+"""
+
+import importlib as _importlib
+from typing import Any as _Any
+
+from jaxchain import functions as functions
+from jaxchain.contrast import contrast as contrast
+from jaxchain.core.config import DebugMode as DebugMode
+from jaxchain.core.config import config as config
+from jaxchain.core.config import force_backprop_mode as force_backprop_mode
+from jaxchain.core.config import get_dtype as get_dtype
+from jaxchain.core.config import global_config as global_config
+from jaxchain.core.config import is_debug as is_debug
+from jaxchain.core.config import no_backprop_mode as no_backprop_mode
+from jaxchain.core.config import set_debug as set_debug
+from jaxchain.core.config import using_config as using_config
+from jaxchain.core.graph import backward as backward
+from jaxchain.core.graph import grad as grad
 from jaxchain.core.random import seed as seed
+from jaxchain.core.static import static as static
 from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
-from jaxchain.core.graph import backward as backward
-from jaxchain.core.graph import grad as grad
-from jaxchain.core.static import static as static
+from jaxchain.initializers import Initializer as Initializer
+from jaxchain.link import Chain as Chain
+from jaxchain.link import ChainList as ChainList
+from jaxchain.link import Link as Link
+from jaxchain.link_hook import LinkHook as LinkHook
+from jaxchain.reporter import DictSummary as DictSummary
+from jaxchain.reporter import Reporter as Reporter
+from jaxchain.reporter import Summary as Summary
+from jaxchain.reporter import get_current_reporter as get_current_reporter
+from jaxchain.reporter import report as report
+from jaxchain.reporter import report_scope as report_scope
+from jaxchain.sequential import Sequential as Sequential
+from jaxchain.views.programs import hlo as hlo
+from jaxchain.views.programs import jaxpr as jaxpr
+
+__version__ = "0.1.0"
+
+_ROOMS = (  # imported when first used: optax alone takes a second
+    "computational_graph",
+    "dataset",
+    "datasets",
+    "function_hooks",
+    "initializers",
+    "iterators",
+    "link_hooks",
+    "links",
+    "optimizer_hooks",
+    "optimizers",
+    "serializers",
+    "utils",
+)
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _ROOMS:
+        return _importlib.import_module(f"jaxchain.{name}")
+    raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

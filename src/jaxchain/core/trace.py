@@ -348,7 +348,7 @@ def _trace_once(
             "arrays": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is not None],
             "uninitialised": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is None],
             "grads": [p for p, g in zip(walk.parameters, grad_values, strict=True) if g is not None],
-            "grads_read": bool(grads_read),
+            "grads_read": bool(grads_read) or not all_grads,
             "grad_none": [g is None for g in grads],
             "dynamic": dynamic,
             "leaves": leaves,

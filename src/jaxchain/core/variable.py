@@ -355,7 +355,7 @@ class Variable:
         return len(self._array)
 
     def __bool__(self) -> bool:
-        raise NotImplementedError("A Variable has no truth value. Use its `array` attribute.")
+        raise TypeError(f"Variables cannot be evaluated as Python bool. Use the `array` attribute.\nat {user_line(2)}")
 
     def __copy__(self) -> Variable:
         return self._copy_to(Variable.__new__(type(self)))

@@ -45,7 +45,7 @@ class Variant:
         self.arrays = [plan["arrays"][i] for i in kept("arrays")]
         self.uninitialised = plan["uninitialised"]
         self.grads = [plan["grads"][i] for i in kept("grads")]
-        self.grad_none = plan["grad_none"] if plan["grads_read"] or not plan["grads"] else None
+        self.grad_none = plan["grad_none"]
         self.grads_read = plan["grads_read"]
         self.place_at = kept("places")
         self.simple_places = all(t in ("array", "number") for t in self.walk.templates)
@@ -113,7 +113,7 @@ class Variant:
                     return f"{name} was deleted"
                 if not take(template, value, [], []):
                     return f"{name}: {template} -> {template_of(value) or type(value).__name__}"
-        if self.grads_read and self.grad_none is not None:
+        if self.grads_read:
             now = [p._grad is None for p in self.walk.parameters]
             if now != self.grad_none:
                 return "a gradient was None before and is not now, or the reverse"
