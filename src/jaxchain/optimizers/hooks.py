@@ -1,0 +1,117 @@
+"""Hooks that change gradients around an update: each is one pure formula, part of the compiled update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxchain.optimizers.base import GradientHook
+
+Arrays = Sequence[jax.Array]
+
+
+class WeightDecay(GradientHook):
+    r"""Weight decay, :math:`g \leftarrow g + \lambda p`.
+
+    Args:
+        rate: The coefficient :math:`\lambda`.
+    """
+
+    name = "WeightDecay"
+    call_for_each_param = True
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    @staticmethod
+    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
+        """Return ``g + rate p``."""
+        return [(g + h.rate * p).astype(g.dtype) for p, g in zip(params, grads, strict=True)]
+
+
+class Lasso(GradientHook):
+    r"""L1 regularisation, :math:`g \leftarrow g + \lambda\,\mathrm{sign}(p)`.
+
+    Args:
+        rate: The coefficient :math:`\lambda`.
+    """
+
+    name = "Lasso"
+    call_for_each_param = True
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    @staticmethod
+    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
+        """Return ``g + rate sign(p)``."""
+        return [(g + h.rate * jnp.sign(p)).astype(g.dtype) for p, g in zip(params, grads, strict=True)]
+
+
+class GradientClipping(GradientHook):
+    """Scales all gradients such that their common L2 norm is at most a threshold.
+
+    Args:
+        threshold: The largest norm.
+    """
+
+    name = "GradientClipping"
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    @staticmethod
+    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
+        """Return ``g min(1, threshold / norm)``."""
+        norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in grads))
+        rate = jnp.minimum(h.threshold / norm, 1)
+        return [g * rate.astype(g.dtype) for g in grads]
+
+
+class GradientHardClipping(GradientHook):
+    """Clips every element of the gradients.
+
+    Args:
+        lower_bound: The least value.
+        upper_bound: The greatest value.
+    """
+
+    name = "GradientHardClipping"
+    call_for_each_param = True
+
+    def __init__(self, lower_bound: float, upper_bound: float) -> None:
+        self.lower_bound, self.upper_bound = lower_bound, upper_bound
+
+    @staticmethod
+    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
+        """Return ``min(max(g, lower), upper)``."""
+        return [jnp.clip(g, h.lower_bound, h.upper_bound).astype(g.dtype) for g in grads]
+
+
+class GradientLARS(GradientHook):
+    """Layer-wise adaptive rate scaling: scales each gradient to the norm of its parameter.
+
+    Args:
+        threshold: Parameters of a smaller norm are left as they are.
+        weight_decay: Coefficient of the weight decay.
+        eps: Added to the denominator.
+    """
+
+    name = "GradientLARS"
+    call_for_each_param = True
+
+    def __init__(self, threshold: float = 1e-2, weight_decay: float = 0.0, eps: float = 1e-9) -> None:
+        self.threshold, self.weight_decay, self.eps = threshold, weight_decay, eps
+
+    @staticmethod
+    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
+        """Return ``(g + decay p) |p| / (eps + |g| + decay |p|)`` where ``|p|`` is above the threshold."""
+        scaled = []
+        for p, g in zip(params, grads, strict=True):
+            p_norm, g_norm = jnp.linalg.norm(p.ravel()), jnp.linalg.norm(g.ravel())
+            rate = jnp.where(p_norm > h.threshold, p_norm / (h.eps + g_norm + h.weight_decay * p_norm), 1.0)
+            scaled.append(((g + h.weight_decay * p) * rate).astype(g.dtype))
+        return scaled
