@@ -37,8 +37,13 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
     return [v in live for v in jaxpr.invars]
 
 
-def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> ClosedJaxpr:
-    """Return the jaxpr without the equations that its outputs do not need, with only the inputs at `keep`."""
+def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJaxpr, list[int]]:
+    """Return the jaxpr without the equations that its outputs do not need, with the inputs at `keep` first.
+
+    Returns:
+        The jaxpr, and the positions of further inputs that nested calls still name without using their values: they
+        follow those of `keep`.
+    """
     jaxpr = closed.jaxpr
     live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
     eqns = []
@@ -46,11 +51,12 @@ def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> ClosedJaxpr:
         if eqn.effects or any(v in live for v in eqn.outvars):
             eqns.append(eqn)
             live.update(v for v in eqn.invars if not isinstance(v, Literal))
+    named = [i for i, v in enumerate(jaxpr.invars) if v in live and i not in set(keep)]
     consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
     pruned = jaxpr.replace(
-        invars=[jaxpr.invars[i] for i in keep],
+        invars=[jaxpr.invars[i] for i in (*keep, *named)],
         constvars=[v for v, _ in consts],
         eqns=eqns[::-1],
         debug_info=jaxpr.debug_info.with_unknown_names(),
     )
-    return ClosedJaxpr(pruned, [c for _, c in consts])
+    return ClosedJaxpr(pruned, [c for _, c in consts]), named

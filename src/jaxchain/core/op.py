@@ -580,17 +580,20 @@ class VjpOp(Op):
         plan._full_jaxpr = None
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
-        self.flat = jaxpr_as_fun(without_dead_code(jaxpr, keep))
+        pruned, named = without_dead_code(jaxpr, keep)
+        self.flat = jaxpr_as_fun(pruned)
+        # inputs that the gradient names but does not read were not kept: any value of the right shape will do
+        self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
         self.compiled = jax.jit(_named(self.pure_tuple, self.name))
 
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
         """Return the gradients from retained arrays, output gradients and scalars."""
-        return tuple(self.flat(*flat))
+        return tuple(self.flat(*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""
         if len(self.of.needs) == 1:
-            return lambda *flat: self.flat(*flat)[0]
+            return lambda *flat: self.pure_tuple(*flat)[0]
         return self.pure_tuple
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:

@@ -73,8 +73,8 @@ def template_of(value: Any) -> Template:
     return None
 
 
-def take(template: Template, value: Any, out: list[Any], constants: list[Any]) -> bool:
-    """Append the arrays of `value` to `out`, anything else to `constants`. False if it does not fit the template."""
+def take(template: Template, value: Any, out: list[Any], variables: bool = False) -> bool:
+    """Append the arrays of `value` to `out`; with `variables` the Variables themselves. False if it does not fit."""
     if template is ARRAY:
         out.append(value)
         return isinstance(value, jax.Array)
@@ -82,20 +82,19 @@ def take(template: Template, value: Any, out: list[Any], constants: list[Any]) -
         out.append(value)
         return isinstance(value, int | float | jax.Array)
     if template is None:
-        constants.append(value)
-        return True
+        return template_of(value) is None
     if template[0] == "var":
         if not isinstance(value, Variable) or isinstance(value, Parameter) or value._array is None:
             return False
         if (value._grad is not None) != template[1] or value.requires_grad != template[2]:
             return False
-        out.append(value._array)
+        out.append(value if variables else value._array)
         if template[1]:
             out.append(value.grad)
         return True
     if type(value) is not tuple or len(value) != len(template[1]):
         return False
-    return all([take(t, v, out, constants) for t, v in zip(template[1], value, strict=True)])
+    return all([take(t, v, out, variables) for t, v in zip(template[1], value, strict=True)])
 
 
 def count(template: Template) -> int:
@@ -515,12 +514,12 @@ class Installation:
                 container[key] = old
 
 
-def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
+def read(walk: Walk, variables: bool = False) -> tuple[list[Any], list[Any], list[Any]] | None:
     """Return (parameter arrays, gradients, flat place arrays), or None if a place no longer fits its template."""
     values: list[Any] = []
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         try:
-            if not take(template, container[key], values, []):
+            if not take(template, container[key], values, variables):
                 return None
         except (KeyError, IndexError, AttributeError, ValueError):
             return None

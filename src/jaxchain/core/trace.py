@@ -271,8 +271,7 @@ def _trace_once(
                     found["argument_writes"].append((i, "grad", outputs.builder(stand_in.grad)))
             found["writes"] = installation.writes(outputs)
             found["reports"] = [
-                ({k: outputs.builder(v.array if isinstance(v, Variable) else v) for k, v in values.items()}, observer)
-                for values, observer in trace.reports
+                ({k: outputs.builder(v) for k, v in values.items()}, observer) for values, observer in trace.reports
             ]
             found["trace"] = trace
             ok = True

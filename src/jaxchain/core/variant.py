@@ -25,6 +25,8 @@ class VariantMismatch(Exception):
 class Variant:
     """One compiled program of a static callable: what it needs to hold, what it reads, what it writes."""
 
+    variables = False  # whether Variables in places go in as they are, so that gradients reach them
+
     def __init__(self, traced: Traced, donate: bool) -> None:
         plan = traced.plan
         self.traced = traced
@@ -111,7 +113,7 @@ class Variant:
                     value = container[key]
                 except (KeyError, IndexError, AttributeError, ValueError):
                     return f"{name} was deleted"
-                if not take(template, value, [], []):
+                if not take(template, value, []):
                     return f"{name}: {template} -> {template_of(value) or type(value).__name__}"
         if self.grads_read:
             now = [p._grad is None for p in self.walk.parameters]
@@ -130,7 +132,7 @@ class Variant:
         if self.simple_places:
             values += [container[key] for container, key in self.places]
         else:
-            state_values = read(self.walk)
+            state_values = read(self.walk, self.variables)
             if state_values is None:
                 raise VariantMismatch
             values += [state_values[2][i] for i in self.place_at]
@@ -138,7 +140,7 @@ class Variant:
         for i in self.dynamic:
             leaf = leaves[i]
             if isinstance(leaf, Variable):
-                arguments.append(leaf._array)
+                arguments.append(leaf if self.variables else leaf._array)
                 if leaf._grad is not None:
                     arguments.append(leaf.grad)
             elif isinstance(leaf, np.ndarray):
@@ -222,7 +224,9 @@ class LinkOp(Op):
 
 
 class LinkVariant(Variant):
-    """A variant of a link call: differentiable with respect to parameters and arguments."""
+    """A variant of a link call: differentiable with respect to parameters, arguments and Variables in places."""
+
+    variables = True
 
     def __init__(self, traced: Traced) -> None:
         super().__init__(traced, donate=False)
@@ -233,31 +237,6 @@ class LinkVariant(Variant):
         values = self.gather(leaves)
         at = int(self.uses_key)
         values[at : at + len(self.arrays)] = self.arrays
-        if len(self.argument_at) == len(self.dynamic):  # arguments go in as Variables, so that gradients reach them
-            start = len(values) - len(self.dynamic)
-            for k, i in enumerate(self.dynamic):
-                if isinstance(leaves[i], Variable):
-                    values[start + k] = leaves[i]
-        else:
-            start = len(values) - len(self.argument_at)
-            for k, j in enumerate(self.argument_at):
-                if isinstance(leaves[self.dynamic[j]], Variable):
-                    values[start + k] = leaves[self.dynamic[j]]
         outputs = self.op.apply((), values, ())
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         self.hits += 1
-        arrays = [y._array for y in outputs]
-        self.result_of(arrays, leaves)
-        return self.result(_Mixed(outputs))
-
-    def result_of(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> None:
-        """Write the cells back."""
-        result, self.result = self.result, lambda outputs: None
-        try:
-            self.finish(arrays, leaves)
-        finally:
-            self.result = result
-
-
-class _Mixed(tuple):
-    """Outputs of a link call: builders of Variables take the Variable with its graph."""
+        return self.finish(outputs, leaves)
