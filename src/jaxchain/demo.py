@@ -1,7 +1,7 @@
 """Train an MLP and a CNN on real handwritten digits, in both modes from the same seed, and compare.
 
-``jaxchain demo`` and ``make demo`` run `main`. The training code below is a user's program: it says nothing of modes but
-``jaxchain.static(step)``. Needs the extra ``examples`` (scikit-learn for the digits, tqdm, matplotlib).
+``jaxchain demo`` and ``make demo`` run `main`. The training code below is a user's program: it says nothing of modes
+but ``jaxchain.static(step)``. Needs the extra ``examples`` (scikit-learn for the digits, tqdm, matplotlib).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain.computational_graph import build_computational_graph
 from jaxchain.contrast import contrast
+from jaxchain.core.static import Static
 from jaxchain.dataset import concat_examples
 from jaxchain.datasets import get_digits
 from jaxchain.iterators import SerialIterator, ShuffleOrderSampler
@@ -135,7 +136,7 @@ def train(make: Callable[[], jaxchain.Chain], data: tuple[Any, Any], mode: str, 
             times.append(time.perf_counter() - start)
             progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
     accuracy = float(evaluate(*concat_examples(data[1][:])).array)
-    compiles = str(step.explain()) if isinstance(step, jaxchain.core.static.Static) else ""
+    compiles = str(step.explain()) if isinstance(step, Static) else ""
     return Run(model, losses, accuracy, times[0], statistics.median(times[len(times) // 2 :]), compiles)
 
 

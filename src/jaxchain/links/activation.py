@@ -109,12 +109,12 @@ class Maxout(Chain):
         return F.max(F.reshape(y, (y.shape[0], self.out_size, self.pool_size)), axis=2)
 
 
-def _shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> Any:
+def _shaped(name: str, value: Any, shape: tuple[Any, ...]) -> Any:
     """Return `value` for the flat layer inside: arrays are reshaped, a user's callable sees the axes of `shape`."""
     if value is None or np.isscalar(value) or isinstance(value, Initializer):
         return value
     if isinstance(value, np.ndarray | jax.Array):
         if value.ndim != len(shape):
             raise ValueError(f"{name}.ndim should be {len(shape)}")
-        return value.reshape(shape[0] * shape[1], *value.shape[2:])  # type: ignore[operator]
+        return value.reshape(shape[0] * shape[1], *value.shape[2:])
     return Reshaped(value, shape[:2])

@@ -96,7 +96,7 @@ class Linear(Link):
         return F.linear(x, self.W, self.b, n_batch_axes=n_batch_axes)
 
 
-def _aligned(x: Any, y: Any, axis: int) -> Variable:
+def _aligned(x: Any, y: Any, axis: int) -> Any:
     """Return `y` broadcast to the shape of `x`, its first axis at `axis`."""
     shape = (1,) * axis + tuple(y.shape) + (1,) * (len(x.shape) - axis - len(y.shape))
     return F.broadcast_to(F.reshape(y, shape), x.shape)

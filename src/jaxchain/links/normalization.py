@@ -135,8 +135,10 @@ class BatchNormalization(Link):
             Same shape as `x`.
         """
         if self.avg_mean is None:
-            self._initialize_params(tuple(n for i, n in enumerate(x.shape) if i not in self.axis))
-        shape = self.avg_mean.shape
+            axis = self.axis or ()
+            self._initialize_params(tuple(n for i, n in enumerate(x.shape) if i not in axis))
+        statistics: Any = self.avg_mean
+        shape = statistics.shape
         gamma = np.ones(shape, self._highprec_dtype) if self.gamma is None else self.gamma
         beta = np.zeros(shape, self._highprec_dtype) if self.beta is None else self.beta
         if not config.train:

@@ -65,15 +65,12 @@ def check_archive(file: Any) -> None:
     """Raise unless the zip archive unpacks to at most `MAX_BYTES`. Reads the table of contents only.
 
     Args:
-        file: Path or seekable binary file, left where it was.
+        file: Path or seekable binary file.
 
     Raises:
         ValueError: It unpacks to more.
     """
-    position = None if isinstance(file, str | os.PathLike) else file.tell()
     with zipfile.ZipFile(file) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if position is not None:
-        file.seek(position)
     if size > MAX_BYTES:
         raise ValueError(f"{file}: unpacks to {size} bytes, more than the limit of {MAX_BYTES} (serializers.files)")
