@@ -272,8 +272,12 @@ class Link:
         Args:
             include_uninit: Also those without an array.
         """
-        for _, param in self.namedparams(include_uninit):
-            yield param
+        attributes = self.__dict__
+        for name in sorted(self._params):
+            if include_uninit or attributes[name].is_initialized:
+                yield attributes[name]
+        for _, child in self._named_children():
+            yield from child.params(include_uninit)
 
     def namedparams(self, include_uninit: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Yield (path, parameter) of every parameter of the hierarchy, e.g. ``("/l1/W", W)``; in order of names.

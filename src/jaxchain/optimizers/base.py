@@ -321,7 +321,8 @@ def apply_updates(
             slots.append(())
             continue
         state = rule._state
-        if state is None:
+        names = rule.slots
+        if state is None and names:
             rule._init_states(p)
             state = rule._state
         _, offset, own, hooks = rule._status
@@ -337,7 +338,7 @@ def apply_updates(
             ts.append(own.t - offset)
             inner.append((before_numbers, after_numbers))
         members.append(group)
-        slots.append(tuple(state[s] for s in rule.slots) if state else ())
+        slots.append(tuple([state[s] for s in names]) if names else ())
     pre_static, pre_numbers = _hooks_of(pre)
     post_static, post_numbers = _hooks_of(post)
     compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
@@ -578,6 +579,7 @@ class UpdateRule:
             self.init_state(Parameter(zeros, name=param.name))
         if self._state:
             trace.initialised(self)
+            self._state = dict(self._state)  # the trace writes into this one and keeps the other
 
     def _uninitialise(self) -> None:
         """Forget the state: undo of an initialisation."""
@@ -953,9 +955,7 @@ class GradientMethod(Optimizer):
 
     def reallocate_cleared_grads(self) -> None:
         """Set gradients that are None to zeros."""
-        for param in self.target.params(False):
-            if param._grad is None:
-                param._grad = _zeros(param.shape, param.dtype)
+        _reallocate(self.target.params(False))
 
     def call_hook(self, hook: Callable[..., Any]) -> None:
         """Call one hook; it sees, and leaves, no gradient that is None.
@@ -987,10 +987,13 @@ class GradientMethod(Optimizer):
                     param.zerograd()
             loss.backward(loss_scale=self._loss_scale)
             del loss
-        self.reallocate_cleared_grads()
-        self.check_nan_in_grads()
         clock = self._clock
         params = list(self.target.params())
+        if type(self).reallocate_cleared_grads is GradientMethod.reallocate_cleared_grads:
+            _reallocate(params)
+        else:
+            self.reallocate_cleared_grads()
+        self.check_nan_in_grads()
         for param in params:
             rule = param.update_rule
             if isinstance(rule, UpdateRule) and rule._status[2] is not clock:
@@ -1070,6 +1073,13 @@ class GradientMethod(Optimizer):
         if self.target is not None:
             for param in self.target.params():
                 param.update_rule.use_fp32_update()
+
+
+def _reallocate(params: Iterable[Parameter]) -> None:
+    for param in params:
+        array = param._array
+        if param._grad is None and array is not None:
+            param._grad = _zeros(array.shape, array.dtype)
 
 
 _zeros_cache: dict[Any, jax.Array] = {}
