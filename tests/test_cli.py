@@ -95,7 +95,7 @@ def test_same_seed_same_numbers(model, capsys):
         raise ValueError("stop here")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxchain.contrast.contrast", record)
+        patch.setattr(sys.modules["jaxchain.contrast"], "contrast", record)
         for extra in ([], [], ["--seed", "1"], ["--test"]):
             assert run("contrast", "the_model.py:MLP", "--input", "2,4", "--input", "5,int64:7", *extra) == 2
     (w0, x0, t0, train0), (w1, x1, t1, _), (w2, x2, _, _), (_, _, _, train3) = seen
@@ -209,7 +209,7 @@ def test_an_interrupt_is_no_traceback(model, monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jaxchain.contrast.contrast", interrupt)
+    monkeypatch.setattr(sys.modules["jaxchain.contrast"], "contrast", interrupt)
     assert run("contrast", "the_model.py:net", "--input", "2,4") == 130
     assert capsys.readouterr().err == "jaxchain: interrupted\n"
 

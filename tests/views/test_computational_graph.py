@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -25,7 +26,7 @@ F = jaxchain.functions
 
 
 def canonical(dot: str) -> tuple[str, int, Counter]:
-    """Return what a DOT text says apart from its ids: the head, the number of edges, and the nodes with their surroundings.
+    """Return what a DOT text says apart from its ids: head, number of edges, nodes with their surroundings.
 
     A node is described by its statement and, round after round, by the descriptions of its neighbours.
     """
@@ -83,7 +84,8 @@ def test_two_dumps_are_equal_within_and_between_runs():
     graph = build_computational_graph([static_model()])
     assert graph.dump() == graph.dump() == build_computational_graph([static_model()]).dump()
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import jaxchain, jaxchain.functions, jaxchain.links\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import jaxchain, jaxchain.functions, jaxchain.links\n"
         "import graph_cases; from jaxchain.computational_graph import build_computational_graph as b\n"
         "print(graph_cases.dump(jaxchain, b, 'classifier'))"
     )
@@ -101,7 +103,7 @@ def test_several_outputs_and_kinds_of_outputs():
     assert [n.label for n in both.nodes] == ["(2), float32", "ReLU", "(2), float32", "Tanh", "(2), float32"]
     assert build_computational_graph(y).dump() == build_computational_graph([y.node]).dump()
     assert len(build_computational_graph(y.creator).nodes) == 2
-    assert build_computational_graph((v for v in [y, z])).dump() == both.dump()
+    assert build_computational_graph(v for v in [y, z]).dump() == both.dump()
 
 
 def test_bad_arguments_are_chainers_errors():
@@ -170,6 +172,17 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         graph.save(path)
     assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["g.svg"]
     assert graph._repr_svg_() is None
+
+
+def test_a_frozen_drawing_keeps_no_arrays():
+    y = static_model()
+    graph = build_computational_graph([y])
+    drawing, text, array = graph.freeze(), graph.dump(), weakref.ref(y.creator.inputs[0].creator_node)
+    assert array() is not None
+    del y, graph
+    assert array() is None
+    assert drawing.dump() == text and drawing._repr_svg_().count('class="node"') == 11
+    assert repr(drawing) == "<Drawing: 11 nodes, 10 edges>"
 
 
 def test_to_graphviz_and_repr():

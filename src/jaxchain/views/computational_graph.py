@@ -42,7 +42,69 @@ class DotNode:
         return dot.statement(self.id_, self.attribute)
 
 
-class ComputationalGraph:
+class _Drawable:
+    """What can be drawn: files, pictures in notebooks, a `graphviz.Source`."""
+
+    def dump(self, format: str = "dot") -> str:
+        """Return the graph as text."""
+        raise NotImplementedError
+
+    def to_graph(self) -> Graph:
+        """Return the graph in the model of all views."""
+        raise NotImplementedError
+
+    def to_graphviz(self) -> graphviz.Source:
+        """Return it as a `graphviz.Source` of the graphviz package (whose `render` needs the system's ``dot``)."""
+        import graphviz
+
+        return graphviz.Source(self.dump())
+
+    def save(self, path: str | Path) -> Path:
+        """Write a file; its kind is told by the suffix: ``.dot``, ``.svg``, ``.png``, ``.json`` or ``.txt``.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: Another suffix.
+            RenderError: No picture could be made.
+        """
+        return save_graph(self.to_graph, self.dump, path)
+
+    def _repr_svg_(self) -> str | None:
+        """Draw it in a notebook; nothing where no renderer is installed."""
+        try:
+            return image.render(self.dump(), "svg").decode()
+        except image.RenderError:
+            return None
+
+
+class Drawing(_Drawable):
+    """A finished drawing of an eager graph.
+
+    Args:
+        graph: The graph in the model of all views.
+        dot: Its DOT text.
+    """
+
+    def __init__(self, graph: Graph, dot: str) -> None:
+        self._graph, self._dot = graph, dot
+
+    def dump(self, format: str = "dot") -> str:
+        """Return the DOT text."""
+        if format != "dot":
+            raise NotImplementedError("Currently, only dot format is supported.")
+        return self._dot
+
+    def to_graph(self) -> Graph:
+        """Return the graph in the model of all views."""
+        return self._graph
+
+    def __repr__(self) -> str:
+        return f"<Drawing: {len(self._graph.nodes)} nodes, {len(self._graph.edges)} edges>"
+
+
+class ComputationalGraph(_Drawable):
     """Nodes and edges behind some outputs, ready to be drawn.
 
     Args:
@@ -114,30 +176,9 @@ class ComputationalGraph:
         )
         return dot.write(self._graph(), style=style, rankdir=self.rankdir, separator="")
 
-    def to_graphviz(self) -> graphviz.Source:
-        """Return it as a `graphviz.Source` of the graphviz package (whose `render` needs the system's ``dot``)."""
-        import graphviz
-
-        return graphviz.Source(self.dump())
-
-    def save(self, path: str | Path) -> Path:
-        """Write a file; its kind is told by the suffix: ``.dot``, ``.svg``, ``.png``, ``.json`` or ``.txt``.
-
-        Returns:
-            The path.
-
-        Raises:
-            ValueError: Another suffix.
-            RenderError: No picture could be made.
-        """
-        return save_graph(self.to_graph, self.dump, path)
-
-    def _repr_svg_(self) -> str | None:
-        """Draw it in a notebook; nothing where no renderer is installed."""
-        try:
-            return image.render(self.dump(), "svg").decode()
-        except image.RenderError:
-            return None
+    def freeze(self) -> Drawing:
+        """Return the drawing as it is now. It holds no nodes, so it keeps no arrays alive and changes no more."""
+        return Drawing(self.to_graph(), self.dump())
 
     def __repr__(self) -> str:
         return f"<ComputationalGraph: {len(self.nodes)} nodes, {len(self.edges)} edges>"

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from jaxchain.views import programs
-from jaxchain.views.computational_graph import ComputationalGraph
+from jaxchain.views.computational_graph import Drawing
 from jaxchain.views.save import write_file
 from jaxchain.views.writers import json as json_writer
 from jaxchain.views.writers.image import RenderError
@@ -26,7 +26,8 @@ class Difference:
         name: Which output, parameter or argument.
         type: Dtype and shape in eager mode, ``float32[3,4]``; those in static mode, too, where they differ.
         largest: Largest absolute difference (inf where the types differ or only one is not a number).
-        relative: The same, divided by the largest absolute value of eager mode's.
+        relative: The same, divided by the largest absolute value in eager mode (of this result, but at least a
+            hundredth of that of all outputs, or of all gradients: what should be zero is only noise).
     """
 
     name: str
@@ -110,7 +111,7 @@ class Contrast:
     backward: Cost | None
     constants: list[tuple[str, str]]
     notes: list[str]
-    graph: ComputationalGraph
+    graph: Drawing
     jaxpr: programs.JaxprView
     hlo: programs.HloView
     hlo_before: programs.HloView
@@ -188,7 +189,9 @@ class Contrast:
             if i == 0:
                 lines.append("  ".join("-" * w for w in widths))
         lines.append("")
-        width = max((len(d.name) for d in (*self.outputs, *self.gradients)), default=0)
+        everything = [*self.outputs, *self.gradients]
+        width = max((len(d.name) for d in everything), default=0)
+        types = max((len(d.type) for d in everything), default=0)
         for title, found in (("outputs", self.outputs), ("gradients", self.gradients)):
             lines.append(
                 f"{title}: largest difference {_number(max((d.largest for d in found), default=0.0))}"
@@ -196,7 +199,7 @@ class Contrast:
                 else f"{title}: none"
             )
             lines += [
-                f"  {d.name:<{width}}  {d.type:<16}  {_number(d.largest)} (relative {_number(d.relative)})"
+                f"  {d.name:<{width}}  {d.type:<{types}}  {_number(d.largest)} (relative {_number(d.relative)})"
                 for d in found[:20]
             ]
             if len(found) > 20:
@@ -252,7 +255,7 @@ class Contrast:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         notes, written = list(self.notes), []
-        graph_size, jaxpr_size = len(self.graph.nodes), len(self.jaxpr.to_graph().nodes)
+        graph_size, jaxpr_size = len(self.graph.to_graph().nodes), len(self.jaxpr.to_graph().nodes)
         wanted = [("graph.dot", self.graph, 0), ("graph.json", self.graph, 0), ("graph.svg", self.graph, graph_size)]
         wanted += [("graph.png", self.graph, graph_size), ("jaxpr.txt", self.jaxpr, 0), ("jaxpr.dot", self.jaxpr, 0)]
         wanted += [

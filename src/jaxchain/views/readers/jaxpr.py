@@ -49,7 +49,7 @@ def read(
         env[var] = _Value(builder.node(f"{label}\n{type_text(var.aval)}", "input", None, index=k), type_text(var.aval))
     results = reader.body(inner, env, None, "")
     for k, value in enumerate(results):
-        label = outputs[k] if k < len(outputs) else f"out{k}"
+        label = (outputs[k] if k < len(outputs) else "") or f"out{k}"
         reader.connect(value, builder.node(f"{label}\n{value.text}", "output", None, index=k))
     return builder.build(**counts(jaxpr))
 
@@ -111,9 +111,11 @@ def _short(value: Any) -> str:
 
 def _literal_text(literal: Literal) -> str:
     value: Any = literal.val
-    if isinstance(value, int | float) and not isinstance(value, bool):  # JAX has subclasses with a repr of their own
-        return str(int(value) if isinstance(value, int) else float(value))
-    return _short(value.item()) if getattr(value, "shape", None) == () else _short(value)
+    if getattr(value, "shape", None) == ():
+        value = value.item()
+    # JAX has subclasses of int and float with a repr of their own
+    plain = value if isinstance(value, bool) else next((t(value) for t in (int, float) if isinstance(value, t)), value)
+    return _short(plain)
 
 
 class _Reader:
