@@ -22,7 +22,7 @@ def _get_item(
 ) -> Shaped[Array, "..."]:
     """Take what `places` says; `numbers` holds the integers and the starts of the windows, in order."""
     axis, at = 0, 0
-    starts: list[Any] = [0] * x.ndim
+    starts: list[Any] = [np.int32(0)] * x.ndim
     sizes = list(x.shape)
     index: list[Any] = []
     arrays = iter(indices)

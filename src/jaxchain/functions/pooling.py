@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Float
 
@@ -45,7 +46,7 @@ def _at(x: Array, offset: Pair, stride: Pair, out: Pair) -> Array:
     return lax.slice(x, (0, 0, i, j), (n, c, i + (h - 1) * sy + 1, j + (w - 1) * sx + 1), (1, 1, sy, sx))
 
 
-@op(label="MaxPooling2D", name="max_pooling_2d")
+@op(label="MaxPoolingND", name="max_pooling_2d")
 def _max_pooling_2d(
     x: Float[Array, "n c h w"], ksize: Pair, stride: Pair, pad: Pair, cover_all: bool
 ) -> Float[Array, "n c oh ow"]:
@@ -123,7 +124,7 @@ def max_pooling_2d(
 @op(label="AveragePooling2D", name="average_pooling_2d")
 def _average_pooling_2d(x: Float[Array, "n c h w"], ksize: Pair, stride: Pair, pad: Pair) -> Float[Array, "n c oh ow"]:
     _geometry(x, ksize, stride, pad, False)
-    zero = jnp.zeros((), x.dtype)
+    zero = np.zeros((), x.dtype)
     padding = [(0, 0), (0, 0), *((p, p) for p in pad)]
     total = lax.reduce_window(x, zero, lax.add, (1, 1, *ksize), (1, 1, *stride), padding)
     return total / (ksize[0] * ksize[1])

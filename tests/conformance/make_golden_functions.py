@@ -1,0 +1,77 @@
+"""Record Chainer's answers for the rows of tests/functions/cases_*.py into tests/functions/golden/*.npz.
+
+Run with a Python that has Chainer 7.8.1 (NumPy 1.23): `python tests/conformance/make_golden_functions.py`.
+"""
+
+import importlib
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import chainer
+import chainer.functions as F
+import numpy as np
+
+FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
+sys.path.insert(0, str(FUNCTIONS))
+from rows import cotangent, evaluate, materialise  # noqa: E402
+
+
+def record(case, out):
+    for key, sample, dtype in case.calls():
+        try:
+            args, kwargs, inputs = materialise(key, sample, dtype, chainer.Variable)
+            ys = evaluate(case, F, args, kwargs)
+        except Exception as error:
+            print(f"{key}: {type(error).__name__}: {error}", file=sys.stderr)
+            raise
+        for k, y in enumerate(ys):
+            out[f"{key}/y{k}"] = np.asarray(y.array)
+        creator = ys[0].creator_node
+        out[f"{key}/label"] = np.array("" if creator is None else creator.label)
+        floating = [
+            (y, cotangent(key, k, y.shape, y.dtype))
+            for k, y in enumerate(ys)
+            if y.dtype.kind == "f" and y.creator_node is not None
+        ]
+        if not floating or not inputs:
+            continue
+        outputs, gys = zip(*floating)
+        try:
+            gxs = chainer.grad(list(outputs), inputs, [chainer.Variable(g) for g in gys])
+        except Exception as error:
+            print(f"{key}: no gradient: {type(error).__name__}: {error}", file=sys.stderr)
+            continue
+        for i, g in enumerate(gxs):
+            if g is not None:
+                out[f"{key}/g{i}"] = np.asarray(g.array)
+
+
+def save(target, out):
+    """One flat array per dtype and an index: an entry of its own for each would be ten times as large."""
+    flat, index = {}, {}
+    for key, value in out.items():
+        parts = flat.setdefault(value.dtype.name, [])
+        if value.dtype.kind == "U":
+            index[key] = str(value)
+            continue
+        index[key] = [value.dtype.name, sum(p.size for p in parts), list(value.shape)]
+        parts.append(value.ravel())
+    arrays = {name: np.concatenate(parts) for name, parts in flat.items() if parts}
+    np.savez_compressed(target, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
+
+
+def main():
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    for path in sorted(FUNCTIONS.glob("cases_*.py")):
+        out = {}
+        for case in importlib.import_module(path.stem).CASES:
+            record(case, out)
+        target = FUNCTIONS / "golden" / f"{path.stem[6:]}.npz"
+        save(target, out)
+        print(f"{target.name}: {len(out)} arrays, {target.stat().st_size // 1024} KiB")
+
+
+main()

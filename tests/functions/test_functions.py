@@ -1,0 +1,253 @@
+"""One walk over all rows of cases_*.py: every function against Chainer, its second derivative, static mode, compiles, errors."""
+
+import contextlib
+import doctest
+import functools
+import importlib
+import inspect
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+from jaxchain import Variable
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import rows  # noqa: E402
+
+TABLES = [path.stem for path in sorted(HERE.glob("cases_*.py"))]
+CASES = {case.name: (table[6:], case) for table in TABLES for case in importlib.import_module(table).CASES}
+CALLS = [(name, key) for name, (_, case) in CASES.items() for key, *_ in case.calls()]
+ROWS = [pytest.param(case, id=name) for name, (_, case) in CASES.items()]
+# relative to the largest element: NumPy and XLA sum in another order, in float16 also at another precision
+TOLERANCE = {"float16": 4e-3, "float32": 1.0, "float64": 1e-6}
+
+
+class Golden:
+    def __init__(self, path):
+        data = np.load(path)
+        self.arrays = {name: data[name] for name in data.files if name != "index"}
+        self.index = json.loads(data["index"].tobytes())
+
+    def get(self, key):
+        entry = self.index.get(key)
+        if entry is None or isinstance(entry, str):
+            return entry
+        dtype, start, shape = entry
+        return self.arrays[dtype][start : start + int(np.prod(shape))].reshape(shape)
+
+
+@functools.cache
+def golden(table):
+    return Golden(HERE / "golden" / f"{table}.npz")
+
+
+def precision(dtype):
+    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+
+
+def run(case, key, sample, dtype, double=False):
+    """Return (outputs, inputs, gradients of the inputs)."""
+    args, kwargs, inputs = rows.materialise(key, sample, dtype, Variable)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        ys = rows.evaluate(case, F, args, kwargs)
+    floating = [
+        (y, Variable(rows.cotangent(key, k, y.shape, y.dtype)))
+        for k, y in enumerate(ys)
+        if np.issubdtype(y.dtype, np.floating) and y.creator_node is not None
+    ]
+    if not floating or not inputs:
+        return ys, inputs, [None] * len(inputs)
+    outputs, gys = zip(*floating, strict=True)
+    return ys, inputs, jaxchain.grad(list(outputs), inputs, list(gys), enable_double_backprop=double)
+
+
+def close(actual, expected, dtype, case, what):
+    actual = np.asarray(actual)
+    assert actual.shape == expected.shape, what
+    if case.better:
+        known = np.isfinite(expected)
+        actual, expected = actual[known], expected[known]
+    rtol = case.rtol * TOLERANCE[dtype] if dtype != "float16" else TOLERANCE[dtype]
+    finite = np.abs(expected[np.isfinite(expected)].astype("float64"))
+    scale = float(finite.max()) if finite.size else 0.0
+    # edges go to 1e30: there each element counts by itself
+    atol = rtol * (scale if scale < 1e4 else 1e-3)
+    np.testing.assert_allclose(
+        actual.astype("float64"), expected.astype("float64"), rtol=4 * rtol, atol=atol + 1e-37, err_msg=what
+    )
+
+
+@pytest.mark.parametrize(("name", "key"), CALLS, ids=[key for _, key in CALLS])
+def test_value_and_gradient_are_chainers(name, key):
+    table, case = CASES[name]
+    sample, dtype = next((s, d) for k, s, d in case.calls() if k == key)
+    known = golden(table)
+    with precision(dtype), np.errstate(all="ignore"):
+        ys, inputs, gxs = run(case, key, sample, dtype)
+        for k, y in enumerate(ys):
+            expected = known.get(f"{key}/y{k}")
+            assert y.dtype == expected.dtype or dtype != "float64" and expected.dtype.itemsize == 8, key
+            close(y.array, expected, dtype, case, f"{key}: output {k}")
+        assert known.get(f"{key}/y{len(ys)}") is None
+        has_gradients = any(known.get(f"{key}/g{i}") is not None for i in range(len(inputs)))
+        for i, (x, g) in enumerate(zip(inputs, gxs, strict=True)):
+            expected = known.get(f"{key}/g{i}")
+            if expected is None:
+                assert g is None or not has_gradients or not np.asarray(g.array).any(), f"{key}: gradient {i}"
+                continue
+            assert g is not None and g.dtype == x.dtype, f"{key}: gradient {i}"
+            close(g.array, expected, dtype, case, f"{key}: gradient {i}")
+    if case.label == "golden" and ys[0].creator is not None:
+        assert ys[0].creator.label == known.get(f"{key}/label")
+
+
+@pytest.mark.parametrize("case", [p for p in ROWS if p.values[0].order == 2])
+def test_second_derivative(case):
+    key, sample = f"{case.name}/0", case.samples[0]
+    rng = np.random.RandomState(3)
+    with precision("float64"):
+        _, inputs, gxs = run(case, key, sample, "float64", double=True)
+        used = [i for i, g in enumerate(gxs) if g is not None]
+        weights = {i: rng.uniform(-1, 1, inputs[i].shape) for i in used}
+        linked = [i for i in used if gxs[i].creator_node is not None]
+        if not linked:
+            return
+        seconds = jaxchain.grad(
+            [gxs[i] for i in linked], inputs, [Variable(weights[i]) for i in linked], enable_double_backprop=True
+        )
+        direction = [rng.uniform(-1, 1, x.shape) for x in inputs]
+        got = sum(
+            float((np.asarray(h.array) * d).sum()) for h, d in zip(seconds, direction, strict=True) if h is not None
+        )
+
+        def slope(eps):
+            args, kwargs, moved = rows.materialise(key, sample, "float64", Variable)
+            for x, d in zip(moved, direction, strict=True):
+                x.array = np.asarray(x.array) + eps * d
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                ys = rows.evaluate(case, F, args, kwargs)
+            floating = [
+                (y, Variable(rows.cotangent(key, k, y.shape, y.dtype)))
+                for k, y in enumerate(ys)
+                if y.creator_node is not None
+            ]
+            outputs, gys = zip(*floating, strict=True)
+            gs = jaxchain.grad(list(outputs), moved, list(gys))
+            return sum(float((np.asarray(gs[i].array) * weights[i]).sum()) for i in linked)
+
+        eps = 1e-5
+        expected = (slope(eps) - slope(-eps)) / (2 * eps)
+    assert got == pytest.approx(expected, rel=2e-5, abs=2e-6 * max(1, sum(x.size for x in inputs)))
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_static_equals_eager(case):
+    key, sample = f"{case.name}/0", case.samples[0]
+    ys, inputs, gxs = run(case, key, sample, "float32")
+    expected = [y.array for y in ys] + [g.array for g in gxs if g is not None]
+
+    @jaxchain.static
+    def step(values):
+        queue = iter(values)
+        args, kwargs, xs = rows.materialise(key, sample, "float32", lambda _: Variable(next(queue)))
+        outs = rows.evaluate(case, F, args, kwargs)
+        floating = [
+            (y, Variable(rows.cotangent(key, k, y.shape, y.dtype)))
+            for k, y in enumerate(outs)
+            if np.issubdtype(y.dtype, np.floating) and y.creator_node is not None
+        ]
+        grads = []
+        if floating and xs:
+            tops, gys = zip(*floating, strict=True)
+            grads = jaxchain.grad(list(tops), xs, list(gys))
+        return [y.array for y in outs] + [g.array for g in grads if g is not None]
+
+    values = [x.array for x in inputs]
+    for _ in range(2):
+        got = step(values)
+        assert len(got) == len(expected)
+        for a, b in zip(got, expected, strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(np.asarray(a, "float64"), np.asarray(b, "float64"), rtol=2e-5, atol=2e-6)
+
+
+@contextlib.contextmanager
+def compiles():
+    """Count compilations."""
+    counted = []
+    active = [True]
+
+    def listen(event, duration, **_):
+        if active[0] and "backend_compile" in event:
+            counted.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield counted
+    active[0] = False
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_a_second_call_and_another_float_do_not_compile(case):
+    key, sample = f"{case.name}/0", case.samples[0]
+    changed = rows.S(*sample.args, **sample.kwargs)
+    for name, value in case.floats.items():
+        if isinstance(name, int):
+            changed.args = (*changed.args[:name], value, *changed.args[name + 1 :])
+        else:
+            changed.kwargs = {**changed.kwargs, name: value}
+    run(case, key, sample, "float32")
+    with compiles() as counted:
+        run(case, key, sample, "float32")
+        run(case, key, changed, "float32")
+    assert not counted
+
+
+ERRORS = [
+    pytest.param(case, *error, id=f"{name}-{i}")
+    for name, (_, case) in CASES.items()
+    for i, error in enumerate(case.errors)
+]
+
+
+@pytest.mark.parametrize(("case", "sample", "kind", "text"), ERRORS)
+def test_errors(case, sample, kind, text):
+    args, kwargs, _ = rows.materialise(f"{case.name}/error", sample, "float32", Variable)
+    args = [Variable(a) if isinstance(a, np.ndarray) and a.dtype != bool and case.call else a for a in args]
+    with pytest.raises(kind) as caught:
+        rows.evaluate(case, F, args, kwargs)
+    assert text in str(caught.value)
+    if kind is TypeError and type(caught.value).__name__ == "InvalidType":
+        assert __file__ in str(caught.value) or "rows.py" in str(caught.value)  # the user's line
+
+
+NAMES = [name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))]
+
+
+def test_every_function_has_a_row():
+    assert {n for n in NAMES if n != "batch_normalization_with_statistics"} <= set(CASES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring(name):
+    text = inspect.getdoc(getattr(F, name))
+    for section in ("Args:", "Returns:", "Source:"):
+        assert section in text, section
+
+
+@pytest.mark.parametrize("module", sorted({inspect.getmodule(getattr(F, n)).__name__ for n in NAMES}))
+def test_examples(module):
+    room = importlib.import_module(module)
+    found = [t for t in doctest.DocTestFinder().find(room, globs={"F": F, "np": np}) if t.examples]
+    assert found
+    for example in found:
+        assert doctest.DocTestRunner(verbose=False).run(example).failed == 0, example.name
