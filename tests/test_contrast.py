@@ -81,6 +81,8 @@ def test_costs_are_those_of_the_programs(report):
     assert forward.eager_nodes == len(list(report.graph.to_graph().of_kind("function"))) + 1  # and the accuracy
     assert forward.equations >= forward.eager_nodes
     assert report.jaxpr.counts["equations"] == forward.equations
+    assert {"predictor.l1.W", "predictor.bn.avg_mean", "argument 0", "argument 1"} <= set(report.jaxpr.inputs)
+    assert ("predictor.bn.eps", "2e-05") in report.constants
     assert backward.equations > forward.equations
     assert report.hlo.counts["instructions"] == forward.instructions_after
     assert report.hlo_before.counts["instructions"] == forward.instructions_before

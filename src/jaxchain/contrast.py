@@ -8,7 +8,6 @@ report itself is in views/report.py.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import statistics
 import time
@@ -120,6 +119,7 @@ class _Call:
     def __init__(self, target: Any) -> None:
         self.target = target
         self.__name__ = programs.name_of(target)
+        self.__wrapped__ = getattr(target, "forward", target)  # whose signature names the arguments
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -130,6 +130,7 @@ class _CallWithGradients:
 
     def __init__(self, target: Any, parameters: Sequence[Parameter]) -> None:
         self.target, self.parameters = target, list(parameters)
+        self.__wrapped__ = getattr(target, "forward", target)
         self.__name__ = f"{programs.name_of(target)}_with_gradients"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -142,16 +143,10 @@ class _CallWithGradients:
 def _program(call: Any, args: Any, kwargs: Any) -> programs.Program:
     """Trace a call; cells are named from the target on: ``l1.W``."""
     made = programs.program(call, *args, **kwargs)
-    inside = f"{call.__name__}.target"
-
-    def short(name: str) -> str:
-        return name.removeprefix(inside).removeprefix(".") or name
-
     return dataclasses.replace(
         made,
-        inputs=tuple(map(short, made.inputs)),
-        outputs=tuple(map(short, made.outputs)),
-        constants=tuple((short(name), what) for name, what in made.constants),
+        inputs=tuple(name.removeprefix("target.") for name in made.inputs),
+        constants=tuple((name.removeprefix("target."), what) for name, what in made.constants),
     )
 
 
@@ -309,11 +304,7 @@ def _flatten(value: Any) -> list[tuple[str, Any]]:
 
 def _argument_names(target: Any, args: Any, kwargs: Any) -> list[str]:
     """Return the name of each leaf of the arguments, by the target's signature where it has one."""
-    try:
-        parameters = inspect.signature(getattr(target, "forward", target)).parameters.values()
-        known = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    except (TypeError, ValueError):
-        known = []
+    known = programs.parameter_names(target)
     names = []
     for path, _ in jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=_is_variable)[0]:
         at = path[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core import static
@@ -171,21 +172,44 @@ def program(model_or_fn: Any, *args: Any, **kwargs: Any) -> Program:
     arguments = len(traced.plan["groups"]["arguments"])
     cells = len(jaxpr.invars) - arguments
     keep = [k for k, v in enumerate(jaxpr.invars) if k >= cells or v in read]
-    names = [traced.inputs[k] for k in keep]
+    name = name_of(model_or_fn)
+
+    def short(cell: str) -> str:
+        return cell.removeprefix(f"{name}.")
+
+    known = parameter_names(model_or_fn)
+    names = [short(traced.inputs[k]) if k < cells else _named_argument(traced.inputs[k], known) for k in keep]
     pruned = jaxpr.replace(
         invars=[jaxpr.invars[k] for k in keep],
         debug_info=jaxpr.debug_info._replace(arg_names=tuple(_identifiers(names))),
     )
     return Program(
-        name_of(model_or_fn),
+        name,
         ClosedJaxpr(pruned, traced.jaxpr.consts),
         tuple(names),
         tuple(traced.outputs),
         tuple(traced.values[k] for k in keep),
         tuple(traced.nodes),
-        tuple(traced.constants),
+        tuple((short(cell), what) for cell, what in traced.constants),
         traced.seconds,
     )
+
+
+def parameter_names(target: Any) -> list[str]:
+    """Return the names of the positional parameters of a model or function; empty if it does not tell."""
+    try:
+        parameters = inspect.signature(getattr(target, "forward", target)).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _named_argument(name: str, known: Sequence[str]) -> str:
+    """Return ``x.h`` for ``argument 0.h``, if the first parameter is called x."""
+    found = re.match(r"argument (\d+)", name)
+    if found is None or int(found.group(1)) >= len(known):
+        return name
+    return known[int(found.group(1))] + name[found.end() :]
 
 
 def _identifiers(names: Sequence[str]) -> list[str]:
@@ -255,12 +279,17 @@ def hlo_text(lowered: jax.stages.Lowered, optimized: bool) -> str:
 @contextmanager
 def fresh_compile() -> Iterator[None]:
     """Keep the persistent compilation cache out: it would answer with another program's metadata."""
-    old = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+    if not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
+        yield
+        return
+    # JAX looks at the switch once and remembers; reset_cache makes it look again (and forgets no file)
     jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
     try:
         yield
     finally:
-        jax.config.update("jax_enable_compilation_cache", old)
+        jax.config.update("jax_enable_compilation_cache", True)
+        compilation_cache.reset_cache()
 
 
 def name_of(model_or_fn: Any) -> str:
