@@ -140,7 +140,7 @@ def report(values: dict[str, Any], observer: Any = None) -> None:
     trace = thread_state().trace
     entries = _stack.entries
     if trace is not None and (not entries or entries[-1][1] is not trace):
-        trace.report(values, observer)
+        trace.report(values, observer, report)
     elif entries:
         entries[-1][0].report(values, observer)
 

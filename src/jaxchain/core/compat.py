@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import numpy as np
 from jax.core import Tracer as Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
@@ -35,6 +37,27 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
             needed = [True] * len(eqn.invars)
         live.update(v for v, n in zip(eqn.invars, needed, strict=True) if n and not isinstance(v, Literal))
     return [v in live for v in jaxpr.invars]
+
+
+def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
+    """Return what is equal for two jaxprs only if they are the same program on the same constants."""
+    arrays: list[Any] = list(closed.consts)
+    stack: list[Any] = [closed.jaxpr]
+    while stack:
+        jaxpr = stack.pop()
+        for eqn in jaxpr.eqns:
+            arrays += [v.val for v in eqn.invars if isinstance(v, Literal) and np.ndim(v.val)]
+            for value in eqn.params.values():
+                for inner in value if isinstance(value, tuple | list) else (value,):
+                    if isinstance(inner, ClosedJaxpr):
+                        arrays += inner.consts
+                        stack.append(inner.jaxpr)
+                    elif isinstance(inner, Jaxpr):
+                        stack.append(inner)
+                    elif isinstance(inner, np.ndarray | jax.Array):
+                        arrays.append(inner)
+    data = tuple((a.dtype.name, a.shape, np.asarray(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
+    return str(closed.jaxpr), data
 
 
 def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJaxpr, list[int]]:

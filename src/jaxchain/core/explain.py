@@ -36,6 +36,7 @@ class Compile:
             "trace_seconds": self.trace_seconds,
             "compile_seconds": self.compile_seconds,
             "calls": variant.hits,
+            "shared": variant.shared,
             "lifted": lifted,
             "written": [w.name for w in variant.writes],
             "donated": [lifted[i] for i in variant.donated],
@@ -63,8 +64,9 @@ class Explanation:
             d = compile_.to_dict()
             lines.append(f"  {i}. {d['reason']}")
             lines.append(
-                f"     traced in {1e3 * d['trace_seconds']:.0f} ms, first call {1e3 * d['compile_seconds']:.0f} ms, "
-                f"{d['calls']} calls, {d['nodes']} nodes"
+                f"     traced in {1e3 * d['trace_seconds']:.0f} ms, first call {1e3 * d['compile_seconds']:.0f} ms"
+                f"{' (program of an earlier variant)' if d['shared'] else ''}, {d['calls']} calls, "
+                f"{d['nodes']} nodes"
             )
             lines.append(f"     reads: {_some(d['lifted'])}")
             lines.append(f"     writes: {_some(d['written'])}")

@@ -21,8 +21,7 @@ T = TypeVar("T")
 Static = Annotated[T, "static"]  # Static[float]: a float that is part of the cache key
 
 
-class Key:
-    """Annotation of an op's random key, ``uint32[3]``: see `jaxchain.core.random`."""
+Key = Annotated[jax.Array, "key"]  # a traced array that is no input of the graph, e.g. a random key (core/random.py)
 
 
 ARRAY, OPTIONAL, TREE, SCALAR, KEY, STATIC = "array", "optional", "tree", "scalar", "key", "static"
@@ -39,13 +38,11 @@ def _mentions_array(annotation: Any) -> bool:
 
 def _kind(annotation: Any) -> str:
     if typing.get_origin(annotation) is Annotated:
-        return STATIC
+        return KEY if "key" in annotation.__metadata__ else STATIC
     if _is_array(annotation):
         return ARRAY
     if annotation is float:
         return SCALAR
-    if annotation is Key:
-        return KEY
     options = typing.get_args(annotation)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType) and len(options) == 2 and type(None) in options:
         (inner,) = (a for a in options if a is not type(None))

@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.errors import is_library_file
-from jaxchain.core.variable import Parameter, Variable, as_array, info_of
+from jaxchain.core.variable import Parameter, Variable, as_array
 
 ATOMS = (int, float, complex, str, bytes, bool, type(None), type, np.dtype, types.ModuleType, types.BuiltinFunctionType)
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
@@ -445,45 +445,50 @@ class Installation:
 
     def writes(self, outputs: Outputs) -> list[Write]:
         """Return what the trace changed, as writes to do after every call."""
-        walk, found = self.walk, []
+        walk = self.walk
+        found: list[tuple[str, str, Any, Any, Any]] = []  # (name, how, container, key, value)
         for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
             if p._array is not a and (a is not None or is_tracer(p._array)):
-                found.append(Write(name, "array", p, None, outputs.builder(p._array)))
+                found.append((name, "array", p, None, p._array))
             if p._grad is not g:
-                found.append(Write(f"{name}.grad", "grad", p, None, outputs.builder(p.grad)))
+                found.append((f"{name}.grad", "grad", p, None, p.grad))
         handled = set()
         for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
             handled.add((id(container), key))
             try:
                 now = container[key]
             except (KeyError, IndexError, AttributeError):
-                found.append(Write(name, "delete", container, key, None))
+                found.append((name, "delete", container, key, None))
                 continue
             if now is not new:
-                found.append(Write(name, "item", container, key, outputs.builder(now)))
+                found.append((name, "item", container, key, now))
             elif isinstance(now, Variable) and id(now) in self.variables:
                 array, grad = self._variable_tracers[id(now)]
                 if now._array is not array:
-                    found.append(Write(name, "place.array", container, key, outputs.builder(now._array)))
+                    found.append((name, "place.array", container, key, now._array))
                 if now._grad is not grad:
-                    found.append(Write(f"{name}.grad", "place.grad", container, key, outputs.builder(now.grad)))
+                    found.append((f"{name}.grad", "place.grad", container, key, now.grad))
         for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
             handled.add((id(container), key))
             try:
                 now = container[key]
             except (KeyError, IndexError, AttributeError, ValueError):
-                found.append(Write(name, "delete", container, key, None))
+                found.append((name, "delete", container, key, None))
                 continue
             if now is not old:
-                found.append(Write(name, "item", container, key, outputs.builder(now)))
+                found.append((name, "item", container, key, now))
         for container, contents in walk.contents:
             if isinstance(container, dict):
                 for key in container.keys() - contents.keys():
-                    found.append(Write(str(key), "item", container, key, outputs.builder(container[key])))
+                    found.append((str(key), "item", container, key, container[key]))
             elif len(container) != len(contents):
-                found = [w for w in found if w.container is not container]
-                found.append(Write("list", "list", container, None, outputs.builder(list(container))))
-        return found
+                found = [w for w in found if w[2] is not container]
+                found.append(("list", "list", container, None, list(container)))
+        # by name: two variants that write the same cells have the same outputs
+        return [
+            Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
+            for name, how, container, key, value in sorted(found, key=lambda w: w[:2])
+        ]
 
     def freeze(self) -> None:
         """Remember the tracers put into Variables, to tell later which were replaced."""
@@ -514,21 +519,13 @@ class Installation:
                 container[key] = old
 
 
-def read(walk: Walk, variables: bool = False) -> tuple[list[Any], list[Any], list[Any]] | None:
+def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
     """Return (parameter arrays, gradients, flat place arrays), or None if a place no longer fits its template."""
     values: list[Any] = []
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         try:
-            if not take(template, container[key], values, variables):
+            if not take(template, container[key], values):
                 return None
         except (KeyError, IndexError, AttributeError, ValueError):
             return None
     return [p._array for p in walk.parameters], [p._grad for p in walk.parameters], values
-
-
-def aval_of(value: Any) -> Any:
-    """Return shape and dtype of an input as a compiled call sees them."""
-    if isinstance(value, bool | int | float):
-        return type(value)
-    info = info_of(value)
-    return info.shape, info.dtype

@@ -98,6 +98,7 @@ class Static:
         reason = self.reason(key)
         traced = trace_call(self.function, args, kwargs, self.roots, self.name, self.rules)
         variant = self.make(traced)
+        variant.share([c.variant for c in self.compiles if not c.variant.shared])
         self.variants.setdefault(key, []).insert(0, variant)
         self.compiles.append(Compile(self.name, reason, key, variant, traced.seconds))
         warn_if_often(self.name, self.compiles)

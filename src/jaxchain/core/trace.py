@@ -33,7 +33,7 @@ class Trace:
         self.draws = 0
         self.missing: list[Parameter] = []
         self.inits: list[tuple[Any, Any]] = []
-        self.reports: list[tuple[dict[str, Any], Any]] = []
+        self.reports: list[tuple[dict[str, Any], Any, Any]] = []
         self.nodes: list[tuple[str, str, int, str]] = []
         self.root = 0
 
@@ -55,9 +55,9 @@ class Trace:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
         self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
 
-    def report(self, values: dict[str, Any], observer: Any) -> None:
-        """Remember what was reported: it is an output, reported again after every call."""
-        self.reports.append((dict(values), observer))
+    def report(self, values: dict[str, Any], observer: Any, again: Callable[..., None]) -> None:
+        """Remember what was reported: it is an output, reported by ``again(values, observer)`` after every call."""
+        self.reports.append((dict(values), observer, again))
 
     @contextlib.contextmanager
     def op_scope(self, label: str, name: str, node: Any = None) -> Iterator[None]:
@@ -271,7 +271,8 @@ def _trace_once(
                     found["argument_writes"].append((i, "grad", outputs.builder(stand_in.grad)))
             found["writes"] = installation.writes(outputs)
             found["reports"] = [
-                ({k: outputs.builder(v) for k, v in values.items()}, observer) for values, observer in trace.reports
+                ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
+                for values, observer, again in trace.reports
             ]
             found["trace"] = trace
             ok = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core import random
+from jaxchain.core.compat import fingerprint, without_dead_code
 from jaxchain.core.op import Op
-from jaxchain.core.state import Walk, Write, aval_of, read
+from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
 from jaxchain.core.trace import Traced
 from jaxchain.core.variable import Variable
 
@@ -49,9 +51,18 @@ class Variant:
         self.grads = [plan["grads"][i] for i in kept("grads")]
         self.grad_none = plan["grad_none"]
         self.grads_read = plan["grads_read"]
-        self.place_at = kept("places")
-        self.simple_places = all(t in ("array", "number") for t in self.walk.templates)
-        self.places = [self.walk.places[i] for i in self.place_at] if self.simple_places else []
+        simple, mixed, at = [], [], 0  # places that hold one array, and the others
+        flat_at: list[tuple[bool, int]] = []  # of each flat place value: whether its place is simple, and its number
+        for place, template in zip(self.walk.places, self.walk.templates, strict=True):
+            is_simple = template in (ARRAY, NUMBER)
+            for _ in range(count(template)):
+                flat_at.append((is_simple, len(simple) if is_simple else at))
+                at += not is_simple
+            (simple if is_simple else mixed).append(place if is_simple else (*place, template))
+        live_places = [flat_at[i] for i in kept("places")]
+        self.places = [simple[k] for is_simple, k in live_places if is_simple]
+        self.mixed_at = [k for is_simple, k in live_places if not is_simple]
+        self.mixed = mixed
         self.argument_at = kept("arguments")
         self.dynamic = plan["dynamic"]
         self.result = plan["result"]
@@ -59,17 +70,24 @@ class Variant:
         self.argument_writes = plan["argument_writes"]
         self.reports = plan["reports"]
         self.hits = 0
-        order = [i for group in groups for i in range(*bounds[group]) if live[i]]
+        lo = bounds["places"][0]
+        places = [i for i in range(*bounds["places"]) if live[i]]
+        places = [i for i in places if flat_at[i - lo][0]] + [i for i in places if not flat_at[i - lo][0]]
+        order = [
+            i
+            for group in groups
+            for i in (places if group == "places" else (k for k in range(*bounds[group]) if live[k]))
+        ]
         self.order = order
-        values = traced.values
-        expected = [aval_of(values[i]) for i in order]
-        total = len(values)
+        avals = [traced.jaxpr.jaxpr.invars[i].aval for i in order]
+        expected = [(a.shape, a.dtype) for a in avals]
+        total = len(traced.values)
         run = jaxpr_as_fun(traced.jaxpr)
 
         def call(*args: Any) -> tuple[Any, ...]:
             full: list[Any] = [0] * total
             for i, value, want in zip(order, args, expected, strict=True):
-                if value is None or (not isinstance(want, type) and (value.shape, value.dtype) != want):
+                if value is None or (value.shape, value.dtype) != want:
                     raise VariantMismatch
                 full[i] = value
             return tuple(run(*full))
@@ -78,6 +96,20 @@ class Variant:
         self.function = call
         self.donated = self._donated(live, bounds) if donate else []
         self.compiled = jax.jit(call, donate_argnums=tuple(self.donated))
+        self.shared = False
+
+    @functools.cached_property
+    def program(self) -> tuple[Any, ...]:
+        """What the compiled program is: two variants with equal programs are one program under two keys."""
+        jaxpr, unread = without_dead_code(self.traced.jaxpr, self.order)
+        return fingerprint(jaxpr), len(unread), tuple(self.donated)
+
+    def share(self, others: Sequence[Variant]) -> None:
+        """Take over the compiled program of another variant if it is the same."""
+        for other in others:
+            if other.program == self.program:
+                self.function, self.compiled, self.shared = other.function, other.compiled, True
+                return
 
     def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> list[int]:
         """Return the inputs whose buffers the program may take over: cells that it reads and writes."""
@@ -90,7 +122,7 @@ class Variant:
             position += 1
         position += len(self.grads)
         for container, key in self.places:
-            if ("item", id(container), key) in written and isinstance(container[key], jax.Array):
+            if ("item", id(container), key) in written:
                 donated.append(position)
             position += 1
         return donated
@@ -103,18 +135,13 @@ class Variant:
         reason = self.walk.difference()
         if reason is not None:
             return reason
-        if not self.simple_places and read(self.walk) is None:
-            for (container, key), template, name in zip(
-                self.walk.places, self.walk.templates, self.walk.place_names, strict=True
-            ):
-                from jaxchain.core.state import take, template_of
-
-                try:
-                    value = container[key]
-                except (KeyError, IndexError, AttributeError, ValueError):
-                    return f"{name} was deleted"
-                if not take(template, value, []):
-                    return f"{name}: {template} -> {template_of(value) or type(value).__name__}"
+        for container, key, template in self.mixed:
+            try:
+                value = container[key]
+            except (KeyError, IndexError, AttributeError, ValueError):
+                return f"{key} was deleted"
+            if not take(template, value, []):
+                return f"{key}: {template} -> {template_of(value) or type(value).__name__}"
         if self.grads_read:
             now = [p._grad is None for p in self.walk.parameters]
             if now != self.grad_none:
@@ -129,13 +156,12 @@ class Variant:
         values += [p._array for p in self.arrays]
         if self.grads:
             values += [p.grad for p in self.grads]
-        if self.simple_places:
-            values += [container[key] for container, key in self.places]
-        else:
-            state_values = read(self.walk, self.variables)
-            if state_values is None:
-                raise VariantMismatch
-            values += [state_values[2][i] for i in self.place_at]
+        values += [container[key] for container, key in self.places]
+        if self.mixed_at:
+            mixed: list[Any] = []
+            for container, key, template in self.mixed:
+                take(template, container[key], mixed, self.variables)
+            values += [mixed[k] for k in self.mixed_at]
         arguments: list[Any] = []
         for i in self.dynamic:
             leaf = leaves[i]
@@ -163,11 +189,8 @@ class Variant:
             else:
                 leaves[i]._grad = build(outputs)
         random.ops.count += self.draws
-        if self.reports:
-            from jaxchain.reporter import report
-
-            for values, observer in self.reports:
-                report({k: build(outputs) for k, build in values.items()}, observer)
+        for values, observer, report in self.reports:
+            report({k: build(outputs) for k, build in values.items()}, observer)
         return self.result(outputs)
 
     def __call__(self, leaves: Sequence[Any]) -> Any:

@@ -1,0 +1,227 @@
+"""Chainer's type checks for user-written functions: expressions on input types that can say what they are.
+
+`check_type_forward(self, in_types)` writes ``expect(in_types.size() == 2, in_types[0].dtype.kind == 'f')``; an expectation
+that fails raises `InvalidType` with the expression and its values.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxchain.core.errors import InvalidType
+
+
+class Expr:
+    """A value with the text of how it was computed."""
+
+    def __init__(self, value: Any, text: str, priority: int = 10) -> None:
+        self._value, self._text, self._priority = value, text, priority
+
+    def eval(self) -> Any:
+        """Return the value."""
+        return self._value
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __getattr__(self, name: str) -> Expr:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Expr(getattr(self._value, name), f"{self._text}.{name}")
+
+    def __getitem__(self, key: Any) -> Expr:
+        text = ", ".join(map(_subscript, key)) if isinstance(key, tuple) else _subscript(key)
+        return Expr(self._value[evaluate(key)], f"{self._text}[{text}]")
+
+    def __call__(self, *args: Any) -> Expr:
+        return Expr(self._value(*map(evaluate, args)), f"{self._text}({', '.join(map(_text, args))})")
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    __iter__ = None  # a loop over it would not end: use the size
+
+
+def _subscript(key: Any) -> str:
+    if isinstance(key, slice):
+        parts = ["" if v is None else _text(v) for v in (key.start, key.stop)]
+        return ":".join(parts if key.step is None else [*parts, _text(key.step)])
+    return "..." if key is Ellipsis else _text(key)
+
+
+def _text(value: Any, priority: int = 0) -> str:
+    if not isinstance(value, Expr):
+        return repr(value) if isinstance(value, str) else str(value)
+    return f"({value})" if value._priority < priority else str(value)
+
+
+def evaluate(value: Any) -> Any:
+    """Return the value of an expression, of a tuple of them, or `value` itself."""
+    if isinstance(value, tuple):
+        return tuple(map(evaluate, value))
+    return value.eval() if isinstance(value, Expr) else value
+
+
+class Testable(Expr):
+    """A comparison."""
+
+    def __init__(self, value: Any, left: Any, right: Any, symbol: str, inverse: str) -> None:
+        super().__init__(value, f"{_text(left, 4)} {symbol} {_text(right, 4)}", 3)
+        self._sides, self._inverse = (evaluate(left), evaluate(right)), inverse
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def expect(self) -> None:
+        """Raise `InvalidType` unless the comparison holds."""
+        if not self._value:
+            left, right = self._sides
+            raise InvalidType(str(self), f"{left} {self._inverse} {right}")
+
+
+def _binary(symbol: str, priority: int, function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    def forward(self: Expr, other: Any) -> Expr:
+        text = f"{_text(self, priority)} {symbol} {_text(other, priority + 1)}"
+        return Expr(function(self._value, evaluate(other)), text, priority)
+
+    def reflected(self: Expr, other: Any) -> Expr:
+        text = f"{_text(other, priority)} {symbol} {_text(self, priority + 1)}"
+        return Expr(function(evaluate(other), self._value), text, priority)
+
+    return forward, reflected
+
+
+def _comparison(symbol: str, inverse: str, function: Callable[[Any, Any], Any]) -> Any:
+    return lambda self, other: Testable(function(self._value, evaluate(other)), self, other, symbol, inverse)
+
+
+for _name, _symbol, _priority in (
+    ("add", "+", 4),
+    ("sub", "-", 4),
+    ("mul", "*", 5),
+    ("truediv", "/", 5),
+    ("floordiv", "//", 5),
+    ("mod", "%", 5),
+    ("pow", "**", 7),
+):
+    for _prefix, _method in zip(("", "r"), _binary(_symbol, _priority, getattr(operator, _name)), strict=True):
+        setattr(Expr, f"__{_prefix}{_name}__", _method)
+for _name, _symbol, _inverse in (
+    ("eq", "==", "!="),
+    ("ne", "!=", "=="),
+    ("lt", "<", ">="),
+    ("le", "<=", ">"),
+    ("gt", ">", "<="),
+    ("ge", ">=", "<"),
+):
+    setattr(Expr, f"__{_name}__", _comparison(_symbol, _inverse, getattr(operator, _name)))
+Expr.__neg__ = lambda self: Expr(-self._value, f"-{_text(self, 6)}", 6)  # type: ignore[attr-defined]
+
+
+class TypeInfo:
+    """Shape, dtype, ndim and size of one input."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype, self.ndim, self.size = shape, dtype, len(shape), math.prod(shape)
+
+
+class TypeInfoTuple(tuple):
+    """Expressions on the types of the inputs."""
+
+    name = "in_types"
+
+    def size(self) -> Expr:
+        """Return how many there are."""
+        return Expr(len(self), f"{self.name}.size")
+
+
+def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = False) -> TypeInfoTuple:
+    """Return the types of some arrays.
+
+    Args:
+        data: The arrays.
+        name: What the expressions call them.
+        accept_none: Whether None may be among them.
+
+    Raises:
+        TypeError: Something else than an array is among them.
+    """
+    types = TypeInfoTuple(
+        None if x is None and accept_none else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") for i, x in enumerate(data)
+    )
+    types.name = name  # type: ignore[misc]
+    return types
+
+
+def expect(*expressions: Any) -> None:
+    """Raise `InvalidType` for the first expectation that does not hold.
+
+    Args:
+        *expressions: Comparisons of types, or booleans.
+    """
+    for expression in expressions:
+        if isinstance(expression, Testable):
+            expression.expect()
+        elif not expression:
+            raise InvalidType("True", str(expression))
+
+
+def _argname(in_types: Sequence[Any], names: Sequence[str]) -> None:
+    """Give the input types names of their own; raises `InvalidType` if there are not as many."""
+    if len(in_types) != len(names):
+        raise InvalidType(f"{len(names)} argument(s)", f"{len(in_types)} argument(s)", "Invalid number of arguments")
+    for in_type, name in zip(in_types, names, strict=True):
+        if isinstance(in_type, Expr):
+            in_type._text = name
+
+
+def make_variable(value: Any, name: str) -> Expr:
+    """Return an expression with a name.
+
+    Args:
+        value: Its value.
+        name: Its text.
+    """
+    return value if isinstance(value, Expr) else Expr(value, name)
+
+
+def prod(values: Any) -> Expr:
+    """Return the product of an expression of a tuple.
+
+    Args:
+        values: The expression.
+    """
+    return Expr(math.prod(evaluate(values)), f"prod({_text(values)})")
+
+
+def same_types(*arrays: Any) -> bool:
+    """Return whether all are arrays of the kinds that functions take.
+
+    Args:
+        *arrays: The arrays.
+    """
+    return all(hasattr(a, "dtype") and hasattr(a, "shape") for a in arrays)
+
+
+def expect_broadcast_shapes(*shape_types: Any) -> None:
+    """Raise `InvalidType` unless shapes can be broadcast together.
+
+    Args:
+        *shape_types: Expressions of shapes.
+    """
+    import numpy as np
+
+    try:
+        np.broadcast_shapes(*map(evaluate, shape_types))
+    except ValueError:
+        shapes = ", ".join(f"{_text(s)} = {evaluate(s)}" for s in shape_types)
+        raise InvalidType("each shape of the inputs is broadcastable", shapes) from None
