@@ -3,9 +3,9 @@
 Which arrays the user's code is given:
 
 - `forward` (and `Function.backward`) get JAX arrays, under a static trace tracers: code on operators, methods and
-  ``xp = backend.get_array_module(x)`` works as it stands, compiled. If it raises because arrays are immutable or because
-  it needs values, it is NumPy code: it runs again on writable NumPy copies; under a trace, through `jax.pure_callback`,
-  with output shapes from one run on zeros.
+  ``xp = backend.get_array_module(x)`` works as it stands, compiled. If it raises because arrays are immutable or
+  because it needs values, it is NumPy code: it runs again on writable NumPy copies; under a trace, through
+  `jax.pure_callback`, with output shapes from one run on zeros.
 - `forward_cpu` and `backward_cpu` always get writable NumPy copies (a callback under a trace).
 - `FunctionNode.backward` gets Variables. Under a trace it is traced, unless `forward` ran in a callback and left values
   on the object: then they exist only when the program runs, and so does `backward`.
@@ -13,8 +13,9 @@ Which arrays the user's code is given:
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import type_check
-from jaxchain.core.config import config, thread_state
+from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.variable import (
     FunctionRecord,
@@ -60,7 +61,9 @@ def _copies(arrays: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(None if a is None else np.array(a) for a in arrays)
 
 
-def _run(owner: Any, function: Callable[[tuple[Any, ...]], Any], arrays: Sequence[Any], numpy: bool) -> tuple[Any, bool]:
+def _run(
+    owner: Any, function: Callable[[tuple[Any, ...]], Any], arrays: Sequence[Any], numpy: bool
+) -> tuple[Any, bool]:
     """Run the user's code on arrays, by the rule of this module.
 
     Args:
@@ -81,7 +84,7 @@ def _run(owner: Any, function: Callable[[tuple[Any, ...]], Any], arrays: Sequenc
     if not any(isinstance(a, jax.core.Tracer) for a in arrays):
         return function(_copies(arrays)), False
     before = _visible(owner)
-    with np.errstate(all="ignore"):  # zeros stand for any values here: only shapes are wanted
+    with _outside_trace(), np.errstate(all="ignore"):  # zeros stand for any values here: only shapes are wanted
         probe = function(tuple(None if a is None else np.zeros(a.shape, a.dtype) for a in arrays))
     if not isinstance(probe, tuple):
         return probe, False
@@ -93,12 +96,27 @@ def _run(owner: Any, function: Callable[[tuple[Any, ...]], Any], arrays: Sequenc
 
     def run(*values: Any) -> list[np.ndarray]:
         rest = iter(values)
-        out = function(tuple(np.array(next(rest)) if g else None for g in given))
+        with using_config("enable_backprop", False):
+            out = function(tuple(np.array(next(rest)) if g else None for g in given))
         return [np.asarray(y, s.dtype) for y, s in zip(out, shapes, strict=True) if s is not None]
 
     wanted = [s for s in shapes if s is not None]
     results = iter(jax.pure_callback(run, wanted, *(a for a in arrays if a is not None), vmap_method="sequential"))
     return tuple(None if s is None else next(results) for s in shapes), left
+
+
+@contextlib.contextmanager
+def _outside_trace() -> Iterator[None]:
+    """Return a context in which ops run for real, though a trace is in progress."""
+    state = thread_state()
+    trace, state.trace = state.trace, None
+    state.refresh()
+    try:
+        with jax.ensure_compile_time_eval(), using_config("enable_backprop", False):
+            yield
+    finally:
+        state.trace = trace
+        state.refresh()
 
 
 def _visible(owner: Any) -> dict[str, Any]:
@@ -158,7 +176,7 @@ class FunctionNode(FunctionRecord):
             f"callable. Use apply() method instead.\nat {user_line(2)}"
         )
 
-    # -- what users write ------------------------------------------------------------------------------------------------
+    # -- what users write --------------------------------------------------------------------------
 
     @property
     def label(self) -> str:
@@ -210,7 +228,7 @@ class FunctionNode(FunctionRecord):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the gradients of the inputs at the indexes; as functions of Variables, they can be differentiated again.
+        """Return the gradients of the inputs at the indexes; written in functions of Variables, they have gradients too.
 
         Args:
             target_input_indexes: Which inputs a gradient is wanted of.
@@ -278,7 +296,7 @@ class FunctionNode(FunctionRecord):
             raise RuntimeError("retained output data is gone")
         return tuple(self._retained_outputs.get(i) for i in range(len(self.outputs)))
 
-    # -- the call --------------------------------------------------------------------------------------------------------
+    # -- the call ----------------------------------------------------------------------------------
 
     def apply(self, inputs: Sequence[Any]) -> tuple[Variable, ...]:
         """Run the function and record it.
@@ -359,7 +377,7 @@ class FunctionNode(FunctionRecord):
             described = ", ".join(map(repr, map(info_of, arrays)))
             raise error.located(self.label, f"{self.label}({described})") from None
 
-    # -- the way back ----------------------------------------------------------------------------------------------------
+    # -- the way back ------------------------------------------------------------------------------
 
     def retained_output(self, index: int) -> Any:
         """Return the array of an output, if it was kept."""
@@ -444,7 +462,7 @@ class FunctionNode(FunctionRecord):
         if self.outputs is not None:
             super().unchain()
 
-    # -- hooks -----------------------------------------------------------------------------------------------------------
+    # -- hooks -------------------------------------------------------------------------------------
 
     @property
     def local_function_hooks(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Chainer's type checks for user-written functions: expressions on input types that can say what they are.
 
-`check_type_forward(self, in_types)` writes ``expect(in_types.size() == 2, in_types[0].dtype.kind == 'f')``; an expectation
-that fails raises `InvalidType` with the expression and its values.
+`check_type_forward(self, in_types)` writes ``expect(in_types.size() == 2, in_types[0].dtype.kind == 'f')``; an
+expectation that fails raises `InvalidType` with the expression and its values.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Expr:
         return Expr(self._value[evaluate(key)], f"{self._text}[{text}]")
 
     def __call__(self, *args: Any) -> Expr:
+        """Return the result of a call, e.g. of ``in_types.size``."""
         return Expr(self._value(*map(evaluate, args)), f"{self._text}({', '.join(map(_text, args))})")
 
     def __len__(self) -> int:
@@ -156,7 +157,8 @@ def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = F
         TypeError: Something else than an array is among them.
     """
     types = TypeInfoTuple(
-        None if x is None and accept_none else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") for i, x in enumerate(data)
+        None if x is None and accept_none else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]")
+        for i, x in enumerate(data)
     )
     types.name = name  # type: ignore[misc]
     return types

@@ -1,11 +1,11 @@
 """Optimizers and update rules: an update of all parameters is one compiled call, in eager mode too.
 
-A rule is a class with a pure `transform(h, t)` (an optax transformation) and the names of its `slots`; hooks of ours have
-a pure form as well. `GradientMethod.update` gathers numbers, parameters, gradients and slots, calls one jitted function
+A rule is a class with a pure `transform(h, t)` (an optax transformation) and the names of its `slots`; hooks of ours
+have a pure form as well. `GradientMethod.update` gathers numbers, parameters, gradients and slots, calls one jitted function
 (`program`, one per layout) and writes the results back. User-written rules and hooks run in Python, in Chainer's order.
 
-State: hyperparameters and the clock declare ``_lifted_scalars``, so static mode takes them as inputs; a rule's own `t` is
-the clock less an offset, so that 400 parameters cost one counter.
+State: hyperparameters and the clock declare ``_lifted_scalars``, so static mode takes them as inputs; a rule's own `t`
+is the clock less an offset, so that 400 parameters cost one counter.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, A
     return numbers, tuple(statics)
 
 
-# -- the compiled update -----------------------------------------------------------------------------------------------
+# -- the compiled update ---------------------------------------------------------------------------
 
 Group = tuple[Any, ...]  # (rule class, static values, hooks before, hooks after): what a program is compiled for
 
@@ -253,11 +253,15 @@ def _apply_rule(kind: Any, h: Any, t: Any, params: Sequence[Any], grads: Sequenc
         columns = tree.flatten_up_to(state)
         states = [tuple(c[i] for c in columns) for i in range(len(params))]
     new = [jnp.asarray(p + u).astype(p.dtype) for p, u in zip(params, updates, strict=True)]
-    return new, [tuple(n.astype(o.dtype) for n, o in zip(s, old, strict=True)) for s, old in zip(states, slots, strict=True)]
+    return new, [
+        tuple(n.astype(o.dtype) for n, o in zip(s, old, strict=True)) for s, old in zip(states, slots, strict=True)
+    ]
 
 
 @functools.lru_cache(maxsize=256)
-def program(name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre: Any, post: Any, scaled: bool) -> Callable[..., Any]:
+def program(
+    name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre: Any, post: Any, scaled: bool
+) -> Callable[..., Any]:
     """Return the compiled update of one layout.
 
     Args:
@@ -273,7 +277,9 @@ def program(name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre:
     def update(numbers: Any, ts: Any, hook_numbers: Any, scale: Any, params: Any, grads: Any, slots: Any) -> Any:
         params, slots = list(params), list(slots)
         grads = list(_apply_hooks(pre, hook_numbers[0], params, list(grads)))
-        for (kind, statics, before, after), at, values, t, inner in zip(groups, places, numbers, ts, hook_numbers[2], strict=True):
+        for (kind, statics, before, after), at, values, t, inner in zip(
+            groups, places, numbers, ts, hook_numbers[2], strict=True
+        ):
             h = SimpleNamespace(**values, **dict(statics))
             some = [params[i] for i in at]
             gs = [grads[i] / jnp.asarray(scale, grads[i].dtype) for i in at] if scaled else [grads[i] for i in at]
@@ -299,7 +305,12 @@ def _hooks_of(hooks: Iterable[Any]) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def apply_updates(
-    name: str, params: Sequence[Parameter], clock: Clock | None, pre: Sequence[Any] = (), post: Sequence[Any] = (), scale: Any = None
+    name: str,
+    params: Sequence[Parameter],
+    clock: Clock | None,
+    pre: Sequence[Any] = (),
+    post: Sequence[Any] = (),
+    scale: Any = None,
 ) -> None:
     """Update parameters with rules of ours, in one compiled call.
 
@@ -342,7 +353,15 @@ def apply_updates(
     pre_static, pre_numbers = _hooks_of(pre)
     post_static, post_numbers = _hooks_of(post)
     compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
-    arguments = (numbers, ts, (pre_numbers, post_numbers, inner), scale, [p._array for p in params], [p.grad for p in params], slots)
+    arguments = (
+        numbers,
+        ts,
+        (pre_numbers, post_numbers, inner),
+        scale,
+        [p._array for p in params],
+        [p.grad for p in params],
+        slots,
+    )
     trace = thread_state().trace
     if trace is None:
         new, grads, states = compiled(*arguments)
@@ -362,7 +381,7 @@ def apply_updates(
             p._grad = g
 
 
-# -- rules -------------------------------------------------------------------------------------------------------------
+# -- rules -----------------------------------------------------------------------------------------
 
 
 class UpdateRule:
@@ -530,7 +549,7 @@ class UpdateRule:
         if type(self).update_core_cpu is not UpdateRule.update_core_cpu:
             _update_on_numpy(self, param)
         elif param.grad is not None:
-            _, offset, clock, hooks = self._status
+            _, offset, clock, _ = self._status
             old_rule, old_status = param.update_rule, self._status
             param.update_rule = self
             self._status = (True, offset, clock, None)  # hooks are the caller's
@@ -540,7 +559,7 @@ class UpdateRule:
                 param.update_rule, self._status = old_rule, old_status
 
     def update_core_cpu(self, param: Any) -> None:
-        """As `update_core`, for rules written on NumPy: `param` and `state` hold NumPy arrays that may be changed in place.
+        """As `update_core`, for rules written on NumPy: `param` and `state` hold arrays that may be changed in place.
 
         Args:
             param: The parameter.
@@ -563,7 +582,9 @@ class UpdateRule:
         """
         if type(self).transform is not UpdateRule.transform:
             values = self._hyper.values()
-            h = SimpleNamespace(**{k: plain_number(v) for k, v in values.items() if not isinstance(v, Tracer)}, **dict(self._extra))
+            h = SimpleNamespace(
+                **{k: plain_number(v) for k, v in values.items() if not isinstance(v, Tracer)}, **dict(self._extra)
+            )
             leaves = jax.tree_util.tree_leaves(type(self).transform(h, 1).init(param.array))
             assert self._state is not None
             self._state.update(zip(self.slots, leaves, strict=True))
@@ -629,7 +650,10 @@ def _loaded(value: Any) -> Any:
 def is_pure_rule(kind: type[UpdateRule]) -> bool:
     """Return whether a rule class is a transformation and nothing else."""
     own = (kind.update, kind.update_core, kind.update_core_cpu)
-    return own == (UpdateRule.update, UpdateRule.update_core, UpdateRule.update_core_cpu) and kind.transform is not UpdateRule.transform
+    return (
+        own == (UpdateRule.update, UpdateRule.update_core, UpdateRule.update_core_cpu)
+        and kind.transform is not UpdateRule.transform
+    )
 
 
 class _NumpyParameter(SimpleNamespace):
@@ -661,7 +685,9 @@ def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
     grad = param.grad
 
     def run(t: Any, array: Any, grad: Any, *values: Any) -> tuple[Any, ...]:
-        stand_in = _NumpyParameter(array=np.array(array), grad=None if grad is None else np.array(grad), name=param.name, update_rule=rule)
+        stand_in = _NumpyParameter(
+            array=np.array(array), grad=None if grad is None else np.array(grad), name=param.name, update_rule=rule
+        )
         saved, saved_status = rule._state, rule._status
         rule._state = {**state, **{k: np.array(v) for k, v in zip(names, values, strict=True)}}
         clock = Clock()
@@ -685,7 +711,7 @@ def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
     state.update(zip(names, results[1:], strict=True))
 
 
-# -- optimizers --------------------------------------------------------------------------------------------------------
+# -- optimizers ------------------------------------------------------------------------------------
 
 
 class LossScale:
@@ -801,7 +827,9 @@ class Optimizer:
 
     def _check_set_up(self) -> Hooks:
         if self._hooks is None:
-            raise RuntimeError(f"Optimizer is not set up. Call `setup` method: optimizer.setup(model)\nat {user_line(2)}")
+            raise RuntimeError(
+                f"Optimizer is not set up. Call `setup` method: optimizer.setup(model)\nat {user_line(2)}"
+            )
         return self._hooks
 
     def add_hook(self, hook: Callable[..., Any], name: str | None = None, timing: str = "auto") -> None:
@@ -860,7 +888,7 @@ class Optimizer:
             if param.update_rule is not None:
                 param.update_rule.serialize(serializer[name])
 
-    # -- loss scaling ----------------------------------------------------------------------------------------------------
+    # -- loss scaling ------------------------------------------------------------------------------
 
     @property
     def _loss_scale(self) -> Any:
@@ -903,7 +931,8 @@ class Optimizer:
             if not bool(jnp.isfinite(param.grad).all()):
                 scaling.is_nan = scaling.was_nan = True
                 warnings.warn(
-                    f"Non finite number found in param.grad of {name} (iteration: {self.t}, loss_scale: {scaling.scale})",
+                    f"Non finite number found in param.grad of {name} (iteration: {self.t}, loss_scale: "
+                    f"{scaling.scale})",
                     stacklevel=3,
                 )
 
@@ -1026,7 +1055,10 @@ class GradientMethod(Optimizer):
             and all(map(is_pure_hook, hooks.post.values()))
             and all(
                 p._array is None
-                or (p._grad is not None and (p.update_rule is None or (isinstance(p.update_rule, UpdateRule) and p.update_rule._is_pure())))
+                or (
+                    p._grad is not None
+                    and (p.update_rule is None or (isinstance(p.update_rule, UpdateRule) and p.update_rule._is_pure()))
+                )
                 for p in params
             )
         )
@@ -1041,7 +1073,10 @@ class GradientMethod(Optimizer):
         ours = [
             p
             for p in params
-            if p._array is not None and p._grad is not None and isinstance(p.update_rule, UpdateRule) and p.update_rule._is_pure()
+            if p._array is not None
+            and p._grad is not None
+            and isinstance(p.update_rule, UpdateRule)
+            and p.update_rule._is_pure()
         ]
         if ours:
             apply_updates(name, ours, clock)

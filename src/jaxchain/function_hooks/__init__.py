@@ -1,0 +1,4 @@
+"""Hooks on functions: how long each takes, and what goes in."""
+
+from jaxchain.function_hooks.print_hook import PrintHook as PrintHook
+from jaxchain.function_hooks.timer import TimerHook as TimerHook

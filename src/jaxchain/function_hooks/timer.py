@@ -1,0 +1,99 @@
+"""How long functions take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, TextIO
+
+from jaxchain.function_hook import FunctionHook
+
+UNITS = {"sec": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+class TimerHook(FunctionHook):
+    """Measures the wall time of every function, forward and backward.
+
+    JAX runs ahead of Python, so what is measured is the time until a function returns, its dispatch. For the time that
+    devices take, profile a compiled program.
+
+    Attributes:
+        call_history: (label, seconds) of each function, in order.
+
+    Examples:
+        >>> with jaxchain.function_hooks.TimerHook() as hook:
+        ...     y = F.relu(np.float32([1]))
+        >>> [label for label, seconds in hook.call_history]
+        ['ReLU']
+    """
+
+    name = "TimerHook"
+    table = UNITS
+
+    def __init__(self) -> None:
+        self.call_history: list[tuple[str, float]] = []
+        self._running: list[float] = []
+        self._total_time = 0.0
+
+    def _start(self) -> None:
+        self._running.append(time.perf_counter())
+
+    def _stop(self, function: Any) -> None:
+        elapsed = time.perf_counter() - self._running.pop()
+        self.call_history.append((function.label, elapsed))
+        if not self._running:
+            self._total_time += elapsed
+
+    def forward_preprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
+        """Start the clock."""
+        self._start()
+
+    def forward_postprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
+        """Stop the clock."""
+        self._stop(function)
+
+    def backward_preprocess(self, function: Any, in_data: tuple[Any, ...], out_grad: tuple[Any, ...]) -> None:
+        """Start the clock."""
+        self._start()
+
+    def backward_postprocess(self, function: Any, in_data: tuple[Any, ...], out_grad: tuple[Any, ...]) -> None:
+        """Stop the clock."""
+        self._stop(function)
+
+    def total_time(self) -> float:
+        """Return the seconds spent in all functions."""
+        return self._total_time
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Return ``{label: {"elapsed_time": seconds, "occurrence": count}}``."""
+        found: dict[str, dict[str, Any]] = {}
+        for label, elapsed in self.call_history:
+            record = found.setdefault(label, {"elapsed_time": 0.0, "occurrence": 0})
+            record["elapsed_time"] += elapsed
+            record["occurrence"] += 1
+        return found
+
+    def print_report(self, unit: str = "auto", file: TextIO | None = None) -> None:
+        """Print a table: label, elapsed time, occurrence.
+
+        Args:
+            unit: ``sec``, ``ms``, ``us``, ``ns``, ``auto`` (one for all) or ``auto_foreach`` (one for each row).
+            file: Where to; None: standard output.
+        """
+        file = sys.stdout if file is None else file
+        summary = self.summary()
+        if unit == "auto":
+            unit = _unit_for(max((r["elapsed_time"] for r in summary.values()), default=0.0))
+        rows = [("FunctionName", "ElapsedTime", "Occurrence")]
+        for label, record in summary.items():
+            seconds = record["elapsed_time"]
+            own = _unit_for(seconds) if unit == "auto_foreach" else unit
+            rows.append((label, f"{seconds * UNITS[own]:3.2f}{own}", str(record["occurrence"])))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            file.write("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) + "\n")
+        file.flush()
+
+
+def _unit_for(seconds: float) -> str:
+    return next((unit for unit in ("sec", "ms", "us") if seconds * UNITS[unit] >= 1), "ns")

@@ -1,0 +1,3 @@
+"""Chainer's utilities."""
+
+from jaxchain.utils import type_check as type_check
