@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MODES = ("eager", "static")
+_UNSET = object()
 
 
 class ThreadState:
@@ -46,9 +47,12 @@ class ThreadState:
     def refresh(self) -> None:
         """Resolve the entries that hot paths read. Called whenever one of them may have changed."""
         self.config_key = None
-        self.record = config.enable_backprop
-        self.static = config.mode == "static"
-        self.special = bool(self.hooks) or self.trace is not None or config.debug
+        entries = global_config.__dict__
+        overrides = self.overrides
+        self.record = overrides["enable_backprop"] if "enable_backprop" in overrides else entries["enable_backprop"]
+        self.static = (overrides["mode"] if "mode" in overrides else entries["mode"]) == "static"
+        debug = overrides["debug"] if "debug" in overrides else entries["debug"]
+        self.special = bool(self.hooks) or self.trace is not None or debug
 
 
 _local = threading.local()
@@ -165,22 +169,26 @@ class using_config:
         _check(name, value)
         self.name, self.value, self.config = name, value, config
 
-    def _entries(self) -> dict[str, Any]:
-        return thread_state().overrides if self.config is config else self.config.__dict__
-
     def __enter__(self) -> None:
-        entries = self._entries()
-        self._had = self.name in entries
-        self._old = entries.get(self.name)
-        setattr(self.config, self.name, self.value)
+        self._state = state = thread_state()
+        self._entries = entries = state.overrides if self.config is config else self.config.__dict__
+        self._old = entries.get(self.name, _UNSET)
+        entries[self.name] = self.value
+        self._refresh(state)
 
     def __exit__(self, *_: Any) -> None:
-        if self._had:
-            setattr(self.config, self.name, self._old)
-        elif self.config is config:
-            delattr(self.config, self.name)
+        if self._old is _UNSET:
+            self._entries.pop(self.name, None)
         else:
-            del self.config.__dict__[self.name]
+            self._entries[self.name] = self._old
+        self._refresh(self._state)
+
+    def _refresh(self, state: ThreadState) -> None:
+        if self.config is config:
+            state.refresh()
+        else:
+            for each in list(_threads):
+                each.refresh()
 
 
 def no_backprop_mode() -> using_config:

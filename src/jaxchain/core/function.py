@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import type_check
+from jaxchain.core.compat import Tracer
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.variable import (
@@ -81,7 +82,7 @@ def _run(
         except Exception as error:
             if not _is_numpy_code(error):
                 raise
-    if not any(isinstance(a, jax.core.Tracer) for a in arrays):
+    if not any(isinstance(a, Tracer) for a in arrays):
         return function(_copies(arrays)), False
     before = _visible(owner)
     with _outside_trace(), np.errstate(all="ignore"):  # zeros stand for any values here: only shapes are wanted
@@ -228,7 +229,7 @@ class FunctionNode(FunctionRecord):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the gradients of the inputs at the indexes; written in functions of Variables, they have gradients too.
+        """Return gradients of the inputs at the indexes; written in functions of Variables, they have gradients too.
 
         Args:
             target_input_indexes: Which inputs a gradient is wanted of.
@@ -333,7 +334,9 @@ class FunctionNode(FunctionRecord):
         if scope is not None:
             scope.count += 1
         if not isinstance(outputs, tuple):
-            raise TypeError(f"forward output must be a tuple ({self.label})\nActual: {type(outputs)}\nat {user_line(2)}")
+            raise TypeError(
+                f"forward output must be a tuple ({self.label})\nActual: {type(outputs)}\nat {user_line(2)}"
+            )
         if not all(isinstance(y, ARRAYS) for y in outputs):
             types = tuple(type(y) for y in outputs)
             raise TypeError(
@@ -484,7 +487,7 @@ class FunctionNode(FunctionRecord):
         Raises:
             KeyError: There is a hook of that name.
         """
-        name = hook.name if name is None else name
+        name = str(hook.name if name is None else name)
         if name in self.local_function_hooks:
             raise KeyError(f"Hook {name} already exists")
         self.local_function_hooks[name] = hook
@@ -772,7 +775,7 @@ class Function:
         Raises:
             KeyError: There is a hook of that name.
         """
-        name = hook.name if name is None else name
+        name = str(hook.name if name is None else name)
         if name in self.local_function_hooks:
             raise KeyError(f"Hook {name} already exists")
         self.local_function_hooks[name] = hook

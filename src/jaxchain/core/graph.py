@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Variable, VariableNode, as_array, initialized_array, retained
+from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized_array, retained
 
 _add_arrays = jax.jit(operator.add)
 
@@ -135,7 +135,7 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
     if create_graph:
         return grad if isinstance(grad, Variable) else Variable(grad)
-    return grad._array if isinstance(grad, Variable) else grad
+    return as_jax(grad)
 
 
 _ones_cache: dict[Any, jax.Array] = {}
@@ -279,4 +279,4 @@ def _seed_for_grad(y: Variable, g: Any, loss_scale: float | None, create_graph: 
             g = g * jnp.asarray(loss_scale, g.dtype)
     if create_graph:
         return g if isinstance(g, Variable) else Variable(g)
-    return as_array(g)
+    return as_jax(g)

@@ -191,10 +191,11 @@ class OpNode(FunctionRecord):
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         plan = self.plan
-        given = None if None not in gys else tuple(g is not None for g in gys)
-        op = plan.pullback(given, self.scalars)
-        if given is not None:
+        given = None
+        if len(gys) > 1 and any(g is None for g in gys):
+            given = tuple(g is not None for g in gys)
             gys = [g for g in gys if g is not None]
+        op = plan._pullbacks.get(given) or plan.pullback(given, self.scalars)
         state = thread_state()
         if state.special:
             return plan.needs, _special_pullback(self, op, gys, state)
@@ -213,7 +214,7 @@ class OpNode(FunctionRecord):
                 node.output_index = i
                 self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
             kept.append(_variable_on(node, self.kept[k]))
-        given = None if None not in gys else tuple(g is not None for g in gys)
+        given = tuple(g is not None for g in gys) if any(g is None for g in gys) else None
         op = plan.pullback(given, self.scalars)
         result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
         return plan.needs, result if isinstance(result, tuple) else (result,)
@@ -337,7 +338,7 @@ class Op:
                 return apply((), args, ())
             node = x._node
             plan = plans.get(((), node.info))
-            if plan is None or plan.recorded is None:
+            if plan is None or plan.recorded is None:  # not seen yet, or without a gradient
                 return apply((), args, ())
             array = x._array
             try:

@@ -81,7 +81,7 @@ class Signature:
         self.defaults = tuple(p.default for p in self.parameters)
         self.count = len(self.parameters)
         self.required = sum(p.default is REQUIRED for p in self.parameters)
-        self.inputs_only = all(p.kind == ARRAY for p in self.parameters)
+        self.inputs_only = all(p.kind in (ARRAY, OPTIONAL) for p in self.parameters)
         kinds = [p.kind for p in self.parameters]
         self.input_at = [i for i, k in enumerate(kinds) if k in (ARRAY, OPTIONAL, TREE)]
         self.trees = {i for i, k in enumerate(kinds) if k == TREE}

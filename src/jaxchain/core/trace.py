@@ -47,9 +47,9 @@ class Trace:
 
     def next_key(self) -> Any:
         """Return the next key of the stream, as a tracer."""
-        offset = np.array([0, 0, self.draws], np.uint32)
+        key = self.key.at[2].add(np.uint32(self.draws))
         self.draws += 1
-        return self.key + offset
+        return key
 
     def initialised(self, owner: Any) -> None:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""

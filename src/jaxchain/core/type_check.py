@@ -157,7 +157,7 @@ def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = F
         TypeError: Something else than an array is among them.
     """
     types = TypeInfoTuple(
-        None if x is None and accept_none else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]")
+        Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") if x is not None or not accept_none else None
         for i, x in enumerate(data)
     )
     types.name = name  # type: ignore[misc]
