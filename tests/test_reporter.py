@@ -72,7 +72,7 @@ class Loss(Link):
 @pytest.mark.parametrize("mode", ["eager", "static"])
 def test_report_inside_a_link_in_both_modes(mode):
     model = Chain(inner=Loss())
-    model.forward = lambda x: model.inner(x)
+    model.forward = lambda x: model["inner"](x)
     reporter = R.Reporter()
     reporter.add_observers("main", model.namedlinks())
     with jaxchain.using_config("mode", mode):

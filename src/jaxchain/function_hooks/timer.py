@@ -80,7 +80,7 @@ class TimerHook(FunctionHook):
             unit: ``sec``, ``ms``, ``us``, ``ns``, ``auto`` (one for all) or ``auto_foreach`` (one for each row).
             file: Where to; None: standard output.
         """
-        file = sys.stdout if file is None else file
+        out: TextIO = sys.stdout if file is None else file
         summary = self.summary()
         if unit == "auto":
             unit = _unit_for(max((r["elapsed_time"] for r in summary.values()), default=0.0))
@@ -91,8 +91,8 @@ class TimerHook(FunctionHook):
             rows.append((label, f"{seconds * UNITS[own]:3.2f}{own}", str(record["occurrence"])))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
-            file.write("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) + "\n")
-        file.flush()
+            out.write("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) + "\n")
+        out.flush()
 
 
 def _unit_for(seconds: float) -> str:

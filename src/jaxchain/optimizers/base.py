@@ -1,8 +1,9 @@
 """Optimizers and update rules: an update of all parameters is one compiled call, in eager mode too.
 
 A rule is a class with a pure `transform(h, t)` (an optax transformation) and the names of its `slots`; hooks of ours
-have a pure form as well. `GradientMethod.update` gathers numbers, parameters, gradients and slots, calls one jitted function
-(`program`, one per layout) and writes the results back. User-written rules and hooks run in Python, in Chainer's order.
+have a pure form as well. `GradientMethod.update` gathers numbers, parameters, gradients and slots, calls one jitted
+function (`program`, one per layout) and writes the results back. User-written rules and hooks run in Python, in
+Chainer's order.
 
 State: hyperparameters and the clock declare ``_lifted_scalars``, so static mode takes them as inputs; a rule's own `t`
 is the clock less an offset, so that 400 parameters cost one counter.
@@ -22,12 +23,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.variable import Parameter
 from jaxchain.link import Link
 
-Tracer = jax.core.Tracer
 TIMINGS = ("pre", "post")
 LOSS_SCALE_MAX = 65504  # the largest float16
 COMPLEMENTS = ("beta1", "beta2")
@@ -349,7 +350,7 @@ def apply_updates(
             ts.append(own.t - offset)
             inner.append((before_numbers, after_numbers))
         members.append(group)
-        slots.append(tuple([state[s] for s in names]) if names else ())
+        slots.append(tuple([state[s] for s in names]) if names and state else ())
     pre_static, pre_numbers = _hooks_of(pre)
     post_static, post_numbers = _hooks_of(post)
     compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
@@ -1136,5 +1137,4 @@ __all__ = [
     "HyperparameterProxy",
     "Optimizer",
     "UpdateRule",
-    "Variable",
 ]

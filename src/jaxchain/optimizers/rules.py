@@ -60,12 +60,12 @@ def stateful(slots: tuple[str, ...], step: Any) -> optax.GradientTransformation:
     def init(params: Any) -> Any:
         return tuple(jax.tree_util.tree_map(jnp.zeros_like, params) for _ in slots)
 
-    def update(grads: Any, state: Any, params: Any) -> Any:
-        leaves, tree = jax.tree_util.tree_flatten(grads)
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        leaves, tree = jax.tree_util.tree_flatten(updates)
         columns = [tree.flatten_up_to(s) for s in (params, *state)]
         results = [step(g, *rest) for g, *rest in zip(leaves, *columns, strict=True)]
-        updates, *states = (jax.tree_util.tree_unflatten(tree, column) for column in zip(*results, strict=True))
-        return updates, tuple(states)
+        new, *states = (jax.tree_util.tree_unflatten(tree, column) for column in zip(*results, strict=True))
+        return new, tuple(states)
 
     return optax.GradientTransformation(init, update)
 
