@@ -18,9 +18,17 @@ def test_short_demo(tmp_path, capsys):
     assert status == 1  # too short to reach the accuracy, and it says so
     assert captured.err.count("test accuracy is only") == 2 and "loss curves of the two modes" not in captured.err
     assert str(tmp_path / "out") in captured.out and "static is" in captured.out
-    for name in ("losses.png", "results.txt", "mlp/computational_graph.svg", "mlp/computational_graph.png"):
+    for name in ("losses.png", "mlp/graph.svg", "mlp/graph.png"):
         assert (tmp_path / "out" / name).stat().st_size > 500, name
-    for name in ("mlp/report.md", "mlp/graph.dot", "mlp/jaxpr.txt", "mlp/hlo.txt", "mlp/compiles.txt"):
+    for name in (
+        "results.txt",
+        "mlp/report.md",
+        "mlp/graph.dot",
+        "mlp/jaxpr.txt",
+        "mlp/hlo.txt",
+        "mlp/compiles.txt",
+        "mlp/training_step.jaxpr.txt",
+    ):
         assert (tmp_path / "out" / name).stat().st_size > 100, name
     assert (tmp_path / "out" / "losses.png").read_bytes().startswith(b"\x89PNG")
 
@@ -45,7 +53,7 @@ def test_difference_is_the_largest_of_any_step():
 )
 def test_it_fails_when_it_should(eager, static, message, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(demo, "train", lambda make, data, mode, epochs, seed: {"eager": eager, "static": static}[mode])
-    monkeypatch.setattr(demo, "save_views", lambda model, data, folder: folder.mkdir())
+    monkeypatch.setattr(demo, "save_views", lambda run, data, folder: folder.mkdir())
     status = demo.main(["--model", "MLP", "--out", str(tmp_path)])
     error = capsys.readouterr().err
     assert (status, message is None) in ((0, True), (1, False))

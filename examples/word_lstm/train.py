@@ -57,10 +57,10 @@ class Speller(jaxchain.Chain):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mode", choices=("eager", "static"), default="eager")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--units", type=int, default=64)
-    parser.add_argument("--longest", type=int, default=9)
+    parser.add_argument("--longest", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
 

@@ -61,6 +61,7 @@ class BatchNormalization(Link):
 
     gamma: Any = None
     beta: Any = None
+    _lifted_scalars = True  # N counts in fine-tuning, eps and decay may be changed: none of them compiles anew
 
     def __init__(
         self,
