@@ -55,17 +55,17 @@ class ThreadState:
         self.special = bool(self.hooks) or self.trace is not None or debug
 
 
-_local = threading.local()
+local = threading.local()
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
 
 
 def thread_state() -> ThreadState:
     """Return the state of the calling thread, made on its first use."""
     try:
-        return _local.state
+        return local.state
     except AttributeError:
         state = ThreadState.__new__(ThreadState)
-        _local.state = state
+        local.state = state
         state.__init__()
         return state
 

@@ -22,9 +22,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.compat import live_inputs, without_dead_code
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import local, thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
-from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
+from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     UNINITIALIZED,
     FunctionRecord,
@@ -329,17 +329,19 @@ class Op:
             return call
         plans = self.plans
 
-        def call_unary(*args: Any, **kwargs: Any) -> Any:
-            if kwargs or len(args) != 1:
-                return apply(*bind(args, kwargs))
-            (x,) = args
-            state = thread_state()
-            if not isinstance(x, Variable) or state.special or not state.record:
-                return apply((), args, ())
+        def call_unary(x: Any = REQUIRED, *args: Any, **kwargs: Any) -> Any:
+            if args or kwargs or x.__class__ is not Variable:
+                return call(*args, **kwargs) if x is REQUIRED else call(x, *args, **kwargs)
+            try:
+                state = local.state
+            except AttributeError:
+                state = thread_state()
+            if state.special or not state.record:
+                return apply((), (x,), ())
             node = x._node
             plan = plans.get(((), node.info))
             if plan is None or plan.recorded is None:  # not seen yet, or without a gradient
-                return apply((), args, ())
+                return apply((), (x,), ())
             array = x._array
             try:
                 out = plan.forward(array)
