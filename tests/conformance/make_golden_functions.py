@@ -37,7 +37,7 @@ def record(case, out):
         ]
         if not floating or not inputs:
             continue
-        outputs, gys = zip(*floating)
+        outputs, gys = zip(*floating, strict=True)
         try:
             gxs = chainer.grad(list(outputs), inputs, [chainer.Variable(g) for g in gys])
         except Exception as error:

@@ -1,8 +1,7 @@
 """Rows of activations, arithmetic and elementwise functions."""
 
 import numpy as np
-
-from rows import K, Case, L, R, S
+from rows import Case, K, L, R, S
 
 inf, nan = np.inf, np.nan
 FAR = [-inf, -1e30, -100.0, -1.0, -0.0, 0.0, 1e-30, 1.0, 100.0, 1e30, inf]
@@ -136,7 +135,7 @@ CASES = [
             *pairs(),
             S(R((2, 3)), R((3,)), R((2, 1))),
             S(R((2,))),
-            S(R((2,)), 3.0),
+            S(R((2,)), 3),
             S(R((2,)), R((2,)), R((2,)), R((2,))),
         ],
         errors=MISFIT,

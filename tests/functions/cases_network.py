@@ -1,8 +1,7 @@
 """Rows of connections, convolution, pooling, normalization, noise, recurrence, losses and evaluation."""
 
 import numpy as np
-
-from rows import I, K, Case, L, R, S
+from rows import Case, I, K, L, R, S
 
 inf = np.inf
 

@@ -1,8 +1,7 @@
 """Rows of reductions, shapes and indexing."""
 
 import numpy as np
-
-from rows import K, Case, L, R, S
+from rows import Case, K, L, R, S
 
 inf = np.inf
 INT = (S(K([1, 2], "int32")), TypeError, "dtype")

@@ -1,4 +1,4 @@
-"""What a row of the function tables is. Plain NumPy: read by the tests and, in Chainer's own Python, by make_golden_functions.py."""
+"""What a row of the function tables is. Plain NumPy: make_golden_functions.py reads it in Chainer's own Python."""
 
 import dataclasses
 import zlib
@@ -57,7 +57,8 @@ class Case:
 
     Attributes:
         name: Its name in F, or a title if `call` is given.
-        samples: Calls compared with Chainer, value and gradient. The first also runs in other dtypes, in static mode, and for order 2.
+        samples: Calls compared with Chainer, value and gradient. The first also runs in other dtypes, statically, and
+            for order 2.
         call: Expression in F and x0, x1, ... instead of F.name(...).
         edges: Calls on ties, zeros, ends, large and infinite values.
         errors: (call, class of the error, part of the message).

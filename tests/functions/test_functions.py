@@ -1,4 +1,4 @@
-"""One walk over all rows of cases_*.py: every function against Chainer, its second derivative, static mode, compiles, errors."""
+"""One walk over all rows of cases_*.py: Chainer's answers, second derivatives, static mode, compiles, errors."""
 
 import contextlib
 import doctest
@@ -95,7 +95,7 @@ def test_value_and_gradient_are_chainers(name, key):
         ys, inputs, gxs = run(case, key, sample, dtype)
         for k, y in enumerate(ys):
             expected = known.get(f"{key}/y{k}")
-            assert y.dtype == expected.dtype or dtype != "float64" and expected.dtype.itemsize == 8, key
+            assert y.dtype == expected.dtype or (dtype != "float64" and expected.dtype.itemsize == 8), key
             close(y.array, expected, dtype, case, f"{key}: output {k}")
         assert known.get(f"{key}/y{len(ys)}") is None
         has_gradients = any(known.get(f"{key}/g{i}") is not None for i in range(len(inputs)))
@@ -222,12 +222,12 @@ ERRORS = [
 @pytest.mark.parametrize(("case", "sample", "kind", "text"), ERRORS)
 def test_errors(case, sample, kind, text):
     args, kwargs, _ = rows.materialise(f"{case.name}/error", sample, "float32", Variable)
-    args = [Variable(a) if isinstance(a, np.ndarray) and a.dtype != bool and case.call else a for a in args]
+    args = [Variable(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
     with pytest.raises(kind) as caught:
         rows.evaluate(case, F, args, kwargs)
     assert text in str(caught.value)
     if kind is TypeError and type(caught.value).__name__ == "InvalidType":
-        assert __file__ in str(caught.value) or "rows.py" in str(caught.value)  # the user's line
+        assert "rows.py" in str(caught.value) or "<string>" in str(caught.value)  # the user's line
 
 
 NAMES = [name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))]

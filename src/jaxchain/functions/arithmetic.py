@@ -18,7 +18,7 @@ from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import broadcastable, same_dtype
 
-Number = (int, float, np.number, np.bool_)
+Number: tuple[type, ...] = (int, float, np.number, np.bool_)
 _LARGEST_UNROLLED_POWER = 64
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Shaped
 
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 
@@ -144,7 +145,7 @@ def _index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
         if s.size == 0:
             s = s.astype(np.int32)
     if s.dtype == bool:
-        if isinstance(s, jax.core.Tracer):
+        if is_tracer(s):
             raise IndexError(
                 "get_item: the shape of x[mask] depends on the mask's values, which a static call does not know. "
                 "Use F.where, or keep the call eager"

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxchain.core.config import config
@@ -11,6 +12,8 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.checks import same_dtype, same_shape
+
+NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
 
 
 @op(label="Dropout", name="dropout")
@@ -106,5 +109,6 @@ def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
         >>> F.gaussian(np.float32([1, 2]), np.zeros(2, np.float32), eps=np.float32([0, 1])).array
         Array([1., 3.], dtype=float32)
     """
-    out, used = _gaussian(mean, ln_var, None if eps is None else as_array(eps), next_key())
+    key = next_key() if eps is None else NO_KEY
+    out, used = _gaussian(mean, ln_var, None if eps is None else as_array(eps), key)
     return (out, used.array) if return_eps else out

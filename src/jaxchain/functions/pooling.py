@@ -1,5 +1,6 @@
 """Two-dimensional pooling over NCHW arrays."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,31 +53,36 @@ def _max_pooling_2d(
 ) -> Float[Array, "n c oh ow"]:
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
     x = _padded(x, padding)
-    y = None
-    for offset in _offsets(ksize):
-        here = _at(x, offset, stride, out)
-        y = here if y is None else jnp.maximum(y, here)
-    assert y is not None
-    return y
+    for axis, k, s, m in zip((2, 3), ksize, stride, out, strict=True):  # rows, then columns: k + k maxima and not k * k
+        x = functools.reduce(jnp.maximum, [lax.slice_in_dim(x, i, i + (m - 1) * s + 1, s, axis) for i in range(k)])
+    return x
 
 
 @_max_pooling_2d.vjp
 def _(gy, y, x, ksize, stride, pad, cover_all):
+    # XLA's own derivative, select_and_scatter, is 3 to 11 times slower on CPU: 52 ms for (32, 64, 28, 28) and 2 x 2
+    # windows, where this takes 5. Each offset in the window adds the gradients of the windows whose
+    # first maximum stands there, to one of the sy * sx grids of input positions that are congruent modulo the stride.
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
     full = _padded(x, padding)
-    h, w = full.shape[2:]
-    taken = jnp.zeros(y.shape, bool)
-    total = jnp.zeros(full.shape, gy.dtype)
     zero = jnp.zeros((), gy.dtype)
-    for i, j in _offsets(ksize):
-        first = (_at(full, (i, j), stride, out) == y) & ~taken
+    grid = [max(-(-n // s), m + (k - 1) // s) for n, s, m, k in zip(full.shape[2:], stride, out, ksize, strict=True)]
+    taken = jnp.zeros(y.shape, bool)
+    grids: dict[Pair, Array] = {}
+    for offset in _offsets(ksize):
+        first = (_at(full, offset, stride, out) == y) & ~taken
         taken |= first
-        spread = [
-            (at, size - at - (m - 1) * s - 1, s - 1) for at, size, m, s in zip((i, j), (h, w), out, stride, strict=True)
-        ]
-        total += lax.pad(jnp.where(first, gy, 0), zero, [(0, 0, 0), (0, 0, 0), *spread])
+        shifts = [(o // s, size - m - o // s, 0) for o, s, size, m in zip(offset, stride, grid, out, strict=True)]
+        share = lax.pad(jnp.where(first, gy, 0), zero, [(0, 0, 0), (0, 0, 0), *shifts])
+        phase = (offset[0] % stride[0], offset[1] % stride[1])
+        grids[phase] = share if phase not in grids else grids[phase] + share
+    gx = grids[0, 0]
+    if stride != (1, 1):
+        empty = jnp.zeros_like(gx)
+        rows = [jnp.stack([grids.get((i, j), empty) for j in range(stride[1])], -1) for i in range(stride[0])]
+        gx = jnp.stack(rows, 3).reshape(*y.shape[:2], grid[0] * stride[0], grid[1] * stride[1])
     (top, _), (left, _) = padding
-    return total[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+    return gx[:, :, top : top + x.shape[2], left : left + x.shape[3]]
 
 
 @jax.jit(static_argnums=(1, 2, 3, 4))

@@ -14,6 +14,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.noise import NO_KEY
 from jaxchain.functions.shape import padded
 
 
@@ -129,10 +130,7 @@ def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
     if x_in != w_in:
         raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")
     dropout: Any = bool(config.train and dropout_ratio > 0 and n_layers > 1)
-    key = next_key() if dropout else _NO_KEY
+    key = next_key() if dropout else NO_KEY
     ws, bs = [list(w) for w in ws], [list(b) for b in bs]
     hy, cy, *ys = _n_step_lstm(hx, cx, ws, bs, list(xs), dropout_ratio, key, n_layers, dropout)
     return hy, cy, tuple(ys)
-
-
-_NO_KEY = jnp.zeros(3, "uint32")

@@ -88,16 +88,16 @@ def average(x, axis: Axis = None, weights: Any = None, keepdims: bool = False):
     if weights is None:
         return _mean(x, axis, bool(keepdims))
     if axis is not None:
-        axis = (axis,) if isinstance(axis, int) else axis
-        if len({a % x.ndim for a in axis}) != len(axis):
+        along = {a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)}
+        if isinstance(axis, tuple) and len(along) != len(axis):
             raise ValueError("duplicate value in 'axis'")
-        if len(axis) > 1:
+        if len(along) > 1:
             raise ValueError("tuple axis is not supported when weights is given")
-        axis = (axis[0] % x.ndim,)
+        axis = tuple(along)
     divider = sum(weights)
     if axis is not None:
-        along = tuple(n if i in axis else 1 for i, n in enumerate(x.shape))
-        weights = shape.broadcast_to(shape.reshape(weights, along), x.shape)
+        wide = tuple(n if i in axis else 1 for i, n in enumerate(x.shape))
+        weights = shape.broadcast_to(shape.reshape(weights, wide), x.shape)
     total = sum(arithmetic.multiply(x, weights), axis, keepdims)
     return arithmetic.divide(total, shape.broadcast_to(divider, total.shape))
 

@@ -1,0 +1,181 @@
+"""What a table does not say: random draws, statistics, indexing in loops, options that return more, debug mode."""
+
+import numpy as np
+import pytest
+from test_functions import compiles
+
+import jaxchain
+import jaxchain.functions as F
+from jaxchain import Variable
+from jaxchain.functions import batch_normalization_with_statistics
+
+X = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def test_dropout_is_the_identity_outside_training():
+    x = Variable(X)
+    with jaxchain.using_config("train", False):
+        assert F.dropout(x) is x
+        assert F.dropout(x, return_mask=True) == (x, None)
+
+
+def test_dropout_keeps_the_mean_and_its_mask_reproduces_it():
+    x = Variable(np.ones((200, 200), np.float32))
+    y, mask = F.dropout(x, 0.25, return_mask=True)
+    assert abs(float(y.array.mean()) - 1) < 0.02
+    assert set(np.unique(np.asarray(y.array)).round(4)) == {np.float32(0), np.float32(1.3333)}
+    np.testing.assert_array_equal(F.dropout(x, 0.25, mask=mask).array, y.array)
+    y.grad = np.ones(y.shape, np.float32)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, mask)
+
+
+def test_annealed_ratio_does_not_compile():
+    F.sum(F.dropout(Variable(X), 0.5)).backward()
+    with compiles() as counted:
+        F.sum(F.dropout(Variable(X), 0.25)).backward()
+    assert not counted
+
+
+def test_compiles_counts():
+    with compiles() as counted:
+        F.relu(Variable(np.ones((3, 1, 4, 1, 5), np.float32)))
+    assert counted
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda x: F.dropout(x, 0.5), lambda x: F.gaussian(x, x), lambda x: F.dropout(F.gaussian(x, x))],
+    ids=["dropout", "gaussian", "both"],
+)
+def test_the_same_seed_draws_the_same_in_both_modes(draw):
+    step = jaxchain.static(lambda a: draw(Variable(a)).array)
+    jaxchain.seed(5)
+    eager = [np.asarray(draw(Variable(X)).array) for _ in range(3)]
+    jaxchain.seed(5)
+    static = [np.asarray(step(X)) for _ in range(3)]
+    np.testing.assert_allclose(static, eager, rtol=1e-5)
+    assert not np.array_equal(eager[0], eager[1])
+
+
+def test_gaussian_returns_its_noise():
+    mean, ln_var = np.zeros((100, 100), np.float32), np.full((100, 100), np.log(4.0), np.float32)
+    y, eps = F.gaussian(mean, ln_var, return_eps=True)
+    assert abs(float(y.array.std()) - 2) < 0.1
+    np.testing.assert_allclose(F.gaussian(mean, ln_var, eps=eps).array, y.array)
+
+
+# Chainer 7.8.1: F.batch_normalization(X, 1, 0, running_mean=zeros, running_var=ones, decay=0.9)
+NEW_MEAN = np.float32([0.4, 0.5, 0.6, 0.7])
+NEW_VAR = np.float32([2.5] * 4)
+
+
+def test_running_statistics_are_chainers():
+    one, zero = np.ones(4, np.float32), np.zeros(4, np.float32)
+    y, mean, var = batch_normalization_with_statistics(X, one, zero, zero, one, decay=0.9)
+    np.testing.assert_allclose(mean, NEW_MEAN, rtol=1e-6)
+    np.testing.assert_allclose(var, NEW_VAR, rtol=1e-6)
+    assert y.shape == X.shape
+    in_place, held = zero.copy(), Variable(one)
+    F.batch_normalization(X, one, zero, running_mean=in_place, running_var=held, decay=0.9)
+    np.testing.assert_allclose(in_place, NEW_MEAN, rtol=1e-6)
+    np.testing.assert_allclose(held.array, NEW_VAR, rtol=1e-6)
+    with pytest.raises(TypeError, match="immutable"):
+        F.batch_normalization(X, one, zero, running_mean=mean, running_var=var)
+
+
+def test_batch_of_one_warns():
+    with pytest.warns(UserWarning, match="no more than one sample"):
+        F.batch_normalization(X[:1], np.ones(4, np.float32), np.zeros(4, np.float32))
+
+
+def test_indexing_in_a_loop_compiles_once():
+    x = Variable(np.arange(40, dtype=np.float32).reshape(10, 4))
+    got = [x[0], x[0:3], x[[0, 1]], x[0, 1]]
+    with compiles() as counted:
+        for i in range(1, 8):
+            got += [x[i], x[i : i + 3], x[[i, i - 1]], x[i, -1]]
+    assert not counted
+    np.testing.assert_array_equal(got[-3].array, np.asarray(x.array)[7:10])
+
+
+def test_gradients_of_repeated_elements_add_up():
+    x = Variable(X)
+    F.sum(x[[0, 0, 2], [1, 1, 3]]).backward()
+    assert x.grad[0, 1] == 2 and x.grad[2, 3] == 1 and x.grad.sum() == 3
+
+
+def test_a_mask_inside_a_static_call_says_what_to_do():
+    with pytest.raises(IndexError, match=r"F\.where"):
+        jaxchain.static(lambda a: F.get_item(Variable(a), a > 3).array)(X)
+
+
+def test_max_pooling_returns_indices():
+    _, at = F.max_pooling_2d(X.reshape(1, 1, 3, 4), 2, return_indices=True)
+    np.testing.assert_array_equal(at[0, 0], [[3, 3], [1, 1]])
+
+
+def test_n_step_lstm_dropout_is_for_training():
+    rng = np.random.RandomState(0)
+
+    def arrays(*shape):
+        return rng.randn(*shape).astype(np.float32)
+
+    ws = [[arrays(2, 3 if k == 0 and i < 4 else 2) for i in range(8)] for k in range(2)]
+    bs = [[arrays(2) for _ in range(8)] for _ in range(2)]
+    args = (2, 0.5, arrays(2, 2, 2), arrays(2, 2, 2), ws, bs, [arrays(2, 3), arrays(1, 3)])
+    a, b = F.n_step_lstm(*args), F.n_step_lstm(*args)
+    assert not np.array_equal(a[0].array, b[0].array)
+    with jaxchain.using_config("train", False):
+        a, b = F.n_step_lstm(*args), F.n_step_lstm(*args)
+        np.testing.assert_array_equal(a[0].array, b[0].array)
+        assert [y.shape for y in a[2]] == [(2, 2), (1, 2)]
+
+
+def test_labels_out_of_range():
+    t = np.int32([0, 4, -1])
+    assert np.isnan(F.softmax_cross_entropy(X, t, reduce="no").array).tolist() == [False, True, False]
+    assert np.isnan(F.embed_id(np.int32([3]), X).array).all()
+    with jaxchain.using_config("debug", True):
+        with pytest.raises(ValueError, match="Each label `t`"):
+            F.softmax_cross_entropy(X, t)
+        with pytest.raises(ValueError, match="Each label `x`"):
+            F.embed_id(np.int32([3]), X)
+        F.softmax_cross_entropy(X, np.int32([0, 3, -1]))
+
+
+@pytest.mark.parametrize("compare", [lambda x: x > 0, lambda x: x < 0, lambda x: x >= 0, lambda x: x <= 0])
+def test_comparisons_are_not_defined(compare):
+    with pytest.raises(
+        TypeError, match=r"Variables do not support .* operator\. You could use `array` attribute instead\."
+    ):
+        compare(Variable(X))
+
+
+def test_arrays_beside_variables_take_their_dtype():
+    x = Variable(X)
+    for y in (
+        x + X.astype(np.float64),
+        X.astype(np.float64) + x,
+        x * np.int32(2),
+        np.float64(2) * x,
+        x + True,
+        2 - x,
+        2 // x,
+    ):
+        assert isinstance(y, Variable) and y.dtype == np.float32
+    assert (Variable(np.int32([1])) + 1.5).array.tolist() == [2]
+
+
+def test_the_gradient_of_relu_keeps_the_output_only():
+    x = Variable(X)
+    y = F.relu(x)
+    assert len(y.creator.kept) == 1 and y.creator.kept[0] is y.array
+    assert F.sum(x).creator.kept == ()
+
+
+def test_operators_in_place_of_methods():
+    x = Variable(X)
+    assert x.T.shape == (4, 3) and x.reshape(2, -1).shape == (2, 6) and x.transpose(1, 0).shape == (4, 3)
+    assert float(x.mean()) == 5.5 and (x**2)[0, 3].array == 9
+    assert F.reshape(x, (3, 4)) is x and F.broadcast_to(x, (3, 4)) is x and F.broadcast(x) is x
