@@ -82,7 +82,7 @@ def test_costs_are_those_of_the_programs(report):
     assert forward.equations >= forward.eager_nodes
     assert report.jaxpr.counts["equations"] == forward.equations
     assert {"predictor.l1.W", "predictor.bn.avg_mean", "argument 0", "argument 1"} <= set(report.jaxpr.inputs)
-    assert ("predictor.bn.eps", "2e-05") in report.constants
+    assert ("predictor.l1.out_size", "8") in report.constants
     assert backward.equations > forward.equations
     assert report.hlo.counts["instructions"] == forward.instructions_after
     assert report.hlo_before.counts["instructions"] == forward.instructions_before
@@ -159,6 +159,21 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
     with pytest.raises(ValueError, match="user's own"):
         contrast(broken, X)
     assert_same_state(before, state_of(model))
+
+
+def test_variables_given_as_arguments_keep_their_gradients():
+    x = jaxchain.Variable(X, grad=np.ones_like(X))
+    array, gradient = x.array, x.grad
+    found = contrast(lambda x: F.sum(x * x), x, repeats=1)
+    assert [d.name for d in found.gradients] == ["x"]
+    assert x.array is array and x.grad is gradient and x.creator is None
+
+
+def test_the_mode_of_the_configuration_does_not_matter():
+    with jaxchain.using_config("mode", "static"):
+        found = contrast(jaxchain.Sequential(L.Linear(4, 3), F.relu), X, repeats=1)
+    assert [n.label for n in found.graph.to_graph().of_kind("function")] == ["LinearFunction", "ReLU"]
+    assert found.agrees(1e-6) and found.forward.eager_nodes == 2
 
 
 def test_a_stateful_recurrent_link_starts_from_its_state():

@@ -186,6 +186,7 @@ def _facts(node: AnyNode) -> dict[str, Any]:
     ordinal = getattr(node, "ordinal", None)
     if ordinal is not None:
         facts["ordinal"] = ordinal
-    if node.source is not None:
-        facts["source"] = list(node.source)
+    source = node.source
+    if source is not None:
+        facts["source"] = list(source)
     return facts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 FORMATS = ("svg", "png")
 PNG_INCHES = 60  # at 96 dpi at most 5760 pixels a side: 132 MB of pixels, where 500 nodes uncapped took 1.4 GB
-TIMEOUT = 120.0
+TIMEOUT = 60.0
 
 
 class RenderError(RuntimeError):
