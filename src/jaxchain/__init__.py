@@ -18,6 +18,9 @@ from jaxchain.core.config import is_debug as is_debug
 from jaxchain.core.config import no_backprop_mode as no_backprop_mode
 from jaxchain.core.config import set_debug as set_debug
 from jaxchain.core.config import using_config as using_config
+from jaxchain.core.function import Function as Function
+from jaxchain.core.function import FunctionAdapter as FunctionAdapter
+from jaxchain.core.function import FunctionNode as FunctionNode
 from jaxchain.core.graph import backward as backward
 from jaxchain.core.graph import grad as grad
 from jaxchain.core.random import seed as seed
@@ -26,6 +29,7 @@ from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
+from jaxchain.function_hook import FunctionHook as FunctionHook
 from jaxchain.initializers import Initializer as Initializer
 from jaxchain.link import Chain as Chain
 from jaxchain.link import ChainList as ChainList
@@ -47,19 +51,30 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "computational_graph",
     "dataset",
     "datasets",
+    "function",
+    "function_hook",
     "function_hooks",
+    "function_node",
     "initializers",
     "iterators",
+    "link",
+    "link_hook",
     "link_hooks",
     "links",
+    "optimizer",
     "optimizer_hooks",
     "optimizers",
+    "reporter",
+    "sequential",
     "serializers",
     "utils",
 )
+_OPTIMIZER = ("Optimizer", "GradientMethod", "UpdateRule")
 
 
 def __getattr__(name: str) -> _Any:
     if name in _ROOMS:
         return _importlib.import_module(f"jaxchain.{name}")
+    if name in _OPTIMIZER:
+        return getattr(_importlib.import_module("jaxchain.optimizer"), name)
     raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

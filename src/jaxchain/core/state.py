@@ -15,6 +15,7 @@ values back, also when it fails. Only core/static.py opens one.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from operator import is_
@@ -175,9 +176,8 @@ class Walk:
         kind = type(obj)
         if getattr(kind, "_opaque", False):
             return
-        module = kind.__module__ or ""
-        ours = module.startswith("jaxchain.")
-        if not ours and not self._is_user_class(kind):
+        ours = any(base.__module__.startswith("jaxchain.") for base in kind.__mro__)
+        if not ours and not is_user_module(kind):
             partial = getattr(obj, "func", None), getattr(obj, "args", None), getattr(obj, "keywords", None)
             if partial[0] is not None:  # functools.partial
                 self._stack += [(name, p) for p in partial]
@@ -187,7 +187,7 @@ class Walk:
             lifted = getattr(kind, "_lifted_scalars", False)
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
-        if slots is None and not ours:
+        if slots is None and not kind.__module__.startswith("jaxchain."):
             slots = [s for c in kind.__mro__ for s in _slots(c) if is_user_module(c)]
         if slots:
             view = SlotView(obj)
@@ -199,9 +199,6 @@ class Walk:
                 function = getattr(member, "__func__", getattr(member, "fget", member))
                 if isinstance(function, types.FunctionType) and is_user_code(function.__code__.co_filename):
                     self._stack.append((function.__qualname__, function))
-
-    def _is_user_class(self, kind: type) -> bool:
-        return is_user_module(kind)
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
         self.sized.append(container)
@@ -296,12 +293,12 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 def is_user_module(kind: type) -> bool:
     """Return whether a class is part of the user's program."""
-    import sys
-
-    module = sys.modules.get(kind.__module__)
-    filename = getattr(module, "__file__", None)
     if kind.__module__ == "__main__":
         return True
+    module = sys.modules.get(kind.__module__)
+    if module is None:
+        return True  # loaded without being registered, as notebooks and loaders of scripts do
+    filename = getattr(module, "__file__", None)
     return filename is not None and is_user_code(filename)
 
 

@@ -156,9 +156,10 @@ def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = F
     Raises:
         TypeError: Something else than an array is among them.
     """
+    if not accept_none and any(x is None for x in data):
+        raise TypeError(f"{name}: expected arrays, got None")
     types = TypeInfoTuple(
-        Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") if x is not None or not accept_none else None
-        for i, x in enumerate(data)
+        None if x is None else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") for i, x in enumerate(data)
     )
     types.name = name  # type: ignore[misc]
     return types
