@@ -148,6 +148,9 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
     before = state_of(model)
     found = contrast(step, X, T, repeats=2, gradients=False)
     assert found.agrees()
+    assert any("update_rule" in name for name in found.jaxpr.inputs)
+    inside = contrast(model, X, T, repeats=1, gradients=False)
+    assert not any("update_rule" in name for name in (*inside.jaxpr.inputs, *dict(inside.constants)))
     assert optimizer.t == 0
     assert_same_state(before, state_of(model))
 

@@ -21,7 +21,7 @@ import numpy as np
 from jaxchain.core.config import using_config
 from jaxchain.core.graph import grad
 from jaxchain.core.state import Walk
-from jaxchain.core.static import static
+from jaxchain.core.static import Static
 from jaxchain.core.variable import Parameter, Variable, VariableNode
 from jaxchain.link import Link
 from jaxchain.views import programs
@@ -68,12 +68,12 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         graph = build_computational_graph(graph_outputs).freeze()
         retained, _ = eager_reader.retained_bytes(graph_outputs)
         reset()
-        compiled = static(_Call(model_or_fn))
+        compiled = _compiled(_Call(model_or_fn))
         static_out = compiled(*args, **kwargs)
         outputs = _differences(_arrays(eager_out), _arrays(static_out))
         del eager_out, static_out, graph_outputs
         reset()
-        made = _program(call, args, kwargs)
+        made = _program(compiled, args, kwargs)
         forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
         # forward and gradients
         differences: list[Difference] = []
@@ -140,6 +140,11 @@ class _CallWithGradients:
         return out, grad(outputs, wanted)
 
 
+def _compiled(call: Any) -> Static:
+    """Compile a call. The update rules of a link's parameters are no part of it, those of a training step are."""
+    return Static(call, rules=not isinstance(call.target, Link))
+
+
 def _program(call: Any, args: Any, kwargs: Any) -> programs.Program:
     """Trace a call; cells are named from the target on: ``l1.W``."""
     made = programs.program(call, *args, **kwargs)
@@ -194,7 +199,7 @@ def _gradients(
     del out, outputs, leaves
     reset()
     call = _CallWithGradients(target, parameters)
-    compiled = static(_CallWithGradients(target, parameters))
+    compiled = _compiled(_CallWithGradients(target, parameters))
     with using_config("mode", "eager"):
         first, eager_result = _timed(call, args, kwargs)
     reset()
@@ -203,7 +208,7 @@ def _gradients(
     differences = _differences(*pairs)
     del eager_result, static_result
     reset()
-    made = _program(call, args, kwargs)
+    made = _program(compiled, args, kwargs)
     cost, _, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
     return differences, cost
 
