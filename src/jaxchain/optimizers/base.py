@@ -404,6 +404,8 @@ class UpdateRule:
         self._hyper = Hyperparameter() if parent_hyperparam is None else parent_hyperparam
         # (enabled, clock.t - t, or t while disabled, clock, hooks): one object, compared by identity per static call
         self._status: tuple[bool, Any, Clock, Hooks | None] = (True, 0, Clock(), None)
+        if not is_pure_rule(type(self)):
+            _ = self.hyperparam  # code of the user's will ask for it: better now than inside a trace
 
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
@@ -582,10 +584,8 @@ class UpdateRule:
             param: The parameter. Inside a static trace it holds zeros.
         """
         if type(self).transform is not UpdateRule.transform:
-            values = self._hyper.values()
-            h = SimpleNamespace(
-                **{k: plain_number(v) for k, v in values.items() if not isinstance(v, Tracer)}, **dict(self._extra)
-            )
+            values = {k: 1.0 if isinstance(v, Tracer) else plain_number(v) for k, v in self._hyper.values().items()}
+            h = SimpleNamespace(**values, **dict(self._extra))
             leaves = jax.tree_util.tree_leaves(type(self).transform(h, 1).init(param.array))
             assert self._state is not None
             self._state.update(zip(self.slots, leaves, strict=True))
@@ -593,13 +593,14 @@ class UpdateRule:
     def _init_states(self, param: Any) -> None:
         self._state = {}
         trace = thread_state().trace
-        if trace is None:
-            self.init_state(param)
-            return
-        zeros = np.zeros(param.shape, param.dtype)
         with jax.ensure_compile_time_eval():
-            self.init_state(Parameter(zeros, name=param.name))
-        if self._state:
+            if trace is not None:
+                param = Parameter(np.zeros(param.shape, param.dtype), name=param.name)
+            self.init_state(param)
+            for key, value in self._state.items():
+                if isinstance(value, np.ndarray):
+                    self._state[key] = jnp.array(value)
+        if self._state and trace is not None:
             trace.initialised(self)
             self._state = dict(self._state)  # the trace writes into this one and keeps the other
 

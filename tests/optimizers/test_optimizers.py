@@ -1,0 +1,559 @@
+"""Optimizers, update rules and hooks: Chainer's behaviour, the compiled update, both modes. Numbers: test_golden.py."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import optax
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import optimizer_hooks, optimizers
+from jaxchain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
+from jaxchain.optimizers import base
+from jaxchain.serializers import DictionarySerializer, NpzDeserializer
+
+ALL = [
+    optimizers.SGD,
+    optimizers.MomentumSGD,
+    optimizers.Adam,
+    optimizers.AdamW,
+    optimizers.AMSGrad,
+    optimizers.AdaBound,
+    optimizers.AMSBound,
+]
+MODES = pytest.mark.parametrize("mode", ["eager", "static"])
+
+
+class MLP(jaxchain.Chain):
+    def __init__(self, n_in=4):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(n_in, 5)
+            self.l2 = L.Linear(5, 3)
+
+    def forward(self, x):
+        return self.l2(F.tanh(self.l1(x)))
+
+
+def batch(seed=0):
+    rng = np.random.RandomState(seed)
+    return rng.randn(6, 4).astype(np.float32), rng.randint(0, 3, 6).astype(np.int32)
+
+
+def model_with_grads(seed=0):
+    model = MLP()
+    rng = np.random.RandomState(seed)
+    for p in model.params():
+        p.array = rng.randn(*p.shape).astype(np.float32)
+        p.grad = rng.randn(*p.shape).astype(np.float32)
+    return model
+
+
+def arrays(model):
+    return {path: np.asarray(p.array) for path, p in model.namedparams()}
+
+
+def train(make, mode, steps=6, hooks=(), each_step=lambda optimizer: None, n_in=4):
+    """Train a little; return losses, parameters, the optimizer and the step."""
+    jaxchain.seed(0)
+    model = MLP(n_in)
+    optimizer = make().setup(model)
+    for hook in hooks:
+        optimizer.add_hook(hook)
+
+    def step(x, t):
+        loss = F.softmax_cross_entropy(model(x), t)
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    run = jaxchain.static(step) if mode == "static" else step
+    losses = []
+    for i in range(steps):
+        losses.append(float(run(*batch(i)).array))
+        each_step(optimizer)
+    return losses, arrays(model), optimizer, run
+
+
+# -- set-up and counters -----------------------------------------------------------------------------------------------
+
+
+def test_setup_returns_the_optimizer_and_takes_links_only():
+    optimizer = optimizers.SGD()
+    assert optimizer.setup(MLP()) is optimizer
+    with pytest.raises(TypeError, match="must be a link"):
+        optimizer.setup(3)
+
+
+@pytest.mark.parametrize("use", [lambda o: o.update(), lambda o: o.add_hook(print), lambda o: o.call_hooks()])
+def test_without_setup_the_error_names_the_users_line(use):
+    with pytest.raises(RuntimeError, match=r"not set up(.|\n)*test_optimizers\.py"):
+        use(optimizers.SGD())
+
+
+def test_counters():
+    optimizer = optimizers.SGD().setup(model_with_grads())
+    assert (optimizer.t, optimizer.epoch) == (0, 0)
+    optimizer.update()
+    optimizer.new_epoch()
+    assert (optimizer.t, optimizer.epoch) == (1, 1)
+    with pytest.raises(RuntimeError, match="invalid new_epoch"):
+        optimizer.new_epoch(auto=True)
+    optimizer.use_auto_new_epoch = True
+    optimizer.new_epoch(auto=True)
+    with pytest.raises(RuntimeError, match="duplicated new_epoch"):
+        optimizer.new_epoch()
+    assert optimizer.setup(MLP()).t == 0
+
+
+def test_setting_t_leaves_the_rules_alone():
+    model = model_with_grads()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.update()
+    optimizer.t = 7
+    optimizer.update()
+    assert optimizer.t == 8 and model.l1.W.update_rule.t == 2
+
+
+def test_update_with_a_loss_function():
+    one, two = model_with_grads(), model_with_grads()
+    x, t = batch()
+    optimizers.SGD(0.1).setup(one).update(lambda x, t: F.softmax_cross_entropy(one(x), t), x, t=t)
+    optimizer = optimizers.SGD(0.1).setup(two)
+    with pytest.warns(DeprecationWarning):
+        optimizer.use_cleargrads(False)
+    optimizer.update(lambda: F.softmax_cross_entropy(two(x), t))
+    for key, value in arrays(one).items():
+        np.testing.assert_allclose(arrays(two)[key], value, rtol=1e-6)
+
+
+def test_gradients_that_are_none_become_zeros():
+    model = model_with_grads()
+    before = arrays(model)
+    model.l2.b.cleargrad()
+    optimizers.SGD().setup(model).update()
+    assert not np.asarray(model.l2.b.grad).any()
+    np.testing.assert_array_equal(model.l2.b.array, before["/l2/b"])
+
+
+def test_uninitialised_parameters_are_left_alone():
+    model = MLP(None)
+    model.cleargrads()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.update()
+    assert model.l1.W.array is None and model.l1.W.update_rule.state is None and optimizer.t == 1
+
+
+def test_a_target_without_parameters():
+    optimizer = optimizers.SGD().setup(jaxchain.Chain())
+    optimizer.update()
+    assert optimizer.t == 1
+
+
+# -- hyperparameters ---------------------------------------------------------------------------------------------------
+
+
+def test_hyperparameters_are_attributes_with_parents():
+    model = model_with_grads()
+    optimizer = optimizers.Adam(alpha=0.5).setup(model)
+    rule = model.l1.W.update_rule
+    assert optimizer.alpha == 0.5 and optimizer.beta1 == 0.9 and rule.hyperparam.alpha == 0.5
+    optimizer.alpha = 0.25
+    assert optimizer.hyperparam.alpha == rule.hyperparam.alpha == 0.25
+    rule.hyperparam.alpha = 1.0
+    assert (optimizer.alpha, rule.hyperparam.alpha, model.l2.W.update_rule.hyperparam.alpha) == (0.25, 1.0, 0.25)
+    assert rule.hyperparam.parent is optimizer.hyperparam
+    assert rule.hyperparam.get_dict()["beta2"] == 0.999 and "_complement_of_beta2" not in rule.hyperparam.get_dict()
+    assert repr(Hyperparameter()) == "Hyperparameter()"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = rule.hyperparam.nothing
+
+
+def test_a_rule_with_a_learning_rate_of_its_own():
+    model = model_with_grads()
+    before = arrays(model)
+    optimizer = optimizers.SGD(0.5).setup(model)
+    model.l1.W.update_rule.hyperparam.lr = 0.0
+    optimizer.update()
+    np.testing.assert_array_equal(model.l1.W.array, before["/l1/W"])
+    np.testing.assert_allclose(model.l2.W.array, before["/l2/W"] - 0.5 * np.asarray(model.l2.W.grad), rtol=1e-6)
+
+
+def test_a_new_value_of_a_hyperparameter_does_not_compile():
+    model = model_with_grads()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.add_hook(optimizer_hooks.WeightDecay(0.1))
+    base.program.cache_clear()
+    for i in range(5):
+        optimizer.update()
+        optimizer.alpha *= 0.5
+        optimizer.beta1 = 0.9 - 0.01 * i
+        optimizer._hooks.pre["WeightDecay"].rate *= 2
+    assert base.program.cache_info().misses == 1
+
+
+def test_alpha_t_and_bounds():
+    model = model_with_grads()
+    optimizer = optimizers.AdaBound().setup(model)
+    for value in (lambda: optimizer.alpha_t, lambda: model.l1.W.update_rule.bounds):
+        with pytest.raises(RuntimeError, match="not been started"):
+            value()
+    optimizer.update()
+    assert abs(optimizer.alpha_t - 1e-3 * 0.001**0.5 / 0.1) < 1e-12
+    lower, upper = model.l1.W.update_rule.bounds
+    assert 0 < lower < 0.1 < upper
+    with pytest.warns(DeprecationWarning):
+        assert optimizer.lr == optimizer.alpha_t
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+def test_disabled_rules():
+    model = model_with_grads()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.update()
+    before = arrays(model)
+    model.l1.disable_update()
+    assert model.update_enabled and not model.l1.update_enabled
+    optimizer.update()
+    rule = model.l1.W.update_rule
+    np.testing.assert_array_equal(model.l1.W.array, before["/l1/W"])
+    assert (np.asarray(model.l2.W.array) != before["/l2/W"]).any()
+    assert (rule.t, model.l2.W.update_rule.t, optimizer.t) == (1, 2, 2)
+    model.enable_update()
+    optimizer.update()
+    assert (rule.t, model.l2.W.update_rule.t, optimizer.t) == (2, 3, 3)
+
+
+def test_param_update_counts_for_itself():
+    model = model_with_grads()
+    optimizer = optimizers.Adam().setup(model)
+    model.l1.W.update()
+    optimizer.update()
+    assert (model.l1.W.update_rule.t, model.l1.b.update_rule.t, optimizer.t) == (2, 1, 1)
+
+
+def test_a_parameter_without_a_rule_stays():
+    model = model_with_grads()
+    optimizer = optimizers.SGD().setup(model)
+    model.l1.W.update_rule = None
+    before = arrays(model)
+    optimizer.update()
+    np.testing.assert_array_equal(model.l1.W.array, before["/l1/W"])
+
+
+class HandWritten(UpdateRule):
+    def init_state(self, param):
+        self.state["v"] = param.xp.zeros_like(param.array)
+
+    def update_core(self, param):
+        self.state["v"] = 0.9 * self.state["v"] - self.hyperparam.lr * param.grad
+        param.array += self.state["v"]
+
+
+class OnNumpy(UpdateRule):
+    def init_state(self, param):
+        self.state["v"] = np.zeros_like(np.asarray(param.array))
+
+    def update_core_cpu(self, param):
+        assert isinstance(param.data, np.ndarray) and self.t >= 1
+        v = self.state["v"]
+        v *= 0.9
+        v -= self.hyperparam.lr * param.grad
+        param.data += v
+
+
+class WithOptax(UpdateRule):
+    slots = ("v",)
+
+    @staticmethod
+    def transform(h, t):
+        return optax.chain(optax.scale(-h.lr), optax.trace(0.9))
+
+
+class Custom(GradientMethod):
+    def __init__(self, rule):
+        super().__init__()
+        self.hyperparam.lr = 0.1
+        self.rule = rule
+
+    def create_update_rule(self):
+        return self.rule(self.hyperparam)
+
+
+@MODES
+@pytest.mark.parametrize("rule", [HandWritten, OnNumpy, WithOptax])
+def test_user_written_rules(rule, mode):
+    expected = train(lambda: optimizers.MomentumSGD(0.1, 0.9), "eager")
+    losses, _, optimizer, run = train(lambda: Custom(rule), mode)
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    assert optimizer.t == 6 and all(p.update_rule.t == 6 for p in optimizer.target.params())
+    if mode == "static":
+        assert len(run.compiles) == 1, run.explain()
+
+
+def test_a_transformation_with_state_that_is_not_per_element():
+    class Counting(UpdateRule):
+        slots = ("count", "mu", "nu")
+
+        @staticmethod
+        def transform(h, t):
+            return optax.adam(h.lr)
+
+    model, twin = model_with_grads(), model_with_grads()
+    optimizer = Custom(Counting).setup(model)
+    other = optimizers.Adam(0.1).setup(twin)
+    for _ in range(3):
+        optimizer.update()
+        other.update()
+    assert int(model.l1.W.update_rule.state["count"]) == 3
+    for key, value in arrays(twin).items():
+        np.testing.assert_allclose(arrays(model)[key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_an_optimizer_class_of_the_users():
+    class Random(Optimizer):
+        def update(self, lossfun=None, *args, **kwds):
+            for p in self.target.params():
+                p.array = p.array + 1
+            self.t += 1
+
+    model = model_with_grads()
+    before = arrays(model)
+    optimizer = Random().setup(model)
+    optimizer.update()
+    assert optimizer.t == 1
+    np.testing.assert_array_equal(model.l1.b.array, before["/l1/b"] + 1)
+
+
+def test_two_optimizers_on_one_link():
+    model = model_with_grads()
+    optimizers.SGD(0.1).setup(model)
+    second = optimizers.Adam().setup(model)
+    assert type(model.l1.W.update_rule).__name__ == "AdamRule"
+    second.update()
+    assert model.l1.W.update_rule.t == 1
+
+
+# -- hooks -------------------------------------------------------------------------------------------------------------
+
+
+def test_hook_names_and_timings():
+    optimizer = optimizers.SGD().setup(model_with_grads())
+    seen = []
+
+    def first(opt):
+        seen.append(("first", opt is optimizer))
+
+    optimizer.add_hook(first)
+    optimizer.add_hook(lambda opt: seen.append("post"), name="second", timing="post")
+    with pytest.raises(KeyError, match="already exists"):
+        optimizer.add_hook(first)
+    with pytest.raises(TypeError, match="callable"):
+        optimizer.add_hook(3)
+    with pytest.raises(ValueError, match="timing"):
+        optimizer.add_hook(first, name="x", timing="now")
+    optimizer.update()
+    assert seen == [("first", True), "post"]
+    optimizer.remove_hook("second")
+    optimizer.update()
+    assert seen[2:] == [("first", True)]
+    with pytest.raises(KeyError):
+        optimizer.remove_hook("second")
+
+
+def test_builtin_hooks_change_the_gradients_that_are_seen():
+    model = model_with_grads()
+    before = {k: np.asarray(p.grad) for k, p in model.namedparams()}
+    optimizer = optimizers.SGD(0.0).setup(model)
+    optimizer.add_hook(optimizer_hooks.WeightDecay(0.5))
+    optimizer.update()
+    for path, p in model.namedparams():
+        np.testing.assert_allclose(p.grad, before[path] + 0.5 * np.asarray(p.array), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda: optimizer_hooks.WeightDecay(0.1),
+        lambda: optimizer_hooks.Lasso(0.1),
+        lambda: optimizer_hooks.GradientClipping(0.5),
+        lambda: optimizer_hooks.GradientHardClipping(-0.1, 0.2),
+        lambda: optimizer_hooks.GradientLARS(),
+    ],
+)
+def test_hooks_alone_and_compiled_give_the_same(hook):
+    fused, split = model_with_grads(), model_with_grads()
+    optimizer = optimizers.SGD().setup(fused)
+    optimizer.add_hook(hook())
+    optimizer.update()
+    optimizer = optimizers.SGD().setup(split)
+    optimizer.add_hook(hook())
+    optimizer.add_hook(lambda opt: None, name="python")  # makes hooks run one by one
+    optimizer.update()
+    for key, value in arrays(fused).items():
+        np.testing.assert_allclose(arrays(split)[key], value, rtol=1e-6)
+
+
+def test_hooks_of_one_rule():
+    model = model_with_grads()
+    before, grads = arrays(model), {k: np.asarray(p.grad) for k, p in model.namedparams()}
+    optimizer = optimizers.SGD(0.1).setup(model)
+    rule = model.l1.W.update_rule
+    rule.add_hook(optimizer_hooks.WeightDecay(0.5))
+    optimizer.update()
+    np.testing.assert_allclose(
+        model.l1.W.array, before["/l1/W"] - 0.1 * (grads["/l1/W"] + 0.5 * before["/l1/W"]), rtol=1e-5
+    )
+    np.testing.assert_allclose(model.l2.W.array, before["/l2/W"] - 0.1 * grads["/l2/W"], rtol=1e-6)
+    seen = []
+    rule.remove_hook("WeightDecay")
+    rule.add_hook(lambda rule, param: seen.append((rule.t, param.name)), name="mine", timing="post")
+    optimizer.update()
+    assert seen == [(2, "W")]
+
+
+# -- files, copies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_resumed_optimizer_goes_on_as_before(make):
+    model = model_with_grads()
+    optimizer = make().setup(model)
+    optimizer.update()
+    saved = DictionarySerializer()
+    saved.save(optimizer)
+    copied = model.copy("copy")
+    resumed = make().setup(copied)
+    NpzDeserializer(saved.target).load(resumed)
+    assert (resumed.t, copied.l1.W.update_rule.t) == (1, 1)
+    optimizer.update()
+    resumed.update()
+    for key, value in arrays(model).items():
+        np.testing.assert_array_equal(arrays(copied)[key], value)
+
+
+def test_serialised_keys():
+    optimizer = optimizers.Adam().setup(model_with_grads())
+    optimizer.update()
+    saved = DictionarySerializer()
+    saved.save(optimizer)
+    expected = {"t", "epoch"} | {f"{p}/{k}" for p in ("l1/W", "l1/b", "l2/W", "l2/b") for k in ("t", "m", "v")}
+    assert set(saved.target) == expected
+
+
+def test_pickle_and_deepcopy():
+    optimizer = optimizers.Adam().setup(model_with_grads())
+    optimizer.update()
+    for other in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
+        assert other.t == 1 and other.alpha == optimizer.alpha
+        other.update()
+        assert (other.t, optimizer.t, other.target.l1.W.update_rule.t) == (2, 1, 2)
+
+
+# -- modes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("n_in", [4, None], ids=["sized", "lazy"])
+def test_static_equals_eager(make, n_in):
+    def halve(optimizer):
+        name = "lr" if "lr" in vars(optimizer.hyperparam) else "alpha"
+        setattr(optimizer, name, getattr(optimizer, name) * 0.5)
+        optimizer.new_epoch()
+
+    def hooks():
+        return [optimizer_hooks.WeightDecay(0.01), optimizer_hooks.GradientClipping(0.1)]
+
+    eager = train(make, "eager", hooks=hooks(), each_step=halve, n_in=n_in)
+    static = train(make, "static", hooks=hooks(), each_step=halve, n_in=n_in)
+    np.testing.assert_allclose(static[0], eager[0], rtol=1e-5)
+    for key, value in eager[1].items():
+        np.testing.assert_allclose(static[1][key], value, rtol=1e-4, atol=1e-6)
+    assert (static[2].t, static[2].epoch) == (6, 6)
+    assert type(static[2].t) is int
+    assert len(static[3].compiles) == 1, static[3].explain()
+
+
+def test_going_on_in_the_other_mode():
+    reference = train(optimizers.Adam, "eager", steps=6)
+    for first, second in (("eager", "static"), ("static", "eager")):
+        _, _, optimizer, run = train(optimizers.Adam, first, steps=3)
+        model = optimizer.target
+
+        def step(x, t, model=model, optimizer=optimizer):
+            loss = F.softmax_cross_entropy(model(x), t)
+            model.cleargrads()
+            loss.backward()
+            optimizer.update()
+            return loss
+
+        run = jaxchain.static(step) if second == "static" else step
+        losses = [float(run(*batch(i)).array) for i in range(3, 6)]
+        np.testing.assert_allclose(losses, reference[0][3:], rtol=1e-5)
+
+
+# -- half precision ----------------------------------------------------------------------------------------------------
+
+
+def test_update_in_float32():
+    param = jaxchain.Parameter(np.float16([1.0]))
+    link = jaxchain.Link()
+    with link.init_scope():
+        link.p = param
+    optimizer = optimizers.SGD(1e-4)
+    optimizer.use_fp32_update()
+    optimizer.setup(link)
+    for _ in range(20):
+        param.grad = np.float16([1.0])
+        optimizer.update()
+    assert param.dtype == np.float16
+    np.testing.assert_allclose(np.asarray(param.array, np.float32), [0.998], atol=6e-4)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_half_precision_is_kept(make):
+    link = jaxchain.Link()
+    with link.init_scope():
+        link.p = jaxchain.Parameter(np.ones(3, np.float16))
+    optimizer = make().setup(link)
+    link.p.grad = np.ones(3, np.float16)
+    optimizer.update()
+    assert link.p.dtype == np.float16 and np.isfinite(np.asarray(link.p.array)).all()
+
+
+def test_loss_scale():
+    plain, scaled = model_with_grads(), model_with_grads()
+    x, t = batch()
+    optimizers.SGD(0.1).setup(plain).update(lambda: F.softmax_cross_entropy(plain(x), t))
+    optimizer = optimizers.SGD(0.1).setup(scaled)
+    optimizer.loss_scaling(scale=8.0)
+    optimizer.update(lambda: F.softmax_cross_entropy(scaled(x), t))
+    for key, value in arrays(plain).items():
+        np.testing.assert_allclose(arrays(scaled)[key], value, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="positive"):
+        optimizer.loss_scaling(scale=0)
+    with pytest.raises(ValueError, match="interval"):
+        optimizer.loss_scaling(interval=0)
+
+
+def test_dynamic_loss_scale():
+    model = model_with_grads()
+    x, t = batch()
+    optimizer = optimizers.SGD(0.1).setup(model)
+    optimizer.loss_scaling()
+    optimizer.update(lambda: F.softmax_cross_entropy(model(x), t))
+    assert optimizer._loss_scale == 2.0 and optimizer.is_safe_to_update()
+    before = arrays(model)
+    with pytest.warns(UserWarning, match="Non finite number"):
+        optimizer.update(lambda: F.softmax_cross_entropy(model(x * np.float32(np.nan)), t))
+    for key, value in before.items():
+        np.testing.assert_array_equal(arrays(model)[key], value)
+    assert optimizer._loss_scale == 1.0 and (optimizer.t, model.l1.W.update_rule.t) == (2, 1)
