@@ -4,6 +4,7 @@ Run with a Python that has Chainer 7.8.1 (NumPy 1.23): `python tests/conformance
 """
 
 import importlib
+import inspect
 import json
 import sys
 import warnings
@@ -62,9 +63,23 @@ def save(target, out):
     np.savez_compressed(target, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
 
 
+def signatures():
+    """Return the parameters of every function of F: {name: [[parameter, default or None if required], ...]}."""
+    table = {}
+    for name in dir(F):
+        function = getattr(F, name)
+        if name.startswith("_") or not inspect.isfunction(function):
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        table[name] = [[p.kind.name, p.name, None if p.default is p.empty else repr(p.default)] for p in parameters]
+    return table
+
+
 def main():
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
+    text = json.dumps(signatures(), indent=0)
+    (FUNCTIONS / "golden" / "signatures.json").write_text(text + "\n")
     for path in sorted(FUNCTIONS.glob("cases_*.py")):
         out = {}
         for case in importlib.import_module(path.stem).CASES:

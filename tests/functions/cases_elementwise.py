@@ -254,3 +254,24 @@ CASES = [
         ],
     ),
 ]
+
+RETAINS = {
+    "relu": ("y0",),
+    "sigmoid": ("y0",),
+    "tanh": ("y0",),
+    "softmax": ("y0",),
+    "log_softmax": ("y0",),
+    "exp": ("y0",),
+    "sqrt": ("y0",),
+    "log": ("x",),
+    "leaky_relu": ("x",),
+    "absolute": ("self",),
+    "operator +": (),
+    "operator *": ("lhs", "rhs"),
+    "operator -": (),
+    "x * 2": (),
+    "where": ("condition",),
+    "matmul": ("a", "b"),
+}
+for case in CASES:
+    case.retains = RETAINS.get(case.name)

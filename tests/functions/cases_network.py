@@ -358,3 +358,19 @@ CASES = [
         label=None,
     ),
 ]
+
+RETAINS = {
+    "linear": ("x", "W"),
+    "convolution_2d": ("x", "W"),
+    "max_pooling_2d": ("x", "y0"),
+    "average_pooling_2d": (),
+    "batch_normalization": ("x", "gamma", "y1", "y2"),
+    "dropout": ("mask",),
+    "gaussian": ("ln_var", "y1"),
+    "lstm": ("c_prev", "x"),
+    "softmax_cross_entropy": ("x", "t"),
+    "mean_squared_error": ("x0", "x1"),
+    "embed_id": ("x",),
+}
+for case in CASES:
+    case.retains = RETAINS.get(case.name)

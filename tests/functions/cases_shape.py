@@ -307,3 +307,17 @@ CASES = [
     ),
     Case("x[...]", [S(R((4, 5)))], call="x0[1:3, -1] + x0[0, 0]"),
 ]
+
+RETAINS = {
+    "sum": (),
+    "mean": (),
+    "max": ("x", "y0"),
+    "prod": ("x",),
+    "logsumexp": ("x", "y0"),
+    "reshape": (),
+    "transpose": (),
+    "broadcast_to": (),
+    "cast": (),
+}
+for case in CASES:
+    case.retains = RETAINS.get(case.name)
