@@ -59,7 +59,6 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "iterators",
     "link",
     "link_hook",
-    "link_hooks",
     "links",
     "optimizer",
     "optimizer_hooks",

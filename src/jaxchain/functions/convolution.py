@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 from jax import lax
 from jaxtyping import Float
 
@@ -156,6 +157,24 @@ def _deconvolution_2d(
     same_dtype(b=b, x=x)
     expect(b.shape[0] == groups * o, "b.shape[0] == W.shape[1] * groups", f"{b.shape[0]} != {o} * {groups}")
     return y + b[:, None, None]
+
+
+@_deconvolution_2d.vjp
+def _(gy, y, x, W, b, stride, pad, outsize, dilate, groups):
+    # The plain convolution that it transposes. Left to itself XLA differentiates the dilated form: 280 ms, not 48, for
+    # (32, 64, 14, 14) and 4 x 4 filters with stride 2.
+    axes = zip(x.shape[2:], gy.shape[2:], W.shape[2:], stride, pad, dilate, strict=True)
+    padding = [(p, (n - 1) * s + (k - 1) * d + 1 - m - p) for n, m, k, s, p, d in axes]
+
+    def convolve(g: Array, W: Array) -> Array:
+        return lax.conv_general_dilated(
+            g, W, stride, padding, rhs_dilation=dilate, dimension_numbers=_LAYOUT, feature_group_count=groups
+        )
+
+    g = gy.astype(W.dtype)
+    gx = convolve(g, W).astype(x.dtype)
+    (gW,) = jax.vjp(lambda W: convolve(g, W), W)[1](x.astype(W.dtype))
+    return gx, gW, None if b is None else gy.sum((0, 2, 3))
 
 
 def deconvolution_2d(
