@@ -103,6 +103,12 @@ class Link:
             return forward(*args, **kwargs)
         return self._run(forward, args, kwargs)
 
+    @property
+    def _forward(self) -> Callable[..., Any]:
+        """What a call runs: `forward`, or the `__call__` that the class defines itself."""
+        call = type(self).__call__
+        return self.forward if call is _link_call else call.__wrapped__.__get__(self)  # type: ignore[attr-defined]
+
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a forward function of this link in its scope."""
         state = thread_state()

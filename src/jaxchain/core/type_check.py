@@ -15,14 +15,14 @@ from jaxchain.core.errors import InvalidType
 
 
 class Expr:
-    """A value with the text of how it was computed."""
+    """How a value is computed, with its text. Computed when asked for, so that a check may guard the ones after it."""
 
-    def __init__(self, value: Any, text: str, priority: int = 10) -> None:
-        self._value, self._text, self._priority = value, text, priority
+    def __init__(self, compute: Callable[[], Any], text: str, priority: int = 10) -> None:
+        self._compute, self._text, self._priority = compute, text, priority
 
     def eval(self) -> Any:
         """Return the value."""
-        return self._value
+        return self._compute()
 
     def __str__(self) -> str:
         return self._text
@@ -33,18 +33,15 @@ class Expr:
     def __getattr__(self, name: str) -> Expr:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Expr(getattr(self._value, name), f"{self._text}.{name}")
+        return Expr(lambda: getattr(self.eval(), name), f"{self._text}.{name}")
 
     def __getitem__(self, key: Any) -> Expr:
         text = ", ".join(map(_subscript, key)) if isinstance(key, tuple) else _subscript(key)
-        return Expr(self._value[evaluate(key)], f"{self._text}[{text}]")
+        return Expr(lambda: self.eval()[evaluate(key)], f"{self._text}[{text}]")
 
     def __call__(self, *args: Any) -> Expr:
         """Return the result of a call, e.g. of ``in_types.size``."""
-        return Expr(self._value(*map(evaluate, args)), f"{self._text}({', '.join(map(_text, args))})")
-
-    def __len__(self) -> int:
-        return len(self._value)
+        return Expr(lambda: self.eval()(*map(evaluate, args)), f"{self._text}({', '.join(map(_text, args))})")
 
     def __hash__(self) -> int:
         return id(self)
@@ -75,34 +72,35 @@ def evaluate(value: Any) -> Any:
 class Testable(Expr):
     """A comparison."""
 
-    def __init__(self, value: Any, left: Any, right: Any, symbol: str, inverse: str) -> None:
-        super().__init__(value, f"{_text(left, 4)} {symbol} {_text(right, 4)}", 3)
-        self._sides, self._inverse = (evaluate(left), evaluate(right)), inverse
+    def __init__(self, function: Any, left: Any, right: Any, symbol: str, inverse: str) -> None:
+        text = f"{_text(left, 4)} {symbol} {_text(right, 4)}"
+        super().__init__(lambda: function(evaluate(left), evaluate(right)), text, 3)
+        self._sides, self._inverse = (left, right), inverse
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self.eval())
 
     def expect(self) -> None:
         """Raise `InvalidType` unless the comparison holds."""
-        if not self._value:
-            left, right = self._sides
+        if not self.eval():
+            left, right = map(evaluate, self._sides)
             raise InvalidType(str(self), f"{left} {self._inverse} {right}")
 
 
 def _binary(symbol: str, priority: int, function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
     def forward(self: Expr, other: Any) -> Expr:
         text = f"{_text(self, priority)} {symbol} {_text(other, priority + 1)}"
-        return Expr(function(self._value, evaluate(other)), text, priority)
+        return Expr(lambda: function(self.eval(), evaluate(other)), text, priority)
 
     def reflected(self: Expr, other: Any) -> Expr:
         text = f"{_text(other, priority)} {symbol} {_text(self, priority + 1)}"
-        return Expr(function(evaluate(other), self._value), text, priority)
+        return Expr(lambda: function(evaluate(other), self.eval()), text, priority)
 
     return forward, reflected
 
 
 def _comparison(symbol: str, inverse: str, function: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: Testable(function(self._value, evaluate(other)), self, other, symbol, inverse)
+    return lambda self, other: Testable(function, self, other, symbol, inverse)
 
 
 for _name, _symbol, _priority in (
@@ -125,7 +123,7 @@ for _name, _symbol, _inverse in (
     ("ge", ">=", "<"),
 ):
     setattr(Expr, f"__{_name}__", _comparison(_symbol, _inverse, getattr(operator, _name)))
-Expr.__neg__ = lambda self: Expr(-self._value, f"-{_text(self, 6)}", 6)  # type: ignore[attr-defined]
+Expr.__neg__ = lambda self: Expr(lambda: -self.eval(), f"-{_text(self, 6)}", 6)  # type: ignore[attr-defined]
 
 
 class TypeInfo:
@@ -142,7 +140,12 @@ class TypeInfoTuple(tuple):
 
     def size(self) -> Expr:
         """Return how many there are."""
-        return Expr(len(self), f"{self.name}.size")
+        return Expr(lambda: len(self), f"{self.name}.size")
+
+
+def _typed(array: Any, text: str) -> Expr:
+    info = TypeInfo(array.shape, array.dtype)
+    return Expr(lambda: info, text)
 
 
 def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = False) -> TypeInfoTuple:
@@ -158,9 +161,7 @@ def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = F
     """
     if not accept_none and any(x is None for x in data):
         raise TypeError(f"{name}: expected arrays, got None")
-    types = TypeInfoTuple(
-        None if x is None else Expr(TypeInfo(x.shape, x.dtype), f"{name}[{i}]") for i, x in enumerate(data)
-    )
+    types = TypeInfoTuple(None if x is None else _typed(x, f"{name}[{i}]") for i, x in enumerate(data))
     types.name = name  # type: ignore[misc]
     return types
 
@@ -194,7 +195,7 @@ def make_variable(value: Any, name: str) -> Expr:
         value: Its value.
         name: Its text.
     """
-    return value if isinstance(value, Expr) else Expr(value, name)
+    return value if isinstance(value, Expr) else Expr(lambda: value, name)
 
 
 def prod(values: Any) -> Expr:
@@ -203,7 +204,7 @@ def prod(values: Any) -> Expr:
     Args:
         values: The expression.
     """
-    return Expr(math.prod(evaluate(values)), f"prod({_text(values)})")
+    return Expr(lambda: math.prod(evaluate(values)), f"prod({_text(values)})")
 
 
 def same_types(*arrays: Any) -> bool:

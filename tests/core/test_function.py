@@ -1,0 +1,419 @@
+"""Functions written as classes: which arrays they are given, gradients, errors; in both modes."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+from jaxchain import Function, FunctionHook, FunctionNode, Variable
+from jaxchain.core.errors import InvalidType
+from jaxchain.utils import type_check
+
+X = np.random.RandomState(0).randn(3, 4).astype(np.float32)
+
+
+class Square(FunctionNode):
+    """New style, retained input."""
+
+    def forward(self, inputs):
+        self.retain_inputs((0,))
+        return (inputs[0] ** 2,)
+
+    def backward(self, indexes, gys):
+        (x,) = self.get_retained_inputs()
+        return (2 * x * gys[0],)
+
+
+class Exp(FunctionNode):
+    """New style, retained output."""
+
+    def forward(self, inputs):
+        self.retain_outputs((0,))
+        return (jnp.exp(inputs[0]),)
+
+    def backward(self, indexes, gys):
+        (y,) = self.get_retained_outputs()
+        return (y * gys[0],)
+
+
+class MulAdd(FunctionNode):
+    """Several inputs: gradients only of those asked for."""
+
+    def forward(self, inputs):
+        self.retain_inputs((0, 1))
+        x, y, z = inputs
+        return (x * y + z,)
+
+    def backward(self, indexes, gys):
+        x, y = self.get_retained_inputs()
+        (g,) = gys
+        return tuple(g * y if i == 0 else g * x if i == 1 else g for i in indexes)
+
+
+class Split(FunctionNode):
+    """Several outputs: a gradient may be None."""
+
+    def forward(self, inputs):
+        (x,) = inputs
+        return x * 2, x * 3
+
+    def backward(self, indexes, gys):
+        a, b = gys
+        parts = [k * g for k, g in ((2, a), (3, b)) if g is not None]
+        return (sum(parts[1:], parts[0]),)
+
+
+class OldScale(Function):
+    """Old style on operators."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, inputs):
+        return (inputs[0] * self.factor,)
+
+    def backward(self, inputs, grad_outputs):
+        return (grad_outputs[0] * self.factor,)
+
+
+class NumpyRelu(Function):
+    """NumPy-bodied, in place, with a value left for backward."""
+
+    def forward_cpu(self, inputs):
+        (x,) = inputs
+        assert type(x) is np.ndarray
+        y = x.copy()
+        self.mask = x < 0
+        y[self.mask] = 0
+        return (y,)
+
+    def backward_cpu(self, inputs, grad_outputs):
+        g = grad_outputs[0].copy()
+        g[self.mask] = 0
+        return (g,)
+
+
+class InPlaceRelu(Function):
+    """In place in `forward`: it fails on JAX arrays and runs again on NumPy's."""
+
+    def forward(self, inputs):
+        y = inputs[0].copy()
+        y[inputs[0] < 0] = 0
+        return (y,)
+
+    def backward(self, inputs, grad_outputs):
+        g = grad_outputs[0].copy()
+        g[inputs[0] < 0] = 0
+        return (g,)
+
+
+class NodeRelu(FunctionNode):
+    """New style, NumPy-bodied, with a value left for backward."""
+
+    def forward_cpu(self, inputs):
+        self.mask = inputs[0] > 0
+        return (np.maximum(inputs[0], 0),)
+
+    def backward(self, indexes, gys):
+        return (Variable(np.where(self.mask, gys[0].array, np.float32(0))),)
+
+
+class Branching(FunctionNode):
+    """Looks at a value: fine in eager mode, a callback in static mode."""
+
+    def forward(self, inputs):
+        self.retain_inputs((0,))
+        (x,) = inputs
+        self.positive = bool(x.mean() > 0)
+        return (x * 2 if self.positive else x * 3,)
+
+    def backward(self, indexes, gys):
+        return (gys[0] * (2 if self.positive else 3),)
+
+
+CASES = {
+    "new, input": (lambda x: Square().apply((x,))[0], lambda x: x**2, lambda x: 2 * x),
+    "new, output": (lambda x: Exp().apply((x,))[0], np.exp, np.exp),
+    "new, three inputs": (lambda x: MulAdd().apply((x, x, X))[0], lambda x: x * x + X, lambda x: 2 * x),
+    "new, one of two outputs": (lambda x: Split().apply((x,))[1], lambda x: 3 * x, lambda x: np.full_like(x, 3)),
+    "new, both outputs": (lambda x: sum(Split().apply((x,))[::-1], 0), lambda x: 5 * x, lambda x: np.full_like(x, 5)),
+    "old": (lambda x: OldScale(3.0)(x), lambda x: 3 * x, lambda x: np.full_like(x, 3)),
+    "numpy": (lambda x: NumpyRelu()(x), lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
+    "in place": (lambda x: InPlaceRelu()(x), lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
+    "new, numpy": (lambda x: NodeRelu().apply((x,))[0], lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
+    "branch": (
+        lambda x: Branching().apply((x,))[0],
+        lambda x: x * (2 if x.mean() > 0 else 3),
+        lambda x: np.full_like(x, 2 if x.mean() > 0 else 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients(case, mode):
+    function, value, gradient = CASES[case]
+
+    def step(x):
+        x = Variable(x)
+        y = function(x)
+        F.sum(y).backward()
+        return y, x.grad
+
+    run = jaxchain.static(step) if mode == "static" else step
+    for x in (X + 1, X, X - 1):  # the first is not what a trace may bake in
+        y, gx = run(x)
+        np.testing.assert_allclose(y.array, value(x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(gx, gradient(x), rtol=1e-5, atol=1e-6)
+        assert gx.dtype == np.float32
+    if mode == "static":
+        assert len(run.compiles) == 1
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+@pytest.mark.parametrize("case", ["new, input", "new, output", "new, three inputs"])
+def test_second_order(case, mode):
+    function = CASES[case][0]
+
+    def second(x):
+        x = Variable(x)
+        (g,) = jaxchain.grad([F.sum(function(x))], [x], enable_double_backprop=True)
+        (gg,) = jaxchain.grad([F.sum(g)], [x])
+        return gg
+
+    run = jaxchain.static(second) if mode == "static" else second
+    expected = np.exp(X) if case == "new, output" else np.full_like(X, 2)
+    np.testing.assert_allclose(run(X).array, expected, rtol=1e-5)
+
+
+def test_old_style_gradients_are_constants():
+    x = Variable(X)
+    (g,) = jaxchain.grad([F.sum(OldScale(3.0)(x))], [x], enable_double_backprop=True)
+    assert g.creator is None
+
+
+def test_the_graph():
+    x = Variable(X)
+    (y,) = Square().apply((x,))
+    node = y.creator
+    assert type(node) is Square and node.label == "Square" and node.inputs == (x.node,) and node.outputs[0]() is y.node
+    assert node.rank == 0 and y.rank == 1 and node.source[0] == __file__ and node.link_path == ""
+    old = OldScale(2.0)
+    z = old(y)
+    assert z.creator is old and z.node.creator_node.function is old and old.label == "OldScale"
+    assert old.rank == 1 and old.inputs == (y.node,) and old.node is z.node.creator_node
+    assert OldScale(1.0)(X).creator is not None
+    node.unchain()
+    assert y.creator is None
+
+
+def test_output_data():
+    class Old(Function):
+        def forward(self, inputs):
+            self.retain_inputs(())
+            self.retain_outputs((0,))
+            return inputs[0] * 2, inputs[0]
+
+        def backward(self, inputs, grad_outputs):
+            assert inputs == (None,) and self.output_data[1] is None
+            return (self.output_data[0] * grad_outputs[0],)
+
+    x = Variable(X)
+    F.sum(Old()(x)[0]).backward()
+    np.testing.assert_allclose(x.grad, 2 * X)
+
+
+def test_no_graph_without_backprop():
+    with jaxchain.no_backprop_mode():
+        (y,) = Square().apply((Variable(X),))
+    assert y.creator is None
+
+
+def test_integers_get_no_gradient():
+    class Take(FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((1,))
+            return (inputs[0][inputs[1]],)
+
+        def backward(self, indexes, gys):
+            assert indexes == (0,)
+            return (Variable(jnp.ones((3, 4), jnp.float32)),)
+
+    x, i = Variable(X), Variable(np.array([0, 2]))
+    F.sum(Take().apply((x, i))[0]).backward()
+    assert x.grad is not None and i.grad is None
+
+
+def test_a_graph_is_freed_at_once():
+    x = Variable(X)
+    gc.disable()
+    try:
+        for make in (lambda: Square().apply((x,))[0], lambda: NumpyRelu()(x)):
+            y = F.sum(make())
+            y.backward()
+            node = weakref.ref(y.creator.inputs[0].creator_node)
+            del y
+            assert node() is None
+    finally:
+        gc.enable()
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+class Checked(FunctionNode):
+    def check_type_forward(self, in_types):
+        type_check._argname(in_types, ("x", "W"))
+        x, w = in_types
+        type_check.expect(x.dtype.kind == "f", x.ndim == 2, x.shape[1] == w.shape[1], w.shape[0] % 2 == 0)
+
+    def forward(self, inputs):
+        return (inputs[0] @ inputs[1].T,)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "dtype", "expected", "actual"),
+    [
+        (((3, 4), (2, 5)), "f", "x.shape[1] == W.shape[1]", "4 != 5"),
+        (((3,), (2, 5)), "f", "x.ndim == 2", "1 != 2"),
+        (((3, 4), (2, 4)), "i", "x.dtype.kind == 'f'", "i != f"),
+        (((3, 4), (3, 4)), "f", "W.shape[0] % 2 == 0", "1 != 0"),
+    ],
+)
+def test_type_check(shapes, dtype, expected, actual):
+    with pytest.raises(InvalidType) as info:
+        Checked().apply([np.ones(s, dtype) for s in shapes])
+    text = str(info.value)
+    assert "Invalid operation is performed in: Checked (Forward)" in text and "test_function.py" in text
+    assert f"Expect: {expected}\nActual: {actual}" in text
+
+
+def test_type_checks_can_be_switched_off():
+    with jaxchain.using_config("type_check", False):
+        assert Checked().apply([np.ones((3, 4), "i"), np.ones((3, 4), "i")])[0].shape == (3, 3)
+
+
+def test_the_number_of_arguments_is_checked():
+    with pytest.raises(InvalidType, match="argument"):
+        Checked().apply((X,))
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"), [(lambda x: x, "must be a tuple"), (lambda x: (3,), "must be a tuple of ndarrays")]
+)
+def test_what_forward_returns_is_checked(forward, message):
+    class Bad(FunctionNode):
+        def forward(self, inputs):
+            return forward(inputs[0])
+
+    with pytest.raises(TypeError, match=rf"{message}(.|\n)*test_function\.py"):
+        Bad().apply((X,))
+
+
+def test_what_backward_returns_is_checked():
+    class Short(Square):
+        def backward(self, indexes, gys):
+            return gys[0] * 2, gys[0]
+
+    class Shape(Square):
+        def backward(self, indexes, gys):
+            return (F.sum(gys[0]),)
+
+    for kind, message in ((Short, "number of gradients"), (Shape, "shape of the gradient")):
+        y = F.sum(kind().apply((Variable(X),))[0])
+        with pytest.raises(ValueError, match=message):
+            y.backward()
+
+
+def test_calling_a_node_is_an_error():
+    with pytest.raises(RuntimeError, match="Use apply"):
+        Square()(X)
+
+
+def test_no_forward_is_an_error():
+    with pytest.raises(NotImplementedError, match="Nothing does not define forward"):
+        type("Nothing", (FunctionNode,), {})().apply((X,))
+
+
+def test_errors_of_user_code_come_through():
+    class Broken(Function):
+        def forward(self, inputs):
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        Broken()(X)
+
+
+def test_nan_in_debug_mode():
+    class Bad(FunctionNode):
+        def forward(self, inputs):
+            return (inputs[0] * np.float32(np.nan),)
+
+    with jaxchain.DebugMode(True), pytest.raises(RuntimeError, match="NaN is detected on forward computation of Bad"):
+        Bad().apply((X,))
+
+
+# -- hooks of one function ---------------------------------------------------------------------------------------------
+
+
+def test_local_hooks():
+    seen = []
+
+    class Hook(FunctionHook):
+        name = "mine"
+
+        def added(self, function):
+            seen.append("added")
+
+        def deleted(self, function):
+            seen.append("deleted")
+
+        def forward_preprocess(self, function, in_data):
+            seen.append(("forward", function.label, len(in_data)))
+
+        def backward_postprocess(self, function, in_data, out_grad):
+            seen.append(("backward", function.label, in_data[0].shape, out_grad[0].shape))
+
+    function, x = Square(), Variable(X)
+    function.add_hook(Hook())
+    with pytest.raises(KeyError, match="already exists"):
+        function.add_hook(Hook())
+    F.sum(function.apply((x,))[0]).backward()
+    function.delete_hook("mine")
+    with pytest.raises(KeyError, match="does not exist"):
+        function.delete_hook("mine")
+    assert seen == ["added", ("forward", "Square", 1), ("backward", "Square", (3, 4), (3, 4)), "deleted"]
+    old = OldScale(2.0)
+    old.add_hook(Hook())
+    F.sum(old(x)).backward()
+    assert ("forward", "OldScale", 1) in seen
+
+
+def test_expressions():
+    (x,) = type_check.get_types([X], "x")
+    assert str((x.shape[0] + 1) * 2 == 8) == "(x[0].shape[0] + 1) * 2 == 8"
+    assert bool((x.shape[0] + 1) * 2 == 8) and str(-x.ndim < 3) == "-x[0].ndim < 3"
+    assert type_check.eval(type_check.prod(x.shape)) == 12
+    type_check.expect(type_check.make_variable(3, "n") >= 2)
+    with pytest.raises(InvalidType, match=r"(?s)Expect: n > 3.*3 <= 3"):
+        type_check.expect(type_check.make_variable(3, "n") > 3)
+    with pytest.raises(InvalidType, match="broadcastable"):
+        type_check.expect_broadcast_shapes(x.shape, (5,))
+    with pytest.raises(TypeError, match="got None"):
+        type_check.get_types([None])
+
+
+def test_callbacks_are_in_the_program():
+    def step(x):
+        return NumpyRelu()(x)
+
+    assert "pure_callback" in str(jaxchain.jaxpr(step, X))
+    assert "pure_callback" not in str(jaxchain.jaxpr(lambda x: Square().apply((x,))[0], X))
+    assert jax.default_backend() is not None
