@@ -66,7 +66,7 @@ class Case:
         dtypes: The dtypes the first sample runs in, besides float32.
         order: 2 if the second derivative is checked.
         label: Label of the node; None where ours and Chainer's differ on purpose.
-        retains: Names of the inputs, and y0, y1, ... for outputs, that the node keeps for the gradient; None: not checked.
+        retains: Inputs by name, outputs as y0, y1, ..., that the node keeps for the gradient; None: not checked.
         better: Why a value may be other than Chainer's where Chainer's is nan or infinite.
     """
 
