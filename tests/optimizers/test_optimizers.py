@@ -482,6 +482,63 @@ def test_static_equals_eager(make, n_in):
     assert len(static[3].compiles) == 1, static[3].explain()
 
 
+def test_python_hooks_in_both_modes():
+    def shrink(rule, param):
+        param.grad = param.grad * np.float32(0.5)
+
+    shrink.call_for_each_param = True
+    calls = []
+
+    def hooks():
+        return [optimizer_hooks.WeightDecay(0.1), shrink, optimizer_hooks.GradientClipping(0.3), calls_hook]
+
+    def calls_hook(optimizer):
+        calls.append(optimizer.t)
+
+    eager = train(optimizers.Adam, "eager", hooks=hooks())
+    assert calls == list(range(6))
+    static = train(optimizers.Adam, "static", hooks=hooks())
+    np.testing.assert_allclose(static[0], eager[0], rtol=1e-5)
+
+
+def test_hooks_of_one_rule_in_both_modes():
+    results = []
+    for mode in ("eager", "static"):
+        model = model_with_grads()
+        optimizer = optimizers.MomentumSGD(0.1).setup(model)
+        model.l1.W.update_rule.add_hook(optimizer_hooks.WeightDecay(0.5))
+        x, t = batch()
+
+        def step(model=model, optimizer=optimizer, x=x, t=t):
+            optimizer.update(lambda: F.softmax_cross_entropy(model(x), t))
+
+        run = jaxchain.static(step) if mode == "static" else step
+        for _ in range(3):
+            run()
+        results.append(arrays(model))
+    for key, value in results[0].items():
+        np.testing.assert_allclose(results[1][key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_in_the_middle_that_fails_changes_nothing():
+    model = model_with_grads()
+    optimizer = optimizers.Adam().setup(model)
+    before = arrays(model)
+
+    @jaxchain.static
+    def step():
+        optimizer.update()
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        step()
+    for key, value in before.items():
+        np.testing.assert_array_equal(arrays(model)[key], value)
+    assert optimizer.t == 0 and model.l1.W.update_rule.state is None
+    optimizer.update()
+    assert optimizer.t == 1
+
+
 def test_going_on_in_the_other_mode():
     reference = train(optimizers.Adam, "eager", steps=6)
     for first, second in (("eager", "static"), ("static", "eager")):

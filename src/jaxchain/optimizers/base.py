@@ -25,7 +25,7 @@ import optax
 
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import user_line
+from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.variable import Parameter
 from jaxchain.link import Link
 
@@ -46,12 +46,13 @@ class Hyperparameter:
         parent: The parent, e.g. the optimizer's.
     """
 
-    __slots__ = ("__dict__", "_parent")
+    __slots__ = ("__dict__", "_known", "_parent")
     _lifted_scalars = True
     _walk_slots = ("_parent",)
 
     def __init__(self, parent: Hyperparameter | None = None) -> None:
         self._parent = parent
+        self._known: Any = (None, None)  # (values, their split) of the last eager update
 
     def __getattr__(self, name: str) -> Any:
         parent = None if name == "_parent" else self._parent
@@ -82,11 +83,23 @@ class Hyperparameter:
         """Return every value as it is stored: a tracer under a trace."""
         return {**(self._parent.values() if self._parent is not None else {}), **self.__dict__}
 
+    def split(self) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+        """Return (numbers, static values), as `split`; remembered while the values stay the same."""
+        values = self.values()
+        if thread_state().trace is not None:
+            return split(values)
+        known, found = self._known
+        if known != values:
+            found = split(values)
+            object.__setattr__(self, "_known", (values, found))
+        return found
+
     def __getstate__(self) -> Any:
         return self._parent, {k: plain_number(v) for k, v in self.__dict__.items()}
 
     def __setstate__(self, state: Any) -> None:
         object.__setattr__(self, "_parent", state[0])
+        object.__setattr__(self, "_known", (None, None))
         self.__dict__.update(state[1])
 
 
@@ -219,11 +232,21 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, A
     """Return (numbers, which are runtime inputs; the rest, which is static)."""
     numbers, statics = {}, []
     for name, value in values.items():
-        if isinstance(value, float | int | jax.Array) and not isinstance(value, bool):
+        kind = type(value)
+        if kind is float or kind is int:
+            numbers[name] = device_scalar(value)
+        elif isinstance(value, float | int | jax.Array) and kind is not bool:
             numbers[name] = value
         else:
             statics.append((name, value))
     return numbers, tuple(statics)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def device_scalar(value: float) -> jax.Array:
+    """Return a number as a weakly typed array: a jit call spends 4 us on each Python number, and none on these."""
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value)
 
 
 # -- the compiled update ---------------------------------------------------------------------------
@@ -305,6 +328,9 @@ def _hooks_of(hooks: Iterable[Any]) -> tuple[Any, list[dict[str, Any]]]:
     return tuple((kind, statics) for kind, _, statics in parts), [numbers for _, numbers, _ in parts]
 
 
+_NO_HOOKS: Any = ((), [])
+
+
 def apply_updates(
     name: str,
     params: Sequence[Parameter],
@@ -342,17 +368,17 @@ def apply_updates(
         group = groups.get(key)
         if group is None:
             group = groups[key] = len(details)
-            values, statics = split(rule._hyper.values())
-            before, before_numbers = _hooks_of(hooks.pre.values() if hooks else ())
-            after, after_numbers = _hooks_of(hooks.post.values() if hooks else ())
+            values, statics = rule._hyper.split()
+            before, before_numbers = _hooks_of(hooks.pre.values()) if hooks else _NO_HOOKS
+            after, after_numbers = _hooks_of(hooks.post.values()) if hooks else _NO_HOOKS
             details.append((type(rule), statics + rule._extra, before, after))
             numbers.append(values)
             ts.append(own.t - offset)
             inner.append((before_numbers, after_numbers))
         members.append(group)
         slots.append(tuple([state[s] for s in names]) if names and state else ())
-    pre_static, pre_numbers = _hooks_of(pre)
-    post_static, post_numbers = _hooks_of(post)
+    pre_static, pre_numbers = _hooks_of(pre) if pre else _NO_HOOKS
+    post_static, post_numbers = _hooks_of(post) if post else _NO_HOOKS
     compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
     arguments = (
         numbers,
@@ -535,6 +561,11 @@ class UpdateRule:
         """Update a float32 copy that is kept beside a float16 parameter."""
         copied = getattr(self, "_fp32_param", None)
         if copied is None:
+            if thread_state().trace is not None:
+                raise StaticError(
+                    f"the float32 copy of {param.name} does not exist yet: make the first update outside the static "
+                    f"function\nat {user_line(2)}"
+                )
             copied = self._fp32_param = Parameter(param.array.astype(jnp.float32), name=param.name)
         copied.grad = None if param.grad is None else param.grad.astype(jnp.float32)
         copied.update_rule = self
