@@ -350,6 +350,8 @@ class Outputs:
 
     def __init__(self) -> None:
         self.arrays: list[Any] = []
+        self.names: list[str] = []
+        self.name = "result"  # what is being collected now
         self._index: dict[int, int] = {}
 
     def add(self, array: Any) -> int:
@@ -358,6 +360,7 @@ class Outputs:
         if at is None:
             at = self._index[id(array)] = len(self.arrays)
             self.arrays.append(array)
+            self.names.append(f"result {at}" if self.name == "result" else self.name)
         return at
 
     def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
@@ -481,11 +484,13 @@ class Installation:
             elif len(container) != len(contents):
                 found = [w for w in found if w[2] is not container]
                 found.append(("list", "list", container, None, list(container)))
-        # by name: two variants that write the same cells have the same outputs
-        return [
-            Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
-            for name, how, container, key, value in sorted(found, key=lambda w: w[:2])
-        ]
+        writes = []
+        for name, how, container, key, value in sorted(found, key=lambda w: w[:2]):
+            # by name: two variants that write the same cells have the same outputs
+            outputs.name = name
+            writes.append(Write(name, how, container, key, None if how == "delete" else outputs.builder(value)))
+        outputs.name = "report"
+        return writes
 
     def freeze(self) -> None:
         """Remember the tracers put into Variables, to tell later which were replaced."""

@@ -212,6 +212,7 @@ def static_link(link: Any, function: Callable[..., Any] | None = None) -> Static
         def call(*args: Any, **kwargs: Any) -> Any:
             return link._run(function or link.forward, args, kwargs)
 
+        setattr(call, "__wrapped__", getattr(link, "forward", call))  # noqa: B010 - the names of its arguments
         entry = link._static = StaticLink(call, name, roots=[(link.name or name, link)], rules=False)
     return entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +151,12 @@ def _array_of(leaf: Any) -> Any:
 
 
 def trace_call(
-    function: Callable[..., Any], args: Any, kwargs: Any, roots: Sequence[tuple[str, Any]], name: str, rules: bool
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    roots: Sequence[tuple[str, Any]],
+    name: str,
+    rules: bool,
 ) -> Traced:
     """Run `function` with tracers in its arguments and in every cell it can reach.
 
@@ -262,7 +268,7 @@ def _trace_once(
             call_args, call_kwargs = jax.tree_util.tree_unflatten(tree, stand_ins)
             result = function(*call_args, **call_kwargs)
             found["result"] = outputs.builder(result)
-            found["n_results"] = len(outputs.arrays)
+            outputs.name = "argument"
             found["argument_writes"] = []
             for i, stand_in, array, grad in originals:
                 if stand_in._array is not array:
@@ -317,8 +323,6 @@ def _trace_once(
     input_names += [f"{n}.grad" for n, g in zip(walk.parameter_names, grad_values, strict=True) if g is not None]
     input_names += _place_names(walk)
     input_names += argument_names
-    output_names = [f"result {i}" for i in range(found["n_results"])]
-    output_names += [""] * (len(outputs.arrays) - len(output_names))
     constants = [
         (f"constant {i}", f"{c.dtype}[{','.join(map(str, c.shape))}]")
         for i, c in enumerate(jaxpr.consts)
@@ -335,7 +339,7 @@ def _trace_once(
         "jaxpr": jaxpr,
         "name": name,
         "inputs": input_names,
-        "outputs": output_names,
+        "outputs": outputs.names,
         "nodes": trace.nodes,
         "constants": constants,
         "values": flat,
@@ -369,6 +373,7 @@ def _place_names(walk: Walk) -> list[str]:
 
 def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves: Sequence[Any]) -> list[str]:
     paths = jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=lambda v: v is None)[0]
+    function = inspect.unwrap(function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     known: tuple[str, ...] = code.co_varnames[: code.co_argcount] if code is not None else ()
     known = known[1:] if hasattr(function, "__self__") or known[:1] == ("self",) else known

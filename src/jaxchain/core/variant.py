@@ -79,18 +79,17 @@ class Variant:
             for i in (places if group == "places" else (k for k in range(*bounds[group]) if live[k]))
         ]
         self.order = order
-        avals = [traced.jaxpr.jaxpr.invars[i].aval for i in order]
-        expected = [(a.shape, a.dtype) for a in avals]
-        total = len(traced.values)
-        run = jaxpr_as_fun(traced.jaxpr)
+        invars = traced.jaxpr.jaxpr.invars
+        expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
+        self.pruned, unread = without_dead_code(traced.jaxpr, order)
+        fillers = [(invars[i].aval.shape, invars[i].aval.dtype) for i in unread]  # named by nested calls, never read
+        run = jaxpr_as_fun(self.pruned)
 
         def call(*args: Any) -> tuple[Any, ...]:
-            full: list[Any] = [0] * total
-            for i, value, want in zip(order, args, expected, strict=True):
+            for value, want in zip(args, expected, strict=True):
                 if value is None or (value.shape, value.dtype) != want:
                     raise VariantMismatch
-                full[i] = value
-            return tuple(run(*full))
+            return tuple(run(*args, *(jnp.zeros(*f) for f in fillers)))
 
         call.__name__ = call.__qualname__ = self.name
         self.function = call
@@ -101,8 +100,7 @@ class Variant:
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
-        jaxpr, unread = without_dead_code(self.traced.jaxpr, self.order)
-        return fingerprint(jaxpr), len(unread), tuple(self.donated)
+        return fingerprint(self.pruned), tuple(self.donated)
 
     def share(self, others: Sequence[Variant]) -> None:
         """Take over the compiled program of another variant if it is the same."""
