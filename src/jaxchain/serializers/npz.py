@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.variable import as_array
-from jaxchain.serializers.base import Deserializer, Serializer
+from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import check_archive, write_whole
 
 IgnoreNames = str | Callable[[str], bool] | Sequence["str | Callable[[str], bool]"] | None

@@ -1,0 +1,57 @@
+"""The protocol between objects and files: ``obj.serialize(serializer)`` calls ``serializer(key, value)`` per value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AbstractSerializer:
+    """Base class of all serializers and deserializers.
+
+    ``serializer['child']`` is the serializer of a child object. ``serializer(key, value)`` saves `value`, or returns
+    the value loaded for `key`; then `value` says the type that is wanted.
+    """
+
+    def __getitem__(self, key: str) -> AbstractSerializer:
+        """Return the serializer of a child.
+
+        Args:
+            key: Name of the child.
+        """
+        raise NotImplementedError
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """Save or load a value.
+
+        Args:
+            key: Name of the entry.
+            value: Array, scalar, string or None.
+
+        Returns:
+            What the object should hold from now on. Arrays are immutable here: use the returned one.
+        """
+        raise NotImplementedError
+
+
+class Serializer(AbstractSerializer):
+    """Base class of serializers."""
+
+    def save(self, obj: Any) -> None:
+        """Save an object: ``obj.serialize(self)``.
+
+        Args:
+            obj: The object.
+        """
+        obj.serialize(self)
+
+
+class Deserializer(AbstractSerializer):
+    """Base class of deserializers."""
+
+    def load(self, obj: Any) -> None:
+        """Load an object: ``obj.serialize(self)``.
+
+        Args:
+            obj: The object.
+        """
+        obj.serialize(self)
