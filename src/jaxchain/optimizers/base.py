@@ -16,7 +16,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -411,6 +411,14 @@ def apply_updates(
 # -- rules -----------------------------------------------------------------------------------------
 
 
+@runtime_checkable
+class Loader(Protocol):
+    """What tells a deserializer from a serializer: it loads."""
+
+    def load(self, obj: Any) -> None:
+        """Load an object."""
+
+
 class UpdateRule:
     """How one parameter is updated. Subclasses give `transform` and `slots`, or override `update_core` as in Chainer.
 
@@ -645,13 +653,11 @@ class UpdateRule:
         Args:
             serializer: The serializer or deserializer.
         """
-        from jaxchain.serializers.base import Deserializer
-
         self.t = int(serializer("t", self.t))
         if self._state is not None:
             for key, value in self._state.items():
                 self._state[key] = _loaded(serializer(key, value))
-        elif isinstance(serializer, Deserializer):
+        elif isinstance(serializer, Loader):
             self._state = {}
             self.init_state(Parameter(np.zeros(1, np.float32)))  # tells which keys there are
             for key in self._state:
