@@ -418,6 +418,9 @@ class Loader(Protocol):
     def load(self, obj: Any) -> None:
         """Load an object."""
 
+    def __call__(self, key: str, value: Any) -> Any:
+        """Return what was saved under a key."""
+
 
 class UpdateRule:
     """How one parameter is updated. Subclasses give `transform` and `slots`, or override `update_core` as in Chainer.
