@@ -1,0 +1,92 @@
+"""The Chainer half of overhead.py: runs in Chainer's own environment and answers one request a line on stdin.
+
+A request is `time CASE N` (answer: seconds of N calls), `memory` (bytes that a CNN's graph holds) or `version`.
+"""
+
+import gc
+import sys
+import time
+import tracemalloc
+import warnings
+
+warnings.simplefilter("ignore")
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
+
+rng = np.random.RandomState(0)
+
+
+def normal(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+class MLP(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(64, 64)
+            self.l2 = L.Linear(64, 10)
+
+    def forward(self, x):
+        return self.l2(F.relu(self.l1(x)))
+
+
+class CNN(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.c1 = L.Convolution2D(1, 16, 3, pad=1)
+            self.b1 = L.BatchNormalization(16)
+            self.c2 = L.Convolution2D(16, 32, 3, pad=1)
+            self.l = L.Linear(32 * 7 * 7, 10)
+
+    def forward(self, x):
+        h = F.max_pooling_2d(F.relu(self.b1(self.c1(x))), 2)
+        h = F.max_pooling_2d(F.relu(self.c2(h)), 2)
+        return self.l(F.dropout(h, 0.5))
+
+
+small = chainer.Variable(normal(10, 10))
+mlp, x, t = MLP(), normal(32, 64), rng.randint(0, 10, 32).astype(np.int32)
+
+
+def mlp_step():
+    mlp.cleargrads()
+    F.softmax_cross_entropy(mlp(x), t).backward()
+
+
+CASES = {"op": lambda: F.relu(small), "mlp": mlp_step}
+
+
+def memory():
+    cnn, images = CNN(), normal(32, 1, 28, 28)
+    F.softmax_cross_entropy(cnn(images), t)
+    gc.collect()
+    tracemalloc.start()
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    loss = F.softmax_cross_entropy(cnn(images), t)
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    del loss
+    return held
+
+
+print("ready", flush=True)
+for line in sys.stdin:
+    command, *rest = line.split()
+    if command == "version":
+        answer = chainer.__version__
+    elif command == "memory":
+        answer = memory()
+    else:
+        call, n = CASES[rest[0]], int(rest[1])
+        start = time.perf_counter()
+        for _ in range(n):
+            call()
+        answer = time.perf_counter() - start
+    print(answer, flush=True)

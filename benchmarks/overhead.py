@@ -1,0 +1,532 @@
+"""What the framework costs, beside the same work in its peers: small arrays, so that overheads show.
+
+    make bench                                                        # or:
+    python benchmarks/overhead.py --chainer-python PATH --markdown docs/performance.md
+
+Every table measures its rows interleaved (one round of each, again and again) and prints medians. A peer that is not
+installed is printed as such. Chainer needs an environment of its own: `--chainer-python`, or $CHAINER_PYTHON, or
+`--make-chainer DIR`, which builds one.
+"""
+
+import argparse
+import gc
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Chain, ChainList, Variable, optimizers
+from jaxchain.core.static import trace
+
+jax.config.update("jax_enable_compilation_cache", False)  # compile times are real ones
+
+try:
+    import torch
+except ImportError:
+    torch = None
+try:
+    import equinox as eqx
+except ImportError:
+    eqx = None
+try:
+    from flax import nnx
+except ImportError:
+    nnx = None
+
+RNG = np.random.RandomState(0)
+NOT_INSTALLED = "not installed"
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+class Chainer:
+    """The worker process in Chainer's environment."""
+
+    def __init__(self, python):
+        script = Path(__file__).with_name("chainer_worker.py")
+        self.process = subprocess.Popen(
+            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        if self.process.stdout.readline().strip() != "ready":
+            raise RuntimeError(f"{python} cannot run {script.name}: is Chainer installed there?")
+
+    def ask(self, request):
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def timer(self, case):
+        return lambda n: float(self.ask(f"time {case} {n}"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def timer(call):
+    """Return a function of n: the seconds that n calls take, the last one waited for."""
+
+    def seconds(n):
+        start = time.perf_counter()
+        for _ in range(n):
+            result = call()
+        wait(result)
+        return time.perf_counter() - start
+
+    return seconds
+
+
+def wait(result):
+    for leaf in jax.tree_util.tree_leaves(result, is_leaf=lambda v: isinstance(v, Variable)):
+        array = leaf.array if isinstance(leaf, Variable) else leaf
+        if isinstance(array, jax.Array):
+            array.block_until_ready()
+
+
+def interleaved(rows, rounds, seconds):
+    """Return {name: median seconds of a call}; each round of a row lasts about `seconds`."""
+    counts, samples = {}, {name: [] for name in rows}
+    for name, row in rows.items():
+        if row is not None:
+            row(3)
+            counts[name] = max(1, int(seconds / max(row(3) / 3, 1e-7)))
+    for _ in range(rounds):
+        for name, row in rows.items():
+            if row is not None:
+                samples[name].append(row(counts[name]) / counts[name])
+    return {name: statistics.median(s) if s else None for name, s in samples.items()}
+
+
+# -- models ---------------------------------------------------------------------------------------------------------
+
+
+class MLP(Chain):
+    def __init__(self, n_in=64, n_hidden=64, n_out=10):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(n_in, n_hidden)
+            self.l2 = L.Linear(n_hidden, n_out)
+
+    def forward(self, x):
+        return self.l2(F.relu(self.l1(x)))
+
+
+class Deep(ChainList):
+    def __init__(self, depth, width=64):
+        super().__init__(*[L.Linear(width, width) for _ in range(depth)])
+
+    def forward(self, x):
+        for layer in self:
+            x = F.relu(layer(x))
+        return x
+
+
+class CNN(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.c1 = L.Convolution2D(1, 16, 3, pad=1)
+            self.b1 = L.BatchNormalization(16)
+            self.c2 = L.Convolution2D(16, 32, 3, pad=1)
+            self.l = L.Linear(32 * 7 * 7, 10)
+
+    def forward(self, x):
+        h = F.max_pooling_2d(F.relu(self.b1(self.c1(x))), 2)
+        h = F.max_pooling_2d(F.relu(self.c2(h)), 2)
+        return self.l(F.dropout(h, 0.5))
+
+
+def raw_params(*sizes):
+    return [(jnp.array(normal(o, i) / np.sqrt(i)), jnp.zeros(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+
+
+def raw_mlp(params, x):
+    (W1, b1), (W2, b2) = params
+    return jax.nn.relu(x @ W1.T + b1) @ W2.T + b2
+
+
+def raw_deep(params, x):
+    for W, b in params:
+        x = jax.nn.relu(x @ W.T + b)
+    return x
+
+
+def raw_cross_entropy(y, t):
+    return -jnp.take_along_axis(jax.nn.log_softmax(y), t[:, None], 1).mean()
+
+
+def raw_step(forward, opt):
+    def step(params, slots, x, t):
+        loss, grads = jax.value_and_grad(lambda p: raw_cross_entropy(forward(p, x), t))(params)
+        updates, slots = opt.update(grads, slots, params)
+        return optax.apply_updates(params, updates), slots, loss
+
+    return step
+
+
+def our_step(model, optimizer):
+    def step(x, t):
+        model.cleargrads()
+        loss = F.softmax_cross_entropy(model(x), t)
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    return step
+
+
+# -- tables: each returns (title, rows {name: value or None}, unit, [(target, limit text, reached value, passed)]) -----
+
+
+def dispatch(a, chainer):
+    data = normal(10, 10)
+    x, v = jnp.array(data), Variable(data)
+    bare = jax.jit(lambda x: jnp.where(x > 0, x, 0))
+    rows = {
+        "bare jitted dispatch": timer(lambda: bare(x)),
+        "jaxchain F.relu, eager, graph recorded": timer(lambda: F.relu(v)),
+        "raw JAX, jax.nn.relu": timer(lambda: jax.nn.relu(x)),
+        "raw JAX, jnp.where(x > 0, x, 0)": timer(lambda: jnp.where(x > 0, x, 0)),
+        "PyTorch, torch.relu, graph recorded": None,
+        "Chainer on NumPy, F.relu": chainer and chainer.timer("op"),
+    }
+    if torch:
+        tx = torch.tensor(data, requires_grad=True)
+        rows["PyTorch, torch.relu, graph recorded"] = timer(lambda: torch.relu(tx))
+    m = interleaved(rows, a.rounds, a.seconds)
+    ratio = m["jaxchain F.relu, eager, graph recorded"] / m["bare jitted dispatch"]
+    return "One op (10 x 10)", m, "us", [("F.relu / bare jitted dispatch", "at most 1.5", ratio, ratio <= 1.5)]
+
+
+def mlp(a, chainer):
+    data, labels = normal(32, 64), RNG.randint(0, 10, 32).astype(np.int32)
+    x, t = jnp.array(data), jnp.array(labels)
+    model = MLP()
+
+    def ours():
+        model.cleargrads()
+        loss = F.softmax_cross_entropy(model(x), t)
+        loss.backward()
+        return loss
+
+    params = raw_params(64, 64, 10)
+    gradient = jax.value_and_grad(lambda p, x, t: raw_cross_entropy(raw_mlp(p, x), t))
+    jitted, static = jax.jit(gradient), jaxchain.static(ours)
+    rows = {
+        "jaxchain eager": timer(ours),
+        "jaxchain static": timer(static),
+        "raw JAX, hand-written jit": timer(lambda: jitted(params, x, t)),
+        "raw JAX, eager value_and_grad": timer(lambda: gradient(params, x, t)),
+        "PyTorch eager": None,
+        "Chainer on NumPy": chainer and chainer.timer("mlp"),
+    }
+    if torch:
+        net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+        tx, tt = torch.tensor(data), torch.tensor(labels).long()
+
+        def torch_step():
+            net.zero_grad()
+            torch.nn.functional.cross_entropy(net(tx), tt).backward()
+
+        rows["PyTorch eager"] = timer(torch_step)
+    m = interleaved(rows, a.rounds, a.seconds)
+    targets = []
+    for peer, limit in (("PyTorch eager", 0.5), ("Chainer on NumPy", 0.2)):
+        ratio = m[peer] and m["jaxchain eager"] / m[peer]
+        targets.append((f"jaxchain eager / {peer}", f"at most {limit}", ratio, ratio and ratio <= limit))
+    return "MLP 64-64-10, batch 32, forward and backward", m, "us", targets
+
+
+def deep_forward(a, chainer):
+    x = jnp.array(normal(32, 64))
+    params = raw_params(*[64] * 11)
+    jitted = jax.jit(raw_deep)
+    model, function_model = Deep(10), Deep(10)
+    link = model.static() or model
+    static = jaxchain.static(lambda x: function_model(x))
+
+    def without_graph():
+        with jaxchain.no_backprop_mode():
+            return link(x)
+
+    rows = {
+        "raw JAX, hand-written jit": timer(lambda: jitted(params, x)),
+        "jaxchain.static(function)": timer(lambda: static(x)),
+        "jaxchain link.static(), graph recorded": timer(lambda: link(x)),
+        "jaxchain link.static(), no_backprop_mode": timer(without_graph),
+        "Equinox, eqx.filter_jit": None,
+        "Flax NNX, nnx.jit": None,
+    }
+    if eqx:
+        keys = jax.random.split(jax.random.key(0), 10)
+        layers = [eqx.nn.Linear(64, 64, key=k) for k in keys]
+        net = eqx.nn.Sequential([m for layer in layers for m in (layer, eqx.nn.Lambda(jax.nn.relu))])
+        filtered = eqx.filter_jit(lambda net, x: jax.vmap(net)(x))
+        rows["Equinox, eqx.filter_jit"] = timer(lambda: filtered(net, x))
+    if nnx:
+        rngs = nnx.Rngs(0)
+        flax_net = nnx.Sequential(*[m for _ in range(10) for m in (nnx.Linear(64, 64, rngs=rngs), jax.nn.relu)])
+        flax_jit = nnx.jit(lambda net, x: net(x))
+        rows["Flax NNX, nnx.jit"] = timer(lambda: flax_jit(flax_net, x))
+    m = interleaved(rows, a.rounds, a.seconds)
+    peer = m["Flax NNX, nnx.jit"]
+    ratio = peer and peer / m["jaxchain.static(function)"]
+    targets = [("whole call: nnx.jit / jaxchain.static", "at least 20", ratio, ratio and ratio >= 20)]
+    return "10 layers (64 wide, batch 32), forward", m, "us", targets
+
+
+def train_step(a, chainer):
+    x, t = jnp.array(normal(32, 784)), jnp.array(RNG.randint(0, 10, 32).astype(np.int32))
+    opt = optax.adam(1e-3)
+    params = raw_params(784, 100, 10)
+    state = [params, opt.init(params)]
+    jitted = jax.jit(raw_step(raw_mlp, opt), donate_argnums=(0, 1))
+
+    def hand():
+        state[0], state[1], loss = jitted(*state, x, t)
+        return loss
+
+    model, eager_model = MLP(784, 100), MLP(784, 100)
+    static = jaxchain.static(our_step(model, optimizers.Adam().setup(model)))
+    eager = our_step(eager_model, optimizers.Adam().setup(eager_model))
+    rows = {
+        "raw JAX, hand-written jit with donation": timer(hand),
+        "jaxchain static": timer(lambda: static(x, t)),
+        "jaxchain eager": timer(lambda: eager(x, t)),
+        "PyTorch eager": None,
+    }
+    if torch:
+        net = torch.nn.Sequential(torch.nn.Linear(784, 100), torch.nn.ReLU(), torch.nn.Linear(100, 10))
+        adam, tx, tt = torch.optim.Adam(net.parameters()), torch.tensor(np.array(x)), torch.tensor(np.array(t)).long()
+
+        def torch_step():
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(net(tx), tt).backward()
+            adam.step()
+
+        rows["PyTorch eager"] = timer(torch_step)
+    m = interleaved(rows, a.rounds, a.seconds)
+    ratio = m["jaxchain static"] / m["raw JAX, hand-written jit with donation"]
+    targets = [("static step / hand-written jit", "at most 1.1", ratio, ratio <= 1.1)]
+    return "Training step: MLP 784-100-10, batch 32, Adam", m, "us", targets
+
+
+def compile_time(a, chainer):
+    x, t = jnp.array(normal(32, 64)), jnp.array(RNG.randint(0, 10, 32).astype(np.int32))
+    opt = optax.adam(1e-3)
+    params = raw_params(*[64] * 101)
+    slots = opt.init(params)
+    samples = {}
+
+    def add(name, start):
+        samples.setdefault(name, []).append(time.perf_counter() - start)
+        return time.perf_counter()
+
+    for _ in range(a.compiles):
+        jax.clear_caches()
+        start = time.perf_counter()
+        traced = jax.jit(raw_step(raw_deep, opt), donate_argnums=(0, 1)).trace(params, slots, x, t)
+        start = add("hand-written jit: trace", start)
+        lowered = traced.lower()
+        start = add("hand-written jit: lower", start)
+        lowered.compile()
+        add("hand-written jit: compile", start)
+        model = Deep(100)
+        step = our_step(model, optimizers.Adam().setup(model))
+        step(x, t)  # the optimizer's slots exist, as they do in the hand-written program
+        jax.clear_caches()
+        start = time.perf_counter()
+        traced = trace(step, x, t)
+        start = add("jaxchain static: trace", start)
+        lowered = traced.lower()
+        start = add("jaxchain static: lower", start)
+        lowered.compile()
+        add("jaxchain static: compile", start)
+    m = {name: statistics.median(s) for name, s in samples.items()}
+    ratio = m["jaxchain static: trace"] / m["hand-written jit: trace"]
+    targets = [("trace time: static / hand-written", "at most 0.5", ratio, ratio <= 0.5)]
+    return "Training step of 100 layers with Adam: to a program (all JAX caches emptied first)", m, "ms", targets
+
+
+def new_shape(a, chainer):
+    model, static_model = MLP(), MLP()
+    params = raw_params(64, 64, 10)
+    jitted = jax.jit(jax.value_and_grad(lambda p, x, t: raw_cross_entropy(raw_mlp(p, x), t)))
+
+    def backward(model):
+        def step(x, t):
+            model.cleargrads()
+            loss = F.softmax_cross_entropy(model(x), t)
+            loss.backward()
+            return loss
+
+        return step
+
+    calls = {
+        "jaxchain eager": backward(model),
+        "jaxchain static": jaxchain.static(backward(static_model)),
+        "raw JAX, hand-written jit": lambda x, t: jitted(params, x, t),
+    }
+    samples = {name: [] for name in calls}
+    for size in range(40, 40 + a.compiles + 1):
+        x, t = jnp.array(normal(size, 64)), jnp.array(RNG.randint(0, 10, size).astype(np.int32))
+        for name, call in calls.items():
+            start = time.perf_counter()
+            wait(call(x, t))
+            samples[name].append(time.perf_counter() - start)
+    m = {name: statistics.median(s[1:]) for name, s in samples.items()}
+    return "First call on a new batch size: MLP 64-64-10, forward and backward", m, "ms", []
+
+
+def memory(a, chainer):
+    model, images = CNN(), jnp.array(normal(32, 1, 28, 28))
+    t = jnp.array(RNG.randint(0, 10, 32).astype(np.int32))
+    loss = F.softmax_cross_entropy(model(images), t)  # parameters and statistics exist
+    del loss
+    gc.collect()
+    before = sum(array.nbytes for array in jax.live_arrays())
+    loss = F.softmax_cross_entropy(model(images), t)
+    gc.collect()
+    held = sum(array.nbytes for array in jax.live_arrays()) - before
+    del loss
+    left = sum(array.nbytes for array in jax.live_arrays()) - before
+    m = {
+        "jaxchain eager": held,
+        "jaxchain eager, after the loss is dropped": left,
+        "PyTorch eager, saved tensors": None,
+        "Chainer on NumPy": int(chainer.ask("memory")) if chainer else None,
+    }
+    if torch:
+        m["PyTorch eager, saved tensors"] = torch_memory(np.array(images), np.array(t))
+    peer = m["Chainer on NumPy"]
+    ratio = peer and held / peer
+    targets = [("graph memory: jaxchain / Chainer", "at most 1", ratio, ratio and ratio <= 1)]
+    return "Memory held by the graph of a CNN (batch 32) while the loss lives", m, "KiB", targets
+
+
+def torch_memory(images, t):
+    nn = torch.nn
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.5),
+        nn.Linear(32 * 49, 10),
+    )  # fmt: skip
+    x = torch.tensor(images)
+    known = {p.untyped_storage().data_ptr() for p in [*net.parameters(), *net.buffers(), x]}
+    saved = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = nn.functional.cross_entropy(net(x), torch.tensor(t).long())
+    held = sum(saved.values())
+    del loss
+    return held
+
+
+TABLES = {
+    "dispatch": dispatch,
+    "mlp": mlp,
+    "forward": deep_forward,
+    "train": train_step,
+    "compile": compile_time,
+    "shape": new_shape,
+    "memory": memory,
+}
+SCALE = {"us": 1e6, "ms": 1e3, "KiB": 1 / 1024}
+
+
+def render(table):
+    title, rows, unit, targets = table
+    lines = [f"## {title}", "", f"| | {unit} | ratio to the first |", "|---|---:|---:|"]
+    first = next(iter(rows.values()))
+    for name, value in rows.items():
+        if value is None:
+            lines.append(f"| {name} | {NOT_INSTALLED} | |")
+        else:
+            lines.append(f"| {name} | {value * SCALE[unit]:.4g} | {value / first if first else 0:.2f} |")
+    for what, limit, value, passed in targets:
+        verdict = "not measured (peer not installed)" if value is None else f"{value:.3g}: {'reached' if passed else 'missed'}"
+        lines += ["", f"Target, {what}: {limit}. Measured {verdict}."]
+    return "\n".join(lines)
+
+
+def machine(chainer):
+    versions = [f"jax {jax.__version__}", f"numpy {np.__version__}", f"Python {platform.python_version()}"]
+    for name, module in (("torch", torch), ("equinox", eqx)):
+        versions.append(f"{name} {module.__version__ if module else NOT_INSTALLED}")
+    if nnx:
+        import flax
+
+        versions.append(f"flax {flax.__version__}")
+    versions.append(f"Chainer {chainer.ask('version') if chainer else NOT_INSTALLED}")
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, {jax.default_backend()}; "
+        + ", ".join(versions)
+        + (f"; torch uses {torch.get_num_threads()} threads." if torch else ".")
+    )
+
+
+def make_chainer(folder):
+    python = Path(folder) / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        packages = ["chainer==7.8.1", "numpy<1.24", "setuptools<70", "six"]
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+    return str(python)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", help=f"which of {', '.join(TABLES)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds (default: 15)")
+    parser.add_argument("--seconds", type=float, default=0.05, help="length of one round of one row")
+    parser.add_argument("--compiles", type=int, default=5, help="repetitions of what compiles")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="torch.set_num_threads: all cores, as XLA has")
+    parser.add_argument("--chainer-python", default=os.environ.get("CHAINER_PYTHON"))
+    parser.add_argument("--make-chainer", metavar="DIR", help="build Chainer's environment there, and use it")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables there")
+    a = parser.parse_args()
+    if torch:
+        torch.set_num_threads(a.threads)
+    python = make_chainer(a.make_chainer) if a.make_chainer else a.chainer_python
+    chainer = Chainer(python) if python else None
+    head = machine(chainer)
+    print(head, flush=True)
+    texts = []
+    for name in a.tables or TABLES:
+        texts.append(render(TABLES[name](a, chainer)))
+        print("\n" + texts[-1], flush=True)
+    if chainer:
+        chainer.close()
+    if a.markdown:
+        command = (
+            f"python benchmarks/overhead.py --rounds {a.rounds} --seconds {a.seconds} --compiles {a.compiles} "
+            "--chainer-python ... --markdown ..."
+        )
+        page = ["# Performance", "", "Small arrays, so that overheads show. Rows of a table are measured interleaved;"]
+        page += ["the figures are medians. This page is written by", "", f"    {command}", "", f"on {head}", "", *texts]
+        Path(a.markdown).write_text("\n\n".join(["\n".join(page[:-len(texts)]), *texts]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
