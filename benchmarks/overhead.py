@@ -465,7 +465,11 @@ def render(table):
         else:
             lines.append(f"| {name} | {value * SCALE[unit]:.4g} | {value / first if first else 0:.2f} |")
     for what, limit, value, passed in targets:
-        verdict = "not measured (peer not installed)" if value is None else f"{value:.3g}: {'reached' if passed else 'missed'}"
+        verdict = (
+            "not measured (peer not installed)"
+            if value is None
+            else f"{value:.3g}: {'reached' if passed else 'missed'}"
+        )
         lines += ["", f"Target, {what}: {limit}. Measured {verdict}."]
     return "\n".join(lines)
 
@@ -501,7 +505,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds (default: 15)")
     parser.add_argument("--seconds", type=float, default=0.05, help="length of one round of one row")
     parser.add_argument("--compiles", type=int, default=5, help="repetitions of what compiles")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="torch.set_num_threads: all cores, as XLA has")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch.set_num_threads (default: 1, the best for arrays this small)"
+    )
     parser.add_argument("--chainer-python", default=os.environ.get("CHAINER_PYTHON"))
     parser.add_argument("--make-chainer", metavar="DIR", help="build Chainer's environment there, and use it")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables there")
@@ -521,11 +527,11 @@ def main():
     if a.markdown:
         command = (
             f"python benchmarks/overhead.py --rounds {a.rounds} --seconds {a.seconds} --compiles {a.compiles} "
-            "--chainer-python ... --markdown ..."
+            f"--threads {a.threads} --chainer-python ... --markdown ..."
         )
         page = ["# Performance", "", "Small arrays, so that overheads show. Rows of a table are measured interleaved;"]
         page += ["the figures are medians. This page is written by", "", f"    {command}", "", f"on {head}", "", *texts]
-        Path(a.markdown).write_text("\n\n".join(["\n".join(page[:-len(texts)]), *texts]) + "\n")
+        Path(a.markdown).write_text("\n\n".join(["\n".join(page[: -len(texts)]), *texts]) + "\n")
 
 
 if __name__ == "__main__":
