@@ -42,6 +42,9 @@ from jaxchain.reporter import get_current_reporter as get_current_reporter
 from jaxchain.reporter import report as report
 from jaxchain.reporter import report_scope as report_scope
 from jaxchain.sequential import Sequential as Sequential
+from jaxchain.serializer import AbstractSerializer as AbstractSerializer
+from jaxchain.serializer import Deserializer as Deserializer
+from jaxchain.serializer import Serializer as Serializer
 from jaxchain.views.programs import hlo as hlo
 from jaxchain.views.programs import jaxpr as jaxpr
 
@@ -65,6 +68,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "optimizers",
     "reporter",
     "sequential",
+    "serializer",
     "serializers",
     "utils",
 )

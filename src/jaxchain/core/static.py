@@ -208,11 +208,12 @@ def static_link(link: Any, function: Callable[..., Any] | None = None) -> Static
     entry = link._static
     if entry is None:
         name = type(link).__name__
+        run = function or link._forward
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return link._run(function or link.forward, args, kwargs)
+            return link._run(run, args, kwargs)
 
-        setattr(call, "__wrapped__", getattr(link, "forward", call))  # noqa: B010 - the names of its arguments
+        setattr(call, "__wrapped__", run)  # noqa: B010 - where the names of its arguments come from
         entry = link._static = StaticLink(call, name, roots=[(link.name or name, link)], rules=False)
     return entry
 
