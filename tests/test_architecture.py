@@ -1,4 +1,4 @@
-"""The rules of the architecture: imports go down, JAX's private names stay out, doors only re-export, all is documented."""
+"""The rules: imports go down, private names of JAX stay out, doors only re-export, every name is documented."""
 
 import ast
 import importlib
