@@ -10,6 +10,7 @@ installed is printed as such. Chainer needs an environment of its own: `--chaine
 
 import argparse
 import gc
+import itertools
 import os
 import platform
 import statistics
@@ -152,7 +153,7 @@ class CNN(Chain):
 
 
 def raw_params(*sizes):
-    return [(jnp.array(normal(o, i) / np.sqrt(i)), jnp.zeros(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+    return [(jnp.array(normal(o, i) / np.sqrt(i)), jnp.zeros(o)) for i, o in itertools.pairwise(sizes)]
 
 
 def raw_mlp(params, x):
