@@ -1,7 +1,7 @@
 """jaxchain: define-by-run models on JAX, compiled by one switch, with both graphs to look at.
 
-Models are written with `Variable`, `Link`, `Chain`, `jaxchain.functions` and `jaxchain.links`, as in Chainer. Eager mode
-records a graph as the program runs; static mode compiles the same program with `jax.jit`. `contrast` shows both.
+Models are written with `Variable`, `Link`, `Chain`, `jaxchain.functions` and `jaxchain.links`, as in Chainer. Eager
+mode records a graph as the program runs; static mode compiles the same program with `jax.jit`. `contrast` shows both.
 """
 
 import importlib as _importlib

@@ -39,6 +39,14 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
     return [v in live for v in jaxpr.invars]
 
 
+def scan_counts(params: Any) -> tuple[int, int]:
+    """Return how many of a scan equation's inputs are constants and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()  # jax 0.11 and later
+    return len(constants), len(carry)
+
+
 def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
     """Return what is equal for two jaxprs only if they are the same program on the same constants."""
     arrays: list[Any] = list(closed.consts)

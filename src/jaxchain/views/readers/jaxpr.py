@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from jaxchain.core.compat import scan_counts
 from jaxchain.views.model import Builder, Graph
 from jaxchain.views.scopes import tag_of
 
@@ -262,7 +263,7 @@ def _facts(eqn: JaxprEqn, scope: str) -> dict[str, Any]:
 
 
 def _scan(params: Any, key: str, arguments: list[_Value]) -> tuple[str, list[str], list[_Value]]:
-    consts, carry = params["num_consts"], params["num_carry"]
+    consts, carry = scan_counts(params)
     roles = ["const"] * consts + ["carry"] * carry + ["xs"] * (len(arguments) - consts - carry)
     return "body", roles, arguments
 
