@@ -11,10 +11,10 @@ import warnings
 
 warnings.simplefilter("ignore")
 
-import chainer  # noqa: E402 - the warnings above are its own
-import chainer.functions as F  # noqa: E402
-import chainer.links as L  # noqa: E402
-import numpy as np  # noqa: E402
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
 
 rng = np.random.RandomState(0)
 

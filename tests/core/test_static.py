@@ -90,7 +90,7 @@ def test_one_compile_for_a_training_loop():
     _, _, _, step = train("static", optimizers.Adam, steps=5)
     variants = step.explain().to_dict()["variants"]
     assert variants[0]["reason"] == "first call"
-    # Classifier keeps its loss as an attribute, None before the first call and a Variable after it: another key, one program
+    # Classifier keeps its loss as an attribute, None before the first call, a Variable after it: another key
     assert "None -> Variable" in variants[1]["reason"]
     assert [v["shared"] for v in variants] == [False, True]
     assert [v["calls"] for v in variants] == [1, 4]

@@ -45,50 +45,52 @@ def walk(
         Gradient by variable node: of the leaves, and of the `wanted` nodes.
     """
     add = operator.add if create_graph else _add_arrays
+    watched = on_intermediate is not None or wanted is not None
     heap: list[tuple[int, int, Any]] = []
     pending: dict[Any, list[Any]] = {}
     result: dict[Any, Any] = {}
     order = 0
-
-    def send(node: Any, gradient: Any) -> None:
-        nonlocal order
-        function = node.creator_node
-        if function is None:
-            old = result.get(node)
-            result[node] = gradient if old is None else add(old, gradient)
-            return
-        slots = pending.get(function)
-        if slots is None:
-            pending[function] = slots = [None] * len(function.outputs)
-            order += 1
-            heappush(heap, (-function.rank, order, function))
-        at = node.output_index
-        slots[at] = gradient if slots[at] is None else add(slots[at], gradient)
-
-    for node, gradient in seeds:
-        send(node, gradient)
-    while heap:
+    arrived: Iterable[tuple[Any, Any]] = seeds
+    while True:
+        for node, gradient in arrived:
+            function = node.creator_node
+            if function is None:
+                old = result.get(node)
+                result[node] = gradient if old is None else add(old, gradient)
+                continue
+            slots = pending.get(function)
+            if slots is None:
+                pending[function] = slots = [None] * len(function.outputs)
+                order += 1
+                heappush(heap, (-function.rank, order, function))
+            at = node.output_index
+            slots[at] = gradient if slots[at] is None else add(slots[at], gradient)
+        if not heap:
+            return result
         function = heappop(heap)[2]
         gys = pending.pop(function)
-        if on_intermediate is not None or wanted is not None:
-            for reference, gy in zip(function.outputs, gys, strict=True):
-                output = reference()
-                if output is None or gy is None:
-                    continue
-                if on_intermediate is not None:
-                    on_intermediate(output, gy)
-                if wanted is not None and output in wanted:
-                    result[output] = gy
-        if wanted is not None and function not in wanted:
-            continue
+        if watched:
+            _tell(function, gys, on_intermediate, wanted, result)
+            if wanted is not None and function not in wanted:
+                arrived = ()
+                continue
         positions, gradients = (function.pullback_graph if create_graph else function.pullback)(gys)
         inputs = function.inputs
-        for position, gradient in zip(positions, gradients, strict=True):
-            if gradient is not None:
-                node = inputs[position]
-                if wanted is None or node in wanted or (node.creator_node is not None and node.creator_node in wanted):
-                    send(node, gradient)
-    return result
+        arrived = [(inputs[i], g) for i, g in zip(positions, gradients, strict=True) if g is not None]
+        if wanted is not None:
+            arrived = [(n, g) for n, g in arrived if n in wanted or n.creator_node in wanted]
+
+
+def _tell(function: Any, gys: Sequence[Any], on_intermediate: Any, wanted: Any, result: dict[Any, Any]) -> None:
+    """Hand the finished gradients of a function's outputs to those who asked for them."""
+    for reference, gy in zip(function.outputs, gys, strict=True):
+        output = reference()
+        if output is None or gy is None:
+            continue
+        if on_intermediate is not None:
+            on_intermediate(output, gy)
+        if wanted is not None and output in wanted:
+            result[output] = gy
 
 
 def functions_between(outputs: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
@@ -157,7 +159,7 @@ def _accumulate(variable: Variable, gradient: Any) -> None:
     elif isinstance(gradient, Variable):
         variable._grad = variable.grad_var + gradient  # type: ignore[operator]
     else:
-        variable._grad = (old._array if isinstance(old, Variable) else old) + gradient
+        variable._grad = _add_arrays(old._array if isinstance(old, Variable) else old, gradient)
 
 
 def backward(
