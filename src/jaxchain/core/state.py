@@ -316,12 +316,13 @@ def _names(code: types.CodeType) -> set[str]:
 class Write:
     """One thing that a compiled call leaves behind: where, and how to build the value from the call's outputs."""
 
-    __slots__ = ("build", "container", "how", "key", "name")
+    __slots__ = ("build", "container", "how", "index", "key", "name")
 
     def __init__(
         self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None
     ) -> None:
         self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
+        self.index: int | None = None  # which output it is, if it is just one
 
     def apply(self, outputs: Sequence[Any]) -> None:
         """Write the value of this call."""
@@ -488,7 +489,9 @@ class Installation:
         for name, how, container, key, value in sorted(found, key=lambda w: w[:2]):
             # by name: two variants that write the same cells have the same outputs
             outputs.name = name
-            writes.append(Write(name, how, container, key, None if how == "delete" else outputs.builder(value)))
+            write = Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
+            write.index = outputs.add(value) if how != "delete" and is_tracer(value) else None
+            writes.append(write)
         outputs.name = "report"
         return writes
 

@@ -99,6 +99,7 @@ class Static:
         traced = trace_call(self.function, args, kwargs, self.roots, self.name, self.rules)
         variant = self.make(traced)
         variant.share([c.variant for c in self.compiles if not c.variant.shared])
+        traced.forget_values()
         self.variants.setdefault(key, []).insert(0, variant)
         self.compiles.append(Compile(self.name, reason, key, variant, traced.seconds))
         warn_if_often(self.name, self.compiles)

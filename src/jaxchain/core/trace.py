@@ -109,6 +109,11 @@ class Traced:
         self.plan: dict[str, Any] = fields["plan"]
         self.seconds: float = fields["seconds"]
 
+    def forget_values(self) -> None:
+        """Keep the shapes and dtypes it was traced on, not the values: they would live as long as the program."""
+        self.values = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.jaxpr.invars]
+        self.plan.clear()
+
     def lower(self) -> jax.stages.Lowered:
         """Lower to StableHLO for the default backend."""
         function = jaxpr_as_fun(self.jaxpr)

@@ -67,6 +67,7 @@ class Variant:
         self.dynamic = plan["dynamic"]
         self.result = plan["result"]
         self.writes: list[Write] = plan["writes"]
+        self._sort_writes(traced)
         self.argument_writes = plan["argument_writes"]
         self.reports = plan["reports"]
         self.hits = 0
@@ -108,6 +109,29 @@ class Variant:
             if other.program == self.program:
                 self.function, self.compiled, self.shared = other.function, other.compiled, True
                 return
+
+    def _sort_writes(self, traced: Traced) -> None:
+        """Sort the writes: those that put one output in one slot are done without ceremony."""
+        avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
+        self.array_writes: list[tuple[Any, int]] = []
+        self.grad_writes: list[tuple[Any, int]] = []
+        self.item_writes: list[tuple[Any, Any, int]] = []
+        self.other_writes: list[Write] = []
+        for write in self.writes:
+            at, owner = write.index, write.container
+            if at is None:
+                self.other_writes.append(write)
+            elif write.how == "grad":
+                self.grad_writes.append((owner, at))
+            elif write.how == "item":
+                self.item_writes.append((owner, write.key, at))
+            elif write.how == "array" and (owner._node.info.shape, owner._node.info.dtype) == (
+                avals[at].shape,
+                avals[at].dtype,
+            ):
+                self.array_writes.append((owner, at))
+            else:
+                self.other_writes.append(write)
 
     def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> list[int]:
         """Return the inputs whose buffers the program may take over: cells that it reads and writes."""
@@ -179,7 +203,14 @@ class Variant:
 
     def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
         """Write the results of a call back, replay its reports and return its result."""
-        for write in self.writes:
+        arrays = [y._array for y in outputs] if self.variables else outputs
+        for parameter, at in self.array_writes:
+            parameter._array = arrays[at]
+        for parameter, at in self.grad_writes:
+            parameter._grad = arrays[at]
+        for container, key, at in self.item_writes:
+            container[key] = arrays[at]
+        for write in self.other_writes:
             write.apply(outputs)
         for i, how, build in self.argument_writes:
             if how == "array":
