@@ -26,6 +26,7 @@ from jaxchain.core.config import local, thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
+    ARRAY_LIKE,
     UNINITIALIZED,
     FunctionRecord,
     Info,
@@ -401,7 +402,7 @@ class Op:
             elif x is None:
                 key.append(None)
             else:
-                x = as_jax(x) if isinstance(x, jax.Array | np.ndarray | np.generic) else jnp.asarray(x)
+                x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)  # Python numbers stay weakly typed
                 arrays.append(x)
                 key.append(info_of(x, False))
                 nodes.append(None)
@@ -692,7 +693,9 @@ def _text(value: Any) -> str:
 
 def _scalar(value: Any) -> Any:
     """Return a scalar as jit takes it: Python floats are weakly typed, so the input's dtype decides."""
-    if isinstance(value, int | np.floating | np.integer):
+    if value.__class__ is float:
+        return value
+    if isinstance(value, (int, np.floating, np.integer)):
         return float(value)
     if isinstance(value, Variable):
         return value.array

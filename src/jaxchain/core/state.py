@@ -143,6 +143,8 @@ class Walk:
         if isinstance(obj, ATOMS) or id(obj) in self._seen:
             return
         self._seen[id(obj)] = obj
+        if getattr(type(obj), "_opaque", False):
+            return
         if isinstance(obj, Parameter):
             self.parameters.append(obj)
             self.parameter_names.append(name)
@@ -174,8 +176,6 @@ class Walk:
 
     def _object(self, name: str, obj: Any) -> None:
         kind = type(obj)
-        if getattr(kind, "_opaque", False):
-            return
         ours = any(base.__module__.startswith("jaxchain.") for base in kind.__mro__)
         if not ours and not is_user_module(kind):
             partial = getattr(obj, "func", None), getattr(obj, "args", None), getattr(obj, "keywords", None)

@@ -131,6 +131,8 @@ class Static:
 class _Methods(dict):
     """Static methods of one instance: not copied and not pickled with it."""
 
+    _opaque = True
+
     def __deepcopy__(self, memo: Any) -> _Methods:
         return _Methods()
 

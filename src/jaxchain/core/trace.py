@@ -19,7 +19,7 @@ from jaxchain.core.compat import is_tracer, live_inputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.state import Installation, Outputs, Walk, read
-from jaxchain.core.variable import Parameter, Variable, VariableNode, info_of, scope_path
+from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Parameter, Variable, VariableNode, info_of, scope_path
 
 MAX_RETRACES = 8
 _lock = threading.RLock()
@@ -130,9 +130,6 @@ def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
     return jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
 
 
-ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)
-
-
 def key_of(leaf: Any) -> Any:
     """Return what a variant's key holds of one argument leaf."""
     if isinstance(leaf, Variable):
@@ -150,7 +147,7 @@ def key_of(leaf: Any) -> Any:
 
 def _array_of(leaf: Any) -> Any:
     """Return an argument leaf as the compiled call takes it; NumPy buffers are copied, since JAX would alias them."""
-    if isinstance(leaf, np.ndarray | np.generic):
+    if isinstance(leaf, NUMPY_TYPES):
         return np.array(leaf)
     return leaf
 

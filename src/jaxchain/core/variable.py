@@ -21,6 +21,8 @@ from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
+NUMPY_TYPES = (np.ndarray, np.generic)
+ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)  # a tuple: `A | B` would be made anew at every check
 
 
 class Info:
@@ -55,10 +57,10 @@ def as_jax(value: Any) -> jax.Array:
     Raises:
         TypeError: `value` is not an array.
     """
-    if isinstance(value, np.ndarray | np.generic):
-        return jnp.array(value)
     if isinstance(value, jax.Array):
-        return jax.lax.convert_element_type(value, value.dtype) if value.aval.weak_type else value  # type: ignore[attr-defined]
+        return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
+    if isinstance(value, NUMPY_TYPES):
+        return jnp.array(value)
     if isinstance(value, Variable):
         return value.array
     raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
