@@ -462,9 +462,6 @@ class Op:
         self.plans[key] = plan
         return plan
 
-    def _present(self, structure: Any) -> tuple[tuple[Any, ...], tuple[bool, ...]]:
-        return structure
-
     def _rebuild(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
         """Return one value per parameter of the function from flat inputs."""
         statics, present = structure

@@ -453,9 +453,7 @@ class Installation:
                 found.append((name, "array", p, None, p._array))
             if p._grad is not g:
                 found.append((f"{name}.grad", "grad", p, None, p.grad))
-        handled = set()
         for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
-            handled.add((id(container), key))
             try:
                 now = container[key]
             except (KeyError, IndexError, AttributeError):
@@ -470,7 +468,6 @@ class Installation:
                 if now._grad is not grad:
                     found.append((f"{name}.grad", "place.grad", container, key, now.grad))
         for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
-            handled.add((id(container), key))
             try:
                 now = container[key]
             except (KeyError, IndexError, AttributeError, ValueError):
