@@ -534,11 +534,14 @@ def machine(chainer):
 
 
 def make_chainer(folder):
+    """Build an environment with Chainer in `folder` unless there is one, and return its Python."""
     python = Path(folder) / "bin" / "python"
     if not python.exists():
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        old = ["numpy==1.23.5", "setuptools<60", "wheel", "six", "filelock", "typing_extensions", "protobuf<3.21"]
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        packages = ["chainer==7.8.1", "numpy<1.24", "setuptools<70", "six"]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        subprocess.run([*pip, *old], check=True)
+        subprocess.run([*pip, "--no-build-isolation", "chainer==7.8.1"], check=True)
     return str(python)
 
 
