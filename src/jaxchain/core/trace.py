@@ -48,7 +48,7 @@ class Trace:
 
     def next_key(self) -> Any:
         """Return the next key of the stream, as a tracer."""
-        key = self.key.at[2].add(np.uint32(self.draws))
+        key = self.key if self.draws == 0 else self.key.at[2].add(np.uint32(self.draws))
         self.draws += 1
         return key
 
