@@ -1,6 +1,7 @@
 """Record Chainer's answers for the rows of tests/functions/cases_*.py into tests/functions/golden/*.npz.
 
-Run with a Python that has Chainer 7.8.1 (NumPy 1.23): `python tests/conformance/make_golden_functions.py`.
+Run with a Python that has Chainer 7.8.1 (NumPy 1.23): `python tests/conformance/make_golden_functions.py [TABLE ...]`.
+Without names every table is recorded; `elementwise shape` records cases_elementwise.py and cases_shape.py only.
 """
 
 import importlib
@@ -78,9 +79,14 @@ def signatures():
 def main():
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
-    text = json.dumps(signatures(), indent=0)
-    (FUNCTIONS / "golden" / "signatures.json").write_text(text + "\n")
-    for path in sorted(FUNCTIONS.glob("cases_*.py")):
+    tables = {path.stem[6:]: path for path in sorted(FUNCTIONS.glob("cases_*.py"))}
+    unknown = set(sys.argv[1:]) - set(tables)
+    if unknown:
+        sys.exit(f"no such table: {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
+    if not sys.argv[1:]:
+        text = json.dumps(signatures(), indent=0)
+        (FUNCTIONS / "golden" / "signatures.json").write_text(text + "\n")
+    for path in [tables[name] for name in sys.argv[1:] or tables]:
         out = {}
         for case in importlib.import_module(path.stem).CASES:
             record(case, out)
