@@ -55,6 +55,15 @@ from jaxchain.functions.convolution import (
 from jaxchain.functions.convolution import (
     deconvolution_2d as deconvolution_2d,
 )
+from jaxchain.functions.crf import (
+    argmax_crf1d as argmax_crf1d,
+)
+from jaxchain.functions.crf import (
+    crf1d as crf1d,
+)
+from jaxchain.functions.ctc import (
+    connectionist_temporal_classification as connectionist_temporal_classification,
+)
 from jaxchain.functions.elementwise import (
     clip as clip,
 )
@@ -95,6 +104,9 @@ from jaxchain.functions.indexing import (
     get_item as get_item,
 )
 from jaxchain.functions.loss import (
+    absolute_error as absolute_error,
+)
+from jaxchain.functions.loss import (
     huber_loss as huber_loss,
 )
 from jaxchain.functions.loss import (
@@ -108,6 +120,57 @@ from jaxchain.functions.loss import (
 )
 from jaxchain.functions.loss import (
     softmax_cross_entropy as softmax_cross_entropy,
+)
+from jaxchain.functions.loss import (
+    squared_difference as squared_difference,
+)
+from jaxchain.functions.loss import (
+    squared_error as squared_error,
+)
+from jaxchain.functions.loss_distance import (
+    contrastive as contrastive,
+)
+from jaxchain.functions.loss_distance import (
+    cross_covariance as cross_covariance,
+)
+from jaxchain.functions.loss_distance import (
+    decov as decov,
+)
+from jaxchain.functions.loss_distance import (
+    discriminative_margin_based_clustering_loss as discriminative_margin_based_clustering_loss,
+)
+from jaxchain.functions.loss_distance import (
+    hinge as hinge,
+)
+from jaxchain.functions.loss_distance import (
+    triplet as triplet,
+)
+from jaxchain.functions.loss_likelihood import (
+    bernoulli_nll as bernoulli_nll,
+)
+from jaxchain.functions.loss_likelihood import (
+    gaussian_kl_divergence as gaussian_kl_divergence,
+)
+from jaxchain.functions.loss_likelihood import (
+    gaussian_nll as gaussian_nll,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_bigru as n_step_bigru,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_bilstm as n_step_bilstm,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_birnn as n_step_birnn,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_gru as n_step_gru,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_lstm as n_step_lstm,
+)
+from jaxchain.functions.n_step_recurrent import (
+    n_step_rnn as n_step_rnn,
 )
 from jaxchain.functions.noise import (
     dropout as dropout,
@@ -137,7 +200,10 @@ from jaxchain.functions.recurrent import (
     lstm as lstm,
 )
 from jaxchain.functions.recurrent import (
-    n_step_lstm as n_step_lstm,
+    slstm as slstm,
+)
+from jaxchain.functions.recurrent import (
+    tree_lstm as tree_lstm,
 )
 from jaxchain.functions.reduction import (
     argmax as argmax,
@@ -165,6 +231,12 @@ from jaxchain.functions.reduction import (
 )
 from jaxchain.functions.reduction import (
     sum as sum,
+)
+from jaxchain.functions.sampling import (
+    black_out as black_out,
+)
+from jaxchain.functions.sampling import (
+    negative_sampling as negative_sampling,
 )
 from jaxchain.functions.shape import (
     broadcast as broadcast,

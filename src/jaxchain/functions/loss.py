@@ -186,6 +186,78 @@ def sigmoid_cross_entropy(x, t, normalize: bool = True, reduce: str = "mean"):
     return _sigmoid_cross_entropy(x, t, bool(normalize), reduce)
 
 
+@op(label="SquaredError")
+def squared_error(x0: Float[Array, "..."], x1: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Square of the difference, element by element.
+
+    Args:
+        x0: Any shape, floating dtype.
+        x1: Same shape and dtype.
+
+    Returns:
+        Same shape and dtype.
+
+    Raises:
+        InvalidType: Shapes or dtypes differ, or are not floating.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.squared_error(np.float32([1, 2]), np.float32([1, 5])).array
+        Array([0., 9.], dtype=float32)
+    """
+    same_dtype(x0=x0, x1=x1)
+    same_shape(x0=x0, x1=x1)
+    return jnp.square(x0 - x1)
+
+
+def squared_difference(x1, x2):
+    """Same as `squared_error`.
+
+    Args:
+        x1: Any shape, floating dtype.
+        x2: Same shape and dtype.
+
+    Returns:
+        Same shape and dtype.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.squared_difference(np.float32([1, 2]), np.float32([1, 5])).array
+        Array([0., 9.], dtype=float32)
+    """
+    return squared_error(x1, x2)
+
+
+@op(label="AbsoluteError")
+def absolute_error(x0: Float[Array, "..."], x1: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Absolute value of the difference, element by element.
+
+    Args:
+        x0: Any shape, floating dtype.
+        x1: Same shape and dtype.
+
+    Returns:
+        Same shape and dtype.
+
+    At equal elements: gradient 0.
+
+    Raises:
+        InvalidType: Shapes or dtypes differ, or are not floating.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.absolute_error(np.float32([1, 2]), np.float32([1, 5])).array
+        Array([0., 3.], dtype=float32)
+    """
+    same_dtype(x0=x0, x1=x1)
+    same_shape(x0=x0, x1=x1)
+    difference = x0 - x1
+    return difference * jnp.sign(difference)  # and not abs, whose derivative at 0 is 1 in JAX
+
+
 @op(label="MeanSquaredError")
 def mean_squared_error(x0: Float[Array, "..."], x1: Float[Array, "..."]) -> Float[Array, ""]:
     """Mean of the squared differences.

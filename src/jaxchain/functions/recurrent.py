@@ -1,21 +1,14 @@
-"""Recurrent cells and stacked recurrent networks over sequences of varying lengths."""
+"""One step of recurrent units, as activations. Whole sequences: n_step_recurrent.py."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Float
 
-from jaxchain.core.config import config
-from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, Key, op
-from jaxchain.core.random import as_key, next_key
-from jaxchain.functions.checks import same_dtype
-from jaxchain.functions.noise import NO_KEY
-from jaxchain.functions.shape import padded
+from jaxchain.core.errors import InvalidType, expect
+from jaxchain.core.op import Array, op
+from jaxchain.functions.checks import same_dtype, same_shape
 
 
 @op(label="LSTM")
@@ -50,87 +43,104 @@ def lstm(c_prev: Float[Array, "..."], x: Float[Array, "..."]) -> tuple[Float[Arr
     expect(x.shape[2:] == c_prev.shape[2:], "x.shape[2:] == c.shape[2:]", f"{x.shape[2:]} != {c_prev.shape[2:]}")
     m = x.shape[0]
     a, i, f, o = jnp.moveaxis(x.reshape(m, x.shape[1] // 4, 4, *x.shape[2:]), 2, 0)
-    c, h = _gates(c_prev[:m], a, i, f, o)
+    c, h = lstm_gates(c_prev[:m], a, i, f, o)
     return (c if m == c_prev.shape[0] else jnp.concatenate([c, c_prev[m:]])), h
 
 
-def _gates(c: Array, a: Array, i: Array, f: Array, o: Array) -> tuple[Array, Array]:
+def lstm_gates(c: Array, a: Array, i: Array, f: Array, o: Array) -> tuple[Array, Array]:
+    """Return the new cell and output of an LSTM from the cell and the sources of its gates."""
     c = jnp.tanh(a) * jax.nn.sigmoid(i) + jax.nn.sigmoid(f) * c
     return c, jax.nn.sigmoid(o) * jnp.tanh(c)
 
 
-@op(label="NStepLSTM", name="n_step_lstm")
-def _n_step_lstm(
-    hx: Float[Array, "l n u"],
-    cx: Float[Array, "l n u"],
-    ws: Sequence[Sequence[Array]],
-    bs: Sequence[Sequence[Array]],
-    xs: Sequence[Array],
-    dropout_ratio: float,
-    key: Key,
-    n_layers: int,
-    dropout: bool,
-) -> tuple[Array, ...]:
-    expect(hx.shape[0] == n_layers, "hx.shape[0] == n_layers", f"{hx.shape[0]} != {n_layers}")
-    n, lengths = hx.shape[1], [x.shape[0] for x in xs]
-    expect(lengths[0] <= n, "xs[0].shape[0] <= hx.shape[1]", f"{lengths[0]} > {n}")
-    for t, (p, q) in enumerate(pairwise(lengths)):
-        expect(p >= q, f"xs[{t}].shape[0] >= xs[{t + 1}].shape[0]", f"{p} < {q}")
-    # (time, batch, features): one scan over time per layer, so a long sequence compiles no more than a short one.
-    seq = padded(xs, n, 0)
-    alive = jnp.arange(n)[None, :, None] < jnp.array(lengths)[:, None, None]
-    hy, cy = [], []
-    for layer in range(n_layers):
-        if layer and dropout:
-            keep = jax.random.uniform(jax.random.fold_in(as_key(key), layer), seq.shape) >= dropout_ratio
-            seq = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
-        w, b = ws[layer], bs[layer]
-        gates = (2, 0, 1, 3)  # a, i, f, o: Chainer keeps the weights in the order i, f, a, o
-        x_w, h_w = (jnp.concatenate([w[k + g] for g in gates]) for k in (0, 4))
-        bias = jnp.concatenate([b[g] + b[4 + g] for g in gates])
-        # The inputs' share of all steps is one matrix product.
-        sources = seq @ x_w.T + bias
+@op(label="SLSTM")
+def slstm(
+    c_prev1: Float[Array, "..."], c_prev2: Float[Array, "..."], x1: Float[Array, "..."], x2: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    r"""One step of an S-LSTM: a long short-term memory for a node with two children.
 
-        def step(
-            state: tuple[Array, Array], inputs: tuple[Array, Array], h_w: Array = h_w
-        ) -> tuple[tuple[Array, Array], Array]:
-            (h, c), (source, on) = state, inputs
-            new_c, new_h = _gates(c, *jnp.split(source + h @ h_w.T, 4, 1))
-            h, c = jnp.where(on, new_h, h), jnp.where(on, new_c, c)
-            return (h, c), h
-
-        (h, c), seq = lax.scan(step, (hx[layer], cx[layer]), (sources, alive))
-        hy.append(h)
-        cy.append(c)
-    return jnp.stack(hy), jnp.stack(cy), *(seq[t, :m] for t, m in enumerate(lengths))
-
-
-def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
-    """Stacked long short-term memory over a sequence of batches of decreasing size.
+    With ``x1`` and ``x2`` split as in `lstm`, :math:`c = \tanh(a_1)\sigma(i_1) + \tanh(a_2)\sigma(i_2) +
+    c_1\sigma(f_1) + c_2\sigma(f_2)` and :math:`h = \tanh(c)\sigma(o_1 + o_2)`.
 
     Args:
-        n_layers: Number of layers ``l``.
-        dropout_ratio: Dropout between the layers.
-        hx: Initial hidden states ``(l, n, u)``.
-        cx: Initial cell states ``(l, n, u)``.
-        ws: Eight weights a layer; 0 to 3 take the input, 4 to 7 the hidden state, each for the gates i, f, a, o.
-        bs: Eight biases a layer, in the same order.
-        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+        c_prev1: Cell state of the first child ``(n, u, ...)``.
+        c_prev2: Cell state of the second child, same shape and dtype.
+        x1: Sources of the gates of the first child ``(n, 4 u, ...)``, same dtype.
+        x2: Sources of the gates of the second child, same shape and dtype.
 
     Returns:
-        ``(hy, cy, ys)``: last hidden and cell states, and a tuple of the top layer's hidden states ``(n_t, u)``.
+        ``(c, h)``, each ``(n, u, ...)``.
 
     Raises:
-        InvalidType: Shapes do not fit, or batch sizes increase.
-        ValueError: The inputs do not fit the first weight.
+        InvalidType: Shapes or dtypes do not fit.
 
-    Source: Hochreiter and Schmidhuber 1997; Gers et al. 2000.
+    Source: Zhu et al. 2015, arXiv:1503.04881.
+
+    Examples:
+        >>> c, h = F.slstm(*[np.ones((1, 1), np.float32)] * 2, *[np.zeros((1, 4), np.float32)] * 2)
+        >>> c.array
+        Array([[1.]], dtype=float32)
     """
-    x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
-    if x_in != w_in:
-        raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")
-    dropout: Any = bool(config.train and dropout_ratio > 0 and n_layers > 1)
-    key = next_key() if dropout else NO_KEY
-    ws, bs = [list(w) for w in ws], [list(b) for b in bs]
-    hy, cy, *ys = _n_step_lstm(hx, cx, ws, bs, list(xs), dropout_ratio, key, n_layers, dropout)
-    return hy, cy, tuple(ys)
+    same_dtype(c_prev1=c_prev1, c_prev2=c_prev2, x1=x1, x2=x2)
+    expect(c_prev1.ndim >= 2, "c_prev1.ndim >= 2", f"{c_prev1.ndim} < 2")
+    same_shape(c_prev1=c_prev1, c_prev2=c_prev2)
+    n, u, *rest = c_prev1.shape
+    for name, x in (("x1", x1), ("x2", x2)):
+        expect(x.ndim == c_prev1.ndim, f"{name}.ndim == c_prev1.ndim", f"{x.ndim} != {c_prev1.ndim}")
+        expect(x.shape[0] == n, f"{name}.shape[0] == c_prev1.shape[0]", f"{x.shape[0]} != {n}")
+        expect(x.shape[1] == 4 * u, f"{name}.shape[1] == 4 * c_prev1.shape[1]", f"{x.shape[1]} != 4 * {u}")
+        expect(x.shape[2:] == (*rest,), f"{name}.shape[2:] == c_prev1.shape[2:]", f"{x.shape[2:]} != {(*rest,)}")
+    a1, i1, f1, o1 = jnp.moveaxis(x1.reshape(n, u, 4, *rest), 2, 0)
+    a2, i2, f2, o2 = jnp.moveaxis(x2.reshape(n, u, 4, *rest), 2, 0)
+    sigmoid = jax.nn.sigmoid
+    c = jnp.tanh(a1) * sigmoid(i1) + jnp.tanh(a2) * sigmoid(i2) + sigmoid(f1) * c_prev1 + sigmoid(f2) * c_prev2
+    return c, sigmoid(o1 + o2) * jnp.tanh(c)
+
+
+@op(label="TreeLSTM", name="tree_lstm")
+def _tree_lstm(cs: Sequence[Array], x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    parts = 3 + len(cs)
+    for i, c in enumerate(cs):
+        same_dtype(**{"x": x, f"c{i}": c})
+        expect(c.ndim >= 2, f"c{i}.ndim >= 2", f"{c.ndim} < 2")
+        expect(c.ndim == x.ndim, f"c{i}.ndim == x.ndim", f"{c.ndim} != {x.ndim}")
+        expect(x.shape[0] == c.shape[0], f"x.shape[0] == c{i}.shape[0]", f"{x.shape[0]} != {c.shape[0]}")
+        expect(
+            x.shape[1] == parts * c.shape[1],
+            f"x.shape[1] == {parts} * c{i}.shape[1]",
+            f"{x.shape[1]} != {parts} * {c.shape[1]}",
+        )
+        expect(x.shape[2:] == c.shape[2:], f"x.shape[2:] == c{i}.shape[2:]", f"{x.shape[2:]} != {c.shape[2:]}")
+    a, i, o, *fs = jnp.split(x, parts, 1)
+    c = jnp.tanh(a) * jax.nn.sigmoid(i)
+    for f, child in zip(fs, cs, strict=True):
+        c = c + jax.nn.sigmoid(f) * child
+    return c, jax.nn.sigmoid(o) * jnp.tanh(c)
+
+
+def tree_lstm(*inputs):
+    r"""One step of a tree-structured long short-term memory, a forget gate for each child.
+
+    With ``x`` split along its second axis into blocks :math:`a, i, o, f_1, ..., f_k`,
+    :math:`c = \tanh(a)\sigma(i) + \sum_j c_j\sigma(f_j)` and :math:`h = \tanh(c)\sigma(o)`.
+
+    Args:
+        *inputs: Cell states of the ``k`` children ``(n, u, ...)``, then ``x``, the sources of the gates
+            ``(n, (3 + k) u, ...)``, all of one floating dtype.
+
+    Returns:
+        ``(c, h)``, each ``(n, u, ...)``.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit, or there is no child.
+
+    Source: Tai et al. 2015, arXiv:1503.00075, in the variant of Bowman et al. 2016, arXiv:1603.06021.
+
+    Examples:
+        >>> c, h = F.tree_lstm(np.ones((1, 1), np.float32), np.zeros((1, 4), np.float32))
+        >>> c.array
+        Array([[0.5]], dtype=float32)
+    """
+    if len(inputs) < 2:
+        raise InvalidType("in_types.size >= 2", f"{len(inputs)} < 2").located("TreeLSTM", "tree_lstm(...)")
+    return _tree_lstm(list(inputs[:-1]), inputs[-1])

@@ -1,0 +1,136 @@
+"""Linear-chain conditional random fields."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Float
+
+from jaxchain.core.errors import expect
+from jaxchain.core.op import Array, op
+from jaxchain.functions.checks import integer, one_of, same_dtype
+from jaxchain.functions.shape import padded
+
+
+def _together(cost: Array, xs: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the scores of all times ``(time, n, k)``, padded, and which of their rows are alive ``(time, n)``."""
+    for i, x in enumerate(xs):
+        same_dtype(**{"cost": cost, f"xs[{i}]": x})
+        expect(x.ndim == 2, f"xs[{i}].ndim == 2", f"{x.ndim} != 2")
+        expect(x.shape[1] == cost.shape[0], f"xs[{i}].shape[1] == cost.shape[0]", f"{x.shape[1]} != {cost.shape[0]}")
+    lengths = [x.shape[0] for x in xs]
+    for i, (p, q) in enumerate(pairwise(lengths)):
+        expect(p >= q, f"xs[{i}].shape[0] >= xs[{i + 1}].shape[0]", f"{p} < {q}")
+    return padded(xs, lengths[0], 0), jnp.arange(lengths[0]) < jnp.array(lengths)[:, None]
+
+
+@op(label="CRF1d", name="crf1d")
+def _crf1d(cost: Float[Array, "k k"], xs: Sequence[Array], ys: Sequence[Array], reduce: str) -> Float[Array, "..."]:
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        integer(f"ys[{i}]", y)
+        expect(y.shape == x.shape[:1], f"ys[{i}].shape == xs[{i}].shape[:1]", f"{y.shape} != {x.shape[:1]}")
+    x, alive = _together(cost, xs)
+    y = padded(ys, x.shape[1], 0)
+
+    def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+        score, on = inputs
+        return jnp.where(on[:, None], jax.nn.logsumexp(alpha[:, :, None] + cost, 1) + score, alpha), None
+
+    alpha, _ = lax.scan(step, x[0], (x[1:], alive[1:]))
+    # A label out of range gives nan: a loss that is wrong and looks right is worse.
+    here = jnp.take_along_axis(x, y[..., None], 2, mode="fill", fill_value=jnp.nan)[..., 0]
+    between = cost.at[y[:-1], y[1:]].get(mode="fill", fill_value=jnp.nan)
+    loss = jax.nn.logsumexp(alpha, 1) - jnp.where(alive, here, 0).sum(0) - jnp.where(alive[1:], between, 0).sum(0)
+    return loss.sum() / x.shape[1] if reduce == "mean" else loss
+
+
+def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
+    r"""Negative log-likelihood of a linear-chain conditional random field.
+
+    :math:`\log Z - \sum_i x_{i y_i} - \sum_i c_{y_i y_{i+1}}`, Z summed over all label sequences.
+
+    Args:
+        cost: Score of a step from one label to another, ``(k, k)``, floating dtype.
+        xs: Scores of each time ``(n_t, k)``, ``n_t`` never increasing: see `transpose_sequence`.
+        ys: Labels of each time ``(n_t,)``, integers in [0, k).
+        reduce: ``'mean'``, or ``'no'`` for the loss of each sequence.
+
+    Returns:
+        A scalar, or ``(n_0,)`` if ``reduce`` is ``'no'``. A label out of range gives NaN.
+
+    Raises:
+        AssertionError: ``xs`` and ``cost`` have another number of labels.
+        InvalidType: Other shapes or dtypes do not fit.
+        ValueError: ``reduce`` is unknown.
+
+    Source: Lafferty et al. 2001, Conditional random fields.
+
+    Examples:
+        >>> xs, ys = [np.zeros((1, 2), np.float32)] * 3, [np.int32([0])] * 3
+        >>> F.crf1d(np.zeros((2, 2), np.float32), xs, ys).array.round(4)  # one of eight
+        Array(2.0794, dtype=float32)
+    """
+    one_of("reduce", reduce, ("mean", "no"))
+    if xs[0].shape[1] != cost.shape[0]:
+        raise AssertionError(
+            f"crf1d: expected xs[0].shape[1] == cost.shape[0], got {xs[0].shape[1]} != {cost.shape[0]}"
+        )
+    n = min(len(xs), len(ys))
+    return _crf1d(cost, list(xs[:n]), list(ys[:n]), reduce)
+
+
+def _largest(x: Array, axis: int) -> Array:
+    """Return the maximum over an axis, its gradient 1 to each element that is equal to it, as in `functions.max`."""
+    best = lax.stop_gradient(x.max(axis, keepdims=True))
+    tied = (x == best) & jnp.isfinite(best)
+    return best.squeeze(axis) + jnp.where(tied, x - lax.stop_gradient(jnp.where(tied, x, 0)), 0).sum(axis)
+
+
+@op(label="ArgmaxCRF1d", name="argmax_crf1d")
+def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array]) -> tuple[Array, ...]:
+    x, alive = _together(cost, xs)
+
+    def forth(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        score, on = inputs
+        ways = alpha[:, :, None] + cost
+        return jnp.where(on[:, None], _largest(ways, 1) + score, alpha), ways.argmax(1)
+
+    def back(label: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        origin, on = inputs
+        return jnp.where(on, jnp.take_along_axis(origin, label[:, None], 1)[:, 0], label), label
+
+    alpha, origins = lax.scan(forth, x[0], (x[1:], alive[1:]))
+    first, rest = lax.scan(back, alpha.argmax(1), (origins, alive[1:]), reverse=True)
+    labels = jnp.concatenate([first[None], rest]).astype(jnp.int32)
+    return _largest(alpha, 1), *(labels[i, : s.shape[0]] for i, s in enumerate(xs))
+
+
+def argmax_crf1d(cost, xs: Sequence[Any]):
+    """Most likely labels of a linear-chain conditional random field.
+
+    Args:
+        cost: Score of a step from one label to another, ``(k, k)``, floating dtype.
+        xs: Scores of each time ``(n_t, k)``, ``n_t`` never increasing: see `transpose_sequence`.
+
+    Returns:
+        ``(score, labels)``: the score ``(n_0,)`` of the best label sequence, and a list of its labels at each time,
+        arrays ``(n_t,)`` of int32.
+
+    At ties: the first label, and the gradient of the score goes to all.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+
+    Source: Viterbi 1967; Lafferty et al. 2001, Conditional random fields.
+
+    Examples:
+        >>> xs = [np.float32([[0, 1]]), np.float32([[0, 1]])]
+        >>> score, labels = F.argmax_crf1d(np.float32([[0, 0], [5, 0]]), xs)
+        >>> score.array, labels
+        (Array([6.], dtype=float32), [Array([1], dtype=int32), Array([0], dtype=int32)])
+    """
+    score, *labels = _argmax_crf1d(cost, list(xs))
+    return score, [label.array for label in labels]

@@ -1,0 +1,290 @@
+"""Stacked recurrent networks over sequences of varying lengths, in one or two directions.
+
+One op does all of them: one `lax.scan` over time for each layer and direction, so a long sequence compiles no more than
+a short one. A cell is a function of the state and of the inputs' and the state's share of its gates.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Float
+
+from jaxchain.core.config import config
+from jaxchain.core.errors import expect
+from jaxchain.core.op import Array, Key, op
+from jaxchain.core.random import as_key, next_key
+from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.noise import NO_KEY
+from jaxchain.functions.recurrent import lstm_gates
+from jaxchain.functions.shape import padded
+
+State = tuple[Array, Array | None]
+
+
+def _lstm_cell(state: tuple[Array, Array], source: Array, hidden: Array) -> State:
+    c, h = lstm_gates(state[1], *jnp.split(source + hidden, 4, 1))
+    return h, c
+
+
+def _gru_cell(state: State, source: Array, hidden: Array) -> State:
+    (r, z, a), (r_h, z_h, a_h) = jnp.split(source, 3, 1), jnp.split(hidden, 3, 1)
+    z = jax.nn.sigmoid(z + z_h)
+    return (1 - z) * jnp.tanh(a + jax.nn.sigmoid(r + r_h) * a_h) + z * state[0], None
+
+
+def _tanh_cell(state: State, source: Array, hidden: Array) -> State:
+    return jnp.tanh(source + hidden), None
+
+
+def _relu_cell(state: State, source: Array, hidden: Array) -> State:
+    x = source + hidden
+    return jnp.where(x > 0, x, 0), None
+
+
+# name: (cell, which of Chainer's weights each of its gates has); Chainer keeps an LSTM's in the order i, f, a, o
+CELLS: dict[str, tuple[Callable[..., State], tuple[int, ...]]] = {
+    "lstm": (_lstm_cell, (2, 0, 1, 3)),
+    "gru": (_gru_cell, (0, 1, 2)),
+    "tanh": (_tanh_cell, (0,)),
+    "relu": (_relu_cell, (0,)),
+}
+
+
+def _run(
+    hx: Float[Array, "l n u"],
+    cx: Float[Array, "l n u"] | None,
+    ws: Sequence[Sequence[Array]],
+    bs: Sequence[Sequence[Array]],
+    xs: Sequence[Array],
+    dropout_ratio: float,
+    key: Key,
+    cell: str,
+    n_layers: int,
+    directions: int,
+    dropout: bool,
+) -> tuple[Array, ...]:
+    rows = n_layers * directions
+    name = "n_layers" if directions == 1 else "2 * n_layers"
+    expect(hx.shape[0] == rows, f"hx.shape[0] == {name}", f"{hx.shape[0]} != {rows}")
+    n, lengths = hx.shape[1], [x.shape[0] for x in xs]
+    expect(lengths[0] <= n, "xs[0].shape[0] <= hx.shape[1]", f"{lengths[0]} > {n}")
+    for t, (p, q) in enumerate(pairwise(lengths)):
+        expect(p >= q, f"xs[{t}].shape[0] >= xs[{t + 1}].shape[0]", f"{p} < {q}")
+    same_dtype(**{"hx": hx, "xs[0]": xs[0], "ws[0][0]": ws[0][0], "bs[0][0]": bs[0][0]})
+    move, gates = CELLS[cell]
+    seq = padded(xs, n, 0)  # (time, batch, features)
+    alive = jnp.arange(n)[None, :, None] < jnp.array(lengths)[:, None, None]
+
+    def run(row: int, seq: Array, backward: bool) -> tuple[State, Array]:
+        w, b = ws[row], bs[row]
+        (x_w, h_w), (x_b, h_b) = ([jnp.concatenate([v[k + g] for g in gates]) for k in (0, len(gates))] for v in (w, b))
+
+        def step(state: State, inputs: tuple[Array, Array]) -> tuple[State, Array]:
+            source, on = inputs
+            new = move(state, source, state[0] @ h_w.T + h_b)
+            state = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, state)
+            return state, state[0]
+
+        # The inputs' share of all steps is one matrix product.
+        first = (hx[row], None if cx is None else cx[row])
+        return lax.scan(step, first, (seq @ x_w.T + x_b, alive), reverse=backward)
+
+    ends: list[State] = []
+    for layer in range(n_layers):
+        outputs = []
+        for direction in range(directions):
+            row = layer * directions + direction
+            fed = seq
+            if layer and dropout:
+                keep = jax.random.uniform(jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
+                fed = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
+            end, out = run(row, fed, direction == 1)
+            ends.append(end)
+            outputs.append(out)
+        seq = jnp.concatenate(outputs, 2)
+    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *ends)
+    return *(s for s in stacked if s is not None), *(seq[t, :m] for t, m in enumerate(lengths))
+
+
+_n_step_lstm = op(label="NStepLSTM", name="n_step_lstm")(_run)
+_n_step_bilstm = op(label="NStepBiLSTM", name="n_step_bilstm")(_run)
+_n_step_gru = op(label="NStepGRU", name="n_step_gru")(_run)
+_n_step_bigru = op(label="NStepBiGRU", name="n_step_bigru")(_run)
+_n_step_rnn = op(label="NStepRNN", name="n_step_rnn")(_run)
+_n_step_birnn = op(label="NStepBiRNN", name="n_step_birnn")(_run)
+
+
+def _apply(
+    function: Any, cell: str, directions: int, n_layers: int, ratio: float, hx: Any, cx: Any, ws: Any, bs: Any, xs: Any
+) -> tuple[Any, ...]:
+    """Return the last states and, last, the tuple of outputs."""
+    x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
+    if x_in != w_in:
+        raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")
+    dropout = bool(config.train and ratio > 0 and n_layers > 1)
+    key: Any = next_key() if dropout else NO_KEY
+    ws, bs = [list(w) for w in ws], [list(b) for b in bs]
+    out = function(hx, cx, ws, bs, list(xs), ratio, key, cell, n_layers, directions, dropout)
+    states = 1 if cx is None else 2
+    return *out[:states], tuple(out[states:])
+
+
+def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
+    """Stacked long short-term memory over a sequence of batches of decreasing size.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(l, n, u)``.
+        cx: Initial cell states ``(l, n, u)``.
+        ws: Eight weights a layer; 0 to 3 take the input, 4 to 7 the hidden state, each for the gates i, f, a, o.
+        bs: Eight biases a layer, in the same order.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+
+    Returns:
+        ``(hy, cy, ys)``: last hidden and cell states, and a tuple of the top layer's hidden states ``(n_t, u)``.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The inputs do not fit the first weight.
+
+    Source: Hochreiter and Schmidhuber 1997; Gers et al. 2000.
+    """
+    return _apply(_n_step_lstm, "lstm", 1, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
+
+
+def n_step_bilstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
+    """Stacked long short-term memory in both directions of time.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(2 l, n, u)``: of each layer forward, then backward.
+        cx: Initial cell states ``(2 l, n, u)``.
+        ws: Eight weights a layer and direction, in the order of `n_step_lstm`. From the second layer on the input has
+            ``2 u`` features.
+        bs: Eight biases a layer and direction, in the same order.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+
+    Returns:
+        ``(hy, cy, ys)``: last hidden and cell states, and a tuple of the top layer's hidden states ``(n_t, 2 u)``,
+        forward before backward.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The inputs do not fit the first weight.
+
+    Source: Graves and Schmidhuber 2005; Hochreiter and Schmidhuber 1997.
+    """
+    return _apply(_n_step_bilstm, "lstm", 2, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
+
+
+def n_step_gru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
+    r"""Stacked gated recurrent units over a sequence of batches of decreasing size.
+
+    :math:`h_t = (1 - z)\tanh(W_2 x_t + b_2 + r (W_5 h_{t-1} + b_5)) + z h_{t-1}`, r and z the sigmoids of weights 0, 3
+    and 1, 4.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(l, n, u)``.
+        ws: Six weights a layer; 0 to 2 take the input, 3 to 5 the hidden state, each for r, z and the candidate.
+        bs: Six biases a layer, in the same order.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+
+    Returns:
+        ``(hy, ys)``: last hidden states, and a tuple of the top layer's hidden states ``(n_t, u)``.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The inputs do not fit the first weight.
+
+    Source: Cho et al. 2014, arXiv:1406.1078, with the reset gate after the product, as in cuDNN.
+    """
+    return _apply(_n_step_gru, "gru", 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
+
+
+def n_step_bigru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
+    """Stacked gated recurrent units in both directions of time.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(2 l, n, u)``: of each layer forward, then backward.
+        ws: Six weights a layer and direction, in the order of `n_step_gru`. From the second layer on the input has
+            ``2 u`` features.
+        bs: Six biases a layer and direction, in the same order.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+
+    Returns:
+        ``(hy, ys)``: last hidden states, and a tuple of the top layer's hidden states ``(n_t, 2 u)``, forward before
+        backward.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The inputs do not fit the first weight.
+
+    Source: Cho et al. 2014, arXiv:1406.1078; Schuster and Paliwal 1997.
+    """
+    return _apply(_n_step_bigru, "gru", 2, n_layers, dropout_ratio, hx, None, ws, bs, xs)
+
+
+def _check_activation(activation: str) -> None:
+    if activation not in ("tanh", "relu"):
+        raise ValueError(f'Invalid activation: "{activation}". Please select from [tanh,relu]')
+
+
+def n_step_rnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: str = "tanh"):
+    r"""Stacked plain recurrent network, :math:`h_t = f(W_0 x_t + b_0 + W_1 h_{t-1} + b_1)`.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(l, n, u)``.
+        ws: Two weights a layer: for the input and for the hidden state.
+        bs: Two biases a layer, in the same order.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+        activation: ``'tanh'`` or ``'relu'``.
+
+    Returns:
+        ``(hy, ys)``: last hidden states, and a tuple of the top layer's hidden states ``(n_t, u)``.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The activation is unknown, or the inputs do not fit the first weight.
+
+    Source: Elman 1990, Finding structure in time.
+    """
+    _check_activation(activation)
+    return _apply(_n_step_rnn, activation, 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
+
+
+def n_step_birnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: str = "tanh"):
+    """Stacked plain recurrent network in both directions of time.
+
+    Args:
+        n_layers: Number of layers ``l``.
+        dropout_ratio: Dropout between the layers.
+        hx: Initial hidden states ``(2 l, n, u)``: of each layer forward, then backward.
+        ws: Two weights a layer and direction. From the second layer on the input has ``2 u`` features.
+        bs: Two biases a layer and direction.
+        xs: Inputs of each time ``(n_t, features)``, ``n_t`` decreasing: see `transpose_sequence`.
+        activation: ``'tanh'`` or ``'relu'``.
+
+    Returns:
+        ``(hy, ys)``: last hidden states, and a tuple of the top layer's hidden states ``(n_t, 2 u)``, forward before
+        backward.
+
+    Raises:
+        InvalidType: Shapes do not fit, or batch sizes increase.
+        ValueError: The activation is unknown, or the inputs do not fit the first weight.
+
+    Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
+    """
+    _check_activation(activation)
+    return _apply(_n_step_birnn, activation, 2, n_layers, dropout_ratio, hx, None, ws, bs, xs)
