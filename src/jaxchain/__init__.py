@@ -70,6 +70,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "sequential",
     "serializer",
     "serializers",
+    "training",
     "utils",
 )
 _OPTIMIZER = ("Optimizer", "GradientMethod", "UpdateRule")

@@ -1,0 +1,121 @@
+"""Base class of updaters, and how any function is called with a converted batch, in either mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxchain.core.config import MODES, config
+from jaxchain.core.static import Static
+from jaxchain.link import _device as device_of_name
+
+
+class Updater:
+    """Base class of updaters: what a trainer asks of them."""
+
+    def connect_trainer(self, trainer: Any) -> None:
+        """Get to know the trainer; called when it is made.
+
+        Args:
+            trainer: The trainer.
+        """
+
+    def finalize(self) -> None:
+        """Clean up, when training is over."""
+        raise NotImplementedError
+
+    def get_optimizer(self, name: str) -> Any:
+        """Return an optimizer.
+
+        Args:
+            name: Its name.
+        """
+        raise NotImplementedError
+
+    def get_all_optimizers(self) -> dict[str, Any]:
+        """Return every optimizer by name."""
+        raise NotImplementedError
+
+    def update(self) -> None:
+        """Make one update."""
+        raise NotImplementedError
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load what changes during training.
+
+        Args:
+            serializer: Serializer or deserializer.
+        """
+        raise NotImplementedError
+
+
+def as_device(device: Any) -> Any:
+    """Return what JAX takes for a device, from what Chainer programs give.
+
+    Args:
+        device: None, a `jax.Device` or sharding, a number (negative: the host's CPU) or a name such as ``"cpu"``.
+    """
+    if isinstance(device, int):
+        return jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
+    return device_of_name(device)
+
+
+def check_mode(who: str, mode: str | None) -> str | None:
+    """Return a mode, or None.
+
+    Args:
+        who: Whose argument it is.
+        mode: The mode.
+
+    Raises:
+        ValueError: There is no such mode.
+    """
+    if mode is not None and mode not in MODES:
+        raise ValueError(f"{who}: expected mode to be None or one of {MODES}, got {mode!r}")
+    return mode
+
+
+def call(function: Callable[..., Any], arrays: Any) -> Any:
+    """Call a function with a converted batch: a tuple is its arguments, a dictionary those by name.
+
+    Args:
+        function: The function.
+        arrays: The batch.
+    """
+    if isinstance(arrays, tuple):
+        return function(*arrays)
+    if isinstance(arrays, dict):
+        return function(**arrays)
+    return function(arrays)
+
+
+class Step:
+    """A function that is called with a batch: compiled where the mode is static, once per shape of the batch.
+
+    Args:
+        name: Name of the compiled program.
+        roots: (name, object) pairs that the function reads: where the search for its state begins.
+        function: The function.
+        rules: Whether update rules belong to its state.
+    """
+
+    _opaque = True  # static mode need not look in here for state
+
+    def __init__(self, name: str, roots: list[tuple[str, Any]], function: Callable[..., Any], rules: bool) -> None:
+        self.function = function
+        self.static = Static(function, name, roots, rules)
+        self.objects = [value for _, value in roots]
+
+    def fits(self, *objects: Any) -> bool:
+        """Return whether it was made for these objects."""
+        return len(objects) == len(self.objects) and all(a is b for a, b in zip(objects, self.objects, strict=True))
+
+    def __call__(self, arrays: Any) -> Any:
+        """Call the function in the mode of ``config.mode``.
+
+        Args:
+            arrays: The batch.
+        """
+        return call(self.static if config.mode == "static" else self.function, arrays)

@@ -1,0 +1,66 @@
+"""What triggers, updaters and extensions share: triggers from tuples, and state that Chainer's files do not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxchain.serializer import Serializer
+
+
+def get_trigger(trigger: Any) -> Any:
+    """Return a trigger: a function of the trainer that says whether to act now.
+
+    Args:
+        trigger: A callable (returned as it is), the arguments of an `IntervalTrigger`, e.g. ``(1, "epoch")``, or None:
+            never.
+
+    Examples:
+        >>> str(jaxchain.training.get_trigger((2, "epoch")))
+        "IntervalTrigger(2, 'epoch')"
+    """
+    if callable(trigger):
+        return trigger
+    if trigger is None:
+        return _never
+    from jaxchain.training.triggers.interval import IntervalTrigger
+
+    return IntervalTrigger(*trigger)
+
+
+def _never(trainer: Any) -> bool:
+    return False
+
+
+def optional(serializer: Any, key: str, value: Any) -> Any:
+    """Save or load an entry that Chainer's own snapshots lack; without it the value stays as it is.
+
+    Args:
+        serializer: Serializer or deserializer.
+        key: Name of the entry.
+        value: Present value.
+    """
+    try:
+        return serializer(key, value)
+    except KeyError:
+        return value
+
+
+def is_present(serializer: Any, key: str) -> bool:
+    """Return whether a part that Chainer's own snapshots lack can be loaded; true, and marked, when saving.
+
+    Args:
+        serializer: Serializer or deserializer.
+        key: Name of the mark.
+    """
+    return bool(serializer(key, True) if isinstance(serializer, Serializer) else optional(serializer, key, False))
+
+
+def serialize_trigger(serializer: Any, trigger: Any) -> None:
+    """Save or load a trigger that has a state.
+
+    Args:
+        serializer: Serializer or deserializer of the trigger.
+        trigger: Any trigger.
+    """
+    if hasattr(trigger, "serialize"):
+        trigger.serialize(serializer)
