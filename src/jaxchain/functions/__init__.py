@@ -68,9 +68,6 @@ from jaxchain.functions.elementwise import (
     clip as clip,
 )
 from jaxchain.functions.elementwise import (
-    cos as cos,
-)
-from jaxchain.functions.elementwise import (
     exp as exp,
 )
 from jaxchain.functions.elementwise import (
@@ -81,9 +78,6 @@ from jaxchain.functions.elementwise import (
 )
 from jaxchain.functions.elementwise import (
     minimum as minimum,
-)
-from jaxchain.functions.elementwise import (
-    sin as sin,
 )
 from jaxchain.functions.elementwise import (
     sqrt as sqrt,
@@ -282,4 +276,70 @@ from jaxchain.functions.shape import (
 )
 from jaxchain.functions.shape import (
     transpose_sequence as transpose_sequence,
+)
+from jaxchain.functions.special import (
+    digamma as digamma,
+)
+from jaxchain.functions.special import (
+    erf as erf,
+)
+from jaxchain.functions.special import (
+    erfc as erfc,
+)
+from jaxchain.functions.special import (
+    erfcinv as erfcinv,
+)
+from jaxchain.functions.special import (
+    erfcx as erfcx,
+)
+from jaxchain.functions.special import (
+    erfinv as erfinv,
+)
+from jaxchain.functions.special import (
+    lgamma as lgamma,
+)
+from jaxchain.functions.special import (
+    log_ndtr as log_ndtr,
+)
+from jaxchain.functions.special import (
+    ndtr as ndtr,
+)
+from jaxchain.functions.special import (
+    ndtri as ndtri,
+)
+from jaxchain.functions.special import (
+    polygamma as polygamma,
+)
+from jaxchain.functions.special import (
+    zeta as zeta,
+)
+from jaxchain.functions.trigonometry import (
+    arccos as arccos,
+)
+from jaxchain.functions.trigonometry import (
+    arcsin as arcsin,
+)
+from jaxchain.functions.trigonometry import (
+    arctan as arctan,
+)
+from jaxchain.functions.trigonometry import (
+    arctan2 as arctan2,
+)
+from jaxchain.functions.trigonometry import (
+    arctanh as arctanh,
+)
+from jaxchain.functions.trigonometry import (
+    cos as cos,
+)
+from jaxchain.functions.trigonometry import (
+    cosh as cosh,
+)
+from jaxchain.functions.trigonometry import (
+    sin as sin,
+)
+from jaxchain.functions.trigonometry import (
+    sinh as sinh,
+)
+from jaxchain.functions.trigonometry import (
+    tan as tan,
 )

@@ -91,50 +91,6 @@ def _(gy, y, x):
 
 
 @op
-def sin(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Sine, elementwise.
-
-    Args:
-        x: Angle in radians, any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.sin(np.float32([0])).array
-        Array([0.], dtype=float32)
-    """
-    return jnp.sin(x)
-
-
-@op
-def cos(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Cosine, elementwise.
-
-    Args:
-        x: Angle in radians, any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.cos(np.float32([0])).array
-        Array([1.], dtype=float32)
-    """
-    return jnp.cos(x)
-
-
-@op
 def square(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Square, elementwise.
 
