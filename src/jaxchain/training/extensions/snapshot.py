@@ -79,6 +79,7 @@ class Snapshot(Extension):
 
     trigger = (1, "epoch")
     priority = -100
+    default_name = "_Snapshot"  # type: ignore[assignment] # Chainer's: it is part of the keys in snapshots
 
     def __init__(
         self,
