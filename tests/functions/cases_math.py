@@ -103,7 +103,59 @@ SPECIAL = [
     ),
 ]
 
-CASES = [*TRIGONOMETRY, *SPECIAL]
+HALVES = [-2.5, -2.0, -1.5, -0.5, -0.0, 0.0, 0.5, 1.5, 2.0, 2.5, 1e30, -inf, inf, nan]
+
+
+def stepped(name):
+    return Case(name, [*SHAPES, S(K([-3, 0, 2], "int32"))], edges=[S(L(HALVES))], order=1)
+
+
+ELEMENTWISE = [
+    unary("expm1"),
+    Case("log1p", positive(), edges=[S(L([-1.0, -0.5, -0.0, 0.0, 1e-30, 1e30, inf, -2.0]))]),
+    Case("log2", positive(), edges=[S(L([0.0, 1e-30, inf, 1.0, 8.0, -1.0]))]),
+    Case("log10", positive(), edges=[S(L([0.0, 1e-30, inf, 1.0, 1000.0, -1.0]))]),
+    Case("rsqrt", positive(), edges=[S(L([0.0, 1e-10, 1e10, inf, 4.0, -1.0]))], label=None),
+    stepped("floor"),
+    stepped("ceil"),
+    stepped("fix"),
+    stepped("sign"),
+    Case(
+        "fmod",
+        [
+            S(R((3, 4)), R((3, 4), 0.3, 1.0)),
+            S(R((2, 1, 3)), R((2, 1, 3), -1.0, -0.3)),
+            S(R(()), R((), 0.3, 1.0)),
+            S(R((0, 3)), R((0, 3))),
+            S(R((1,), 4.0, 5.0), R((1,), 0.3, 1.0)),
+            S(R((2, 3, 4, 5)), R((2, 3, 4, 5), 0.3, 1.0)),
+        ],
+        edges=[S(L([4.0, -4.0, 0.0, 1.0, 5.0, inf]), L([2.0, 2.0, 2.0, inf, -3.0, 2.0]))],
+        errors=[
+            (S(K(np.ones((2, 3))), K(np.ones((2, 4)))), TypeError, "broadcast"),
+            (S(K(np.ones(2)), K(np.ones(2), "float16")), TypeError, "float32 != float16"),
+            (S(K([1], "int32"), K([1], "int32")), TypeError, "dtype"),
+        ],
+    ),
+    Case(
+        "linear_interpolate",
+        [S(R(s.args[0].shape, 0.0, 1.0), R(s.args[0].shape), R(s.args[0].shape)) for s in SHAPES],
+        edges=[S(L([0.0, 1.0, 0.5, 2.0, 1.0]), L([1.0, 1e30, 2.0, 3.0, inf]), L([1e30, 1.0, 2.0, -3.0, 1.0]))],
+        errors=[
+            (S(K(np.ones(2)), K(np.ones(2)), K(np.ones(3))), TypeError, "shape"),
+            (S(K(np.ones(2)), K(np.ones(2)), K(np.ones(2), "float16")), TypeError, "float16"),
+            (S(K([1], "int32"), K([1], "int32"), K([1], "int32")), TypeError, "dtype"),
+        ],
+    ),
+    Case(
+        "identity",
+        [*SHAPES, S(R((2, 3)), R((4,))), S(R((2,)), K([1, 2], "int32"))],
+        edges=[S(L(FAR)), S(L([inf]), L([nan]))],
+    ),
+]
+
+NO_CHECK = ("floor", "ceil", "fix", "sign", "identity")
+CASES = [*TRIGONOMETRY, *SPECIAL, *ELEMENTWISE]
 for case in CASES:
-    if not case.errors:
+    if not case.errors and case.name not in NO_CHECK:
         case.errors = [INT]

@@ -65,13 +65,25 @@ from jaxchain.functions.ctc import (
     connectionist_temporal_classification as connectionist_temporal_classification,
 )
 from jaxchain.functions.elementwise import (
+    ceil as ceil,
+)
+from jaxchain.functions.elementwise import (
     clip as clip,
 )
 from jaxchain.functions.elementwise import (
-    exp as exp,
+    fix as fix,
 )
 from jaxchain.functions.elementwise import (
-    log as log,
+    floor as floor,
+)
+from jaxchain.functions.elementwise import (
+    fmod as fmod,
+)
+from jaxchain.functions.elementwise import (
+    identity as identity,
+)
+from jaxchain.functions.elementwise import (
+    linear_interpolate as linear_interpolate,
 )
 from jaxchain.functions.elementwise import (
     maximum as maximum,
@@ -80,10 +92,7 @@ from jaxchain.functions.elementwise import (
     minimum as minimum,
 )
 from jaxchain.functions.elementwise import (
-    sqrt as sqrt,
-)
-from jaxchain.functions.elementwise import (
-    square as square,
+    sign as sign,
 )
 from jaxchain.functions.elementwise import (
     where as where,
@@ -93,6 +102,33 @@ from jaxchain.functions.evaluation import (
 )
 from jaxchain.functions.evaluation import (
     binary_accuracy as binary_accuracy,
+)
+from jaxchain.functions.exponential import (
+    exp as exp,
+)
+from jaxchain.functions.exponential import (
+    expm1 as expm1,
+)
+from jaxchain.functions.exponential import (
+    log as log,
+)
+from jaxchain.functions.exponential import (
+    log1p as log1p,
+)
+from jaxchain.functions.exponential import (
+    log2 as log2,
+)
+from jaxchain.functions.exponential import (
+    log10 as log10,
+)
+from jaxchain.functions.exponential import (
+    rsqrt as rsqrt,
+)
+from jaxchain.functions.exponential import (
+    sqrt as sqrt,
+)
+from jaxchain.functions.exponential import (
+    square as square,
 )
 from jaxchain.functions.indexing import (
     get_item as get_item,

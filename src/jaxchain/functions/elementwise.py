@@ -1,115 +1,17 @@
-"""Elementwise mathematics and selection."""
+"""Selection, rounding and interpolation, elementwise."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Float, Shaped
+from jax import lax
+from jaxtyping import Float, Num, Shaped
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.arithmetic import sum_to_shape
-from jaxchain.functions.checks import broadcastable, same_dtype
-
-
-@op
-def exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Exponential, elementwise.
-
-    Args:
-        x: Any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``. The gradient is read off the output.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.exp(np.float32([0, -np.inf])).array
-        Array([1., 0.], dtype=float32)
-    """
-    return jnp.exp(x)
-
-
-@exp.vjp
-def _(gy, y, x):
-    return gy * y
-
-
-@op
-def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Natural logarithm, elementwise.
-
-    Args:
-        x: Any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``; NaN below 0.
-
-    At 0: value -inf, gradient inf.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.log(np.float32([1, 0])).array
-        Array([  0., -inf], dtype=float32)
-    """
-    return jnp.log(x)
-
-
-@op
-def sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Square root, elementwise.
-
-    Args:
-        x: Any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``; NaN below 0. The gradient is read off the output.
-
-    At 0: gradient inf.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.sqrt(np.float32([4, 9])).array
-        Array([2., 3.], dtype=float32)
-    """
-    return jnp.sqrt(x)
-
-
-@sqrt.vjp
-def _(gy, y, x):
-    return gy / (y * 2)
-
-
-@op
-def square(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Square, elementwise.
-
-    Args:
-        x: Any shape, floating dtype.
-
-    Returns:
-        Same shape and dtype as ``x``.
-
-    Raises:
-        InvalidType: ``x`` is not floating.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.square(np.float32([-3, 2])).array
-        Array([9., 4.], dtype=float32)
-    """
-    return jnp.square(x)
+from jaxchain.functions.checks import broadcastable, same_dtype, same_shape
 
 
 @op(label="Maximum")
@@ -247,3 +149,195 @@ def where(condition, x, y):
         Array([1., 4.], dtype=float32)
     """
     return _where(as_array(condition), x, y)
+
+
+@op(label="floor", name="floor")
+def _floor(x: Num[Array, "..."]) -> Num[Array, "..."]:
+    return jnp.floor(x).astype(x.dtype)
+
+
+def floor(x: Any):
+    """Largest whole number that is not larger, elementwise.
+
+    Args:
+        x: Any shape, a number dtype.
+
+    Returns:
+        Same shape and dtype as ``x``. A leaf: no gradient flows through it.
+
+    Raises:
+        InvalidType: ``x`` is boolean.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.floor(np.float32([-1.5, 0, 2.5])).array
+        Array([-2.,  0.,  2.], dtype=float32)
+    """
+    return _floor(as_array(x))
+
+
+@op(label="ceil", name="ceil")
+def _ceil(x: Num[Array, "..."]) -> Num[Array, "..."]:
+    return jnp.ceil(x).astype(x.dtype)
+
+
+def ceil(x: Any):
+    """Smallest whole number that is not smaller, elementwise.
+
+    Args:
+        x: Any shape, a number dtype.
+
+    Returns:
+        Same shape and dtype as ``x``. A leaf: no gradient flows through it.
+
+    Raises:
+        InvalidType: ``x`` is boolean.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.ceil(np.float32([-1.5, 0, 2.5])).array
+        Array([-1.,  0.,  3.], dtype=float32)
+    """
+    return _ceil(as_array(x))
+
+
+@op(label="fix", name="fix")
+def _fix(x: Num[Array, "..."]) -> Num[Array, "..."]:
+    return jnp.trunc(x).astype(x.dtype)
+
+
+def fix(x: Any):
+    """Nearest whole number towards zero, elementwise.
+
+    Args:
+        x: Any shape, a number dtype.
+
+    Returns:
+        Same shape and dtype as ``x``. A leaf: no gradient flows through it.
+
+    Raises:
+        InvalidType: ``x`` is boolean.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.fix(np.float32([-1.5, 0, 2.5])).array
+        Array([-1.,  0.,  2.], dtype=float32)
+    """
+    return _fix(as_array(x))
+
+
+@op(label="sign", name="sign")
+def _sign(x: Num[Array, "..."]) -> Num[Array, "..."]:
+    return jnp.sign(x)
+
+
+def sign(x: Any):
+    """Sign: -1, 0 or 1, elementwise.
+
+    Args:
+        x: Any shape, a number dtype.
+
+    Returns:
+        Same shape and dtype as ``x``. A leaf: no gradient flows through it.
+
+    Raises:
+        InvalidType: ``x`` is boolean.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.sign(np.float32([-1.5, 0, 2.5])).array
+        Array([-1.,  0.,  1.], dtype=float32)
+    """
+    return _sign(as_array(x))
+
+
+@op(label="fmod")
+def fmod(x: Float[Array, "..."], divisor: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Remainder of a division, with the sign of ``x``, elementwise; shapes broadcast.
+
+    Args:
+        x: Any shape, floating dtype.
+        divisor: A shape that broadcasts with ``x``'s, same dtype.
+
+    Returns:
+        The broadcast shape, same dtype; NaN where ``divisor`` is 0.
+
+    At multiples of ``divisor``: gradients as from the right of the jump, 1 and minus the quotient.
+
+    Raises:
+        InvalidType: The dtypes differ or are not floating, or the shapes do not broadcast.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.fmod(np.float32([-3, 5]), np.float32([2, 3])).array
+        Array([-1.,  2.], dtype=float32)
+    """
+    same_dtype(x=x, divisor=divisor)
+    broadcastable(x=x, divisor=divisor)
+    return jnp.fmod(x, divisor)
+
+
+@fmod.vjp
+def _(gy, y, x, divisor):
+    return sum_to_shape(gy, x.shape), sum_to_shape(-jnp.trunc(lax.stop_gradient(x / divisor)) * gy, divisor.shape)
+
+
+@op(label="LinearInterpolate")
+def linear_interpolate(p: Float[Array, "..."], x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Point between two arrays, ``p * x + (1 - p) * y``, elementwise.
+
+    Args:
+        p: Weight of ``x``, any shape, floating dtype.
+        x: Same shape and dtype as ``p``.
+        y: Same shape and dtype as ``p``.
+
+    Returns:
+        Same shape and dtype.
+
+    Raises:
+        InvalidType: Shapes or dtypes differ, or are not floating.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.linear_interpolate(np.float32([0.25]), np.float32([4]), np.float32([8])).array
+        Array([7.], dtype=float32)
+    """
+    same_dtype(p=p, x=x, y=y)
+    same_shape(p=p, x=x, y=y)
+    return p * x + (1 - p) * y
+
+
+@linear_interpolate.vjp
+def _(gy, out, p, x, y):
+    weighted = p * gy
+    return (x - y) * gy, weighted, gy - weighted
+
+
+@op(label="Identity", name="identity")
+def _identity(inputs: Sequence[Array]) -> tuple[Array, ...]:
+    return tuple(inputs)
+
+
+def identity(*inputs):
+    """Return the inputs: one more node of the graph, and nothing else.
+
+    Args:
+        inputs: Arrays of any shapes and dtypes.
+
+    Returns:
+        One Variable for one input, else a tuple of them.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.identity(np.float32([1, 2])).array
+        Array([1., 2.], dtype=float32)
+    """
+    outputs = _identity(inputs)
+    return outputs[0] if len(outputs) == 1 else outputs
