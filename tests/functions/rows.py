@@ -1,6 +1,8 @@
 """What a row of the function tables is. Plain NumPy: make_golden_functions.py reads it in Chainer's own Python."""
 
 import dataclasses
+import importlib
+import warnings
 import zlib
 
 import numpy as np
@@ -67,6 +69,7 @@ class Case:
         order: 2 if the second derivative is checked.
         label: Label of the node; None where ours and Chainer's differ on purpose.
         retains: Inputs by name, outputs as y0, y1, ..., that the node keeps for the gradient; None: not checked.
+        warns: Pattern of the DeprecationWarning that the call gives.
         better: Why a value may be other than Chainer's where Chainer's is nan or infinite.
     """
 
@@ -82,6 +85,7 @@ class Case:
     better: str = ""
     retains: object = None
     rtol: float = 1e-5
+    warns: str = ""
 
     def calls(self):
         """Yield (key, sample, dtype) of everything that is recorded."""
@@ -123,10 +127,15 @@ def materialise(key, sample, dtype, wrap):
 
 def evaluate(case, F, args, kwargs):
     """Return the outputs as a flat list."""
-    if case.call:
-        out = eval(case.call, {"F": F, "np": np, **{f"x{i}": a for i, a in enumerate(args)}, **kwargs})
-    else:
-        out = getattr(F, case.name)(*args, **kwargs)
+    with warnings.catch_warnings():
+        if case.warns:
+            warnings.filterwarnings("ignore", case.warns, DeprecationWarning)
+        if case.call:
+            utils = importlib.import_module(F.__name__.split(".")[0]).utils
+            names = {"F": F, "np": np, "utils": utils, **{f"x{i}": a for i, a in enumerate(args)}}
+            out = eval(case.call, {**names, **kwargs})
+        else:
+            out = getattr(F, case.name)(*args, **kwargs)
     flat = []
 
     def walk(o):
