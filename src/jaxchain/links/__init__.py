@@ -6,32 +6,74 @@ from jaxchain.links.activation import Swish as Swish
 from jaxchain.links.classifier import Classifier as Classifier
 from jaxchain.links.convolution import Convolution2D as Convolution2D
 from jaxchain.links.convolution import Deconvolution2D as Deconvolution2D
+from jaxchain.links.crf import CRF1d as CRF1d
 from jaxchain.links.embedding import EmbedID as EmbedID
+from jaxchain.links.gru import GRU as GRU
+from jaxchain.links.gru import StatefulGRU as StatefulGRU
+from jaxchain.links.gru import StatefulMGU as StatefulMGU
+from jaxchain.links.gru import StatelessGRU as StatelessGRU
+from jaxchain.links.gru import StatelessMGU as StatelessMGU
+from jaxchain.links.hierarchical_softmax import BinaryHierarchicalSoftmax as BinaryHierarchicalSoftmax
+from jaxchain.links.highway import Highway as Highway
 from jaxchain.links.linear import Bias as Bias
 from jaxchain.links.linear import Linear as Linear
 from jaxchain.links.linear import Parameter as Parameter
 from jaxchain.links.linear import Scale as Scale
+from jaxchain.links.n_step_recurrent import NStepBiGRU as NStepBiGRU
+from jaxchain.links.n_step_recurrent import NStepBiLSTM as NStepBiLSTM
+from jaxchain.links.n_step_recurrent import NStepBiRNNReLU as NStepBiRNNReLU
+from jaxchain.links.n_step_recurrent import NStepBiRNNTanh as NStepBiRNNTanh
+from jaxchain.links.n_step_recurrent import NStepGRU as NStepGRU
 from jaxchain.links.n_step_recurrent import NStepLSTM as NStepLSTM
+from jaxchain.links.n_step_recurrent import NStepRNNReLU as NStepRNNReLU
+from jaxchain.links.n_step_recurrent import NStepRNNTanh as NStepRNNTanh
 from jaxchain.links.normalization import BatchNormalization as BatchNormalization
 from jaxchain.links.normalization import LayerNormalization as LayerNormalization
 from jaxchain.links.recurrent import LSTM as LSTM
+from jaxchain.links.recurrent import StatefulPeepholeLSTM as StatefulPeepholeLSTM
+from jaxchain.links.recurrent import StatefulZoneoutLSTM as StatefulZoneoutLSTM
 from jaxchain.links.recurrent import StatelessLSTM as StatelessLSTM
+from jaxchain.links.sampling import BlackOut as BlackOut
+from jaxchain.links.sampling import NegativeSampling as NegativeSampling
+from jaxchain.links.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
+from jaxchain.links.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
 
 __all__ = [
+    "GRU",
     "LSTM",
     "BatchNormalization",
     "Bias",
+    "BinaryHierarchicalSoftmax",
+    "BlackOut",
+    "CRF1d",
+    "ChildSumTreeLSTM",
     "Classifier",
     "Convolution2D",
     "Deconvolution2D",
     "EmbedID",
+    "Highway",
     "LayerNormalization",
     "Linear",
     "Maxout",
+    "NStepBiGRU",
+    "NStepBiLSTM",
+    "NStepBiRNNReLU",
+    "NStepBiRNNTanh",
+    "NStepGRU",
     "NStepLSTM",
+    "NStepRNNReLU",
+    "NStepRNNTanh",
+    "NaryTreeLSTM",
+    "NegativeSampling",
     "PReLU",
     "Parameter",
     "Scale",
+    "StatefulGRU",
+    "StatefulMGU",
+    "StatefulPeepholeLSTM",
+    "StatefulZoneoutLSTM",
+    "StatelessGRU",
     "StatelessLSTM",
+    "StatelessMGU",
     "Swish",
 ]

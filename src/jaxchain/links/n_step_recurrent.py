@@ -13,6 +13,11 @@ from jaxchain.initializers import _get_initializer
 from jaxchain.link import ChainList, Link
 
 
+def by_falling_length(xs: Any) -> np.ndarray:
+    """Return the order that puts sequences of falling length: sequence ``order[i]`` comes at place `i`."""
+    return np.argsort([-len(x) for x in xs], kind="stable").astype(np.int32)
+
+
 class NStepRNNBase(ChainList):
     """Base of the stacked layers; a subclass names the function and the number of weights of a layer.
 
@@ -26,7 +31,7 @@ class NStepRNNBase(ChainList):
     """
 
     n_weights: int
-    n_cells: int
+    n_cells = 1
     use_bi_direction = False
 
     def __init__(
@@ -80,7 +85,7 @@ class NStepRNNBase(ChainList):
         """Sort by falling length, run step by step, put back in order."""
         if not isinstance(xs, list | tuple):
             raise TypeError(f"xs must be a list or tuple of sequences, but is {type(xs).__name__}")
-        order = np.argsort([-len(x) for x in xs], kind="stable").astype(np.int32)
+        order = by_falling_length(xs)
         ordered = [xs[i] for i in order]
         sorted_states = [self.init_hx(ordered) if s is None else F.get_item(s, (slice(None), order)) for s in states]
         *ends, steps = self.rnn(
@@ -93,7 +98,41 @@ class NStepRNNBase(ChainList):
         return [F.get_item(h, (slice(None), back)) for h in ends], outputs
 
 
-class NStepLSTM(NStepRNNBase):
+class _OneState(NStepRNNBase):
+    def forward(self, hx: Any, xs: Any) -> tuple[Variable, list[Variable]]:
+        """Run over the sequences.
+
+        Args:
+            hx: First state ``(layers, n, out)`` (both directions: ``(2 layers, n, out)``), or None for zeros.
+            xs: `n` sequences ``(length_i, in)``, in any order.
+
+        Returns:
+            Last state, and the outputs ``(length_i, out)`` (both directions: ``2 out``) of the last layer.
+        """
+        (hy,), ys = self._call([hx], xs)
+        return hy, ys
+
+
+class _NStepLSTMBase(NStepRNNBase):
+    n_weights = 8
+    n_cells = 2
+
+    def forward(self, hx: Any, cx: Any, xs: Any) -> tuple[Variable, Variable, list[Variable]]:
+        """Run over the sequences.
+
+        Args:
+            hx: First state ``(layers, n, out)`` (both directions: ``(2 layers, n, out)``), or None for zeros.
+            cx: First cell, the same shape, or None for zeros.
+            xs: `n` sequences ``(length_i, in)``, in any order.
+
+        Returns:
+            Last state, last cell, and the outputs ``(length_i, out)`` (both directions: ``2 out``) of the last layer.
+        """
+        (hy, cy), ys = self._call([hx, cx], xs)
+        return hy, cy, ys
+
+
+class NStepLSTM(_NStepLSTMBase):
     """Stacked LSTM over sequences of different lengths.
 
     Args:
@@ -115,23 +154,233 @@ class NStepLSTM(NStepRNNBase):
         ((1, 2, 5), [(2, 5), (4, 5)])
     """
 
-    n_weights = 8
-    n_cells = 2
-
     def rnn(self, *args: Any) -> Any:
         """Apply `F.n_step_lstm`."""
         return F.n_step_lstm(*args)
 
-    def forward(self, hx: Any, cx: Any, xs: Any) -> tuple[Variable, Variable, list[Variable]]:
-        """Run over the sequences.
 
-        Args:
-            hx: First state ``(layers, n, out)``, or None for zeros.
-            cx: First cell, the same shape, or None for zeros.
-            xs: `n` sequences ``(length_i, in)``, in any order.
+class NStepBiLSTM(_NStepLSTMBase):
+    """Stacked LSTM in both directions, over sequences of different lengths.
 
-        Returns:
-            Last state, last cell, and the outputs ``(length_i, out)`` of the last layer.
-        """
-        (hy, cy), ys = self._call([hx, cx], xs)
-        return hy, cy, ys
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer and direction, forward first, with ``w0`` ... ``w3`` (input to i, f, a, o), ``w4``
+            ... ``w7`` (state to the same), and their biases ``b0`` ... ``b7``, as cuDNN orders them.
+
+    Source:
+        Graves & Schmidhuber 2005, Neural Networks 18.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, cy, ys = L.NStepBiLSTM(1, 3, 5, 0.0)(None, None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((2, 2, 5), [(2, 10), (4, 10)])
+    """
+
+    use_bi_direction = True
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_bilstm`."""
+        return F.n_step_bilstm(*args)
+
+
+class NStepGRU(_OneState):
+    """Stacked GRU over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states and of the output.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer with ``w0`` ... ``w2`` (input to r, z, candidate),
+            ``w3`` ... ``w5`` (state to the same), and their biases ``b0`` ... ``b5``, as cuDNN orders them.
+
+    Source:
+        Cho et al. 2014, arXiv:1406.1078, as in cuDNN.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepGRU(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((1, 2, 5), [(2, 5), (4, 5)])
+    """
+
+    n_weights = 6
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_gru`."""
+        return F.n_step_gru(*args)
+
+
+class NStepBiGRU(_OneState):
+    """Stacked GRU in both directions, over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer and direction, forward first, with ``w0`` ... ``w2`` (input to r, z, candidate),
+            ``w3`` ... ``w5`` (state to the same), and their biases ``b0`` ... ``b5``, as cuDNN orders them.
+
+    Source:
+        Cho et al. 2014, arXiv:1406.1078, as in cuDNN.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepBiGRU(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((2, 2, 5), [(2, 10), (4, 10)])
+    """
+
+    n_weights = 6
+    use_bi_direction = True
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_bigru`."""
+        return F.n_step_bigru(*args)
+
+
+class NStepRNNTanh(_OneState):
+    """Stacked plain recurrent network with tanh, over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states and of the output.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer with ``w0`` (input), ``w1`` (state),
+            and their biases ``b0`` and ``b1``.
+
+    Source:
+        Elman 1990, Finding structure in time.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepRNNTanh(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((1, 2, 5), [(2, 5), (4, 5)])
+    """
+
+    n_weights = 2
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_rnn`."""
+        return F.n_step_rnn(*args, activation="tanh")
+
+
+class NStepBiRNNTanh(_OneState):
+    """Stacked plain network with tanh in both directions, over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer and direction, forward first, with ``w0`` (input), ``w1`` (state),
+            and their biases ``b0`` and ``b1``.
+
+    Source:
+        Schuster & Paliwal 1997, IEEE Transactions on Signal Processing 45.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepBiRNNTanh(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((2, 2, 5), [(2, 10), (4, 10)])
+    """
+
+    n_weights = 2
+    use_bi_direction = True
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_birnn`."""
+        return F.n_step_birnn(*args, activation="tanh")
+
+
+class NStepRNNReLU(_OneState):
+    """Stacked plain recurrent network with a rectifier, over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states and of the output.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer with ``w0`` (input), ``w1`` (state),
+            and their biases ``b0`` and ``b1``.
+
+    Source:
+        Elman 1990, Finding structure in time.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepRNNReLU(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((1, 2, 5), [(2, 5), (4, 5)])
+    """
+
+    n_weights = 2
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_rnn`."""
+        return F.n_step_rnn(*args, activation="relu")
+
+
+class NStepBiRNNReLU(_OneState):
+    """Stacked plain network with a rectifier in both directions, over sequences of different lengths.
+
+    Args:
+        n_layers: Number of layers.
+        in_size: Size of the input vectors.
+        out_size: Size of the states.
+        dropout: Dropout ratio between layers.
+        initialW: Initializer, scalar or array of every weight. None: `LeCunNormal`.
+        initial_bias: Initializer, scalar or array of every bias. None: 0.
+
+    Attributes:
+        0, 1, ...: One link a layer and direction, forward first, with ``w0`` (input), ``w1`` (state),
+            and their biases ``b0`` and ``b1``.
+
+    Source:
+        Schuster & Paliwal 1997, IEEE Transactions on Signal Processing 45.
+
+    Examples:
+        >>> xs = [np.ones((n, 3), np.float32) for n in (2, 4)]
+        >>> hy, ys = L.NStepBiRNNReLU(1, 3, 5, 0.0)(None, xs)
+        >>> hy.shape, [y.shape for y in ys]
+        ((2, 2, 5), [(2, 10), (4, 10)])
+    """
+
+    n_weights = 2
+    use_bi_direction = True
+
+    def rnn(self, *args: Any) -> Any:
+        """Apply `F.n_step_birnn`."""
+        return F.n_step_birnn(*args, activation="relu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,6 +12,39 @@ from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Blocks, Gates
 from jaxchain.link import Chain
 from jaxchain.links.linear import Linear
+
+
+class Stateful(Chain):
+    """Base of the layers that keep a state between calls: None at the start, then a Variable."""
+
+    _state_names: tuple[str, ...] = ("h",)
+
+    def reset_state(self) -> None:
+        """Forget the state: the next call starts from zeros."""
+        for name in self._state_names:
+            setattr(self, name, None)
+
+    def _set_state(self, *values: Any) -> None:
+        for name, value in zip(self._state_names, values, strict=True):
+            if not isinstance(value, Variable):
+                raise TypeError(
+                    f"{type(self).__name__}.set_state: {name}: expected a Variable, got {type(value).__name__}"
+                )
+            setattr(self, name, value)
+
+    def to_device(self, device: Any) -> Self:
+        """Move the layer with its state."""
+        super().to_device(device)
+        for name in self._state_names:
+            state = getattr(self, name)
+            if state is not None:
+                state.to_device(device)
+        return self
+
+
+def zero_state(x: Any, size: int) -> Variable:
+    """Return zeros ``(n, size)`` for an input of `n` rows, in its dtype."""
+    return Variable(np.zeros((x.shape[0], size), x.dtype))
 
 
 class _LSTM(Chain):
@@ -43,9 +76,6 @@ class _LSTM(Chain):
             self.lateral = Linear(
                 out_size, 4 * out_size, nobias=True, initialW=Blocks(_get_initializer(lateral_init), 4)
             )
-
-    def _zero_state(self, x: Any) -> Variable:
-        return Variable(np.zeros((x.shape[0], self.state_size), x.dtype))
 
 
 class StatelessLSTM(_LSTM):
@@ -88,10 +118,10 @@ class StatelessLSTM(_LSTM):
         gates = self.upward(x)
         if h is not None:
             gates += self.lateral(h)
-        return F.lstm(self._zero_state(x) if c is None else c, gates)
+        return F.lstm(zero_state(x, self.state_size) if c is None else c, gates)
 
 
-class LSTM(_LSTM):
+class LSTM(Stateful, _LSTM):
     """LSTM layer that keeps its state between calls.
 
     The batch may shrink from step to step (sequences sorted by falling length): only the first rows of the state go on.
@@ -119,6 +149,10 @@ class LSTM(_LSTM):
         (1, 20)
     """
 
+    _state_names = ("c", "h")
+    c: Variable | None
+    h: Variable | None
+
     def __init__(
         self,
         in_size: int | None,
@@ -141,23 +175,7 @@ class LSTM(_LSTM):
         Raises:
             TypeError: They are not Variables.
         """
-        for name, value in (("c", c), ("h", h)):
-            if not isinstance(value, Variable):
-                raise TypeError(f"LSTM.set_state: {name}: expected a Variable, got {type(value).__name__}")
-        self.c: Variable | None = c
-        self.h: Variable | None = h
-
-    def reset_state(self) -> None:
-        """Forget the state: the next call starts from zeros."""
-        self.c = self.h = None
-
-    def to_device(self, device: Any) -> LSTM:
-        """Move the layer with its state."""
-        super().to_device(device)
-        for state in (self.c, self.h):
-            if state is not None:
-                state.to_device(device)
-        return self
+        self._set_state(c, h)
 
     def forward(self, x: Any) -> Variable:
         """Take one step.
@@ -188,9 +206,140 @@ class LSTM(_LSTM):
                 gates += self.lateral(h)
             else:
                 gates += self.lateral(self.h)
-        self.c, y = F.lstm(self._zero_state(x) if self.c is None else self.c, gates)
+        self.c, y = F.lstm(zero_state(x, self.state_size) if self.c is None else self.c, gates)
         if rest is None:
             self.h = y
         else:
             self.h = rest if batch == 0 else F.concat([y, rest], 0)
         return y
+
+
+class StatefulPeepholeLSTM(Stateful):
+    """LSTM layer whose gates also look at the cell, and which keeps its state between calls.
+
+    Args:
+        in_size: Size of the input vectors, or None: taken from the first input.
+        out_size: Size of the state and the output.
+
+    Attributes:
+        upward: `Linear` from the input, ``W`` ``(4 out, in)``, ``b`` ``(4 out,)``; rows as in `LSTM`.
+        lateral: `Linear` from the last output, ``W`` ``(4 out, out)``.
+        peep_i: `Linear` from the last cell to the input gate, ``W`` ``(out, out)``.
+        peep_f: `Linear` from the last cell to the forget gate, ``W`` ``(out, out)``.
+        peep_o: `Linear` from the new cell to the output gate, ``W`` ``(out, out)``.
+        c: Cell ``(n, out)``, or None at the start.
+        h: Last output ``(n, out)``, or None at the start.
+        state_size: ``out``.
+
+    Source:
+        Gers & Schmidhuber 2000, Recurrent nets that time and count.
+
+    Examples:
+        >>> L.StatefulPeepholeLSTM(10, 20)(np.zeros((1, 10), np.float32)).shape
+        (1, 20)
+    """
+
+    _state_names = ("c", "h")
+    c: Variable | None
+    h: Variable | None
+
+    def __init__(self, in_size: int | None, out_size: int) -> None:
+        super().__init__()
+        self.state_size = out_size
+        self.reset_state()
+        with self.init_scope():
+            self.upward = Linear(in_size, 4 * out_size)
+            self.lateral = Linear(out_size, 4 * out_size, nobias=True)
+            self.peep_i = Linear(out_size, out_size, nobias=True)
+            self.peep_f = Linear(out_size, out_size, nobias=True)
+            self.peep_o = Linear(out_size, out_size, nobias=True)
+
+    def forward(self, x: Any) -> Variable:
+        """Take one step.
+
+        Args:
+            x: Input ``(n, in)``.
+
+        Returns:
+            Output ``(n, out)``.
+        """
+        gates = self.upward(x)
+        if self.h is not None:
+            gates += self.lateral(self.h)
+        c = zero_state(x, self.state_size) if self.c is None else self.c
+        a, i, f, o = F.separate(F.reshape(gates, (gates.shape[0], self.state_size, 4)), 2)
+        c = F.tanh(a) * F.sigmoid(i + self.peep_i(c)) + F.sigmoid(f + self.peep_f(c)) * c
+        self.c = c
+        h = self.h = F.sigmoid(o + self.peep_o(c)) * F.tanh(c)
+        return h
+
+
+class StatefulZoneoutLSTM(Stateful):
+    """LSTM layer that keeps parts of its state as they were, at random, while training.
+
+    Args:
+        in_size: Size of the input vectors, or None: taken from the first input.
+        out_size: Size of the state and the output.
+        c_ratio: Probability that an element of the cell stays.
+        h_ratio: Probability that an element of the output stays.
+
+    Attributes:
+        upward: `Linear` from the input, ``W`` ``(4 out, in)``, ``b`` ``(4 out,)``; rows as in `LSTM`.
+        lateral: `Linear` from the last output, ``W`` ``(4 out, out)``.
+        c: Cell ``(n, out)``, or None at the start.
+        h: Last output ``(n, out)``, or None at the start.
+        state_size: ``out``.
+        c_ratio: The same.
+        h_ratio: The same.
+
+    Source:
+        Krueger et al. 2016, arXiv:1606.01305.
+
+    Examples:
+        >>> L.StatefulZoneoutLSTM(10, 20)(np.zeros((1, 10), np.float32)).shape
+        (1, 20)
+    """
+
+    _state_names = ("c", "h")
+    c: Variable | None
+    h: Variable | None
+
+    def __init__(self, in_size: int | None, out_size: int, c_ratio: float = 0.5, h_ratio: float = 0.5) -> None:
+        super().__init__()
+        self.state_size = out_size
+        self.c_ratio = c_ratio
+        self.h_ratio = h_ratio
+        self.reset_state()
+        with self.init_scope():
+            self.upward = Linear(in_size, 4 * out_size)
+            self.lateral = Linear(out_size, 4 * out_size, nobias=True)
+
+    def set_state(self, c: Variable, h: Variable) -> None:
+        """Set the state.
+
+        Args:
+            c: Cell ``(n, out)``.
+            h: Last output ``(n, out)``.
+
+        Raises:
+            TypeError: They are not Variables.
+        """
+        self._set_state(c, h)
+
+    def forward(self, x: Any) -> Variable:
+        """Take one step.
+
+        Args:
+            x: Input ``(n, in)``.
+
+        Returns:
+            Output ``(n, out)``.
+        """
+        gates = self.upward(x)
+        if self.h is not None:
+            gates += self.lateral(self.h)
+        c, h = (zero_state(x, self.state_size) if s is None else s for s in (self.c, self.h))
+        new_c, new_h = F.lstm(c, gates)
+        self.c = F.zoneout(c, new_c, self.c_ratio)
+        h = self.h = F.zoneout(h, new_h, self.h_ratio)
+        return h
