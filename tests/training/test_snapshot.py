@@ -19,7 +19,7 @@ import pytest
 import jaxchain
 from jaxchain import training
 from jaxchain.serializers import load_npz, npz, save_npz
-from jaxchain.training import extensions
+from jaxchain.training import extensions, files
 from jaxchain.training.extensions import snapshot_writers
 from jaxchain.training.extensions.snapshot import find_snapshots
 
@@ -198,8 +198,8 @@ def test_a_kill_in_the_middle_of_a_save_leaves_the_previous_one(tmp_path):
     assert run.returncode == -signal.SIGKILL
     assert (tmp_path / "it").read_bytes() == b"half and half"
     left = [p.name for p in tmp_path.iterdir() if p.name != "it"]
-    assert len(left) == 1 and snapshot_writers.is_temporary(left[0])
-    snapshot_writers.sweep(str(tmp_path))
+    assert len(left) == 1 and files.is_temporary(left[0])
+    files.sweep(str(tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == ["it"]
 
 
@@ -207,7 +207,7 @@ def test_the_sweep_leaves_alone_what_is_being_written(tmp_path):
     seen = []
 
     def savefun(path, target):
-        snapshot_writers.sweep(str(tmp_path))
+        files.sweep(str(tmp_path))
         seen.append(os.path.dirname(path))
         pathlib.Path(path).write_text("x")
 

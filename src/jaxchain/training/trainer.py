@@ -14,6 +14,7 @@ from jaxchain.reporter import Reporter
 from jaxchain.serializer import Serializer
 from jaxchain.training import randomness
 from jaxchain.training.extension import PRIORITY_READER, reject
+from jaxchain.training.files import sweep
 from jaxchain.training.util import get_trigger, serialize_trigger
 
 
@@ -145,6 +146,7 @@ class Trainer:
     def run(self, show_loop_exception_msg: bool = True) -> None:
         """Train until the stop trigger fires.
 
+        What killed runs left half written in the folder is swept.
         Extensions are initialised, then called before training where they ask for it. An error in the loop is passed to
         every ``on_error``; extensions and the updater are finalised in any case. A trainer runs once.
 
@@ -157,6 +159,7 @@ class Trainer:
         if self._done:
             raise RuntimeError("cannot run training loop multiple times")
         os.makedirs(self.out, exist_ok=True)
+        sweep(self.out)
         entries = sorted(self._extensions.values(), key=lambda e: -e.priority)
         self._start_at = time.perf_counter()
         # a snapshot that loads itself comes first: the others then begin with what it brought, as after `load_npz`

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO
+from typing import Any
 
 from jaxchain.reporter import DictSummary
 from jaxchain.serializer import Serializer
-from jaxchain.serializers.files import write_whole
 from jaxchain.training.extension import Extension
+from jaxchain.training.files import write_aside
 from jaxchain.training.util import get_trigger, serialize_trigger
 
 
@@ -68,15 +67,11 @@ class LogReport(Extension):
         self._log.append(entry)
         self._summary = DictSummary()
         if self._log_name is not None:
-            self._write(os.path.join(trainer.out, self._log_name.format(**entry)))
+            write_aside(trainer.out, self._log_name.format(**entry), self._write)
 
     def _write(self, path: str) -> None:
-        text = json.dumps(self._log, indent=4).encode()
-
-        def write(file: BinaryIO) -> None:
-            file.write(text)
-
-        write_whole(path, write)
+        with open(path, "w") as file:
+            json.dump(self._log, file, indent=4)
 
     def serialize(self, serializer: Any) -> None:
         """Save or load the log and the present interval. Chainer's keys.

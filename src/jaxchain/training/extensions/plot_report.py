@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 
 from jaxchain.reporter import DictSummary
 from jaxchain.serializer import Serializer
-from jaxchain.serializers.files import write_whole
 from jaxchain.training.extension import Extension
 from jaxchain.training.extensions import plotting
 from jaxchain.training.extensions.log_report import collect
+from jaxchain.training.files import write_aside
 from jaxchain.training.util import get_trigger, is_present, serialize_trigger
 
 
@@ -77,10 +76,10 @@ class PlotReport(Extension):
         for key in self._y_keys:
             if key in means:
                 self._data[key].append((means[self._x_key], means[key]))
-        self._plot(os.path.join(trainer.out, self._file_name))
+        self._plot(trainer.out)
         self._summary = DictSummary()
 
-    def _plot(self, path: str) -> None:
+    def _plot(self, folder: str) -> None:
         import matplotlib.pyplot as plt
 
         figure = plt.figure()
@@ -97,10 +96,10 @@ class PlotReport(Extension):
                 if self._postprocess is not None:
                     self._postprocess(figure, axes, self._summary)
                 legend = axes.legend(bbox_to_anchor=(1.05, 1), loc=2, borderaxespad=0.0)
-                kind = os.path.splitext(path)[1][1:] or "png"
-                write_whole(
-                    path,
-                    lambda file: figure.savefig(file, format=kind, bbox_extra_artists=(legend,), bbox_inches="tight"),
+                write_aside(
+                    folder,
+                    self._file_name,
+                    lambda path: figure.savefig(path, bbox_extra_artists=(legend,), bbox_inches="tight"),
                 )
         finally:
             plt.close(figure)

@@ -13,6 +13,7 @@ from jaxchain.serializers import load_npz, save_npz
 from jaxchain.serializers.npz import serialize
 from jaxchain.training.extension import Extension
 from jaxchain.training.extensions import snapshot_writers
+from jaxchain.training.files import is_temporary
 
 NAME = "snapshot_iter_{.updater.iteration}"
 
@@ -100,13 +101,12 @@ class Snapshot(Extension):
         self.autoload = autoload
 
     def initialize(self, trainer: Any) -> None:
-        """Sweep what killed runs left, load the latest snapshot if asked to, and prepare to keep only the latest.
+        """Load the latest snapshot, if asked to, and prepare to keep only the latest.
 
         Args:
             trainer: The trainer.
         """
         folder, name = trainer.out, self.filename
-        snapshot_writers.sweep(folder)
         if self.autoload:
             if not isinstance(name, str):
                 raise TypeError("snapshot: autoload needs a filename that is a string: files are found by it")
@@ -167,7 +167,7 @@ def find_snapshots(name: str, folder: str) -> list[str]:
         for entry in os.scandir(folder):
             file = entry.name
             fits = file.startswith(prefix) and file.endswith(suffix)
-            if fits and not snapshot_writers.is_temporary(file) and (entry.is_file() or file != prefix):
+            if fits and not is_temporary(file) and (entry.is_file() or file != prefix):
                 parts = [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", file)]
                 yield entry.stat().st_mtime_ns, parts, file
 

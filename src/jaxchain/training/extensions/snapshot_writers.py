@@ -1,28 +1,19 @@
 """How snapshots get to the disk: at once, or by a thread or a process while training goes on.
 
-Whoever writes, a snapshot is written in a temporary folder beside its place, brought to the disk and then renamed: a
-kill at any moment leaves the previous one whole. What killed processes left is swept by the next run.
+Whoever writes, a kill at any moment leaves the previous snapshot whole (training/files.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import queue
-import re
-import shutil
-import socket
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxchain.serializers import save_npz
-from jaxchain.serializers.files import _sync_folder as sync_folder
-
-_HOST = re.sub(r"\W", "-", socket.gethostname())
-_TEMPORARY = re.compile(rf"tmp.*\.{re.escape(_HOST)}\.(\d+)\.[^.]*")
+from jaxchain.training.files import write_aside
 
 
 def write_snapshot(
@@ -37,49 +28,7 @@ def write_snapshot(
         savefun: ``savefun(path, target)`` writes them.
         **options: Further arguments of `savefun`.
     """
-    prefix = f"tmp{filename.replace(os.sep, '-')}.{_HOST}.{os.getpid()}."
-    temporary = tempfile.mkdtemp(prefix=prefix, dir=folder)
-    try:
-        path = os.path.join(temporary, os.path.basename(filename))
-        savefun(path, target, **options)
-        if os.path.isfile(path):
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
-        os.replace(path, os.path.join(folder, filename))
-        sync_folder(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def is_temporary(name: str) -> bool:
-    """Return whether a name is that of a folder in which a snapshot is being written.
-
-    Args:
-        name: The name.
-    """
-    return _TEMPORARY.fullmatch(name) is not None
-
-
-def sweep(folder: str) -> None:
-    """Remove the temporary folders of processes of this host that are no more.
-
-    Args:
-        folder: Where snapshots are.
-    """
-    for name in os.listdir(folder):
-        match = _TEMPORARY.fullmatch(name)
-        if match and not _is_alive(int(match[1])):
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
+    write_aside(folder, filename, lambda path: savefun(path, target, **options))
 
 
 class Writer:

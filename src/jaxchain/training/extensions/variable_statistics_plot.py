@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
-from jaxchain.serializers.files import write_whole
 from jaxchain.training.extension import Extension
 from jaxchain.training.extensions import plotting
+from jaxchain.training.files import write_aside
 from jaxchain.training.util import get_trigger, is_present, serialize_trigger
 
 COLOR = (0x1F / 255, 0x77 / 255, 0xB4 / 255, 1.0)
@@ -153,13 +152,13 @@ class VariableStatisticsPlot(Extension):
                 row[:] = self._collect(np.concatenate(flat))
         self._samples.add(rows, trainer.updater.iteration)
         if self._trigger(trainer):
-            self._save(os.path.join(trainer.out, self._filename))
+            self._save(trainer.out)
 
     def _collect(self, x: np.ndarray) -> list[Any]:
         found = [x.mean()] * self._plot_mean + [x.std()] * self._plot_std
         return [*found, *np.percentile(x, self._sigmas)] if self._sigmas else found
 
-    def _save(self, path: str) -> None:
+    def _save(self, folder: str) -> None:
         import matplotlib.pyplot as plt
 
         moments = self._plot_mean or self._plot_std
@@ -179,8 +178,7 @@ class VariableStatisticsPlot(Extension):
             if self._grid:
                 axes.grid()
                 axes.set_axisbelow(True)
-        kind = os.path.splitext(path)[1][1:] or "png"
-        write_whole(path, lambda file: figure.savefig(file, format=kind))
+        write_aside(folder, self._filename, figure.savefig)
         plt.close(figure)
 
     def _draw_moments(self, axes: Any, idxs: np.ndarray, data: np.ndarray) -> None:
