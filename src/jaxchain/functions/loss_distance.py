@@ -215,7 +215,7 @@ def cross_covariance(y, z, reduce: str = "half_squared_sum"):
 @op(label="DeCov", name="decov")
 def _decov(h: Float[Array, "n k"], reduce: str) -> Float[Array, "..."]:
     centred = h - h.mean(0)
-    return _half_square(jnp.fill_diagonal(centred.T @ centred / h.shape[0], 0, inplace=False), reduce)
+    return _half_square(jnp.where(jnp.eye(h.shape[1], dtype=bool), 0, centred.T @ centred / h.shape[0]), reduce)
 
 
 def decov(h, reduce: str = "half_squared_sum"):
