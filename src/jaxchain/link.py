@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.config import get_dtype, thread_state
-from jaxchain.core.variable import Parameter, Scope, as_jax
+from jaxchain.core.variable import BrokenScope, Parameter, Scope, as_jax
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs
 
 COPY_MODES = ("init", "copy", "share")
@@ -117,11 +117,17 @@ class Link:
             mode = self._mode
         except AttributeError:
             raise RuntimeError(_NO_INIT) from None
-        if (mode == "static" or (state.static and outer is None and mode != "eager")) and state.trace is None:
-            from jaxchain.core.static import call_link
+        if mode is not None or state.static or outer.__class__ is BrokenScope:
+            outermost = (state.static and outer is None) or outer.__class__ is BrokenScope
+            if (mode == "static" or (outermost and mode != "eager")) and state.trace is None:
+                from jaxchain.core.static import call_link
 
-            return call_link(self, function, args, kwargs)
-        state.scope = Scope(outer, self)
+                return call_link(self, function, args, kwargs)
+        return self._enter(state, Scope(outer, self), function, args, kwargs)
+
+    def _enter(self, state: Any, scope: Scope, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run a forward function in a scope, seen by hooks."""
+        outer, state.scope = state.scope, scope
         try:
             if state.trace is None and not state.link_hooks and not self._hooks:
                 return function(*args, **kwargs)

@@ -401,17 +401,6 @@ def test_reports_are_replayed():
     assert isinstance(jaxchain.as_array(observation["main/loss"]), jax.Array)
 
 
-def test_a_branch_on_data_names_the_line_and_the_ways_out():
-    @jaxchain.static
-    def f(x):
-        if x.array.mean() > 0:
-            return x
-        return -x
-
-    with pytest.raises(StaticError, match=r"test_static.py:\d+, in f:  if x.array.mean\(\) > 0(.|\n)*F.where"):
-        f(Variable(X))
-
-
 def test_shapes_compile_once_each_and_are_explained():
     @jaxchain.static
     def f(x):

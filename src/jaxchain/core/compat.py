@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.core import Tracer as Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import get_opaque_trace_state as _trace_state
 
 CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 
@@ -19,6 +20,11 @@ CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 def is_tracer(value: Any) -> bool:
     """Return whether a value stands for an array that exists only while a program is traced."""
     return isinstance(value, Tracer)
+
+
+def trace_state() -> Any:
+    """Return what is equal only inside the same trace: whether a question comes from our trace or from one inside it."""
+    return _trace_state(convention="nnx")
 
 
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:

@@ -13,6 +13,10 @@ class RecompileWarning(UserWarning):
     """A static function compiles again and again."""
 
 
+class EagerFallback(UserWarning):
+    """A static function runs in eager mode, because the program does with a value what cannot be compiled."""
+
+
 class Compile:
     """One compile of a static callable.
 
@@ -43,21 +47,23 @@ class Compile:
             "constants": [list(c) for c in traced.constants],
             "random_draws": variant.draws,
             "nodes": len(traced.nodes),
+            "guards": [str(g) for g in traced.guards],
+            "misses": variant.misses,
         }
 
 
 class Explanation:
     """What a static callable compiled and why. `str()` is a table, `to_dict()` is data."""
 
-    def __init__(self, name: str, compiles: Sequence[Compile]) -> None:
-        self.name, self.compiles = name, list(compiles)
+    def __init__(self, name: str, compiles: Sequence[Compile], eager: Sequence[str] = ()) -> None:
+        self.name, self.compiles, self.eager = name, list(compiles), list(eager)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        return {"name": self.name, "variants": [c.to_dict() for c in self.compiles]}
+        return {"name": self.name, "variants": [c.to_dict() for c in self.compiles], "eager": self.eager}
 
     def __str__(self) -> str:
-        if not self.compiles:
+        if not self.compiles and not self.eager:
             return f"{self.name}: not compiled yet"
         lines = [f"{self.name}: {len(self.compiles)} variant{'s' if len(self.compiles) != 1 else ''}"]
         for i, compile_ in enumerate(self.compiles, 1):
@@ -72,6 +78,9 @@ class Explanation:
             lines.append(f"     writes: {_some(d['written'])}")
             if d["constants"]:
                 lines.append(f"     baked in: {_some([f'{n} = {v}' for n, v in d['constants']])}")
+            if d["guards"]:
+                lines.append(f"     assumes: {_some(d['guards'])}; {d['misses']} misses")
+        lines += [f"  runs in eager mode: {reason}" for reason in self.eager]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -82,6 +91,17 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
         return "nothing"
     more = f", ... {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def warn_eager(name: str, reason: str) -> None:
+    """Warn that calls of a static function run in eager mode."""
+    warnings.warn(
+        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. Ways out: compare arrays (`x.array > 0` "
+        "compiles, a variant per outcome; `float(x.array) > 0` does not); take numbers out after the call: return them, "
+        "or jaxchain.report them as arrays; leave this part eager on purpose: link.eager()",
+        EagerFallback,
+        stacklevel=5,
+    )
 
 
 def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:

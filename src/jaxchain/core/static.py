@@ -19,10 +19,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.config import snapshot, thread_state
-from jaxchain.core.explain import Compile, Explanation, warn_if_often
-from jaxchain.core.trace import Traced, key_of, leaves_of, trace_call
-from jaxchain.core.variant import LinkVariant, Variant, VariantMismatch
+from jaxchain.core.config import config, snapshot, thread_state, using_config
+from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
+from jaxchain.core.guard import Guard, NotCompilable, Outcome
+from jaxchain.core.trace import Raised, Traced, key_of, leaves_of, trace_call
+from jaxchain.core.variable import BrokenScope, Scope
+from jaxchain.core.variant import MISS, LinkVariant, Variant, VariantMismatch
+
+EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
 
 
 class Static:
@@ -52,6 +56,7 @@ class Static:
         self.rules, self.donate = rules, donate
         self.variants: dict[Any, list[Any]] = {}
         self.compiles: list[Compile] = []
+        self.eager_reasons: list[str] = []
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own."""
@@ -73,30 +78,73 @@ class Static:
         leaves, tree = leaves_of(args, kwargs)
         key = (tree, tuple(map(key_of, leaves)), _config_key(state))
         known = self.variants.get(key)
-        if known is not None:
-            for i, variant in enumerate(known):
-                if variant.difference() is None:
-                    if i:
-                        known.insert(0, known.pop(i))
-                    try:
-                        return self.run(variant, leaves)
-                    except VariantMismatch:
-                        continue
-        return self.run(self.compile(key, leaves, args, kwargs), leaves, first=True)
+        if known is None:
+            return self._new(key, leaves, args, kwargs, ())
+        if known is EAGER:
+            return self.run_eager(args, kwargs)
+        assumed: tuple[Outcome, ...] = ()
+        for i, variant in enumerate(known):
+            if assumed and tuple([g.outcome for g in variant.guards[: len(assumed)]]) != assumed:
+                continue
+            if variant.difference() is not None:
+                continue
+            try:
+                result = variant(leaves)
+            except VariantMismatch:
+                continue
+            if result is not MISS:
+                if i:
+                    known.insert(0, known.pop(i))
+                return result
+            assumed = variant.missed
+        if len(known) >= config.max_variants and assumed:
+            self.warn(
+                f"{len(known)} variants are compiled for values that differ from call to call (config.max_variants), "
+                f"the last asked for: {known[0].guards[-1]}"
+            )
+            return self.run_eager(args, kwargs)
+        return self._new(key, leaves, args, kwargs, assumed)
 
-    def run(self, variant: Any, leaves: Sequence[Any], first: bool = False) -> Any:
-        """Call one variant."""
-        if not first:
-            return variant(leaves)
-        start = time.perf_counter()
-        result = variant(leaves)
-        self.compiles[-1].compile_seconds = time.perf_counter() - start
-        return result
+    def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
+        """Compile a variant for outcomes of which the first are known, and call it."""
+        for _ in range(2):
+            try:
+                variant = self.compile(key, leaves, args, kwargs, assumed)
+            except NotCompilable as reason:
+                self.variants[key] = EAGER
+                self.warn(str(reason))
+                return self.run_eager(args, kwargs)
+            except Raised:
+                break
+            start = time.perf_counter()
+            result = variant(leaves)
+            self.compiles[-1].compile_seconds = time.perf_counter() - start
+            if result is not MISS:
+                return result
+            assumed = variant.missed
+        # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
+        return self.function_eager(args, kwargs)
 
-    def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:
+    def run_eager(self, args: Any, kwargs: Any) -> Any:
+        """Run what could not be compiled as a whole: eagerly, but for the links that it calls."""
+        with using_config("mode", "static"):
+            return self.function(*args, **kwargs)
+
+    def function_eager(self, args: Any, kwargs: Any) -> Any:
+        """Run the function eagerly, all of it."""
+        with using_config("mode", "eager"):
+            return self.function(*args, **kwargs)
+
+    def warn(self, reason: str) -> None:
+        """Say once per reason why calls run in eager mode, and what to do about it."""
+        if reason not in self.eager_reasons:
+            self.eager_reasons.append(reason)
+            warn_eager(self.name, reason)
+
+    def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Trace and compile a new variant, and record why."""
-        reason = self.reason(key)
-        traced = trace_call(self.function, args, kwargs, self.roots, self.name, self.rules)
+        reason = self.reason(key, assumed)
+        traced = trace_call(self.function, args, kwargs, self.roots, self.name, self.rules, assumed)
         variant = self.make(traced)
         variant.share([c.variant for c in self.compiles if not c.variant.shared])
         traced.forget_values()
@@ -109,23 +157,27 @@ class Static:
         """Return the variant of a trace."""
         return Variant(traced, self.donate)
 
-    def reason(self, key: Any) -> str:
+    def reason(self, key: Any, assumed: Sequence[Outcome]) -> str:
         """Return why no variant fits, as a difference from the nearest one."""
         if not self.compiles:
             return "first call"
         same = [c for c in self.compiles if c.key == key]
+        if same and assumed:
+            guards = next(v.guards for v in self.variants[key] if v.missed == assumed)
+            return str(Guard(assumed[-1], guards[len(assumed) - 1].source))
         if same:
             return same[-1].variant.difference() or "the shape or dtype of a state array changed"
         return _key_difference(self.compiles, key)
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
-        return Explanation(self.name, self.compiles)
+        return Explanation(self.name, self.compiles, self.eager_reasons)
 
     def clear(self) -> None:
         """Forget every variant."""
         self.variants.clear()
         self.compiles.clear()
+        self.eager_reasons.clear()
 
 
 class _Methods(dict):
@@ -187,11 +239,35 @@ def _key_difference(compiles: Sequence[Compile], key: Any) -> str:
 
 
 class StaticLink(Static):
-    """The compiled calls of one link."""
+    """The compiled calls of one link.
+
+    Args:
+        link: The link.
+        run: What a call of it runs.
+    """
+
+    def __init__(self, link: Any, run: Callable[..., Any]) -> None:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return link._run(run, args, kwargs)
+
+        setattr(call, "__wrapped__", run)  # noqa: B010 - where the names of its arguments come from
+        name = type(link).__name__
+        super().__init__(call, name, roots=[(link.name or name, link)], rules=False)
+        self.link, self.run = link, run
 
     def make(self, traced: Traced) -> Any:
         """Return the variant of a trace."""
         return LinkVariant(traced)
+
+    def run_eager(self, args: Any, kwargs: Any) -> Any:
+        """Run the link eagerly, and compile the links that it calls."""
+        state = thread_state()
+        return self.link._enter(state, BrokenScope(state.scope, self.link), self.run, args, kwargs)
+
+    def function_eager(self, args: Any, kwargs: Any) -> Any:
+        """Run the link eagerly, all of it."""
+        state = thread_state()
+        return self.link._enter(state, Scope(state.scope, self.link), self.run, args, kwargs)
 
 
 def call_link(link: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -210,14 +286,7 @@ def static_link(link: Any, function: Callable[..., Any] | None = None) -> Static
     """Return the compiled calls of a link, made on first use."""
     entry = link._static
     if entry is None:
-        name = type(link).__name__
-        run = function or link._forward
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return link._run(run, args, kwargs)
-
-        setattr(call, "__wrapped__", run)  # noqa: B010 - where the names of its arguments come from
-        entry = link._static = StaticLink(call, name, roots=[(link.name or name, link)], rules=False)
+        entry = link._static = StaticLink(link, function or link._forward)
     return entry
 
 

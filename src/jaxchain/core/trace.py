@@ -18,6 +18,7 @@ from jaxchain.core import random
 from jaxchain.core.compat import is_tracer, live_inputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, format_source, traceback_source
+from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Undecided, answering, evaluate
 from jaxchain.core.state import Installation, Outputs, Walk, read
 from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Parameter, Variable, VariableNode, info_of, scope_path
 
@@ -25,10 +26,14 @@ MAX_RETRACES = 8
 _lock = threading.RLock()
 
 
+class Raised(Exception):
+    """The program raised an error behind an assumed outcome."""
+
+
 class Trace:
     """A trace in progress: what ops, links, the key stream and the reporter tell while it is on."""
 
-    def __init__(self, lifted: set[int], key: Any) -> None:
+    def __init__(self, lifted: set[int], key: Any, assumed: Sequence[Outcome]) -> None:
         self.lifted = lifted
         self.key = key
         self.draws = 0
@@ -37,6 +42,7 @@ class Trace:
         self.reports: list[tuple[dict[str, Any], Any, Any]] = []
         self.nodes: list[tuple[str, str, int, str]] = []
         self.root = 0
+        self.questions = Questions(assumed)
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
@@ -96,6 +102,7 @@ class Traced:
         outputs: Names of its outputs: results, then the cells that are written.
         nodes: (label, link path, ordinal, op name) of each op, in the order of the calls.
         constants: What was baked in: (name, shape or value).
+        guards: What was assumed about values. Their predicates are the last outputs.
     """
 
     def __init__(self, **fields: Any) -> None:
@@ -105,6 +112,7 @@ class Traced:
         self.outputs: list[str] = fields["outputs"]
         self.nodes: list[tuple[str, str, int, str]] = fields["nodes"]
         self.constants: list[tuple[str, str]] = fields["constants"]
+        self.guards: list[Guard] = fields["guards"]
         self.values: list[Any] = fields["values"]
         self.plan: dict[str, Any] = fields["plan"]
         self.seconds: float = fields["seconds"]
@@ -159,20 +167,31 @@ def trace_call(
     roots: Sequence[tuple[str, Any]],
     name: str,
     rules: bool,
+    assumed: Sequence[Outcome] = (),
 ) -> Traced:
     """Run `function` with tracers in its arguments and in every cell it can reach.
 
-    Traces again while parameters are found that were not lifted or were initialised on the way. Whatever happens, every
-    cell is left as it was; only initialisations of a trace that succeeded stay.
+    Traces again while parameters are found that were not lifted or were initialised on the way, and when the program
+    asks for a value that is not known yet. Whatever happens, every cell is left as it was; only initialisations of a
+    trace that succeeded stay.
+
+    Raises:
+        NotCompilable: The program does with a value what no variant can assume.
     """
     start = time.perf_counter()
     extra: list[tuple[str, Any]] = []
+    outcomes = list(assumed)
     all_grads = True
-    for _ in range(MAX_RETRACES):
-        traced, again = _trace_once(function, args, kwargs, [*roots, *extra], name, rules, all_grads)
+    attempts = 0
+    while attempts < MAX_RETRACES:
+        traced, again = _trace_once(function, args, kwargs, [*roots, *extra], name, rules, all_grads, outcomes)
         if traced is not None:
             traced.seconds = time.perf_counter() - start
             return traced
+        if isinstance(again, bool | int):
+            outcomes.append(again)
+            continue
+        attempts += 1
         if again == "grads":
             all_grads = False
         elif again:
@@ -190,6 +209,7 @@ def _trace_once(
     name: str,
     rules: bool,
     all_grads: bool,
+    assumed: Sequence[Outcome],
 ) -> tuple[Traced | None, Any]:
     leaves, tree = leaves_of(args, kwargs)
     objects = [
@@ -240,7 +260,7 @@ def _trace_once(
 
     def pure(*tracers: Any) -> Any:
         rest = iter(tracers)
-        trace = Trace({id(p) for p in walk.parameters}, next(rest))
+        trace = found["trace"] = Trace({id(p) for p in walk.parameters}, next(rest), assumed)
         for leaf in leaves:
             if isinstance(leaf, Parameter):
                 trace.lifted.add(id(leaf))
@@ -282,9 +302,13 @@ def _trace_once(
                 ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
                 for values, observer, again in trace.reports
             ]
-            found["trace"] = trace
-            ok = True
-            return tuple(outputs.arrays)
+            outputs.name = "guard"
+            outputs.arrays += trace.questions.predicates  # always the last
+            outputs.names += [str(g) for g in trace.questions.guards]
+            ok = trace.questions.undecided is None
+            return tuple(outputs.arrays) if ok else (trace.questions.undecided,)
+        except Undecided:
+            return (trace.questions.undecided,)
         finally:
             state.trace, state.scope = old_trace, old_scope
             state.refresh()
@@ -300,7 +324,7 @@ def _trace_once(
 
     pure.__name__ = name
     start = time.perf_counter()
-    with _lock:
+    with _lock, answering():
         try:
             jaxpr = jax.make_jaxpr(pure)(*flat)
         except (
@@ -308,8 +332,16 @@ def _trace_once(
             jax.errors.TracerArrayConversionError,
             jax.errors.TracerIntegerConversionError,
         ) as error:
-            raise _control_flow_error(name, error) from error
+            raise _control_flow_error(error) from error
+        except StaticError:
+            raise
+        except Exception as error:
+            if found["trace"].questions.guards:
+                raise Raised from error
+            raise
     trace: Trace = found["trace"]
+    if trace.questions.undecided is not None:
+        return None, evaluate(jaxpr, flat)
     if trace.inits or trace.missing:
         return None, trace.missing
     live = live_inputs(jaxpr.jaxpr)
@@ -344,6 +376,7 @@ def _trace_once(
         "outputs": outputs.names,
         "nodes": trace.nodes,
         "constants": constants,
+        "guards": trace.questions.guards,
         "values": flat,
         "seconds": time.perf_counter() - start,
         "plan": {
@@ -390,12 +423,7 @@ def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves
     return names
 
 
-def _control_flow_error(name: str, error: Exception) -> StaticError:
-    source = traceback_source(error)
-    return StaticError(
-        f"{name}: the program looks at a value that exists only when it runs; static mode cannot compile:\n"
-        f"  {format_source(source) or 'unknown line'}\n"
-        "Ways out: 1. choose with arrays: F.where(condition, a, b), or jax.lax.cond / jax.lax.while_loop on arrays; "
-        "2. make it a Python value that does not depend on data (an argument, an attribute, config); "
-        "3. leave this part eager: link.eager(), or call it outside the static function."
+def _control_flow_error(error: Exception) -> NotCompilable:
+    return NotCompilable(
+        f"it takes a value out of the program: {format_source(traceback_source(error)) or 'unknown line'}"
     )

@@ -236,6 +236,12 @@ class Scope:
         self.outer, self.link, self.count = outer, link, 0
 
 
+class BrokenScope(Scope):
+    """A link called in static mode that could not be compiled as a whole: the links that it calls are compiled."""
+
+    __slots__ = ()
+
+
 def scope_path(scope: Scope | None) -> str:
     """Return the names of the links from the outermost in: ``/predictor/l1``."""
     names = []

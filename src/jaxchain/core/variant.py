@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.compat import fingerprint, without_dead_code
+from jaxchain.core.guard import Outcome, first_miss, passed
 from jaxchain.core.op import Op
 from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
 from jaxchain.core.trace import Traced
@@ -24,8 +26,16 @@ class VariantMismatch(Exception):
     """A cell no longer has the shape or dtype that a variant was compiled for."""
 
 
+MISS = object()  # what a variant returns whose guards did not hold: nothing was written
+
+
 class Variant:
-    """One compiled program of a static callable: what it needs to hold, what it reads, what it writes."""
+    """One compiled program of a static callable: what it needs to hold, what it reads, what it writes.
+
+    Attributes:
+        guards: What was assumed about values; each call checks it.
+        missed: The outcomes of the last call that did not fit, up to the first that was different.
+    """
 
     variables = False  # whether Variables in places go in as they are, so that gradients reach them
 
@@ -70,7 +80,9 @@ class Variant:
         self._sort_writes(traced)
         self.argument_writes = plan["argument_writes"]
         self.reports = plan["reports"]
-        self.hits = 0
+        self.hits = self.misses = 0
+        self.guards = traced.guards
+        self.missed: tuple[Outcome, ...] = ()
         lo = bounds["places"][0]
         places = [i for i in range(*bounds["places"]) if live[i]]
         places = [i for i in places if flat_at[i - lo][0]] + [i for i in places if not flat_at[i - lo][0]]
@@ -85,23 +97,32 @@ class Variant:
         self.pruned, unread = without_dead_code(traced.jaxpr, order)
         fillers = [(invars[i].aval.shape, invars[i].aval.dtype) for i in unread]  # named by nested calls, never read
         run = jaxpr_as_fun(self.pruned)
+        self.donated: dict[int, int] = self._donated(live, bounds) if donate else {}
+        guards, kept_safe = self.guards, self.donated
+        first = len(traced.jaxpr.jaxpr.outvars) - len(guards)
+        self.first_predicate = first
 
         def call(*args: Any) -> tuple[Any, ...]:
             for value, want in zip(args, expected, strict=True):
                 if value is None or (value.shape, value.dtype) != want:
                     raise VariantMismatch
-            return tuple(run(*args, *(jnp.zeros(*f) for f in fillers)))
+            outputs = run(*args, *(jnp.zeros(*f) for f in fillers))
+            if guards:
+                held = passed(outputs[first:], guards)
+                for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
+                    outputs[at] = jnp.where(held, outputs[at], args[i])
+                outputs.append(held)
+            return tuple(outputs)
 
         call.__name__ = call.__qualname__ = self.name
         self.function = call
-        self.donated = self._donated(live, bounds) if donate else []
         self.compiled = jax.jit(call, donate_argnums=tuple(self.donated))
         self.shared = False
 
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
-        return fingerprint(self.pruned), tuple(self.donated)
+        return fingerprint(self.pruned), tuple(self.donated), tuple((type(g.outcome), g.outcome) for g in self.guards)
 
     def share(self, others: Sequence[Variant]) -> None:
         """Take over the compiled program of another variant if it is the same."""
@@ -133,20 +154,17 @@ class Variant:
             else:
                 self.other_writes.append(write)
 
-    def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> list[int]:
-        """Return the inputs whose buffers the program may take over: cells that it reads and writes."""
-        written = {(w.how, id(w.container), w.key) for w in self.writes}
-        donated = []
-        position = int(self.uses_key)
-        for p in self.arrays:
-            if ("array", id(p), None) in written:
-                donated.append(position)
-            position += 1
-        position += len(self.grads)
-        for container, key in self.places:
-            if ("item", id(container), key) in written:
-                donated.append(position)
-            position += 1
+    def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> dict[int, int]:
+        """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
+        written = {(w.how, id(w.container), w.key): w.index for w in self.writes if w.index is not None}
+        uses = collections.Counter(written.values())
+        cells = [("array", id(p), None) for p in self.arrays] + [None] * len(self.grads)
+        cells += [("item", id(container), key) for container, key in self.places]
+        donated = {}
+        for position, cell in enumerate(cells, int(self.uses_key)):
+            at = written.get(cell) if cell is not None else None
+            if at is not None and (uses[at] == 1 or not self.guards):
+                donated[position] = at
         return donated
 
     def difference(self) -> str | None:
@@ -229,8 +247,27 @@ class Variant:
             if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
                 values[i] = jnp.array(values[i], copy=True)
         outputs = self.compiled(*values)
+        if self.guards and not outputs[-1]:
+            self.miss(outputs)
+            self._put_back(outputs)
+            return MISS
         self.hits += 1
         return self.finish(outputs, leaves)
+
+    def miss(self, outputs: Sequence[Any]) -> None:
+        """Note which outcomes a call had that did not fit."""
+        self.misses += 1
+        self.missed = first_miss(outputs[self.first_predicate : -1], self.guards)
+
+    def _put_back(self, outputs: Sequence[Any]) -> None:
+        """Give the cells whose buffers were donated their old values, which the program returned."""
+        donated = set(self.donated.values())
+        for parameter, at in self.array_writes:
+            if at in donated:
+                parameter._array = outputs[at]
+        for container, key, at in self.item_writes:
+            if at in donated:
+                container[key] = outputs[at]
 
 
 def _held() -> int:
@@ -290,5 +327,10 @@ class LinkVariant(Variant):
         at = int(self.uses_key)
         values[at : at + len(self.arrays)] = self.arrays
         outputs = self.op.apply((), values, ())
+        if self.guards:
+            arrays = [y._array for y in outputs]
+            if not arrays[-1]:
+                self.miss(arrays)
+                return MISS
         self.hits += 1
         return self.finish(outputs, leaves)

@@ -1,0 +1,185 @@
+"""Python control flow on data inside a trace: the outcome is assumed, and checked at every call.
+
+While a trace is on, `bool(x)`, `int(x)`, `x.item()` and indexing a list by `x` are answered instead of refused. The
+answer is the outcome that this variant assumes; the predicate becomes one more output of the program, a *guard*. A call
+whose guards do not hold is thrown away before anything is written back, and the variant for the outcomes it saw runs.
+
+An outcome that nobody knows yet stops the trace (`Undecided`), the predicate is evaluated on the arguments, and the
+trace starts over knowing one more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxchain.core.compat import Tracer, trace_state
+from jaxchain.core.config import config, thread_state
+from jaxchain.core.errors import StaticError, call_site, format_source, source_of
+
+Outcome = bool | int
+
+
+class Undecided(BaseException):
+    """A trace came to an outcome that nobody knows yet. Not an `Exception`: user code must not catch it."""
+
+
+class NotCompilable(StaticError):
+    """The program does with a value what no variant can assume: this call runs in eager mode instead."""
+
+
+class Guard:
+    """One assumption of a variant.
+
+    Attributes:
+        outcome: What the trace was told.
+        source: (file, line, function) of the question, or None.
+    """
+
+    __slots__ = ("outcome", "source")
+
+    def __init__(self, outcome: Outcome, source: tuple[str, int, str] | None) -> None:
+        self.outcome, self.source = outcome, source
+
+    def __str__(self) -> str:
+        place = "unknown line" if self.source is None else f"{self.source[0].rsplit('/', 1)[-1]}:{self.source[1]}"
+        what = "branch" if isinstance(self.outcome, bool) else "number"
+        return f"{what} at {place} {'took' if what == 'branch' else 'was'} {self.outcome}"
+
+
+class Questions:
+    """What a trace in progress asked and was told.
+
+    Args:
+        assumed: The outcomes known from the start, in the order of the questions.
+    """
+
+    def __init__(self, assumed: Sequence[Outcome]) -> None:
+        self.assumed = assumed
+        self.guards: list[Guard] = []
+        self.predicates: list[Any] = []
+        self.undecided: Any = None
+        self.level = trace_state()
+        self._answers: dict[tuple[int, bool], tuple[Any, Outcome]] = {}
+
+    def answer(self, tracer: Any, kind: type) -> Outcome:
+        """Return the outcome of `kind(tracer)`, assumed; raise `Undecided` if it is not known."""
+        key = (id(tracer), kind is bool)
+        if key in self._answers:
+            return self._answers[key][1]
+        at = len(self.guards)
+        predicate = _predicate(tracer, kind)
+        source = source_of(call_site(3))
+        if at >= config.max_guards:
+            raise NotCompilable(
+                f"it asked for {at} values in one call (config.max_guards), the last at "
+                f"{format_source(source) or 'an unknown line'}. For a loop on data use jaxchain.while_loop"
+            )
+        if at >= len(self.assumed):
+            self.undecided = predicate
+            raise Undecided
+        outcome = self.assumed[at]
+        self.guards.append(Guard(outcome, source))
+        self.predicates.append(predicate)
+        self._answers[key] = tracer, outcome
+        return outcome
+
+
+def _predicate(tracer: Any, kind: type) -> Any:
+    """Return the array whose value decides, as a scalar."""
+    x = jnp.reshape(tracer, ())
+    if kind is bool:
+        return x if x.dtype == np.bool_ else x != 0
+    return jnp.trunc(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def outcome_of(predicate: Any) -> Outcome:
+    """Return the outcome that the value of a predicate stands for.
+
+    Raises:
+        NotCompilable: It is infinite or not a number.
+    """
+    value = np.asarray(predicate)
+    if value.dtype == np.bool_:
+        return bool(value)
+    try:
+        return int(value)
+    except (OverflowError, ValueError) as error:
+        raise NotCompilable(f"it takes the integer of {value}") from error
+
+
+def passed(predicates: Sequence[Any], guards: Sequence[Guard]) -> Any:
+    """Return whether every predicate has its outcome: a scalar of the compiled program."""
+    met = [p if g.outcome is True else p == g.outcome for p, g in zip(predicates, guards, strict=True)]
+    return functools.reduce(operator.and_, met)
+
+
+def first_miss(predicates: Sequence[Any], guards: Sequence[Guard]) -> tuple[Outcome, ...]:
+    """Return the outcomes up to the first that was not as assumed, with what it was: the start of another variant."""
+    outcomes: list[Outcome] = []
+    for predicate, guard in zip(predicates, guards, strict=True):
+        outcomes.append(outcome_of(predicate))
+        if outcomes[-1] != guard.outcome:
+            break
+    return tuple(outcomes)
+
+
+# -- the questions that Python asks of a tracer ------------------------------------------------------------------------
+
+
+def _asked(kind: type, original: Callable[..., Any], tracer: Any, args: tuple[Any, ...]) -> Any:
+    trace = thread_state().trace
+    questions = getattr(trace, "questions", None)
+    if questions is None or args or tracer.size != 1 or trace_state() != questions.level:
+        return original(tracer, *args)
+    if kind is int and tracer.dtype == np.bool_:
+        kind = bool
+    return questions.answer(tracer, kind)
+
+
+def _hook(name: str, kind: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    original = getattr(Tracer, name)
+
+    def method(tracer: Any, *args: Any) -> Any:
+        if name == "__index__" and not jnp.issubdtype(tracer.dtype, jnp.integer):
+            return original(tracer, *args)
+        if name == "item" and not (jnp.issubdtype(tracer.dtype, jnp.integer) or tracer.dtype == np.bool_):
+            return original(tracer, *args)  # a float: a variant per value would never end
+        answer = _asked(kind, original, tracer, args)
+        return int(answer) if name in ("__int__", "__index__") else answer
+
+    return method, original
+
+
+_HOOKS = {n: _hook(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Answer the questions asked of this thread's trace for the time of the block. One block at a time."""
+    for name, (method, _) in _HOOKS.items():
+        setattr(Tracer, name, method)
+    try:
+        yield
+    finally:
+        for name, (_, original) in _HOOKS.items():
+            setattr(Tracer, name, original)
+
+
+def evaluate(closed: Any, values: Sequence[Any]) -> Outcome:
+    """Return the outcome of the only output of a jaxpr on given inputs, without compiling it as a whole."""
+    from jax.extend.core import jaxpr_as_fun
+
+    from jaxchain.core.compat import without_dead_code
+
+    pruned, _ = without_dead_code(closed, range(len(values)))
+    with jax.ensure_compile_time_eval():
+        (result,) = jaxpr_as_fun(pruned)(*values)
+    return outcome_of(result)

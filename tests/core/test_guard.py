@@ -1,0 +1,476 @@
+"""Python control flow on data in static mode: variants with guards, and what runs in eager mode instead."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Chain, Variable, optimizers
+from jaxchain.core.explain import EagerFallback
+
+UP = np.array([1.0, 2.0, 3.0], "float32")
+DOWN = -UP
+
+
+def compiled(fn):
+    return len(fn.explain().compiles)
+
+
+# -- the ways to look at a value ---------------------------------------------------------------------------------------
+
+
+def _if(x):
+    return x * 2 if x.array.sum() > 0 else x - 1
+
+
+def _while(x):
+    n = 0
+    while F.sum(x).array < 20 and n < 6:
+        x, n = x + 3, n + 1
+    return x
+
+
+def _for(x):
+    for _ in range(int(abs(x.array[0]))):
+        x = x * 3
+    return x
+
+
+def _break(x):
+    for i in range(5):
+        x = x + i
+        if x.array[0] > 1:
+            break
+    return x
+
+
+def _item(x):
+    k = (x.array > 0).sum().item()
+    return x * k
+
+
+def _index(x):
+    return [x, x * x][(x.array[0] > 0).astype("int32")]
+
+
+def _short_circuit(x):
+    return x if x.array[0] > 0 and x.array[1] > 5 or not x.array[2] > 100 else -x
+
+
+def _ternary_chain(x):
+    return x + (1 if x.array.max() > 2.5 else 2 if x.array.min() < -2.5 else 3)
+
+
+def _in(x):
+    return x if x.array[0] in (1.0, 7.0) else -x
+
+
+def _min_builtin(x):
+    return x * min(x.array[0], x.array[1])
+
+
+def _inside_jnp(x):
+    y = jax.nn.relu(x.array) + jax.jit(lambda a: a * 2)(x.array)
+    return Variable(y) if y.sum() > 0 else x
+
+
+WAYS = [_if, _while, _for, _break, _item, _index, _short_circuit, _ternary_chain, _in, _min_builtin, _inside_jnp]
+
+
+@pytest.mark.parametrize("fn", WAYS, ids=lambda f: f.__name__[1:])
+def test_every_way_to_look_at_a_value(fn):
+    step = jaxchain.static(fn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", EagerFallback)
+        for x in (UP, DOWN, UP * 2, DOWN, UP, UP * 2):
+            np.testing.assert_allclose(step(Variable(x)).array, fn(Variable(x)).array, rtol=1e-6)
+    before = compiled(step)
+    for x in (UP, DOWN, UP * 2):
+        step(Variable(x))
+    assert compiled(step) == before
+
+
+@pytest.mark.parametrize("fn", WAYS, ids=lambda f: f.__name__[1:])
+def test_gradients_go_through_every_way(fn):
+    def step(x):
+        x = Variable(x)
+        F.sum(fn(x)).backward()
+        return x.grad
+
+    static = jaxchain.static(step)
+    for x in (UP, DOWN, UP):
+        expected, got = step(x), static(x)
+        assert (expected is None) == (got is None)
+        if expected is not None:
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_variants_are_explained_with_the_line():
+    step = jaxchain.static(_if)
+    step(Variable(UP))
+    step(Variable(DOWN))
+    explanation = step.explain()
+    assert [c.reason.split(":")[0] for c in explanation.compiles] == ["first call", "branch at test_guard.py"]
+    assert explanation.compiles[1].reason.endswith("took False")
+    data = explanation.to_dict()["variants"]
+    assert data[0]["misses"] == 1 and len(data[0]["guards"]) == 1
+    assert "assumes: branch at test_guard.py" in str(explanation)
+
+
+def test_the_last_variant_taken_is_tried_first():
+    step = jaxchain.static(_if)
+    for x in (UP, DOWN, DOWN, DOWN, UP, UP):
+        step(Variable(x))
+    assert [c.variant.misses for c in step.explain().compiles] == [1, 1]
+
+
+def test_one_question_twice_is_one_guard():
+    @jaxchain.static
+    def step(x):
+        positive = x.array.sum() > 0
+        y = x * 2 if positive else x
+        return y + 1 if positive else y
+
+    step(Variable(UP))
+    assert len(step.explain().compiles[0].variant.guards) == 1
+
+
+def test_an_assertion_that_fails_is_the_programs_own():
+    @jaxchain.static
+    def step(x):
+        assert x.array.min() > 0, f"negative: {float(x.array.min())}"
+        return x * 2
+
+    np.testing.assert_allclose(step(Variable(UP)).array, UP * 2)
+    with pytest.raises(AssertionError, match=r"negative: -3\.0"):
+        step(Variable(DOWN))
+    np.testing.assert_allclose(step(Variable(UP)).array, UP * 2)
+
+
+def test_an_exception_that_is_caught_is_an_outcome():
+    @jaxchain.static
+    def step(x):
+        try:
+            assert x.array.min() > 0
+        except AssertionError:
+            return -x
+        return x
+
+    for x in (UP, DOWN, UP):
+        np.testing.assert_allclose(step(Variable(x)).array, abs(x))
+
+
+# -- misses lose nothing -----------------------------------------------------------------------------------------------
+
+
+class Net(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(3, 4)
+            self.bn = L.BatchNormalization(4)
+            self.l2 = L.Linear(4, 2)
+        self.calls = 0
+
+    def forward(self, x):
+        h = self.bn(self.l1(x))
+        h = F.dropout(F.relu(h), 0.3) if x.array.mean() > 0 else F.tanh(h)
+        return self.l2(h)
+
+
+def training(mode, n=8):
+    jaxchain.seed(3)
+    model, optimizer = Net(), optimizers.Adam()
+    optimizer.setup(model)
+
+    def step(x):
+        y = model(x)
+        loss = F.mean(y * y)
+        model.cleargrads()
+        loss.backward()
+        if loss.array > 0.5:
+            optimizer.hyperparam.alpha *= 0.9
+        optimizer.update()
+        return loss
+
+    run = jaxchain.static(step) if mode == "step" else step
+    rng = np.random.RandomState(0)
+    losses = []
+    with jaxchain.using_config("mode", "static" if mode == "link" else "eager"):
+        for i in range(n):
+            x = rng.randn(5, 3).astype("float32") + (1 if i % 3 else -1)
+            losses.append(run(Variable(x)).array)
+    state = {k: np.array(p.array) for k, p in model.namedparams()}
+    state["mean"] = np.array(model.bn.avg_mean)
+    state["alpha"] = np.array(optimizer.hyperparam.alpha)
+    state["m"] = np.array(model.l1.W.update_rule.state["m"])
+    return np.array(losses), state
+
+
+@pytest.mark.parametrize("mode", ["step", "link"])
+def test_a_miss_leaves_no_trace_in_state_or_random_draws(mode):
+    losses, state = training("eager")
+    got_losses, got_state = training(mode)
+    np.testing.assert_allclose(got_losses, losses, rtol=2e-5, atol=1e-6)
+    for name, value in state.items():
+        np.testing.assert_allclose(got_state[name], value, rtol=2e-4, atol=2e-6, err_msg=name)
+
+
+def test_donated_buffers_survive_a_miss():
+    model, optimizer = L.Linear(3, 2), optimizers.MomentumSGD()
+    optimizer.setup(model)
+
+    @jaxchain.static
+    def step(x):
+        loss = F.sum(model(x))
+        model.cleargrads()
+        loss.backward()
+        if x.array.sum() < 0:
+            raise ValueError("refused")
+        optimizer.update()
+        return loss
+
+    x = Variable(np.ones((2, 3), "float32"))
+    step(x)
+    step(x)
+    assert step.explain().compiles[-1].variant.donated
+    before = {k: np.array(p.array) for k, p in model.namedparams()}
+    t = optimizer.t
+    with pytest.raises(ValueError, match="refused"):
+        step(Variable(-x.array))
+    for k, p in model.namedparams():
+        np.testing.assert_array_equal(p.array, before[k])
+    assert optimizer.t == t
+    step(x)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda a: float(a), lambda a: a.item(), lambda a: np.asarray(a), lambda a: a.tolist(), lambda a: f"{a:.2f}"],
+    ids=["float", "item", "asarray", "tolist", "format"],
+)
+def test_a_float_read_runs_eagerly_and_says_so_once(read):
+    seen = []
+
+    @jaxchain.static
+    def step(x):
+        loss = F.sum(x)
+        seen.append(read(loss.array))
+        return loss * 2
+
+    with pytest.warns(EagerFallback, match=r"test_guard.py:\d+(.|\n)*Ways out") as caught:
+        for k in range(5):
+            assert float(step(Variable(UP * k)).array) == 12 * k
+    assert len([w for w in caught if w.category is EagerFallback]) == 1
+    assert compiled(step) == 0
+    assert seen[-5:] == [read(np.float32(6 * k)) for k in range(5)] or len(seen) >= 5
+    assert "runs in eager mode: it takes a value out" in str(step.explain())
+    assert step.explain().to_dict()["eager"]
+
+
+def test_links_inside_a_step_that_runs_eagerly_are_compiled():
+    model = L.Linear(3, 2)
+
+    @jaxchain.static
+    def step(x):
+        y = model(x)
+        return y * float(F.sum(y).array)
+
+    with pytest.warns(EagerFallback):
+        for k in (1, 2, 3):
+            x = Variable(np.ones((2, 3), "float32") * k)
+            y = model(x)
+            np.testing.assert_allclose(step(x).array, y.array * float(F.sum(y).array), rtol=1e-6)
+    assert [c.variant.hits for c in model.explain().compiles] == [3]
+
+
+def test_links_below_a_link_that_runs_eagerly_are_compiled():
+    class Reads(Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l1, self.l2 = L.Linear(3, 3), L.Linear(3, 2)
+
+        def forward(self, x):
+            h = self.l1(x)
+            return self.l2(h * float(F.sum(h).array))
+
+    model = Reads()
+    x = Variable(UP[None])
+    expected = model(x)
+    expected.grad = np.ones_like(expected.array)
+    expected.backward()
+    grads = {k: np.array(p.grad) for k, p in model.namedparams()}
+    model.cleargrads()
+    with jaxchain.using_config("mode", "static"), pytest.warns(EagerFallback):
+        y = model(x)
+        np.testing.assert_allclose(model(x).array, y.array)
+    np.testing.assert_allclose(y.array, expected.array, rtol=1e-6)
+    y.grad = np.ones_like(y.array)
+    y.backward()
+    for k, p in model.namedparams():
+        np.testing.assert_allclose(p.grad, grads[k], rtol=1e-5)
+    assert len(model.l1.explain().compiles) == len(model.l2.explain().compiles) == 1
+
+
+def test_too_many_variants_stop_compiling():
+    @jaxchain.static
+    def step(x):
+        return x * int(x.array[0])
+
+    with jaxchain.using_config("max_variants", 3), pytest.warns(EagerFallback, match=r"max_variants\).*test_guard.py"):
+        for k in range(8):
+            np.testing.assert_allclose(step(Variable(UP * k)).array, UP * k * k)
+    assert compiled(step) == 3
+
+
+def test_too_many_questions_stop_compiling():
+    @jaxchain.static
+    def step(x):
+        while x.array[0] < 50:
+            x = x + 1
+        return x
+
+    with jaxchain.using_config("max_guards", 10), pytest.warns(EagerFallback, match=r"max_guards.*\n?.*while_loop"):
+        assert float(step(Variable(UP)).array[0]) == 50
+
+
+def test_a_question_inside_a_nested_jit_is_answered_eagerly():
+    @jaxchain.static
+    def step(x):
+        return Variable(jax.jit(lambda a: a if a[0] > 0 else -a)(x.array))
+
+    with pytest.raises(jax.errors.TracerBoolConversionError), pytest.warns(EagerFallback):
+        step(Variable(UP))  # as in eager mode: that jit is the user's own
+
+
+def test_tracers_are_as_jax_made_them_outside_a_trace():
+    jaxchain.static(_if)(Variable(UP))
+    with pytest.raises(jax.errors.TracerBoolConversionError):
+        jax.jit(lambda a: a if a[0] > 0 else -a)(UP)
+
+
+# -- static equals eager, whatever the program -------------------------------------------------------------------------
+
+OPS = {
+    "relu": F.relu,
+    "tanh": F.tanh,
+    "double": lambda x: x * 2,
+    "half": lambda x: x * 0.5,
+    "shift": lambda x: x + 1,
+    "negate": lambda x: -x,
+    "dropout": lambda x: F.dropout(x, 0.5),
+    "matmul": lambda x: F.matmul(x, x, transb=True)[:, :1] + x,
+    "cast": lambda x: F.cast(F.cast(x, "float16"), "float32"),
+    "normalise": lambda x: F.layer_normalization(x, np.ones(x.shape[1], "f"), np.zeros(x.shape[1], "f")),
+}
+# margins from zero that rounding does not cross
+TESTS = {
+    "mean": lambda x: x.array.mean() > 0.123,
+    "corner": lambda x: x.array[0, 0] > 0.317,
+    "largest": lambda x: abs(x.array).max() < 1.713,
+}
+leaf = st.tuples(st.just("op"), st.sampled_from(sorted(OPS)))
+write = st.tuples(st.just("write"), st.sampled_from(["count", "buffer", "scale"]))
+
+
+def blocks(inner):
+    body = st.lists(inner, min_size=1, max_size=3)
+    test = st.sampled_from(sorted(TESTS))
+    return st.one_of(
+        st.tuples(st.just("if"), test, body, body),
+        st.tuples(st.just("while"), test, body),
+        st.tuples(st.just("repeat"), body),
+    )
+
+
+programs = st.lists(st.recursive(leaf | write, blocks, max_leaves=6), min_size=2, max_size=5)
+
+
+class Machine(Chain):
+    """A model that runs a random program."""
+
+    def __init__(self, program):
+        super().__init__()
+        self.program = program
+        with self.init_scope():
+            self.linear = L.Linear(3, 3)
+            self.bn = L.BatchNormalization(3)
+        self.add_persistent("buffer", np.zeros((2, 3), "float32"))
+        self.count, self.scale = 0, 1.0
+
+    def forward(self, x):
+        return self.run(self.program, self.bn(self.linear(x)))
+
+    def run(self, program, x):
+        for kind, *args in program:
+            if kind == "op":
+                x = OPS[args[0]](x)
+            elif kind == "write":
+                if args[0] == "count":
+                    self.count += 1
+                elif args[0] == "scale":
+                    self.scale = self.scale * 0.5 if self.scale > 0.1 else 1.0
+                    x = x * self.scale
+                else:
+                    self.buffer = self.buffer * 0.5 + x.array
+                    x = x + self.buffer.mean()
+            elif kind == "if":
+                x = self.run(args[1] if TESTS[args[0]](x) else args[2], x)
+            elif kind == "while":
+                for _ in range(3):
+                    if TESTS[args[0]](x):
+                        break
+                    x = self.run(args[1], x)
+            else:
+                for _ in range(int(abs(x.array[0, 1])) % 3):
+                    x = self.run(args[0], x)
+        return x
+
+
+def run_machine(program, seed, mode):
+    jaxchain.seed(seed)
+    model, optimizer = Machine(program), optimizers.MomentumSGD(0.01)
+    optimizer.setup(model)
+
+    def step(x):
+        loss = F.mean(F.tanh(model(x)))
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    run = jaxchain.static(step) if mode == "step" else step
+    rng = np.random.RandomState(seed)
+    losses = []
+    with jaxchain.using_config("mode", "static" if mode == "link" else "eager"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            losses.append(np.array(run(Variable(rng.randn(2, 3).astype("float32"))).array))
+    arrays = [np.array(p.array) for _, p in sorted(model.namedparams())]
+    arrays += [np.array(p.grad) for _, p in sorted(model.namedparams()) if p.grad is not None]
+    arrays += [np.array(model.buffer), np.array(model.bn.avg_mean), np.array(model.bn.avg_var)]
+    draw = np.array(F.dropout(np.ones(16, "float32"), 0.5).array)  # where the stream of random numbers is now
+    return losses, arrays, (model.count, float(model.scale)), draw
+
+
+@pytest.mark.parametrize("mode", ["step", "link"])
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(program=programs, seed=st.integers(0, 99))
+def test_static_equals_eager_on_random_programs(mode, program, seed):
+    expected, got = run_machine(program, seed, "eager"), run_machine(program, seed, mode)
+    assert expected[2] == got[2]
+    np.testing.assert_array_equal(got[3], expected[3])
+    for a, b in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
