@@ -5,6 +5,7 @@ Every function takes the module (``chainer`` or ``jaxchain``) and returns plain 
 """
 
 import contextlib
+import inspect
 import io
 import os
 import sys
@@ -354,6 +355,27 @@ def parallel_run(ch, mode=None):
     return {k: np.asarray(p.array).ravel().tolist() for k, p in sorted(model.namedparams())}
 
 
+def signatures(ch):
+    """Return the positional arguments of everything public, with those defaults that are plain values."""
+    t = ch.training
+    found = {}
+    for module in (t, t.updaters, t.triggers, t.extensions, t.extensions.snapshot_writers):
+        for name, thing in vars(module).items():
+            if (
+                name.startswith("_")
+                or not callable(thing)
+                or not thing.__module__.startswith(f"{ch.__name__}.training")
+            ):
+                continue
+            parameters = inspect.signature(thing.__init__ if inspect.isclass(thing) else thing).parameters.values()
+            found[f"{module.__name__.split('.', 1)[1]}.{name}"] = [
+                [p.name, p.default if isinstance(p.default, int | float | str | bool) else None]
+                for p in parameters
+                if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+            ]
+    return found
+
+
 def messages(ch):
     """Return the types of the errors that wrong uses get."""
     t, e = ch.training, ch.training.extensions
@@ -411,4 +433,5 @@ def answers(ch):
             "stopped": stopped_run(ch),
             "parallel": parallel_run(ch),
             "messages": messages(ch),
+            "signatures": signatures(ch),
         }

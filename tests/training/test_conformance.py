@@ -135,6 +135,12 @@ def test_wrong_uses_get_the_same_errors():
     assert cases.messages(jaxchain) == GOLDEN["messages"]
 
 
+def test_arguments_have_the_same_names_order_and_defaults():
+    ours = cases.signatures(jaxchain)
+    for name, parameters in GOLDEN["signatures"].items():
+        assert ours[name] == parameters, name
+
+
 def test_a_snapshot_of_chainer_is_resumed(tmp_path, mode):
     updater, model, evaluator = cases.build(jaxchain, mode=mode)
     trainer = training.Trainer(updater, (5, "iteration"), out=str(tmp_path))

@@ -12,6 +12,7 @@ from jaxchain.core.static import Static, trace
 from jaxchain.core.variable import Variable
 from jaxchain.training.extension import Extension
 from jaxchain.training.updaters.base import call
+from jaxchain.training.updaters.standard import StandardUpdater
 from jaxchain.views import RenderError, build_computational_graph, jaxpr
 
 VARIABLE_STYLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
@@ -60,7 +61,7 @@ class DumpGraph(Extension):
         if self._flag_called:
             return
         self._original_flag = config.keep_graph_on_report
-        if not _is_static(trainer.updater):
+        if not _is_one_program(trainer.updater):  # such a call leaves no graph, and would be compiled for the flag
             config.keep_graph_on_report = True
         if hasattr(trainer.updater, "keep_batch"):
             trainer.updater.keep_batch = True
@@ -141,5 +142,7 @@ class DumpGraph(Extension):
         self._flag_called = serializer("_flag_called", self._flag_called)
 
 
-def _is_static(updater: Any) -> bool:
-    return (getattr(updater, "mode", None) or config.mode) == "static"
+def _is_one_program(updater: Any) -> bool:
+    """Return whether an update is one compiled call."""
+    static = (getattr(updater, "mode", None) or config.mode) == "static"
+    return static and getattr(type(updater), "update_core", None) is StandardUpdater.update_core
