@@ -297,7 +297,7 @@ def test_dump_graph(tmp_path, mode):
     program = (tmp_path / "g.jaxpr").read_text()
     assert "name=linear" in program and "SGD_update" in program
     assert flags == [False] * 3 and not jaxchain.config.keep_graph_on_report
-    assert trainer.updater.last_batch is None and not trainer.updater.keep_batch
+    assert trainer.updater._last_batch is None and not trainer.updater._keep_batch
     fresh = reload(trainer.get_extension("dump_graph"), extensions.DumpGraph("main/loss"))
     assert not fresh.trigger(None)
 

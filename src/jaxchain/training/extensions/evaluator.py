@@ -11,9 +11,10 @@ from typing import Any
 from jaxchain import reporter as reporting
 from jaxchain.core.config import no_backprop_mode, using_config
 from jaxchain.dataset.convert import concat_examples
-from jaxchain.reporter import DictSummary, Reporter
+from jaxchain.reporter import Reporter
 from jaxchain.training.extension import PRIORITY_WRITER, Extension
 from jaxchain.training.extensions.console import LiveLines, left
+from jaxchain.training.means import Means
 from jaxchain.training.updaters.base import Step, as_device, check_mode
 
 
@@ -68,7 +69,7 @@ class Evaluator(Extension):
         self.device = as_device(device)
         self.eval_hook = eval_hook
         self.eval_func = eval_func
-        self.mode = check_mode(type(self).__name__, mode)
+        self._mode = check_mode(type(self).__name__, mode)
         self._progress_bar = progress_bar
         self._step: Step | None = None
         for key, each in self._iterators.items():
@@ -119,7 +120,7 @@ class Evaluator(Extension):
         with (
             reporter,
             using_config("train", False),
-            using_config("mode", self.mode) if self.mode else contextlib.nullcontext(),
+            using_config("mode", self._mode) if self._mode else contextlib.nullcontext(),
         ):
             result = self.evaluate()
         reporting.report(result)
@@ -141,7 +142,7 @@ class Evaluator(Extension):
             iterator = copy.copy(iterator)
         step = self._get_step()
         bar = _IteratorBar(iterator) if self._progress_bar else None
-        summary = DictSummary()
+        summary = Means()
         for batch in iterator:
             observation: dict[str, Any] = {}
             with reporting.report_scope(observation):

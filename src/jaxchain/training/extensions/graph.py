@@ -63,8 +63,8 @@ class DumpGraph(Extension):
         self._original_flag = config.keep_graph_on_report
         if not _is_one_program(trainer.updater):  # such a call leaves no graph, and would be compiled for the flag
             config.keep_graph_on_report = True
-        if hasattr(trainer.updater, "keep_batch"):
-            trainer.updater.keep_batch = True
+        if hasattr(trainer.updater, "_keep_batch"):
+            trainer.updater._keep_batch = True
 
     def trigger(self, trainer: Any) -> bool:
         """Return whether it was not called yet.
@@ -90,7 +90,7 @@ class DumpGraph(Extension):
             if not isinstance(root, Variable):
                 raise TypeError(f"DumpGraph: expected a Variable as {self._root_name}, got {type(root)}")
             path = os.path.join(trainer.out, self._filename)
-            batch = getattr(updater, "last_batch", None)
+            batch = getattr(updater, "_last_batch", None)
             if root.creator_node is not None or batch is None:
                 self._draw(root, path)
             else:
@@ -100,8 +100,8 @@ class DumpGraph(Extension):
                 self._write_jaxpr(updater, batch, path)
         finally:
             config.keep_graph_on_report = self._original_flag
-            if hasattr(updater, "keep_batch"):
-                updater.keep_batch, updater.last_batch = False, None
+            if hasattr(updater, "_keep_batch"):
+                updater._keep_batch, updater._last_batch = False, None
 
     def _draw(self, root: Variable, path: str) -> None:
         graph = build_computational_graph(
@@ -127,7 +127,7 @@ class DumpGraph(Extension):
         call(lambda *args, **kwargs: trace(target, *args, **kwargs), batch)
 
     def _write_jaxpr(self, updater: Any, batch: Any, path: str) -> None:
-        static = updater.get_step().static
+        static = updater._get_step().static
         text = call(lambda *args, **kwargs: str(jaxpr(static, *args, **kwargs)), batch)
         with open(f"{os.path.splitext(path)[0]}.jaxpr", "w") as file:
             file.write(text + "\n")
@@ -144,5 +144,5 @@ class DumpGraph(Extension):
 
 def _is_one_program(updater: Any) -> bool:
     """Return whether an update is one compiled call."""
-    static = (getattr(updater, "mode", None) or config.mode) == "static"
+    static = (getattr(updater, "_mode", None) or config.mode) == "static"
     return static and getattr(type(updater), "update_core", None) is StandardUpdater.update_core

@@ -57,6 +57,7 @@ def as_device(device: Any) -> Any:
     Args:
         device: None, a `jax.Device` or sharding, a number (negative: the host's CPU) or a name such as ``"cpu"``.
     """
+    device = getattr(device, "jax_device", device)  # objects of jaxchain.backends
     if isinstance(device, int):
         return jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
     return device_of_name(device)

@@ -96,16 +96,16 @@ class ParallelUpdater(StandardUpdater):
             )
         dealt = [example for i in range(n) for example in batch[i::n]]
         arrays = self.converter(dealt, self._split if even else self._device)
-        if self.keep_batch:
-            self.last_batch = arrays
+        if self._keep_batch:
+            self._last_batch = arrays
         with force_backprop_mode():
-            self.step(arrays)
+            self._update_by(arrays)
         main = self.get_optimizer("main").target
         for model in self._models.values():
             if model is not main:
                 model.copyparams(main)
 
-    def get_step(self) -> Step:
+    def _get_step(self) -> Step:
         """Return what `step` calls: its attribute ``static`` has `explain()` with every compile."""
         optimizer, loss_func = self.get_optimizer("main"), self.loss_func
         if self._step is None or not self._step.fits(optimizer, loss_func):

@@ -40,11 +40,12 @@ class StandardUpdater(Updater):
         loss_func: The loss function, or None.
         iteration: Number of updates.
         auto_new_epoch: Whether to tell the optimizer.
-        last_batch: The arrays of the last update, if `keep_batch` is set (by extensions that look at them).
     """
 
-    keep_batch = False
-    last_batch: Any = None
+    _mode: str | None = None
+    _step: Step | None = None
+    _keep_batch = False  # set by extensions that look at the arrays of the last update
+    _last_batch: Any = None
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class StandardUpdater(Updater):
         input_device: Any = None,
         mode: str | None = None,
     ) -> None:
-        self.mode = check_mode(type(self).__name__, mode)
+        self._mode = check_mode(type(self).__name__, mode)
         self._iterators: dict[str, Any] = dict(iterator) if isinstance(iterator, Mapping) else {"main": iterator}
         self._optimizers: dict[str, Any] = dict(optimizer) if isinstance(optimizer, Mapping) else {"main": optimizer}
         self._device = as_device(device)
@@ -78,7 +79,6 @@ class StandardUpdater(Updater):
             for each in self._optimizers.values():
                 each.use_auto_new_epoch = True
         self.iteration = 0
-        self._step: Step | None = None
 
     @property
     def device(self) -> Any:
@@ -137,7 +137,7 @@ class StandardUpdater(Updater):
 
     def update(self) -> None:
         """Make one update, in the updater's mode, and count it."""
-        with using_config("mode", self.mode) if self.mode else contextlib.nullcontext():
+        with using_config("mode", self._mode) if self._mode else contextlib.nullcontext():
             self.update_core()
         self.iteration += 1
 
@@ -145,21 +145,21 @@ class StandardUpdater(Updater):
         """Make one update: subclasses override this."""
         iterator = self._iterators["main"]
         arrays = self.converter(iterator.next(), self.input_device)
-        if self.keep_batch:
-            self.last_batch = arrays
-        self.step(arrays)
+        if self._keep_batch:
+            self._last_batch = arrays
+        self._update_by(arrays)
         if self.auto_new_epoch and iterator.is_new_epoch:
             self._optimizers["main"].new_epoch(auto=True)
 
-    def step(self, arrays: Any) -> None:
+    def _update_by(self, arrays: Any) -> None:
         """Update the main optimizer's model by a converted batch: the part that is compiled.
 
         Args:
             arrays: The batch.
         """
-        self.get_step()(arrays)
+        self._get_step()(arrays)
 
-    def get_step(self) -> Step:
+    def _get_step(self) -> Step:
         """Return what `step` calls: its attribute ``static`` has `explain()` with every compile."""
         optimizer, loss_func = self._optimizers["main"], self.loss_func
         if self._step is None or not self._step.fits(optimizer, loss_func):
@@ -172,7 +172,7 @@ class StandardUpdater(Updater):
 
     def explain(self) -> Any:
         """Return every compile of the update in static mode, with its reason: print it."""
-        return self.get_step().static.explain()
+        return self._get_step().static.explain()
 
     def serialize(self, serializer: Any) -> None:
         """Save or load iterators, optimizers, models and the number of updates. Chainer's keys.
