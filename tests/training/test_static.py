@@ -279,3 +279,88 @@ def test_no_warning_of_many_compiles_in_a_run_with_everything(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer.run()
+
+
+def test_the_graph_of_an_update_written_by_hand(tmp_path, mode):
+    pair = {"a": optimizers.SGD(0.1).setup(L.Linear(5, 4)), "b": optimizers.SGD(0.1).setup(L.Linear(4, 2))}
+    updater = TwoOptimizers(iterators.SerialIterator(examples(8), 4, shuffle=False), pair, mode=mode)
+    trainer = training.Trainer(updater, (2, "iteration"), out=str(tmp_path))
+    trainer.extend(extensions.DumpGraph("a/loss"))
+    trainer.run()
+    assert (tmp_path / "cg.dot").read_text().count("->") >= 6
+
+
+class Truncated(training.StandardUpdater):
+    """As the updaters of language models: back through two steps in time, then the state is let go of its past."""
+
+    def update_core(self):
+        optimizer, iterator = self.get_optimizer("main"), self.get_iterator("main")
+        loss = 0
+        for _ in range(2):
+            x, t = self.converter(iterator.next(), self.device)
+            loss += optimizer.target(x, t)
+        optimizer.target.cleargrads()
+        loss.backward()
+        loss.unchain_backward()
+        optimizer.update()
+
+
+def test_a_recurrent_model_with_a_state(tmp_path):
+    class Recurrent(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.lstm = L.LSTM(5, 6)
+                self.out = L.Linear(6, 3)
+
+        def forward(self, x):
+            return self.out(self.lstm(x))
+
+    logs = {}
+    for mode in ("eager", "static"):
+        jaxchain.seed(0)
+        model = L.Classifier(Recurrent())
+        optimizer = optimizers.SGD(0.5).setup(model)
+        updater = Truncated(iterators.SerialIterator(examples(16), 4, shuffle=False), optimizer, mode=mode)
+        trainer = training.Trainer(updater, (6, "iteration"), out=str(tmp_path))
+        copied = model.copy()
+        copied.predictor.lstm.reset_state()
+        validation = iterators.SerialIterator(examples(8, 1), 4, repeat=False, shuffle=False)
+
+        def forget(evaluator, copied=copied):
+            copied.predictor.lstm.reset_state()
+
+        trainer.extend(extensions.Evaluator(validation, copied, eval_hook=forget, mode=mode), trigger=(2, "iteration"))
+        trainer.extend(extensions.LogReport(trigger=(2, "iteration")))
+        trainer.run()
+        logs[mode] = [list(entry.values()) for entry in log_of(trainer)]
+    assert len(logs["eager"]) == 3 and len(logs["eager"][0]) == 6
+    np.testing.assert_allclose(logs["static"], logs["eager"], rtol=1e-4)
+
+
+def test_a_loss_that_takes_values_out_of_the_program(tmp_path):
+    """It cannot be compiled as a whole: it runs eagerly, says so once, and gives the same result."""
+    losses = {}
+    for mode in ("eager", "static"):
+        jaxchain.seed(0)
+        model = L.Linear(5, 1)
+        seen = []
+
+        def loss(x, t, model=model, seen=seen):
+            y = model(x)
+            seen.append(np.asarray(y.array).mean())
+            return F.mean(y**2)
+
+        updater = training.StandardUpdater(
+            iterators.SerialIterator(examples(8), 4, shuffle=False),
+            optimizers.SGD(0.1).setup(model),
+            loss_func=loss,
+            mode=mode,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(4):
+                updater.update()
+        assert len([w for w in caught if "eager" in str(w.message)]) == (mode == "static")
+        losses[mode] = seen[-4:]
+    np.testing.assert_allclose(losses["static"], losses["eager"], rtol=1e-5)
