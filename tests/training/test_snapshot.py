@@ -211,10 +211,15 @@ def test_the_sweep_leaves_alone_what_is_being_written(tmp_path):
         seen.append(os.path.dirname(path))
         pathlib.Path(path).write_text("x")
 
-    (tmp_path / "tmp.other-host.1.x").mkdir()
+    elsewhere, old = tmp_path / "tmpa.other-host.1-01234567.x", tmp_path / "tmpb.other-host.1-01234567.x"
+    before = tmp_path / f"tmpc.{files._PLACE}.{os.getpid()}-01234567.x"  # this number had another process
+    others = tmp_path / f"tmpd.{files._PLACE}.{os.getppid()}-01234567.x"
+    for folder in (elsewhere, old, before, others):
+        folder.mkdir()
+    os.utime(old, (0, 0))
     snapshot_writers.write_snapshot("it", str(tmp_path), {}, savefun)
     assert (tmp_path / "it").read_text() == "x" and not os.path.exists(seen[0])
-    assert (tmp_path / "tmp.other-host.1.x").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"it", elsewhere.name, others.name}
 
 
 def test_a_failing_save_leaves_nothing_behind(tmp_path):

@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
 from jaxchain.serializers.files import _sync_folder as sync_folder
 
-_HOST = re.sub(r"\W", "-", socket.gethostname())
-_TEMPORARY = re.compile(rf"tmp.*\.{re.escape(_HOST)}\.(\d+)\.[^.]*")
+DAY = 86400
+
+
+def _place() -> str:
+    """Return what a process number means something in: the host, and the container on it."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return re.sub(r"\W", "-", socket.gethostname() + namespace)
+
+
+_PLACE, _TOKEN = _place(), secrets.token_hex(4)  # a number is used again, after a restart of a container say
+_TEMPORARY = re.compile(r"tmp.*\.(?P<place>[\w-]*)\.(?P<process>\d+)-(?P<token>[0-9a-f]{8})\.[^.]*")
 
 
 def write_aside(folder: str, name: str, write: Callable[[str], Any]) -> None:
@@ -28,7 +42,7 @@ def write_aside(folder: str, name: str, write: Callable[[str], Any]) -> None:
         name: Its name there.
         write: Called with the path to write to.
     """
-    prefix = f"tmp{name.replace(os.sep, '-')}.{_HOST}.{os.getpid()}."
+    prefix = f"tmp{name.replace(os.sep, '-')[:60]}.{_PLACE}.{os.getpid()}-{_TOKEN}."
     temporary = tempfile.mkdtemp(prefix=prefix, dir=folder)
     try:
         path = os.path.join(temporary, os.path.basename(name))
@@ -52,15 +66,25 @@ def is_temporary(name: str) -> bool:
 
 
 def sweep(folder: str) -> None:
-    """Remove the temporary folders of processes of this host that are no more.
+    """Remove the temporary folders of processes that are no more: dead ones of this host, others after a day.
 
     Args:
         folder: Where files are written.
     """
     for name in os.listdir(folder):
-        match = _TEMPORARY.fullmatch(name)
-        if match and not _is_alive(int(match[1])):
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        found = _TEMPORARY.fullmatch(name)
+        path = os.path.join(folder, name)
+        if found and _is_stale(path, found["place"], int(found["process"]), found["token"]):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_stale(path: str, place: str, process: int, token: str) -> bool:
+    if place == _PLACE:
+        return token != _TOKEN if process == os.getpid() else not _is_alive(process)
+    try:
+        return time.time() - os.stat(path).st_mtime > DAY
+    except FileNotFoundError:
+        return False
 
 
 def _is_alive(process: int) -> bool:
