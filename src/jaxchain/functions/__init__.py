@@ -43,6 +43,15 @@ from jaxchain.functions.arithmetic import (
 from jaxchain.functions.arithmetic import (
     matmul as matmul,
 )
+from jaxchain.functions.broadcasting import (
+    bias as bias,
+)
+from jaxchain.functions.broadcasting import (
+    scale as scale,
+)
+from jaxchain.functions.broadcasting import (
+    sum_to as sum_to,
+)
 from jaxchain.functions.connection import (
     embed_id as embed_id,
 )
@@ -63,6 +72,15 @@ from jaxchain.functions.crf import (
 )
 from jaxchain.functions.ctc import (
     connectionist_temporal_classification as connectionist_temporal_classification,
+)
+from jaxchain.functions.cumulative import (
+    cumprod as cumprod,
+)
+from jaxchain.functions.cumulative import (
+    cumsum as cumsum,
+)
+from jaxchain.functions.einstein import (
+    einsum as einsum,
 )
 from jaxchain.functions.elementwise import (
     ceil as ceil,
@@ -130,8 +148,41 @@ from jaxchain.functions.exponential import (
 from jaxchain.functions.exponential import (
     square as square,
 )
+from jaxchain.functions.fourier import (
+    fft as fft,
+)
+from jaxchain.functions.fourier import (
+    ifft as ifft,
+)
 from jaxchain.functions.indexing import (
     get_item as get_item,
+)
+from jaxchain.functions.linalg import (
+    batch_det as batch_det,
+)
+from jaxchain.functions.linalg import (
+    batch_inv as batch_inv,
+)
+from jaxchain.functions.linalg import (
+    batch_l2_norm_squared as batch_l2_norm_squared,
+)
+from jaxchain.functions.linalg import (
+    batch_matmul as batch_matmul,
+)
+from jaxchain.functions.linalg import (
+    cholesky as cholesky,
+)
+from jaxchain.functions.linalg import (
+    det as det,
+)
+from jaxchain.functions.linalg import (
+    inv as inv,
+)
+from jaxchain.functions.linalg import (
+    sparse_matmul as sparse_matmul,
+)
+from jaxchain.functions.linalg import (
+    tensordot as tensordot,
 )
 from jaxchain.functions.loss import (
     absolute_error as absolute_error,
