@@ -343,6 +343,15 @@ def test_a_writer_that_fails_in_the_background_is_heard(tmp_path, kind, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["ThreadQueueWriter", pytest.param("ProcessQueueWriter", marks=pytest.mark.slow)])
+def test_a_consumer_that_failed_is_heard_at_the_next_snapshot(tmp_path, kind, capfd):
+    writer = getattr(snapshot_writers, kind)(fail)
+    writer("it", str(tmp_path), {})
+    writer._consumer.join(60)
+    with pytest.raises(RuntimeError, match="a snapshot could not be written"):
+        writer("it", str(tmp_path), {})
+
+
 def test_a_queue_that_was_finalized_takes_nothing_more(tmp_path):
     writer = snapshot_writers.ThreadQueueWriter()
     writer.finalize()

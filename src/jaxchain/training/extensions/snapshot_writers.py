@@ -189,6 +189,8 @@ class QueueWriter(Writer):
         """Put a snapshot into the queue."""
         if self._consumer is None:
             raise RuntimeError(f"{type(self).__name__}: it was finalized; make a new one for another run")
+        if not self._consumer.is_alive():
+            self.finalize()  # says why
         self._queue.put((self._task, filename, outdir, target))
 
     def create_task(self, savefun: Callable[..., Any]) -> Callable[..., Any]:
@@ -232,6 +234,8 @@ class QueueWriter(Writer):
         if consumer is not None:
             self._queue.put(None)
             consumer.join()
+            if hasattr(self._queue, "cancel_join_thread"):  # else Python waits for somebody to read what is left
+                self._queue.cancel_join_thread()
             _check(consumer)
 
 
