@@ -4,6 +4,7 @@ One op does all of them: one `lax.scan` over time for each layer and direction, 
 a short one. A cell is a function of the state and of the inputs' and the state's share of its gates.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -54,6 +55,109 @@ CELLS: dict[str, tuple[Callable[..., State], tuple[int, ...]]] = {
 }
 
 
+def _advance(
+    move: Callable[..., State], backward: bool, source: Array, h_w: Array, h_b: Array, first: State, alive: Array | None
+) -> State:
+    """Return the states after each step, ``(time, n, u)``. Rows that are not alive (None: all are) keep theirs."""
+
+    def step(state: State, inputs: Any) -> tuple[State, State]:
+        source, on = inputs
+        new = move(state, source, state[0] @ h_w.T + h_b)
+        if on is not None:
+            new = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, state)
+        return new, new
+
+    return lax.scan(step, first, (source, alive), reverse=backward)[1]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _replay(
+    move: Callable[..., State],
+    backward: bool,
+    source: Array,
+    h_w: Array,
+    h_b: Array,
+    first: State,
+    alive: Array | None,
+    states: State,
+) -> State:
+    """Return `states`, which `_advance` found, with its derivative: the gradient does not run forward again.
+
+    Its loop holds the cell and one product; the weights' gradients are one product for all steps. A static step of an
+    LSTM (64 x 32 x 128, CPU) takes three quarters of the time that it takes with the derivative of the scan.
+    """
+    return states
+
+
+def _replay_forward(move: Any, backward: bool, *inputs: Any) -> tuple[State, Any]:
+    return inputs[-1], inputs
+
+
+def _replay_gradient(move: Any, backward: bool, inputs: Any, g: State) -> tuple[Any, ...]:
+    source, h_w, h_b, first, alive, states = inputs
+    before = jax.tree.map(
+        lambda s, f: jnp.concatenate([s[1:], f[None]] if backward else [f[None], s[:-1]]), states, first
+    )
+    hidden = before[0] @ h_w.T + h_b
+
+    def step(later: State, inputs: Any) -> tuple[State, tuple[Array, Array]]:
+        state, source, hidden, on, g = inputs
+        g = jax.tree.map(jnp.add, g, later)
+        _, pull = jax.vjp(move, state, source, hidden)
+        (h, c), g_source, g_hidden = pull(g if on is None else jax.tree.map(lambda v: jnp.where(on, v, 0), g))
+        if on is not None:
+            h, c = jax.tree.map(lambda v, w: v + jnp.where(on, 0, w), (h, c), g)
+        return (h + g_hidden @ h_w, c), (g_source, g_hidden)
+
+    zeros = jax.tree.map(jnp.zeros_like, first)
+    g_first, (g_source, g_hidden) = lax.scan(step, zeros, (before, source, hidden, alive, g), reverse=not backward)
+    return g_source, jnp.einsum("tng,tnu->gu", g_hidden, before[0]), g_hidden.sum((0, 1)), g_first, None, None
+
+
+_replay.defvjp(_replay_forward, _replay_gradient)
+
+
+def _network(
+    hx: Any,
+    cx: Any,
+    ws: Any,
+    bs: Any,
+    xs: Any,
+    dropout_ratio: Any,
+    key: Any,
+    cell: str,
+    n_layers: int,
+    directions: int,
+    dropout: bool,
+    known: Any,
+) -> tuple[Array, ...]:
+    """Return the last states, the outputs of each time, and all states of each layer and direction (known, or not)."""
+    n, lengths = hx.shape[1], [x.shape[0] for x in xs]
+    move, gates = CELLS[cell]
+    seq = padded(xs, n, 0)  # (time, batch, features)
+    alive = None if lengths[-1] == n else jnp.arange(n)[None, :, None] < jnp.array(lengths)[:, None, None]
+    found: list[State] = []
+    for layer in range(n_layers):
+        for direction in range(directions):
+            row, fed = layer * directions + direction, seq
+            if layer and dropout:
+                keep = jax.random.uniform(jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
+                fed = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
+            (x_w, h_w), (x_b, h_b) = (
+                [jnp.concatenate([v[k + g] for g in gates]) for k in (0, len(gates))] for v in (ws[row], bs[row])
+            )
+            # The inputs' share of all steps is one matrix product.
+            inputs = (fed @ x_w.T + x_b, h_w, h_b, (hx[row], None if cx is None else cx[row]), alive)
+            backward = direction == 1
+            found.append(
+                _advance(move, backward, *inputs) if known is None else _replay(move, backward, *inputs, known[row])
+            )
+        seq = jnp.concatenate([h for h, _ in found[-directions:]], 2)
+    lasts = [jax.tree.map(lambda s, d=row % directions: s[-1 if d == 0 else 0], s) for row, s in enumerate(found)]
+    ends = jax.tree.map(lambda *parts: jnp.stack(parts), *lasts)
+    return *jax.tree.leaves(ends), *(seq[t, :m] for t, m in enumerate(lengths)), *jax.tree.leaves(found)
+
+
 def _run(
     hx: Float[Array, "l n u"],
     cx: Float[Array, "l n u"] | None,
@@ -75,47 +179,28 @@ def _run(
     for t, (p, q) in enumerate(pairwise(lengths)):
         expect(p >= q, f"xs[{t}].shape[0] >= xs[{t + 1}].shape[0]", f"{p} < {q}")
     same_dtype(**{"hx": hx, "xs[0]": xs[0], "ws[0][0]": ws[0][0], "bs[0][0]": bs[0][0]})
-    move, gates = CELLS[cell]
-    seq = padded(xs, n, 0)  # (time, batch, features)
-    alive = jnp.arange(n)[None, :, None] < jnp.array(lengths)[:, None, None]
-
-    def run(row: int, seq: Array, backward: bool) -> tuple[State, Array]:
-        w, b = ws[row], bs[row]
-        (x_w, h_w), (x_b, h_b) = ([jnp.concatenate([v[k + g] for g in gates]) for k in (0, len(gates))] for v in (w, b))
-
-        def step(state: State, inputs: tuple[Array, Array]) -> tuple[State, Array]:
-            source, on = inputs
-            new = move(state, source, state[0] @ h_w.T + h_b)
-            state = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, state)
-            return state, state[0]
-
-        # The inputs' share of all steps is one matrix product.
-        first = (hx[row], None if cx is None else cx[row])
-        return lax.scan(step, first, (seq @ x_w.T + x_b, alive), reverse=backward)
-
-    ends: list[State] = []
-    for layer in range(n_layers):
-        outputs = []
-        for direction in range(directions):
-            row = layer * directions + direction
-            fed = seq
-            if layer and dropout:
-                keep = jax.random.uniform(jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
-                fed = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
-            end, out = run(row, fed, direction == 1)
-            ends.append(end)
-            outputs.append(out)
-        seq = jnp.concatenate(outputs, 2)
-    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *ends)
-    return *(s for s in stacked if s is not None), *(seq[t, :m] for t, m in enumerate(lengths))
+    return _network(hx, cx, ws, bs, xs, dropout_ratio, key, cell, n_layers, directions, dropout, None)
 
 
-_n_step_lstm = op(label="NStepLSTM", name="n_step_lstm")(_run)
-_n_step_bilstm = op(label="NStepBiLSTM", name="n_step_bilstm")(_run)
-_n_step_gru = op(label="NStepGRU", name="n_step_gru")(_run)
-_n_step_bigru = op(label="NStepBiGRU", name="n_step_bigru")(_run)
-_n_step_rnn = op(label="NStepRNN", name="n_step_rnn")(_run)
-_n_step_birnn = op(label="NStepBiRNN", name="n_step_birnn")(_run)
+def _gradient(gy: Any, y: Any, hx: Any, cx: Any, ws: Any, bs: Any, xs: Any, *rest: Any) -> tuple[Any, ...]:
+    states = y[-hx.shape[0] :] if cx is None else y[-2 * hx.shape[0] :]
+    known = [(h, None) for h in states] if cx is None else list(zip(states[::2], states[1::2], strict=True))
+    _, pull = jax.vjp(lambda *inputs: _network(*inputs, *rest, known=known), hx, cx, ws, bs, xs)
+    return pull(tuple(gy))
+
+
+def _declared(label: str, name: str) -> Any:
+    function = op(label=label, name=name)(_run)
+    function.vjp(_gradient)
+    return function
+
+
+_n_step_lstm = _declared("NStepLSTM", "n_step_lstm")
+_n_step_bilstm = _declared("NStepBiLSTM", "n_step_bilstm")
+_n_step_gru = _declared("NStepGRU", "n_step_gru")
+_n_step_bigru = _declared("NStepBiGRU", "n_step_bigru")
+_n_step_rnn = _declared("NStepRNN", "n_step_rnn")
+_n_step_birnn = _declared("NStepBiRNN", "n_step_birnn")
 
 
 def _apply(
@@ -130,7 +215,7 @@ def _apply(
     ws, bs = [list(w) for w in ws], [list(b) for b in bs]
     out = function(hx, cx, ws, bs, list(xs), ratio, key, cell, n_layers, directions, dropout)
     states = 1 if cx is None else 2
-    return *out[:states], tuple(out[states:])
+    return *out[:states], tuple(out[states : states + len(xs)])
 
 
 def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
@@ -153,6 +238,13 @@ def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
         ValueError: The inputs do not fit the first weight.
 
     Source: Hochreiter and Schmidhuber 1997; Gers et al. 2000.
+
+    Examples:
+        >>> x, h, b = np.ones((1, 2), np.float32), np.zeros((1, 1, 3), np.float32), np.zeros(3, np.float32)
+        >>> ws = [[np.zeros((3, 2), np.float32)] * 4 + [np.zeros((3, 3), np.float32)] * 4]
+        >>> hy, cy, ys = F.n_step_lstm(1, 0.0, h, h, ws, [[b] * 8], [x] * 4)
+        >>> hy.shape, len(ys), ys[0].shape
+        ((1, 1, 3), 4, (1, 3))
     """
     return _apply(_n_step_lstm, "lstm", 1, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
 
@@ -205,6 +297,13 @@ def n_step_gru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
         ValueError: The inputs do not fit the first weight.
 
     Source: Cho et al. 2014, arXiv:1406.1078, with the reset gate after the product, as in cuDNN.
+
+    Examples:
+        >>> x, h, b = np.ones((1, 2), np.float32), np.zeros((1, 1, 3), np.float32), np.zeros(3, np.float32)
+        >>> ws = [[np.zeros((3, 2), np.float32)] * 3 + [np.zeros((3, 3), np.float32)] * 3]
+        >>> hy, ys = F.n_step_gru(1, 0.0, h, ws, [[b] * 6], [x] * 4)
+        >>> hy.shape, len(ys), ys[0].shape
+        ((1, 1, 3), 4, (1, 3))
     """
     return _apply(_n_step_gru, "gru", 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
 
@@ -259,6 +358,12 @@ def n_step_rnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: 
         ValueError: The activation is unknown, or the inputs do not fit the first weight.
 
     Source: Elman 1990, Finding structure in time.
+
+    Examples:
+        >>> x, h = np.ones((1, 1), np.float32), np.zeros((1, 1, 1), np.float32)
+        >>> hy, ys = F.n_step_rnn(1, 0.0, h, [[x, x]], [[x[0] * 0, x[0] * 0]], [x] * 3, activation="relu")
+        >>> [y.array.item() for y in ys]
+        [1.0, 2.0, 3.0]
     """
     _check_activation(activation)
     return _apply(_n_step_rnn, activation, 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
