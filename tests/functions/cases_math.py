@@ -2,7 +2,7 @@
 
 import numpy as np
 from cases_elementwise import FAR, INT, SHAPES, positive, unary
-from rows import Case, K, L, R, S
+from rows import Case, I, K, L, R, S
 
 inf, nan = np.inf, np.nan
 
@@ -405,8 +405,63 @@ CUMULATIVE = [
     for name in ("cumsum", "cumprod")
 ]
 
+LABELS = [
+    S(R((8, 3)), I((8,), 3)),
+    S(R((8, 3)), I((8,), 3), label_num=3),
+    S(R((8, 3)), K([0, 1, -1, 2, -1, 0, 1, 2], "int32")),
+    S(R((2, 3, 4)), I((2, 4), 3), label_num=3),
+    S(R((6, 3, 1, 1)), I((6,), 3), label_num=4),
+    S(R((6, 4)), K([0, 1, 3, 3, 0, 1], "int64"), ignore_label=3, label_num=3),
+    S(R((1, 1)), I((1,), 1)),
+]
+MISLABELLED = [
+    (S(ones(2, 3), ones(2), label_num=3), TypeError, "integer"),
+    (S(ones(2, 3), K([1], "int32"), label_num=3), TypeError, "shape[0]"),
+    (S(ones(2, 3, 4), K([1, 0], "int32"), label_num=3), TypeError, "shape"),
+    (S(K([[1]], "int32"), K([1], "int32")), TypeError, "dtype"),
+]
+EVALUATION = [
+    *(
+        Case(
+            name,
+            LABELS,
+            edges=[S(L([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]), K([1, 2], "int32"))],
+            errors=MISLABELLED,
+            order=1,
+        )
+        for name in ("precision", "recall", "f1_score")
+    ),
+    Case(
+        "classification_summary",
+        [*LABELS, S(R((8, 3)), I((8,), 3), beta=2.0), S(R((8, 3)), I((8,), 3), 3, 0.5)],
+        edges=[S(L([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]), K([1, 2], "int32"))],
+        errors=MISLABELLED,
+        floats={"beta": 1.5},
+        order=1,
+    ),
+    Case(
+        "r2_score",
+        [
+            S(R((6,)), R((6,))),
+            S(R((6, 2)), R((6, 2))),
+            S(R((6, 2)), R((6, 2)), multioutput="raw_values"),
+            S(R((4, 2, 3)), R((4, 2, 3)), multioutput="raw_values"),
+            S(R((1, 2)), R((1, 2))),
+            S(R((5, 1)), R((5, 1)), None, "raw_values"),
+        ],
+        edges=[S(L([[1.0, 2.0], [3.0, 2.0]]), L([[1.0, 1.0], [1.0, 2.0]]), multioutput="raw_values")],
+        errors=[
+            (S(ones(2), ones(3)), TypeError, "shape"),
+            (S(ones(2), ones(2), sample_weight=1), NotImplementedError, "sample_weight"),
+            (S(ones(2), ones(2), multioutput="mean"), ValueError, "multioutput"),
+            (S(K([1], "int32"), ones(1)), TypeError, "dtype"),
+        ],
+        order=1,
+    ),
+]
+
 NO_CHECK = ("floor", "ceil", "fix", "sign", "identity")
-CASES = [*TRIGONOMETRY, *SPECIAL, *ELEMENTWISE, *LINALG, *WAYS, *EINSUM, *BROADCASTING, *CUMULATIVE]
+CASES = [*TRIGONOMETRY, *SPECIAL, *ELEMENTWISE, *LINALG, *WAYS, *EINSUM, *BROADCASTING, *CUMULATIVE, *EVALUATION]
 for case in CASES:
     if not case.errors and case.name not in NO_CHECK and not case.name.startswith("sparse"):
         case.errors = [INT]

@@ -43,6 +43,45 @@ from jaxchain.functions.arithmetic import (
 from jaxchain.functions.arithmetic import (
     matmul as matmul,
 )
+from jaxchain.functions.arrangement import (
+    diagonal as diagonal,
+)
+from jaxchain.functions.arrangement import (
+    dstack as dstack,
+)
+from jaxchain.functions.arrangement import (
+    flip as flip,
+)
+from jaxchain.functions.arrangement import (
+    fliplr as fliplr,
+)
+from jaxchain.functions.arrangement import (
+    flipud as flipud,
+)
+from jaxchain.functions.arrangement import (
+    hstack as hstack,
+)
+from jaxchain.functions.arrangement import (
+    moveaxis as moveaxis,
+)
+from jaxchain.functions.arrangement import (
+    pad as pad,
+)
+from jaxchain.functions.arrangement import (
+    permutate as permutate,
+)
+from jaxchain.functions.arrangement import (
+    repeat as repeat,
+)
+from jaxchain.functions.arrangement import (
+    rollaxis as rollaxis,
+)
+from jaxchain.functions.arrangement import (
+    tile as tile,
+)
+from jaxchain.functions.arrangement import (
+    vstack as vstack,
+)
 from jaxchain.functions.broadcasting import (
     bias as bias,
 )
@@ -78,6 +117,15 @@ from jaxchain.functions.cumulative import (
 )
 from jaxchain.functions.cumulative import (
     cumsum as cumsum,
+)
+from jaxchain.functions.decorrelation import (
+    decorrelated_batch_normalization as decorrelated_batch_normalization,
+)
+from jaxchain.functions.decorrelation import (
+    fixed_decorrelated_batch_normalization as fixed_decorrelated_batch_normalization,
+)
+from jaxchain.functions.devices import (
+    copy as copy,
 )
 from jaxchain.functions.einstein import (
     einsum as einsum,
@@ -121,6 +169,21 @@ from jaxchain.functions.evaluation import (
 from jaxchain.functions.evaluation import (
     binary_accuracy as binary_accuracy,
 )
+from jaxchain.functions.evaluation import (
+    classification_summary as classification_summary,
+)
+from jaxchain.functions.evaluation import (
+    f1_score as f1_score,
+)
+from jaxchain.functions.evaluation import (
+    precision as precision,
+)
+from jaxchain.functions.evaluation import (
+    r2_score as r2_score,
+)
+from jaxchain.functions.evaluation import (
+    recall as recall,
+)
 from jaxchain.functions.exponential import (
     exp as exp,
 )
@@ -154,8 +217,35 @@ from jaxchain.functions.fourier import (
 from jaxchain.functions.fourier import (
     ifft as ifft,
 )
+from jaxchain.functions.images import (
+    depth2space as depth2space,
+)
+from jaxchain.functions.images import (
+    im2col as im2col,
+)
+from jaxchain.functions.images import (
+    resize_images as resize_images,
+)
+from jaxchain.functions.images import (
+    space2depth as space2depth,
+)
+from jaxchain.functions.images import (
+    spatial_transformer_grid as spatial_transformer_grid,
+)
+from jaxchain.functions.images import (
+    spatial_transformer_sampler as spatial_transformer_sampler,
+)
+from jaxchain.functions.indexing import (
+    as_strided as as_strided,
+)
 from jaxchain.functions.indexing import (
     get_item as get_item,
+)
+from jaxchain.functions.indexing import (
+    scatter_add as scatter_add,
+)
+from jaxchain.functions.indexing import (
+    select_item as select_item,
 )
 from jaxchain.functions.linalg import (
     batch_det as batch_det,
@@ -259,6 +349,15 @@ from jaxchain.functions.noise import (
 from jaxchain.functions.noise import (
     gaussian as gaussian,
 )
+from jaxchain.functions.noise import (
+    gumbel_softmax as gumbel_softmax,
+)
+from jaxchain.functions.noise import (
+    simplified_dropconnect as simplified_dropconnect,
+)
+from jaxchain.functions.noise import (
+    zoneout as zoneout,
+)
 from jaxchain.functions.normalization import (
     batch_normalization as batch_normalization,
 )
@@ -269,13 +368,46 @@ from jaxchain.functions.normalization import (
     fixed_batch_normalization as fixed_batch_normalization,
 )
 from jaxchain.functions.normalization import (
+    group_normalization as group_normalization,
+)
+from jaxchain.functions.normalization import (
     layer_normalization as layer_normalization,
+)
+from jaxchain.functions.normalization import (
+    local_response_normalization as local_response_normalization,
+)
+from jaxchain.functions.normalization import (
+    normalize as normalize,
 )
 from jaxchain.functions.pooling import (
     average_pooling_2d as average_pooling_2d,
 )
 from jaxchain.functions.pooling import (
     max_pooling_2d as max_pooling_2d,
+)
+from jaxchain.functions.recomputation import (
+    forget as forget,
+)
+from jaxchain.functions.rectifiers import (
+    crelu as crelu,
+)
+from jaxchain.functions.rectifiers import (
+    maxout as maxout,
+)
+from jaxchain.functions.rectifiers import (
+    prelu as prelu,
+)
+from jaxchain.functions.rectifiers import (
+    relu6 as relu6,
+)
+from jaxchain.functions.rectifiers import (
+    rrelu as rrelu,
+)
+from jaxchain.functions.rectifiers import (
+    selu as selu,
+)
+from jaxchain.functions.rectifiers import (
+    swish as swish,
 )
 from jaxchain.functions.recurrent import (
     lstm as lstm,
@@ -312,6 +444,12 @@ from jaxchain.functions.reduction import (
 )
 from jaxchain.functions.reduction import (
     sum as sum,
+)
+from jaxchain.functions.renormalization import (
+    batch_renormalization as batch_renormalization,
+)
+from jaxchain.functions.renormalization import (
+    fixed_batch_renormalization as fixed_batch_renormalization,
 )
 from jaxchain.functions.sampling import (
     black_out as black_out,

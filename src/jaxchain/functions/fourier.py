@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import same_dtype, same_shape
-from jaxchain.functions.precision import at_least_single
+from jaxchain.functions.half import at_least_single
 
 
 @op(label="FFT", name="fft")

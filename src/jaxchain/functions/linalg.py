@@ -19,7 +19,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions import shape
 from jaxchain.functions.checks import same_dtype
-from jaxchain.functions.precision import at_least_single, in_single
+from jaxchain.functions.half import at_least_single, in_single
 from jaxchain.utils.sparse import CooMatrix
 
 # -- products ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,13 @@ def _unordered(symbol: str) -> Any:
     return compare
 
 
+def _itself(self):
+    """Return the Variable itself: ``+x``."""
+    return self
+
+
 METHODS: dict[str, Any] = {
+    "__pos__": _itself,
     "__neg__": arithmetic.negative,
     "__abs__": arithmetic.absolute,
     "__add__": arithmetic.add,

@@ -18,7 +18,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import broadcastable, integer
-from jaxchain.functions.precision import at_least_single, in_single
+from jaxchain.functions.half import at_least_single, in_single
 
 _SQRT_HALF = math.sqrt(0.5)
 
