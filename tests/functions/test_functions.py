@@ -233,27 +233,8 @@ def test_errors(case, sample, kind, text):
 NAMES = [name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))]
 
 
-SIGNATURES = json.loads((HERE / "golden" / "signatures.json").read_text())
-
-
 def test_every_function_has_a_row():
     assert {n for n in NAMES if n != "batch_normalization_with_statistics"} <= set(CASES)
-
-
-@pytest.mark.parametrize("name", [n for n in NAMES if n in SIGNATURES])
-def test_arguments_are_chainers(name):
-    """Same names, order and defaults. Where Chainer has ``**kwargs`` ours are spelled out, by keyword."""
-    ours = list(inspect.signature(getattr(F, name)).parameters.values())
-    theirs = [(kind, parameter, default) for kind, parameter, default in SIGNATURES[name] if kind != "VAR_KEYWORD"]
-    for p, (kind, parameter, default) in zip(ours, theirs, strict=False):
-        assert (p.name, p.kind.name) == (parameter, kind)
-        known = None if p.default is p.empty else repr(p.default)
-        same = known == default or (None not in (known, default) and float(known) == float(default))
-        assert same, f"{name}({parameter}={known}): Chainer has {default}"
-    assert len(ours) >= len(theirs)
-    extra = ours[len(theirs) :]
-    assert not extra or len(theirs) < len(SIGNATURES[name])
-    assert all(p.kind is p.KEYWORD_ONLY for p in extra)
 
 
 RETAINS = [pytest.param(case, id=name) for name, (_, case) in CASES.items() if case.retains is not None]

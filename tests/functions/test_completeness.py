@@ -1,0 +1,71 @@
+"""F has every function of Chainer's F, with its arguments. golden/signatures.json was recorded from Chainer 7.8.1."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+import jaxchain.functions as F
+
+SIGNATURES = json.loads((Path(__file__).parent / "golden" / "signatures.json").read_text())
+# Not written yet. A name leaves this list when its function is there, and none comes back.
+MISSING: tuple[str, ...] = (
+    "average_pooling_1d",
+    "average_pooling_3d",
+    "average_pooling_nd",
+    "bilinear",
+    "convolution_1d",
+    "convolution_3d",
+    "convolution_nd",
+    "deconvolution_1d",
+    "deconvolution_3d",
+    "deconvolution_nd",
+    "deformable_convolution_2d_sampler",
+    "depthwise_convolution_2d",
+    "dilated_convolution_2d",
+    "local_convolution_2d",
+    "max_pooling_1d",
+    "max_pooling_3d",
+    "max_pooling_nd",
+    "roi_average_align_2d",
+    "roi_average_pooling_2d",
+    "roi_max_align_2d",
+    "roi_max_pooling_2d",
+    "roi_pooling_2d",
+    "shift",
+    "spatial_pyramid_pooling_2d",
+    "unpooling_1d",
+    "unpooling_2d",
+    "unpooling_3d",
+    "unpooling_nd",
+    "upsampling_2d",
+)
+
+
+@pytest.mark.parametrize("name", sorted(set(SIGNATURES) - set(MISSING)))
+def test_the_function_is_there(name):
+    function = getattr(F, name, None)
+    assert inspect.isfunction(function), f"F.{name} is {function!r}"
+    assert function.__name__ == name
+
+
+def test_the_list_of_missing_names_only_shrinks():
+    assert [name for name in MISSING if inspect.isfunction(getattr(F, name, None))] == []
+    assert set(MISSING) <= set(SIGNATURES)
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(SIGNATURES) if inspect.isfunction(getattr(F, n, None))])
+def test_arguments_are_chainers(name):
+    """Same names, order and defaults. Where Chainer has ``**kwargs`` ours are spelled out, by keyword."""
+    ours = list(inspect.signature(getattr(F, name)).parameters.values())
+    theirs = [(kind, parameter, default) for kind, parameter, default in SIGNATURES[name] if kind != "VAR_KEYWORD"]
+    for p, (kind, parameter, default) in zip(ours, theirs, strict=False):
+        assert (p.name, p.kind.name) == (parameter, kind)
+        known = None if p.default is p.empty else repr(p.default)
+        same = known == default or (None not in (known, default) and float(known) == float(default))
+        assert same, f"{name}({parameter}={known}): Chainer has {default}"
+    assert len(ours) >= len(theirs)
+    extra = ours[len(theirs) :]
+    assert not extra or len(theirs) < len(SIGNATURES[name])
+    assert all(p.kind is p.KEYWORD_ONLY for p in extra)
