@@ -243,7 +243,7 @@ def test_recursion_opens_a_scope_each():
 def test_modes_per_link():
     model = Model().static()
     y = model(X)
-    assert type(y.creator).__name__ == "OpNode" and y.creator.label == "Model" and "1 variant" in str(model.explain())
+    assert type(y.creator).__name__ == "LinkNode" and y.creator.label == "Model" and "1 variant" in str(model.explain())
     with jaxchain.using_config("mode", "static"):
         assert Model().eager()(X).creator.label != "Model"
 

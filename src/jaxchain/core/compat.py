@@ -23,7 +23,7 @@ def is_tracer(value: Any) -> bool:
 
 
 def trace_state() -> Any:
-    """Return what is equal only inside the same trace: whether a question comes from our trace or from one inside it."""
+    """Return what is equal only inside the same trace: tells our trace from one inside it."""
     return _trace_state(convention="nnx")
 
 
@@ -72,6 +72,70 @@ def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
                         arrays.append(inner)
     data = tuple((a.dtype.name, a.shape, np.asarray(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
     return str(closed.jaxpr), data
+
+
+def split_gradient(
+    closed: ClosedJaxpr, count: int, marker: str
+) -> tuple[ClosedJaxpr, ClosedJaxpr, ClosedJaxpr, list[int]]:
+    """Cut a traced forward and backward pass in two.
+
+    Args:
+        closed: A jaxpr whose first `count` outputs are the forward's and the others gradients. Output gradients are
+            stood in for by calls of a nullary function.
+        count: How many outputs the forward has.
+        marker: The name of that function.
+
+    Returns:
+        The forward, with the residuals as further outputs; the backward, from the inputs that it reads, the residuals
+        and the output gradients; the same from all inputs and the output gradients; the positions of those inputs.
+
+    Raises:
+        ValueError: An output of the forward depends on an output gradient.
+    """
+    jaxpr = closed.jaxpr
+    cotangents: list[Any] = []
+    dependent: set[Any] = set()
+    forward, backward, constant = [], [], {}
+    for eqn in jaxpr.eqns:
+        variables = [v for v in eqn.invars if not isinstance(v, Literal)]
+        if eqn.params.get("name") == marker:
+            cotangents.append(eqn.outvars[0])
+            dependent.add(eqn.outvars[0])
+        elif any(v in dependent for v in variables):
+            backward.append(eqn)
+            dependent.update(eqn.outvars)
+        else:
+            forward.append(eqn)
+            if not variables:
+                constant.update(dict.fromkeys(eqn.outvars, eqn))
+    if any(v in dependent for v in jaxpr.outvars[:count] if not isinstance(v, Literal)):
+        raise ValueError("an output of the forward depends on an output gradient")
+    grads = jaxpr.outvars[count:]
+    live = {v for v in grads if not isinstance(v, Literal)}
+    kept = []
+    for eqn in reversed(backward):
+        if eqn.effects or any(v in live for v in eqn.outvars):
+            kept.append(eqn)
+            live.update(v for v in eqn.invars if not isinstance(v, Literal))
+    kept.reverse()
+    known = dict.fromkeys(v for eqn in kept for v in eqn.invars if not isinstance(v, Literal) and v not in dependent)
+    known.update(dict.fromkeys(v for v in grads if not isinstance(v, Literal) and v not in dependent))
+    again = list(dict.fromkeys(constant[v] for v in known if v in constant))  # cheaper made again than kept
+    inputs = [i for i, v in enumerate(jaxpr.invars) if v in known]
+    fixed = {*jaxpr.invars, *jaxpr.constvars, *constant}
+    residuals = [v for v in known if v not in fixed]
+    info = jaxpr.debug_info.with_unknown_names()
+
+    def program(invars: Sequence[Any], outvars: Sequence[Any], eqns: Sequence[Any]) -> ClosedJaxpr:
+        made = jaxpr.replace(invars=list(invars), outvars=list(outvars), eqns=list(eqns), debug_info=info)
+        return ClosedJaxpr(made, closed.consts)
+
+    return (
+        program(jaxpr.invars, [*jaxpr.outvars[:count], *residuals], forward),
+        program([*(jaxpr.invars[i] for i in inputs), *residuals, *cotangents], grads, [*again, *kept]),
+        program([*jaxpr.invars, *cotangents], grads, [*forward, *kept]),
+        inputs,
+    )
 
 
 def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJaxpr, list[int]]:

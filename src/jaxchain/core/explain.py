@@ -96,9 +96,9 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
 def warn_eager(name: str, reason: str) -> None:
     """Warn that calls of a static function run in eager mode."""
     warnings.warn(
-        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. Ways out: compare arrays (`x.array > 0` "
-        "compiles, a variant per outcome; `float(x.array) > 0` does not); take numbers out after the call: return them, "
-        "or jaxchain.report them as arrays; leave this part eager on purpose: link.eager()",
+        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. Ways out: compare arrays "
+        "(`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take numbers out after the "
+        "call: return them, or jaxchain.report them as arrays; leave this part eager on purpose: link.eager()",
         EagerFallback,
         stacklevel=5,
     )

@@ -158,6 +158,12 @@ def _hook(name: str, kind: type) -> tuple[Callable[..., Any], Callable[..., Any]
     return method, original
 
 
+def _format(tracer: Any, spec: str) -> str:
+    if spec:
+        raise NotCompilable(f"it formats a value: {format_source(source_of(call_site(2)))}")
+    return object.__format__(tracer, spec)
+
+
 _HOOKS = {n: _hook(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
 
 
@@ -166,9 +172,11 @@ def answering() -> Iterator[None]:
     """Answer the questions asked of this thread's trace for the time of the block. One block at a time."""
     for name, (method, _) in _HOOKS.items():
         setattr(Tracer, name, method)
+    setattr(Tracer, "__format__", _format)  # noqa: B010 - Tracer has none of its own
     try:
         yield
     finally:
+        del Tracer.__format__
         for name, (_, original) in _HOOKS.items():
             setattr(Tracer, name, original)
 

@@ -199,14 +199,14 @@ class OpNode(FunctionRecord):
         op = plan._pullbacks.get(given) or plan.pullback(given, self.scalars)
         state = thread_state()
         if state.special:
-            return plan.needs, _special_pullback(self, op, gys, state)
+            return plan.needs, special_pullback(self, op, gys, state)
         return plan.needs, op.compiled(*self.kept, *gys, *self.scalars)
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
         plan = self.plan
         ins, outs = plan.retained(self.scalars)
-        kept = [_variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
+        kept = [variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
         for k, i in enumerate(outs, len(ins)):
             node = self.outputs[i]()
             if node is None:  # nobody holds this output any more: a new node takes its place
@@ -214,14 +214,14 @@ class OpNode(FunctionRecord):
                 node.set_creator_node(self)
                 node.output_index = i
                 self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
-            kept.append(_variable_on(node, self.kept[k]))
+            kept.append(variable_on(node, self.kept[k]))
         given = tuple(g is not None for g in gys) if any(g is None for g in gys) else None
         op = plan.pullback(given, self.scalars)
         result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
         return plan.needs, result if isinstance(result, tuple) else (result,)
 
 
-def _variable_on(node: VariableNode, array: Any) -> Variable:
+def variable_on(node: VariableNode, array: Any) -> Variable:
     variable = node.get_variable_or_none()
     return Variable._of(array, node) if variable is None else variable
 
@@ -261,11 +261,11 @@ def _special_forward(
         for hook in list(state.hooks.values()):
             hook.forward_postprocess(record, tuple(arrays))
     if state.trace is None:
-        _check_nan(label, out)
+        check_nan(label, out)
     return out
 
 
-def _special_pullback(node: OpNode, op: VjpOp, gys: Sequence[Any], state: Any) -> Any:
+def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
     in_data = tuple(node.kept)
     for hook in list(state.hooks.values()):
         hook.backward_preprocess(node, in_data, tuple(gys))
@@ -277,11 +277,11 @@ def _special_pullback(node: OpNode, op: VjpOp, gys: Sequence[Any], state: Any) -
     for hook in list(state.hooks.values()):
         hook.backward_postprocess(node, in_data, tuple(gys))
     if state.trace is None:
-        _check_nan(f"{node.label} (backward)", out, node)
+        check_nan(f"{node.label} (backward)", out, node)
     return out
 
 
-def _check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
+def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
     from jaxchain.core.config import config
     from jaxchain.core.errors import format_source
 

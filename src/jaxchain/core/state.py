@@ -353,6 +353,7 @@ class Outputs:
         self.arrays: list[Any] = []
         self.names: list[str] = []
         self.name = "result"  # what is being collected now
+        self.nodes: dict[int, Any] = {}  # output number -> node of the Variable that it was the array of
         self._index: dict[int, int] = {}
 
     def add(self, array: Any) -> int:
@@ -373,6 +374,7 @@ class Outputs:
             if not is_tracer(value._array):
                 return lambda outputs: value
             at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
+            self.nodes.setdefault(at, value._node)
             grad = None if value._grad is None else self.add(value.grad)
 
             def variable(outputs: Sequence[Any]) -> Variable:

@@ -53,10 +53,11 @@ class Static:
         self.__wrapped_static__ = function
         self.name = name or getattr(function, "__name__", type(function).__name__).strip("<>")
         self.roots = [(self.name, function)] if roots is None else list(roots)
-        self.rules, self.donate = rules, donate
+        self.rules, self.donate, self.differentiable = rules, donate, False
         self.variants: dict[Any, list[Any]] = {}
         self.compiles: list[Compile] = []
         self.eager_reasons: list[str] = []
+        self.eager_outcomes: set[Any] = set()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own."""
@@ -97,6 +98,8 @@ class Static:
                     known.insert(0, known.pop(i))
                 return result
             assumed = variant.missed
+        if (key, assumed) in self.eager_outcomes:
+            return self.run_eager(args, kwargs)
         if len(known) >= config.max_variants and assumed:
             self.warn(
                 f"{len(known)} variants are compiled for values that differ from call to call (config.max_variants), "
@@ -111,9 +114,13 @@ class Static:
             try:
                 variant = self.compile(key, leaves, args, kwargs, assumed)
             except NotCompilable as reason:
-                self.variants[key] = EAGER
+                result = self.run_eager(args, kwargs)
                 self.warn(str(reason))
-                return self.run_eager(args, kwargs)
+                if assumed:
+                    self.eager_outcomes.add((key, assumed))
+                else:
+                    self.variants[key] = EAGER
+                return result
             except Raised:
                 break
             start = time.perf_counter()
@@ -144,7 +151,16 @@ class Static:
     def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed)
-        traced = trace_call(self.function, args, kwargs, self.roots, self.name, self.rules, assumed)
+        traced = trace_call(
+            self.function,
+            args,
+            kwargs,
+            self.roots,
+            self.name,
+            self.rules,
+            assumed,
+            self.differentiable and thread_state().record,
+        )
         variant = self.make(traced)
         variant.share([c.variant for c in self.compiles if not c.variant.shared])
         traced.forget_values()
@@ -178,6 +194,7 @@ class Static:
         self.variants.clear()
         self.compiles.clear()
         self.eager_reasons.clear()
+        self.eager_outcomes.clear()
 
 
 class _Methods(dict):
@@ -253,7 +270,7 @@ class StaticLink(Static):
         setattr(call, "__wrapped__", run)  # noqa: B010 - where the names of its arguments come from
         name = type(link).__name__
         super().__init__(call, name, roots=[(link.name or name, link)], rules=False)
-        self.link, self.run = link, run
+        self.link, self.run, self.differentiable = link, run, True
 
     def make(self, traced: Traced) -> Any:
         """Return the variant of a trace."""

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.compat import is_tracer, live_inputs
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Undecided, answering, evaluate
 from jaxchain.core.state import Installation, Outputs, Walk, read
@@ -168,12 +168,16 @@ def trace_call(
     name: str,
     rules: bool,
     assumed: Sequence[Outcome] = (),
+    differentiate: bool = False,
 ) -> Traced:
     """Run `function` with tracers in its arguments and in every cell it can reach.
 
     Traces again while parameters are found that were not lifted or were initialised on the way, and when the program
     asks for a value that is not known yet. Whatever happens, every cell is left as it was; only initialisations of a
     trace that succeeded stay.
+
+    With `differentiate` the outputs are followed by the gradients of parameters and arguments. Calls of `COTANGENT`
+    stand for the output gradients.
 
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
@@ -184,7 +188,9 @@ def trace_call(
     all_grads = True
     attempts = 0
     while attempts < MAX_RETRACES:
-        traced, again = _trace_once(function, args, kwargs, [*roots, *extra], name, rules, all_grads, outcomes)
+        traced, again = _trace_once(
+            function, args, kwargs, [*roots, *extra], name, rules, all_grads, outcomes, differentiate
+        )
         if traced is not None:
             traced.seconds = time.perf_counter() - start
             return traced
@@ -210,6 +216,7 @@ def _trace_once(
     rules: bool,
     all_grads: bool,
     assumed: Sequence[Outcome],
+    differentiate: bool,
 ) -> tuple[Traced | None, Any]:
     leaves, tree = leaves_of(args, kwargs)
     objects = [
@@ -305,6 +312,13 @@ def _trace_once(
             outputs.name = "guard"
             outputs.arrays += trace.questions.predicates  # always the last
             outputs.names += [str(g) for g in trace.questions.guards]
+            if differentiate:
+                position = {id(t): i for i, t in enumerate(tracers)}
+                leaves_in = [(p._node, a) for p, a in zip(walk.parameters, new_arrays, strict=True)]
+                leaves_in += [(v._node, array) for _, v, array, _ in originals]
+                leaves_in += [(v._node, v._array) for v, _ in installation.variables.values()]
+                targets = {node: position[id(a)] for node, a in leaves_in if id(a) in position}
+                found["gradients"] = _gradients(outputs, targets)
             ok = trace.questions.undecided is None
             return tuple(outputs.arrays) if ok else (trace.questions.undecided,)
         except Undecided:
@@ -394,6 +408,36 @@ def _trace_once(
         },
     }
     return Traced(**fields), None
+
+
+COTANGENT = "output_gradient"
+
+
+def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int]]:
+    """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
+
+    The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
+
+    Returns:
+        The outputs that have a gradient, and the inputs that get one.
+    """
+    from jaxchain.core.graph import walk
+
+    seeds, differentiable = [], []
+    for at, node in outputs.nodes.items():
+        if (node.creator_node is not None or node in targets) and node.info.differentiable:
+
+            def output_gradient(info: Any = node.info) -> Any:
+                return jnp.zeros(info.shape, info.dtype)
+
+            output_gradient.__name__ = COTANGENT
+            seeds.append((node, jax.jit(output_gradient)()))
+            differentiable.append(at)
+    with using_config("enable_backprop", False):
+        found = walk(seeds)
+    reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
+    outputs.arrays += [gradient for _, gradient in reached]
+    return differentiable, [at for at, _ in reached]
 
 
 def _place_names(walk: Walk) -> list[str]:

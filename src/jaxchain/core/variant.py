@@ -5,27 +5,32 @@ from __future__ import annotations
 import collections
 import functools
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
-from jaxchain.core.compat import fingerprint, without_dead_code
-from jaxchain.core.guard import Outcome, first_miss, passed
-from jaxchain.core.op import Op
+from jaxchain.core.compat import fingerprint, split_gradient, without_dead_code
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import call_site
+from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
+from jaxchain.core.op import Op, check_nan, special_pullback, variable_on
 from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
-from jaxchain.core.trace import Traced
-from jaxchain.core.variable import Variable
+from jaxchain.core.trace import COTANGENT, Traced
+from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, as_array, info_of
 
 
 class VariantMismatch(Exception):
     """A cell no longer has the shape or dtype that a variant was compiled for."""
 
 
+# XLA would leave out a cast to float16 and back; then the static result would not be the eager one
+EXACT = {"xla_allow_excess_precision": False}
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
 
 
@@ -82,6 +87,8 @@ class Variant:
         self.reports = plan["reports"]
         self.hits = self.misses = 0
         self.guards = traced.guards
+        first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(plan.get("gradients", ((), ()))[1])
+        self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
         lo = bounds["places"][0]
         places = [i for i in range(*bounds["places"]) if live[i]]
@@ -94,13 +101,12 @@ class Variant:
         self.order = order
         invars = traced.jaxpr.jaxpr.invars
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
-        self.pruned, unread = without_dead_code(traced.jaxpr, order)
+        self.pruned, unread = without_dead_code(self.forward_of(traced), order)
         fillers = [(invars[i].aval.shape, invars[i].aval.dtype) for i in unread]  # named by nested calls, never read
         run = jaxpr_as_fun(self.pruned)
         self.donated: dict[int, int] = self._donated(live, bounds) if donate else {}
         guards, kept_safe = self.guards, self.donated
-        first = len(traced.jaxpr.jaxpr.outvars) - len(guards)
-        self.first_predicate = first
+        first, last = self.predicates.start, self.predicates.stop
 
         def call(*args: Any) -> tuple[Any, ...]:
             for value, want in zip(args, expected, strict=True):
@@ -108,7 +114,7 @@ class Variant:
                     raise VariantMismatch
             outputs = run(*args, *(jnp.zeros(*f) for f in fillers))
             if guards:
-                held = passed(outputs[first:], guards)
+                held = passed(outputs[first:last], guards)
                 for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
                     outputs[at] = jnp.where(held, outputs[at], args[i])
                 outputs.append(held)
@@ -116,8 +122,12 @@ class Variant:
 
         call.__name__ = call.__qualname__ = self.name
         self.function = call
-        self.compiled = jax.jit(call, donate_argnums=tuple(self.donated))
+        self.compiled = jax.jit(call, donate_argnums=tuple(self.donated), compiler_options=EXACT)
         self.shared = False
+
+    def forward_of(self, traced: Traced) -> ClosedJaxpr:
+        """Return what is compiled for a call."""
+        return traced.jaxpr
 
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
@@ -221,7 +231,7 @@ class Variant:
 
     def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
         """Write the results of a call back, replay its reports and return its result."""
-        arrays = [y._array for y in outputs] if self.variables else outputs
+        arrays = [as_array(y) for y in outputs] if self.variables else outputs
         for parameter, at in self.array_writes:
             parameter._array = arrays[at]
         for parameter, at in self.grad_writes:
@@ -257,7 +267,7 @@ class Variant:
     def miss(self, outputs: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
         self.misses += 1
-        self.missed = first_miss(outputs[self.first_predicate : -1], self.guards)
+        self.missed = first_miss(outputs[self.predicates], self.guards)
 
     def _put_back(self, outputs: Sequence[Any]) -> None:
         """Give the cells whose buffers were donated their old values, which the program returned."""
@@ -282,19 +292,36 @@ def _held() -> int:
 HELD = _held()
 
 
-class LinkOp(Op):
-    """A compiled link call as an op: one node of the eager graph, with a compiled gradient."""
+class LinkGradient(Op):
+    """The gradient of a compiled link call: what the tape of its trace says, in two forms.
 
-    def __init__(self, variant: Variant) -> None:
-        self.name = variant.name
-        self.label = variant.name
-        self.rule = None
-        self.plans = {}
-        self.variant = variant
+    `compiled` reads what the forward left; as an op it is a function of all inputs, to be differentiated again.
+
+    Args:
+        name: Name of the link's class.
+        backward: Inputs that are read, residuals, output gradients -> gradients.
+        whole: All inputs of the call, output gradients -> gradients.
+        cotangents: Shape and dtype of each output gradient.
+    """
+
+    def __init__(self, name: str, backward: ClosedJaxpr, whole: Callable[..., Any], cotangents: Sequence[Any]) -> None:
+        self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name}Grad", None, {}
+        self.whole, self.cotangents = whole, cotangents
+        run = jaxpr_as_fun(backward)
+
+        def call(*args: Any) -> tuple[Any, ...]:
+            return tuple(run(*args))
+
+        call.__name__ = call.__qualname__ = self.name
+        self.compiled = jax.jit(call, compiler_options=EXACT)
+
+    def filled(self, gys: Sequence[Any]) -> list[Any]:
+        """Return the output gradients, zeros where none came."""
+        return [jnp.zeros(a.shape, a.dtype) if g is None else g for g, a in zip(gys, self.cotangents, strict=True)]
 
     def pure(self, structure: Any) -> Callable[..., Any]:
-        """Return the compiled program as a function of its flat inputs."""
-        return self.variant.function
+        """Return the gradients as a function of the inputs and the output gradients."""
+        return self.whole
 
     def check(self, structure: Any, infos: Any) -> None:
         """Nothing to check: the ops inside were checked."""
@@ -312,25 +339,162 @@ class LinkOp(Op):
         return self.label
 
 
+class LinkNode(FunctionRecord):
+    """The node that a compiled link call leaves in the graph."""
+
+    __slots__ = ("arrays", "gradient", "hooks", "residuals", "scalars", "variant")
+
+    variant: LinkVariant
+    gradient: LinkGradient
+    arrays: Sequence[Any]
+    residuals: Sequence[Any]
+
+    @property
+    def label(self) -> str:
+        """The link's class name."""
+        return self.variant.name
+
+    @property
+    def op_name(self) -> str:
+        """The link's class name."""
+        return self.variant.name
+
+    @property
+    def static_args(self) -> dict[str, Any]:
+        """A link call has no parameters of its own."""
+        return {}
+
+    @property
+    def kept(self) -> list[Any]:
+        """The arrays that the gradient reads."""
+        return [*(self.arrays[i] for i in self.variant.gradient_reads), *self.residuals]
+
+    def retained_output(self, index: int) -> Any:
+        """Return the array of an output, if it was kept: none is."""
+        return None
+
+    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as arrays."""
+        gys = self.gradient.filled(gys)
+        state = thread_state()
+        if state.special:
+            return self.variant.needs, special_pullback(self, self.gradient, gys, state)
+        return self.variant.needs, self.gradient.compiled(*self.kept, *gys)
+
+    def attach(self, outputs: list[Any], differentiable: Sequence[int]) -> None:
+        """Put Variables in the place of the outputs that a gradient can come from."""
+        nodes = []
+        for index, at in enumerate(differentiable):
+            array = outputs[at]
+            variable = outputs[at] = Variable._of(array, VariableNode(info_of(array, True)))
+            node = variable._node
+            node.creator_node, node.rank, node.output_index = self, self.rank + 1, index
+            nodes.append(weakref.ref(node))
+        self.outputs = tuple(nodes)
+
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
+        inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
+        return self.variant.needs, self.gradient.apply((), [*inputs, *self.gradient.filled(gys)], ())
+
+
 class LinkVariant(Variant):
-    """A variant of a link call: differentiable with respect to parameters, arguments and Variables in places."""
+    """A variant of a link call: differentiable with respect to parameters, arguments and Variables in places.
+
+    Attributes:
+        needs: Positions of the inputs that a gradient goes to.
+        differentiable: The outputs that a gradient can come from.
+        gradient_reads: Positions of the inputs that the gradient reads.
+    """
 
     variables = True
 
     def __init__(self, traced: Traced) -> None:
+        self.gradient: LinkGradient | None = None
+        self.backward: ClosedJaxpr | None = None
         super().__init__(traced, donate=False)
-        self.op = LinkOp(self)
+        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
+        if self.backward is None:
+            return
+        self.differentiable, reached = traced.plan["gradients"]
+        place = {i: at for at, i in enumerate(self.order)}
+        self.needs = tuple(place[i] for i in reached)
+        self.gradient_reads = [place[i] for i in self._reads]
+        n, extra = len(traced.jaxpr.jaxpr.invars), len(self.differentiable)
+        pruned, unread = without_dead_code(self._whole, [*self.order, *range(n, n + extra)])
+        fillers = [self._whole.jaxpr.invars[i].aval for i in unread]
+        run = jaxpr_as_fun(pruned)
+
+        def whole(*args: Any) -> tuple[Any, ...]:
+            return tuple(run(*args, *(jnp.zeros(a.shape, a.dtype) for a in fillers)))
+
+        cotangents = [v.aval for v in self._whole.jaxpr.invars[n:]]
+        self.gradient = LinkGradient(self.name, self.backward, whole, cotangents)
+        del self._whole
+
+    def forward_of(self, traced: Traced) -> ClosedJaxpr:
+        """Return the forward with the residuals as further outputs, if there is a gradient."""
+        if not traced.plan.get("gradients", ((), ()))[1]:
+            return traced.jaxpr
+        try:
+            forward, self.backward, self._whole, self._reads = split_gradient(
+                traced.jaxpr, self.predicates.stop, COTANGENT
+            )
+        except ValueError as error:
+            raise NotCompilable("its gradient looks at a value") from error
+        return forward
+
+    @functools.cached_property
+    def program(self) -> tuple[Any, ...]:
+        """What the compiled programs are."""
+        program = Variant.program.func(self)  # type: ignore[attr-defined]
+        return program if self.backward is None else (*program, fingerprint(self.backward))
+
+    def share(self, others: Sequence[Any]) -> None:
+        """Take over the compiled programs of another variant if they are the same."""
+        for other in others:
+            if other.program == self.program:
+                self.function, self.compiled, self.shared = other.function, other.compiled, True
+                self.gradient = other.gradient
+                return
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program; leave one node in the graph."""
         values = self.gather(leaves)
         at = int(self.uses_key)
         values[at : at + len(self.arrays)] = self.arrays
-        outputs = self.op.apply((), values, ())
-        if self.guards:
-            arrays = [y._array for y in outputs]
-            if not arrays[-1]:
-                self.miss(arrays)
-                return MISS
+        arrays = [x._array if isinstance(x, Variable) else x for x in values]
+        state = thread_state()
+        recording = self.gradient is not None and state.record
+        node = self._node(values, arrays, state) if recording or state.special else None
+        hooks = list(state.hooks.values())
+        for hook in hooks:
+            hook.forward_preprocess(node, tuple(arrays))
+        outputs = list(self.compiled(*arrays))
+        for hook in hooks:
+            hook.forward_postprocess(node, tuple(arrays))
+        if self.guards and not outputs[-1]:
+            self.miss(outputs)
+            return MISS
+        if state.special:
+            check_nan(self.name, tuple(outputs[: self.predicates.start]))
         self.hits += 1
+        if recording:
+            assert node is not None
+            node.residuals = outputs[self.predicates.stop : len(outputs) - bool(self.guards)]
+            node.attach(outputs, self.differentiable)
         return self.finish(outputs, leaves)
+
+    def _node(self, values: Sequence[Any], arrays: Sequence[Any], state: Any) -> LinkNode:
+        node = LinkNode()
+        node.variant, node.gradient, node.arrays, node.scalars = self, self.gradient, arrays, ()  # type: ignore[assignment]
+        node.inputs = tuple(
+            x._node if isinstance(x, Variable) else VariableNode(i) for x, i in zip(values, self.infos, strict=True)
+        )
+        node.rank = max((n.rank for n in node.inputs), default=0)
+        node.scope, node.site, node.outputs = state.scope, call_site(3), ()
+        node.ordinal = 0
+        if state.scope is not None:
+            node.ordinal = state.scope.count
+            state.scope.count += 1
+        return node
