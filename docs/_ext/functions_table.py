@@ -1,15 +1,22 @@
 """The directive `functions-table`: every public function of jaxchain.functions, found by walking the package.
 
-One row a function: what it does, where it is written, and the `Source` line of its docstring.
+A table for each file: what a function does, its source, and the literature that its docstring's `Source` names, with
+links to arXiv and DOI. Under the tables the documentation of each function.
 """
 
 import importlib
 import inspect
+import re
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.util.nodes import nested_parse_with_titles
+
+LINKS = (
+    (re.compile(r"arXiv:([0-9]{4}\.[0-9]{4,5})"), r"`arXiv:\1 <https://arxiv.org/abs/\1>`__"),
+    (re.compile(r"doi:(10\.[^\s,;]+[^\s,;.])"), r"`doi:\1 <https://doi.org/\1>`__"),
+)
 
 
 def functions():
@@ -20,35 +27,43 @@ def functions():
             yield name, value
 
 
-def row(name, function):
-    """Return the cells of a function: name, first line, source file, literature."""
-    lines = (inspect.getdoc(function) or "").splitlines()
-    source = ""
-    for i, line in enumerate(lines):
-        if line.startswith("Source:"):
-            rest = []
-            for more in lines[i + 1 :]:
-                if not more.strip():
-                    break
-                rest.append(more.strip())
-            source = " ".join([line.removeprefix("Source:").strip(), *rest]).strip()
-    target = inspect.unwrap(function)
-    module = getattr(target, "__module__", "jaxchain.functions")
-    return name, lines[0] if lines else "", module, source
+def summary_and_source(function):
+    """Return the first paragraph of a docstring and its `Source` section, each as one line."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    source = next((p for p in paragraphs if p.startswith("Source:")), "").removeprefix("Source:")
+    source = " ".join(source.split())
+    for pattern, link in LINKS:
+        source = pattern.sub(link, source)
+    return " ".join(paragraphs[0].split()), source
+
+
+def rooms():
+    """Yield (module, functions in it), modules and functions by name."""
+    found = {}
+    for name, function in functions():
+        found.setdefault(inspect.getmodule(inspect.unwrap(function)), []).append((name, function))
+    yield from sorted(found.items(), key=lambda item: item[0].__name__)
 
 
 class FunctionsTable(Directive):
-    """The table, and under it the full documentation of each function."""
+    """The tables, and under them the full documentation of each function."""
 
     def run(self):
         """Return the nodes."""
-        rst = [".. list-table::", "   :header-rows: 1", "", "   * - Function", "     - What it does"]
-        rst += ["     - Written in", "     - Source"]
-        for name, summary, module, source in (row(*f) for f in functions()):
-            page = "_modules/" + module.replace(".", "/") + ".html"
-            rst += [f"   * - :py:func:`~jaxchain.functions.{name}`", f"     - {summary}"]
-            rst += [f"     - `{module.removeprefix('jaxchain.')} <../{page}>`__", f"     - {source}"]
-        rst.append("")
+        rst = []
+        for module, members in rooms():
+            path = module.__name__.removeprefix("jaxchain.").replace(".", "/")
+            rst += [f".. rubric:: {path.split('/')[-1].replace('_', ' ').capitalize()}", ""]
+            rst += [(inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " "), ""]
+            rst += [".. list-table::", "   :header-rows: 1", "   :widths: 22 44 10 24", ""]
+            rst += ["   * - Function", "     - What it does", "     - Written in", "     - Literature"]
+            for name, function in members:
+                summary, source = summary_and_source(function)
+                page = f"../_modules/{module.__name__.replace('.', '/')}.html#{name}"
+                rst += [f"   * - :py:func:`~jaxchain.functions.{name}`", f"     - {summary}"]
+                rst += [f"     - `{path.split('/')[-1]}.py <{page}>`__", f"     - {source}"]
+            rst.append("")
+        rst += [".. rubric:: All functions", ""]
         for name, _ in functions():
             rst += [f".. autofunction:: jaxchain.functions.{name}", ""]
         node = nodes.section()
