@@ -486,6 +486,35 @@ def test_the_updater_moves_models_and_batches(tmp_path):
     assert updater.device is None and updater.input_device == jax.devices("cpu")[0]
 
 
+def test_objects_that_stand_for_a_device(tmp_path, mode):
+    """As those of `jaxchain.backends`: converters may ask them to send arrays."""
+    import jax
+
+    class Device:
+        jax_device = jax.devices("cpu")[0]
+        sent = 0
+
+        def send(self, array):
+            self.sent += 1
+            return jax.device_put(array, self.jax_device)
+
+    @jaxchain.dataset.converter()
+    def send(batch, device):
+        return tuple(device.send(np.stack(column)) for column in zip(*batch, strict=True))
+
+    data = datasets.TupleDataset(np.zeros((4, 5), np.float32), np.zeros(4, np.int32))
+    for converter, sent in ((send, 2), (jaxchain.dataset.concat_examples, 0)):
+        model = L.Classifier(Net())
+        device = Device()
+        iterator = iterators.SerialIterator(data, 4)
+        updater = training.StandardUpdater(iterator, optimizers.SGD().setup(model), converter, device=device, mode=mode)
+        updater.update()
+        assert device.sent == sent and updater.device is device
+        validation = iterators.SerialIterator(data, 4, repeat=False)
+        extensions.Evaluator(validation, model, converter, device=device, mode=mode)()
+        assert device.sent == 2 * sent
+
+
 def test_epochs_are_told_to_the_optimizer(tmp_path, mode):
     trainer = trainer_of(tmp_path, mode)
     trainer.run()

@@ -15,7 +15,7 @@ from jaxchain.reporter import Reporter
 from jaxchain.training.extension import PRIORITY_WRITER, Extension
 from jaxchain.training.extensions.console import LiveLines, left
 from jaxchain.training.means import Means
-from jaxchain.training.updaters.base import Step, as_device, check_mode
+from jaxchain.training.updaters.base import Step, as_device, check_mode, convert
 
 
 class Evaluator(Extension):
@@ -146,7 +146,7 @@ class Evaluator(Extension):
         for batch in iterator:
             observation: dict[str, Any] = {}
             with reporting.report_scope(observation):
-                arrays = self.converter(batch, self.device)
+                arrays = convert(self.converter, batch, self.device)
                 with no_backprop_mode():
                     step(arrays)
             summary.add(observation)

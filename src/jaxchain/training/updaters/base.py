@@ -9,6 +9,7 @@ import jax
 
 from jaxchain.core.config import MODES, config
 from jaxchain.core.static import Static
+from jaxchain.dataset.convert import concat_examples
 from jaxchain.link import _device as device_of_name
 
 
@@ -52,15 +53,35 @@ class Updater:
 
 
 def as_device(device: Any) -> Any:
-    """Return what JAX takes for a device, from what Chainer programs give.
+    """Return what stands for a device from now on, from what Chainer programs give.
 
     Args:
-        device: None, a `jax.Device` or sharding, a number (negative: the host's CPU) or a name such as ``"cpu"``.
+        device: None, a `jax.Device` or sharding, an object of `jaxchain.backends` (kept: converters may ask it to send
+            arrays), a number (negative: the host's CPU) or a name such as ``"cpu"``.
     """
-    device = getattr(device, "jax_device", device)  # objects of jaxchain.backends
     if isinstance(device, int):
         return jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
     return device_of_name(device)
+
+
+def jax_device(device: Any) -> Any:
+    """Return JAX's device or sharding for what `as_device` returned.
+
+    Args:
+        device: That.
+    """
+    return getattr(device, "jax_device", device)
+
+
+def convert(converter: Callable[..., Any], batch: Any, device: Any) -> Any:
+    """Return a batch as arrays.
+
+    Args:
+        converter: ``converter(batch, device)``.
+        batch: What an iterator yields.
+        device: What `as_device` returned. The user's converters get it as it is, ours JAX's.
+    """
+    return converter(batch, jax_device(device) if converter is concat_examples else device)
 
 
 def check_mode(who: str, mode: str | None) -> str | None:

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxchain.core.config import force_backprop_mode
 from jaxchain.dataset.convert import concat_examples
-from jaxchain.training.updaters.base import Step, as_device
+from jaxchain.training.updaters.base import Step, as_device, convert, jax_device
 from jaxchain.training.updaters.standard import StandardUpdater
 
 
@@ -68,7 +68,7 @@ class ParallelUpdater(StandardUpdater):
         if "main" not in devices:
             raise KeyError("'devices' must contain a 'main' key.")
         names = ["main", *(name for name in devices if name != "main")]
-        self._devices = {name: as_device(devices[name]) for name in names}
+        self._devices = {name: jax_device(as_device(devices[name])) for name in names}
         self._models = dict(models or {})
         distinct = list(dict.fromkeys(self._devices.values()))
         self._n_split = len(distinct)
@@ -95,7 +95,7 @@ class ParallelUpdater(StandardUpdater):
                 stacklevel=4,
             )
         dealt = [example for i in range(n) for example in batch[i::n]]
-        arrays = self.converter(dealt, self._split if even else self._device)
+        arrays = convert(self.converter, dealt, self._split if even else self._device)
         if self._keep_batch:
             self._last_batch = arrays
         with force_backprop_mode():

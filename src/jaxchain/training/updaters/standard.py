@@ -10,7 +10,7 @@ from jaxchain.core.config import using_config
 from jaxchain.dataset.convert import concat_examples
 from jaxchain.optimizer import UpdateRule
 from jaxchain.serializer import Serializer
-from jaxchain.training.updaters.base import Step, Updater, as_device, check_mode
+from jaxchain.training.updaters.base import Step, Updater, as_device, check_mode, convert, jax_device
 
 
 class StandardUpdater(Updater):
@@ -67,7 +67,7 @@ class StandardUpdater(Updater):
         self._input_device = self._device if input_device is None else as_device(input_device)
         if self._device is not None:
             for each in self._optimizers.values():
-                each.target.to_device(self._device)
+                each.target.to_device(jax_device(self._device))
         self.converter = converter
         self.loss_func = loss_func
         self.loss_scale = loss_scale
@@ -144,7 +144,7 @@ class StandardUpdater(Updater):
     def update_core(self) -> None:
         """Make one update: subclasses override this."""
         iterator = self._iterators["main"]
-        arrays = self.converter(iterator.next(), self.input_device)
+        arrays = convert(self.converter, iterator.next(), self.input_device)
         if self._keep_batch:
             self._last_batch = arrays
         self._update_by(arrays)
