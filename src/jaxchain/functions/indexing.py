@@ -1,5 +1,7 @@
-"""Indexing: `get_item`, which is what ``x[...]`` calls."""
+"""Indexing: `get_item`, which is what ``x[...]`` calls, adding at an index, one item a row, and views by strides."""
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,18 +11,18 @@ from jax import lax
 from jaxtyping import Shaped
 
 from jaxchain.core.compat import is_tracer
+from jaxchain.core.config import config
+from jaxchain.core.errors import InvalidType
 from jaxchain.core.op import Array, Key, op
-from jaxchain.core.variable import Variable
+from jaxchain.core.variable import Variable, as_array
+from jaxchain.functions.checks import integer
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that
 # x[i], x[i : i + n] and x[array] in a loop compile once.
 INTEGER, WINDOW, SLICE, ARRAY, NEW, REST = "integer", "window", "slice", "array", "new", "rest"
 
 
-@op(label="GetItem", name="get_item")
-def _get_item(
-    x: Shaped[Array, "..."], numbers: Key, indices: Sequence[Array], places: tuple[Any, ...]
-) -> Shaped[Array, "..."]:
+def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any, ...]) -> Array:
     """Take what `places` says; `numbers` holds the integers and the starts of the windows, in order."""
     axis, at = 0, 0
     starts: list[Any] = [np.int32(0)] * x.ndim
@@ -58,6 +60,13 @@ def _get_item(
     return x[tuple(index)]
 
 
+@op(label="GetItem", name="get_item")
+def _get_item(
+    x: Shaped[Array, "..."], numbers: Key, indices: Sequence[Array], places: tuple[Any, ...]
+) -> Shaped[Array, "..."]:
+    return _take(x, numbers, indices, places)
+
+
 def get_item(x, slices: Any):
     """Index an array: integers, slices, ``None``, ``...``, integer arrays and boolean masks, as NumPy does.
 
@@ -78,11 +87,18 @@ def get_item(x, slices: Any):
         >>> F.get_item(np.float32([[1, 2], [3, 4]]), (slice(None), 1)).array
         Array([2., 4.], dtype=float32)
     """
+    return _get_item(x, *_parsed(x.shape, _as_tuple(slices)))
+
+
+def _as_tuple(slices: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple; a list of integers is one index."""
     if isinstance(slices, list):
-        slices = (slices,) if all(isinstance(s, int) for s in slices) else tuple(slices)
-    elif not isinstance(slices, tuple):
-        slices = (slices,)
-    shape = x.shape
+        return (slices,) if all(isinstance(s, int) for s in slices) else tuple(slices)
+    return slices if isinstance(slices, tuple) else (slices,)
+
+
+def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray, list[Any], tuple[Any, ...]]:
+    """Return an index as (numbers, index arrays, what stands at each place): the arguments of `_take`."""
     places: list[tuple[Any, ...]] = []
     numbers: list[int] = []
     indices: list[Any] = []
@@ -117,11 +133,11 @@ def get_item(x, slices: Any):
             numbers.append(int(s) % n)
             axis += 1
         else:
-            for array in _index_arrays(s, shape, axis):
+            for array in index_arrays(s, shape, axis):
                 places.append((ARRAY,))
                 indices.append(array)
                 axis += 1
-    return _get_item(x, np.array(numbers, np.int32), indices, tuple(places))
+    return np.array(numbers, np.int32), indices, tuple(places)
 
 
 def _consumes(s: Any) -> int:
@@ -136,7 +152,7 @@ def _consumes(s: Any) -> int:
     return s.ndim if s.dtype == bool else 1
 
 
-def _index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
+def index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
     """Return an array index as integer arrays: one, or one per axis of a boolean mask."""
     if isinstance(s, Variable):
         s = s.array
@@ -160,3 +176,138 @@ def _index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
         if s.min() < -n or s.max() >= n:
             raise IndexError(f"get_item: an index is out of bounds for axis {axis} with size {n}")
     return [s]
+
+
+@functools.lru_cache(maxsize=1024)
+def _taken_shape(
+    shape: tuple[int, ...], indices: tuple[tuple[int, ...], ...], places: tuple[Any, ...]
+) -> tuple[int, ...]:
+    """Return the shape of what `_take` takes, for index arrays of the given shapes."""
+    count = sum(p[0] in (INTEGER, WINDOW) for p in places)
+    x, numbers, *arrays = [jax.ShapeDtypeStruct(s, np.int32) for s in (shape, (count,), *indices)]
+    return jax.eval_shape(lambda x, numbers, arrays: _take(x, numbers, arrays, places), x, numbers, arrays).shape
+
+
+@op(label="ScatterAdd", name="scatter_add")
+def _scatter_add(
+    a: Shaped[Array, "..."], b: Shaped[Array, "..."], numbers: Key, indices: Sequence[Array], places: tuple[Any, ...]
+) -> Shaped[Array, "..."]:
+    # Adding at an index is the transpose of taking from it: one meaning of an index serves both.
+    (added,) = jax.linear_transpose(lambda x: _take(x, numbers, indices, places), a)(b.astype(a.dtype))
+    return a + added
+
+
+def scatter_add(a, slices: Any, b):
+    """Add to the elements at an index; an element that is named more than once is added to each time.
+
+    Args:
+        a: Any shape and dtype.
+        slices: The index, as in `get_item`.
+        b: What to add: the shape of ``a[slices]``.
+
+    Returns:
+        A new array of the shape and dtype of ``a``.
+
+    Raises:
+        IndexError: An index is out of range.
+        InvalidType: There are too many.
+        ValueError: ``b`` has another shape than ``a[slices]``.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.scatter_add(np.zeros(3, np.float32), np.int32([0, 2, 2]), np.float32([1, 2, 3])).array
+        Array([1., 0., 5.], dtype=float32)
+    """
+    index = _as_tuple(slices)
+    used = sum([_consumes(s) for s in index])
+    if used > len(a.shape):
+        raise InvalidType("a.ndim >= the number of indices", f"{len(a.shape)} < {used}")
+    parsed = _parsed(a.shape, index)
+    shape = _taken_shape(a.shape, tuple(tuple(i.shape) for i in parsed[1]), parsed[2])
+    if tuple(b.shape) != shape:
+        raise ValueError(f"scatter_add: b is not broadcast: expected shape {shape}, got {tuple(b.shape)}")
+    return _scatter_add(a, b, *parsed)
+
+
+@op(label="SelectItem", name="select_item")
+def _select_item(x: Shaped[Array, "n k"], t: Shaped[Array, " n"]) -> Shaped[Array, " n"]:
+    integer("t", t)
+    return x[np.arange(x.shape[0]), t]
+
+
+def select_item(x, t):
+    """Take one element of each row, :math:`y_i = x_{i, t_i}`.
+
+    Args:
+        x: ``(n, k)``, any dtype.
+        t: Which one, ``(n,)``, integers. Negative ones count from the end.
+
+    Returns:
+        ``(n,)``.
+
+    Raises:
+        InvalidType: Shapes do not fit, or ``t`` is no integer.
+        IndexError: A NumPy ``t`` is out of range.
+        ValueError: In debug mode, not ``0 <= t < k``.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.select_item(np.float32([[1, 2], [3, 4]]), np.int32([1, 0])).array
+        Array([2., 3.], dtype=float32)
+    """
+    labels = as_array(t)
+    if len(x.shape) == 2 and labels.dtype.kind == "i":
+        if config.debug and not is_tracer(labels) and labels.size:
+            known = np.asarray(labels)
+            if known.min() < 0 or known.max() >= x.shape[1]:
+                raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")
+        index_arrays(labels, x.shape, 1)
+    return _select_item(x, t)
+
+
+@op(label="AsStrided", name="as_strided")
+def _as_strided(
+    x: Shaped[Array, "..."], shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+) -> Shaped[Array, "..."]:
+    places = np.full(shape, offset, np.int32)
+    for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+        places += (stride * np.arange(n, dtype=np.int32)).reshape(-1, *[1] * (len(shape) - axis - 1))
+    return x.ravel()[places]
+
+
+def as_strided(x, shape: Sequence[int], strides: Sequence[int], storage_offset: int | None = None):
+    """Read an array's elements, in their order, with a shape and strides of one's own.
+
+    Args:
+        x: Any shape and dtype.
+        shape: Shape of the result.
+        strides: How many elements a step along each axis of the result goes on in ``x`` (not bytes).
+        storage_offset: Where to begin; None for 0. Arrays of JAX are no views, so it counts from the begin of ``x``.
+
+    Returns:
+        A new array: element :math:`(i, j, ...)` is element ``storage_offset + i * strides[0] + ...`` of ``x``. The
+        gradients of elements that are read more than once add up.
+
+    Raises:
+        ValueError: The result would reach before the begin or after the end of ``x``, or ``shape`` and ``strides``
+            have different lengths.
+
+    Source: NumPy's stride_tricks.
+
+    Examples:
+        >>> F.as_strided(np.float32([1, 2, 3, 4]), (3, 2), (1, 1)).array
+        Array([[1., 2.],
+               [2., 3.],
+               [3., 4.]], dtype=float32)
+    """
+    shape, strides, offset = tuple(map(int, shape)), tuple(map(int, strides)), int(storage_offset or 0)
+    if len(shape) != len(strides):
+        raise ValueError(f"as_strided: expected as many strides as axes, got shape {shape} and strides {strides}")
+    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    if offset + sum(r for r in reach if r < 0) < 0:
+        raise ValueError("Out of buffer: too small index was specified")
+    if 0 not in shape and offset + sum(r for r in reach if r > 0) >= math.prod(x.shape):
+        raise ValueError("Out of buffer: too large index was specified")
+    return _as_strided(x, shape, strides, offset)

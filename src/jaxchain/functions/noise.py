@@ -8,10 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxchain.core.config import config
+from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, as_variable
-from jaxchain.functions.checks import same_dtype, same_shape
+from jaxchain.functions.activation import softmax
+from jaxchain.functions.checks import broadcastable, same_dtype, same_shape
+from jaxchain.functions.draws import draw
 
 NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
 
@@ -112,3 +115,120 @@ def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
     key = next_key() if eps is None else NO_KEY
     out, used = _gaussian(mean, ln_var, None if eps is None else as_array(eps), key)
     return (out, used.array) if return_eps else out
+
+
+def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
+    r"""Sample a relaxed categorical distribution, :math:`\mathrm{softmax}((\log\pi + g) / \tau)` with Gumbel :math:`g`.
+
+    Args:
+        log_pi: Logarithms of the probabilities, not normalised: any shape with the axis, floating dtype.
+        tau: Temperature: near 0 samples are near one-hot. Traced.
+        axis: The axis of the categories.
+
+    Returns:
+        Same shape and dtype. A scalar gives 1: there is one category.
+
+    Raises:
+        InvalidType: ``log_pi`` is not floating, or has no such axis.
+
+    Source: Jang et al. 2016, arXiv:1611.01144.
+
+    Examples:
+        >>> F.gumbel_softmax(np.zeros((2, 3), np.float32)).array.sum(1).round(3)
+        Array([1., 1.], dtype=float32)
+    """
+    if len(log_pi.shape) < 1:
+        return as_variable(jnp.ones((), log_pi.dtype))
+    logits = as_variable(log_pi)
+    return softmax((logits + draw("gumbel", logits.shape, logits.dtype.name)) / tau, axis=axis)
+
+
+@op(label="SimplifiedDropconnect", name="simplified_dropconnect")
+def _simplified_dropconnect(
+    x: Float[Array, "..."],
+    W: Float[Array, "o i"],
+    b: Float[Array, " o"] | None,
+    mask: Array | None,
+    key: Key,
+    ratio: float,
+    batchwise: bool,
+) -> Float[Array, "n o"]:
+    expect(x.ndim >= 2, "x.ndim >= 2", f"{x.ndim} < 2")
+    expect(x[0].size == W.shape[1], "prod(x.shape[1:]) == W.shape[1]", f"{x.shape[1:]} and {W.shape[1]}")
+    shape = (x.shape[0], *W.shape) if batchwise else W.shape
+    if mask is None:
+        mask = jax.random.uniform(as_key(key), shape) >= ratio
+    expect(mask.shape == shape, f"mask.shape == {shape}", mask.shape)
+    kept = W * _scale(ratio, W) * mask.astype(W.dtype)
+    y = jnp.einsum("noi,ni->no" if batchwise else "oi,ni->no", kept, x.reshape(x.shape[0], -1)).astype(x.dtype)
+    if b is None:
+        return y
+    same_dtype(x=x, b=b)
+    return y + b
+
+
+def simplified_dropconnect(
+    x,
+    W,
+    b=None,
+    ratio: float = 0.5,
+    train: bool = True,
+    mask: Any = None,
+    use_batchwise_mask: bool = True,
+):
+    """Linear function whose weights are dropped at random, :math:`(M * W) x + b`.
+
+    Args:
+        x: ``(n, ...)`` with i elements behind the first axis, floating dtype.
+        W: Weights ``(o, i)``.
+        b: Bias ``(o,)``, dtype of ``x``, or None.
+        ratio: Probability of dropping a weight, in [0, 1). Traced. The rest is scaled so that the mean stays.
+        train: False drops nothing.
+        mask: Which weights stay, ``(n, o, i)`` or ``(o, i)`` as ``use_batchwise_mask`` says; None draws it.
+        use_batchwise_mask: Whether every sample has a mask of its own.
+
+    Returns:
+        ``(n, o)``, dtype of ``x``. The drawn mask is not kept for the gradient but drawn again from its key.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+
+    Source: Wan et al. 2013, Regularization of neural networks using DropConnect (without the Gaussian approximation).
+
+    Examples:
+        >>> one = np.ones((1, 2), np.float32)
+        >>> F.simplified_dropconnect(one, one, mask=np.float32([[[1, 0]]])).array
+        Array([[2.]], dtype=float32)
+    """
+    mask = None if mask is None else as_array(mask)
+    key = next_key() if mask is None else NO_KEY
+    return _simplified_dropconnect(x, W, b, mask, key, ratio if train else 0.0, bool(use_batchwise_mask))
+
+
+@op(label="Zoneout", name="zoneout")
+def _zoneout(h: Float[Array, "..."], x: Float[Array, "..."], key: Key, ratio: float) -> Float[Array, "..."]:
+    broadcastable(h=h, x=x)
+    return jnp.where(jax.random.uniform(as_key(key), x.shape) >= ratio, x, h)
+
+
+def zoneout(h, x, ratio: float = 0.5):
+    """Keep elements of the last state at random instead of the new ones.
+
+    Args:
+        h: The last state, any shape, floating dtype.
+        x: The new state, same shape and dtype.
+        ratio: Probability of keeping an element of ``h``. Traced.
+
+    Returns:
+        Same shape and dtype; ``x`` itself, as it came, where ``config.train`` is False.
+
+    Raises:
+        InvalidType: Shapes do not broadcast, or arrays are not floating.
+
+    Source: Krueger et al. 2016, arXiv:1606.01305.
+
+    Examples:
+        >>> F.zoneout(np.float32([1, 1]), np.float32([1, 1])).array
+        Array([1., 1.], dtype=float32)
+    """
+    return _zoneout(h, x, next_key(), ratio) if config.train else x

@@ -1,6 +1,7 @@
 """Normalization over batches and layers."""
 
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -173,22 +174,30 @@ def batch_normalization(
         Array([[-1., -1.],
                [ 1.,  1.]], dtype=float32)
     """
-    old = (running_mean, running_var)
-    for name, value in zip(("running_mean", "running_var"), old, strict=True):
+    old = updatable("batch_normalization", running_mean=running_mean, running_var=running_var)
+    y, *new = batch_normalization_with_statistics(x, gamma, beta, *old, eps=eps, decay=decay, axis=axis)
+    update((running_mean, running_var), new)
+    return y
+
+
+def updatable(function: str, **statistics: Any) -> list[Any]:
+    """Return running statistics as arrays; raise TypeError if one cannot be updated in place."""
+    for name, value in statistics.items():
         if not (value is None or isinstance(value, Variable | np.ndarray)):
             raise TypeError(
-                f"batch_normalization: {name}: expected a Variable or a NumPy array to update in place, got "
-                f"{type(value).__name__}, which is immutable. Use batch_normalization_with_statistics"
+                f"{function}: {name}: expected a Variable or a NumPy array to update in place, got "
+                f"{type(value).__name__}, which is immutable. Use {function}_with_statistics"
             )
-    y, *new = batch_normalization_with_statistics(
-        x, gamma, beta, *(None if v is None else as_array(v) for v in old), eps=eps, decay=decay, axis=axis
-    )
-    for value, array in zip(old, new, strict=True):
+    return [None if v is None else as_array(v) for v in statistics.values()]
+
+
+def update(statistics: Sequence[Any], arrays: Sequence[Any]) -> None:
+    """Write new running statistics where the old ones are."""
+    for value, array in zip(statistics, arrays, strict=True):
         if isinstance(value, Variable):
             value.array = array
         elif value is not None and array is not None:
             value[...] = np.asarray(array)
-    return y
 
 
 @op(label="FixedBatchNormalization", name="fixed_batch_normalization")
@@ -263,3 +272,116 @@ def layer_normalization(
     centred = x - x.mean(1, keepdims=True)
     var = jnp.square(centred).mean(1, keepdims=True)
     return centred * lax.rsqrt(var + eps) * gamma + beta
+
+
+@op(label="GroupNormalization", name="group_normalization")
+def _group_normalization(
+    x: Float[Array, "n c ..."], gamma: Float[Array, " c"], beta: Float[Array, " c"], groups: int, eps: float
+) -> Float[Array, "n c ..."]:
+    same_dtype(gamma=gamma, beta=beta)
+    dtype = jnp.promote_types(x.dtype, gamma.dtype)
+    flat = x.reshape(x.shape[0], groups, x.size // (x.shape[0] * groups) if x.size else 0)
+    centred = flat - flat.mean(2, keepdims=True, dtype=dtype)
+    hat = centred * lax.rsqrt(jnp.square(centred).mean(2, keepdims=True) + eps)
+    wide = (-1, *[1] * (x.ndim - 2))
+    return (hat.reshape(x.shape) * gamma.reshape(wide) + beta.reshape(wide)).astype(x.dtype)
+
+
+def group_normalization(x, groups: int, gamma, beta, eps: float = 1e-5):
+    """Normalise groups of channels of each sample to mean 0 and variance 1, then scale and shift.
+
+    Args:
+        x: ``(n, c, ...)``, floating dtype.
+        groups: Number of groups: 1 is layer normalization, ``c`` instance normalization.
+        gamma: Scale ``(c,)``.
+        beta: Shift ``(c,)``, dtype of ``gamma``.
+        eps: Added to the variance. Traced.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    Raises:
+        InvalidType: Shapes or dtypes do not fit.
+        TypeError: ``groups`` is no int.
+        ValueError: The channels cannot be divided by ``groups``.
+
+    Source: Wu and He 2018, arXiv:1803.08494.
+
+    Examples:
+        >>> one, zero = np.ones(2, np.float32), np.zeros(2, np.float32)
+        >>> F.group_normalization(np.float32([[1, 3]]), 1, one, zero).array.round(2)
+        Array([[-1.,  1.]], dtype=float32)
+    """
+    if not isinstance(groups, int):
+        raise TypeError(f"group_normalization: groups: expected int, got {type(groups).__name__}")
+    if len(x.shape) > 1 and x.shape[1] % groups:
+        raise ValueError(
+            f"group_normalization: expected the number of channels to be a multiple of groups, "
+            f"got {x.shape[1]} channels and {groups} groups"
+        )
+    return _group_normalization(x, gamma, beta, groups, eps)
+
+
+@op(label="LocalResponseNormalization")
+def local_response_normalization(
+    x: Float[Array, "n c ..."], n: int = 5, k: float = 2, alpha: float = 1e-4, beta: float = 0.75
+) -> Float[Array, "n c ..."]:
+    r"""Divide by the strength of neighbouring channels, :math:`x_i / (k + \alpha \sum_j x_j^2)^\beta`.
+
+    Args:
+        x: ``(n, c, ...)``, floating dtype.
+        n: Number of channels in the sum: ``n // 2`` on either side.
+        k: :math:`k`. Traced.
+        alpha: :math:`\alpha`. Traced.
+        beta: :math:`\beta`. Traced.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    Raises:
+        InvalidType: ``x`` is not floating, or has less than two axes.
+
+    Source: Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.3.
+
+    Examples:
+        >>> F.local_response_normalization(np.float32([[1, 2]]), k=1, alpha=0.6, beta=1).array
+        Array([[0.25, 0.5 ]], dtype=float32)
+    """
+    half = n // 2
+    rest = x.ndim - 2
+    window, padding = (1, 2 * half + 1, *[1] * rest), ((0, 0), (half, half), *[(0, 0)] * rest)
+    near = lax.reduce_window(jnp.square(x), np.zeros((), x.dtype), lax.add, window, (1,) * x.ndim, padding)
+    return x * (k + alpha * near) ** -beta
+
+
+@op(label="NormalizeL2", name="normalize")
+def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...]) -> Float[Array, "..."]:
+    total = jnp.square(x).sum(axis, keepdims=True)
+    # the guard keeps the gradient of the root finite at 0
+    norm = jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1)), 0)
+    return x / (norm + eps)
+
+
+def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] = 1):
+    r"""Scale to an L2 norm of (nearly) one, :math:`x / (\|x\| + \epsilon)`.
+
+    Args:
+        x: Any shape with the axes, floating dtype.
+        eps: :math:`\epsilon`. Traced.
+        axis: The axis or axes that the norm is taken over.
+
+    Returns:
+        Same shape and dtype as ``x``.
+
+    At 0: gradient ``1 / eps``.
+
+    Raises:
+        InvalidType: ``x`` is not floating, or has no such axis.
+
+    Source: elementary.
+
+    Examples:
+        >>> F.normalize(np.float32([[3, 4]])).array.round(3)
+        Array([[0.6, 0.8]], dtype=float32)
+    """
+    return _normalize(x, eps, tuple(map(int, axis)) if isinstance(axis, tuple | list) else int(axis))
