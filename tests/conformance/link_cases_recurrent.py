@@ -1,9 +1,10 @@
 """Rows for links: recurrent layers, tree LSTMs, and losses that have parameters. See link_cases.py."""
 
 import numpy as np
-from link_cases import VECTORS, case, floats, ids
+from link_cases import IMAGES, VECTORS, case, floats, ids
 
 SEQUENCES = [floats(1, 2, 4), floats(2, 5, 4), floats(3, 3, 4)]
+MASK = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]], np.float32)
 TREE = ((0, 1), ((2, 3), 4))
 
 
@@ -16,6 +17,12 @@ def with_samples(link, samples):
 def with_sampler(link, samples):
     """Return a NegativeSampling link that does not draw."""
     link.sampler.sample = lambda shape: np.array(samples, np.int32).reshape(shape)
+    return link
+
+
+def with_mask(link):
+    """Return a link that has a mask already: real Chainer would take the row's own array as the persistent one."""
+    link.add_persistent("mask", np.ones((3, 4), np.float32))
     return link
 
 
@@ -91,4 +98,56 @@ CASES = [
     ),
     case("hierarchical_softmax", lambda L: L.BinaryHierarchicalSoftmax(4, TREE), (VECTORS, ids(1, 5, 5))),
     case("hierarchical_softmax_pair", lambda L: L.BinaryHierarchicalSoftmax(4, (1, 0)), (VECTORS, ids(1, 2, 5))),
+    *(
+        case(f"group_normalization_{name}", build, (IMAGES,))
+        for name, build in (
+            ("2", lambda L: L.GroupNormalization(2, 4)),
+            ("lazy", lambda L: L.GroupNormalization(4, eps=1e-3)),
+            ("1", lambda L: L.GroupNormalization(1, initial_gamma=2, initial_beta=1)),
+        )
+    ),
+    case("batch_renormalization", lambda L: L.BatchRenormalization(4), (VECTORS,), (floats(9, 3, 4),)),
+    case(
+        "batch_renormalization_bounds",
+        lambda L: L.BatchRenormalization(4, rmax=2, dmax=1.5, decay=0.5, eps=1e-3),
+        (IMAGES,),
+        (IMAGES * 3 + 1,),
+    ),
+    case("batch_renormalization_no_gamma", lambda L: L.BatchRenormalization(4, 3, 5, use_gamma=False), (IMAGES,)),
+    case("batch_renormalization_no_beta", lambda L: L.BatchRenormalization(4, 3, 5, use_beta=False), (IMAGES,)),
+    case(
+        "batch_renormalization_finetune",
+        lambda L: L.BatchRenormalization(4, 3, 5),
+        (VECTORS,),
+        (floats(9, 3, 4),),
+        finetune=True,
+    ),
+    case(
+        "decorrelated_batch_normalization",
+        lambda L: L.DecorrelatedBatchNormalization(4, groups=2),
+        (floats(5, 12, 4),),
+        (floats(6, 9, 4),),
+    ),
+    case("decorrelated_batch_normalization_2d", lambda L: L.DecorrelatedBatchNormalization(4, 1, 0.5, 1e-3), (IMAGES,)),
+    case(
+        "decorrelated_batch_normalization_finetune",
+        lambda L: L.DecorrelatedBatchNormalization(4, groups=4),
+        (VECTORS,),
+        (floats(9, 3, 4),),
+        finetune=True,
+    ),
+    case(
+        "simplified_dropconnect",
+        lambda L: with_mask(L.SimplifiedDropconnect(4, 3)),
+        (VECTORS,),
+        mask=MASK,
+        use_batchwise_mask=False,
+    ),
+    case(
+        "simplified_dropconnect_batch",
+        lambda L: with_mask(L.SimplifiedDropconnect(None, 3, 0.25, nobias=True)),
+        (VECTORS,),
+        mask=np.stack([MASK, 1 - MASK, MASK, MASK, 1 - MASK]),
+    ),
+    case("simplified_dropconnect_test", lambda L: L.SimplifiedDropconnect(4, 3), (VECTORS,), train=False),
 ]

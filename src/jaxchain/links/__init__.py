@@ -7,6 +7,7 @@ from jaxchain.links.classifier import Classifier as Classifier
 from jaxchain.links.convolution import Convolution2D as Convolution2D
 from jaxchain.links.convolution import Deconvolution2D as Deconvolution2D
 from jaxchain.links.crf import CRF1d as CRF1d
+from jaxchain.links.dropconnect import SimplifiedDropconnect as SimplifiedDropconnect
 from jaxchain.links.embedding import EmbedID as EmbedID
 from jaxchain.links.gru import GRU as GRU
 from jaxchain.links.gru import StatefulGRU as StatefulGRU
@@ -33,6 +34,9 @@ from jaxchain.links.recurrent import LSTM as LSTM
 from jaxchain.links.recurrent import StatefulPeepholeLSTM as StatefulPeepholeLSTM
 from jaxchain.links.recurrent import StatefulZoneoutLSTM as StatefulZoneoutLSTM
 from jaxchain.links.recurrent import StatelessLSTM as StatelessLSTM
+from jaxchain.links.renormalization import BatchRenormalization as BatchRenormalization
+from jaxchain.links.renormalization import DecorrelatedBatchNormalization as DecorrelatedBatchNormalization
+from jaxchain.links.renormalization import GroupNormalization as GroupNormalization
 from jaxchain.links.sampling import BlackOut as BlackOut
 from jaxchain.links.sampling import NegativeSampling as NegativeSampling
 from jaxchain.links.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
@@ -42,6 +46,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "BatchNormalization",
+    "BatchRenormalization",
     "Bias",
     "BinaryHierarchicalSoftmax",
     "BlackOut",
@@ -50,7 +55,9 @@ __all__ = [
     "Classifier",
     "Convolution2D",
     "Deconvolution2D",
+    "DecorrelatedBatchNormalization",
     "EmbedID",
+    "GroupNormalization",
     "Highway",
     "LayerNormalization",
     "Linear",
@@ -68,6 +75,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "Scale",
+    "SimplifiedDropconnect",
     "StatefulGRU",
     "StatefulMGU",
     "StatefulPeepholeLSTM",

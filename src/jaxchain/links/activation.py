@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxchain import functions as F
 from jaxchain.core import variable
-from jaxchain.core.variable import Variable, as_variable
+from jaxchain.core.variable import Variable
 from jaxchain.initializers import Constant, Initializer, _get_initializer
 from jaxchain.initializers.base import Reshaped
 from jaxchain.link import Chain, Link
@@ -37,9 +37,7 @@ class PReLU(Link):
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape ``(n, *shape, ...)``; the result has the same one."""
-        x = as_variable(x)
-        W = F.reshape(self.W, (1, *self.W.shape, *(1,) * (x.ndim - 1 - self.W.ndim)))
-        return F.where(x.array >= 0, x, x * F.broadcast_to(W, x.shape))
+        return F.prelu(x, self.W)
 
 
 class Swish(Link):
@@ -65,9 +63,7 @@ class Swish(Link):
         """Apply it to `x`, any shape; the result has the same one."""
         if self.beta.array is None:
             self.beta.initialize(x.shape[1:])
-        x = as_variable(x)
-        beta = F.reshape(self.beta, (1, *self.beta.shape, *(1,) * (x.ndim - 1 - self.beta.ndim)))
-        return x * F.sigmoid(F.broadcast_to(beta, x.shape) * x)
+        return F.swish(x, self.beta)
 
 
 class Maxout(Chain):
@@ -105,8 +101,7 @@ class Maxout(Chain):
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, ``(n, in)``; returns ``(n, out)``."""
-        y = self.linear(x)
-        return F.max(F.reshape(y, (y.shape[0], self.out_size, self.pool_size)), axis=2)
+        return F.maxout(self.linear(x), self.pool_size)
 
 
 def _shaped(name: str, value: Any, shape: tuple[Any, ...]) -> Any:

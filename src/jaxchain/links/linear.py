@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxchain import functions as F
 from jaxchain.core import variable
-from jaxchain.core.variable import Variable, as_array, as_variable
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Chain, Link
 
@@ -96,12 +96,6 @@ class Linear(Link):
         return F.linear(x, self.W, self.b, n_batch_axes=n_batch_axes)
 
 
-def _aligned(x: Any, y: Any, axis: int) -> Any:
-    """Return `y` broadcast to the shape of `x`, its first axis at `axis`."""
-    shape = (1,) * axis + tuple(y.shape) + (1,) * (len(x.shape) - axis - len(y.shape))
-    return F.broadcast_to(F.reshape(y, shape), x.shape)
-
-
 class Bias(Link):
     """Add a learnt array, broadcast.
 
@@ -133,9 +127,9 @@ class Bias(Link):
         """
         if self.b is not None:
             (x,) = xs
-            return as_variable(x) + _aligned(x, self.b, self.axis)
+            return F.bias(x, self.b, self.axis)
         x, y = xs
-        return as_variable(x) + _aligned(x, y, self.axis)
+        return F.bias(x, y, self.axis)
 
 
 class Scale(Chain):
@@ -182,10 +176,10 @@ class Scale(Chain):
         """
         if self.W is not None:
             (x,) = xs
-            z = as_variable(x) * _aligned(x, self.W, self.axis)
+            z = F.scale(x, self.W, self.axis)
         else:
             x, y = xs
-            z = as_variable(x) * _aligned(x, y, self.axis)
+            z = F.scale(x, y, self.axis)
         return z if self.bias is None else self.bias(z)
 
 
