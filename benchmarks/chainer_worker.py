@@ -1,6 +1,7 @@
-"""The Chainer half of overhead.py: runs in Chainer's own environment and answers one request a line on stdin.
+"""The Chainer half of overhead.py and functions.py: in Chainer's own environment it answers one request a line on stdin.
 
-A request is `time CASE N` (answer: seconds of N calls), `memory` (bytes that a CNN's graph holds) or `version`.
+A request is `time CASE N` (answer: seconds of N calls), `memory` (bytes that a CNN's graph holds) or `version`. A case
+of function_cases.py is `name/size/way`; the answer is nan if it does not run here (no SciPy, no gradient).
 """
 
 import gc
@@ -15,6 +16,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy as np
+from function_cases import caller
 
 rng = np.random.RandomState(0)
 
@@ -84,7 +86,17 @@ for line in sys.stdin:
     elif command == "memory":
         answer = memory()
     else:
-        call, n = CASES[rest[0]], int(rest[1])
+        name, n = rest[0], int(rest[1])
+        if name not in CASES:
+            try:
+                CASES[name] = caller(*name.split("/"), chainer)
+                CASES[name]()
+            except Exception:
+                CASES[name] = None
+        call = CASES[name]
+        if call is None:
+            print("nan", flush=True)
+            continue
         start = time.perf_counter()
         for _ in range(n):
             call()
