@@ -1,4 +1,4 @@
-"""The Chainer half of overhead.py and functions.py: in Chainer's own environment it answers one request a line on stdin.
+"""The Chainer half of overhead.py and functions.py: answers requests on stdin, one a line, in Chainer's environment.
 
 A request is `time CASE N` (answer: seconds of N calls), `memory` (bytes that a CNN's graph holds) or `version`. A case
 of function_cases.py is `name/size/way`; the answer is nan if it does not run here (no SciPy, no gradient).
