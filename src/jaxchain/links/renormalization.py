@@ -18,6 +18,7 @@ from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Typed
 from jaxchain.link import Link
 from jaxchain.links.normalization import BatchNormalization
+from jaxchain.serializer import Deserializer
 
 
 class BatchRenormalization(BatchNormalization):
@@ -119,6 +120,27 @@ class BatchRenormalization(BatchNormalization):
         return y
 
 
+class _OneGroup(Deserializer):
+    """A deserializer that gives every group the statistics of one, where a file has no more."""
+
+    def __init__(self, base: Any, groups: int) -> None:
+        self.base, self.groups = base, groups
+
+    def __call__(self, key: str, value: Any) -> Any:
+        loaded = self.base(key, None) if key.startswith("avg_") else None
+        if loaded is None or loaded.ndim != value.ndim - 1:
+            return self.base(key, value)
+        if self.groups != 1:
+            warnings.warn(
+                "Found moving statistics of old DecorrelatedBatchNormalization, whose algorithm was different from the "
+                "paper.",
+                stacklevel=2,
+            )
+        if loaded.shape != value.shape[1:]:
+            raise ValueError(f"{key}: expected shape {value.shape} or {value.shape[1:]}, got {loaded.shape}")
+        return jnp.broadcast_to(jnp.asarray(loaded, value.dtype), value.shape)
+
+
 class DecorrelatedBatchNormalization(Link):
     """Batch normalisation that also makes the channels of a group uncorrelated.
 
@@ -170,18 +192,9 @@ class DecorrelatedBatchNormalization(Link):
         return self._groups[0]
 
     def serialize(self, serializer: Any) -> None:
-        """Save or load. Files of before Chainer 5 have one group's statistics for all."""
-        super().serialize(serializer)
-        for name, ndim in (("avg_mean", 2), ("avg_projection", 3)):
-            value = getattr(self, name)
-            if value is not None and value.ndim == ndim - 1:
-                if self.groups != 1:
-                    warnings.warn(
-                        "Found moving statistics of old DecorrelatedBatchNormalization, whose algorithm was different "
-                        "from the paper.",
-                        stacklevel=2,
-                    )
-                setattr(self, name, jnp.tile(value, (self.groups, *(1,) * value.ndim)))
+        """Save or load. Files of Chainer 4 have the statistics of one group: all groups get them."""
+        loads = isinstance(serializer, Deserializer)
+        super().serialize(_OneGroup(serializer, self.groups) if loads else serializer)
 
     def forward(self, x: Any, *, finetune: bool = False) -> Variable:
         """Normalise.
