@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import threading
 import time
@@ -183,51 +184,89 @@ def trace_call(
         NotCompilable: The program does with a value what no variant can assume.
     """
     start = time.perf_counter()
+    leaves, tree = leaves_of(args, kwargs)
+    names = _argument_names(function, args, kwargs, leaves)
     extra: list[tuple[str, Any]] = []
     outcomes = list(assumed)
     all_grads = True
     attempts = 0
-    while attempts < MAX_RETRACES:
-        traced, again = _trace_once(
-            function, args, kwargs, [*roots, *extra], name, rules, all_grads, outcomes, differentiate
-        )
-        if traced is not None:
-            traced.seconds = time.perf_counter() - start
-            return traced
-        if isinstance(again, bool | int):
-            outcomes.append(again)
-            continue
-        attempts += 1
-        if again == "grads":
-            all_grads = False
-        elif again:
-            extra += [(p.name or "parameter", p) for p in again]
+    early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
+    try:
+        while attempts < MAX_RETRACES:
+            walk = Walk([*roots, *extra, *_objects(leaves)], rules=rules)
+            if early is not None and _initialise_rules(walk, early):
+                walk = Walk([*roots, *extra, *_objects(leaves)], rules=rules)
+            traced, again = _trace_once(function, leaves, tree, names, walk, name, all_grads, outcomes, differentiate)
+            if traced is not None:
+                if early is not None and _forget_unused(traced, early):
+                    early = None
+                    continue
+                early = None
+                traced.seconds = time.perf_counter() - start
+                return traced
+            if isinstance(again, bool | int):
+                outcomes.append(again)
+                continue
+            attempts += 1
+            if again == "grads":
+                all_grads = False
+            elif again:
+                extra += [(p.name or "parameter", p) for p in again]
+    finally:
+        for rule in early or ():
+            rule._uninitialise()
     raise StaticError(
         f"{name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
     )
 
 
-def _trace_once(
-    function: Callable[..., Any],
-    args: Any,
-    kwargs: Any,
-    roots: Sequence[tuple[str, Any]],
-    name: str,
-    rules: bool,
-    all_grads: bool,
-    assumed: Sequence[Outcome],
-    differentiate: bool,
-) -> tuple[Traced | None, Any]:
-    leaves, tree = leaves_of(args, kwargs)
-    objects = [
+def _objects(leaves: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Return the arguments that state may hang on."""
+    return [
         (f"argument {i}", leaf)
         for i, leaf in enumerate(leaves)
         if isinstance(leaf, Parameter) or not isinstance(leaf, (Variable, *ARRAY_LIKE))
     ]
-    walk = Walk([*roots, *objects], rules=rules)
+
+
+def _initialise_rules(walk: Walk, early: list[Any]) -> bool:
+    """Make the slots of update rules now: made inside the trace, they would start it over."""
+    found = len(early)
+    for p in walk.parameters:
+        rule = p.update_rule
+        if p._array is not None and hasattr(rule, "_init_states") and rule.state is None:
+            rule._init_states(p)
+            if rule.state:
+                early.append(rule)
+            else:
+                rule._uninitialise()
+    return len(early) > found
+
+
+def _forget_unused(traced: Traced, early: Sequence[Any]) -> bool:
+    """Take back the slots that no update of the trace wrote."""
+    written = {id(w.container) for w in traced.plan["writes"]}
+    unused = [rule for rule in early if id(rule.state) not in written]
+    for rule in unused:
+        rule._uninitialise()
+    return bool(unused)
+
+
+def _trace_once(
+    function: Callable[..., Any],
+    leaves: Sequence[Any],
+    tree: Any,
+    names: Sequence[str],
+    walk: Walk,
+    name: str,
+    all_grads: bool,
+    assumed: Sequence[Outcome],
+    differentiate: bool,
+) -> tuple[Traced | None, Any]:
     state_values = read(walk)
     assert state_values is not None
     arrays, grads, places = state_values
+    zeros = functools.cache(jnp.zeros)
     # with all_grads every initialised parameter gets a gradient tracer, also where it is None: if none is read, as in a
     # step that clears them first, the variant serves both cases
     grad_values = [
@@ -235,7 +274,7 @@ def _trace_once(
         if a is None
         else (g.array if isinstance(g, Variable) else g)
         if g is not None
-        else (jnp.zeros(a.shape, a.dtype) if all_grads else None)
+        else (zeros(a.shape, a.dtype) if all_grads else None)
         for a, g in zip(arrays, grads, strict=True)
     ]
     dynamic = [
@@ -245,7 +284,6 @@ def _trace_once(
     ]
     arguments: list[Any] = []
     argument_names: list[str] = []
-    names = _argument_names(function, args, kwargs, leaves)
     for i in dynamic:
         leaf = leaves[i]
         arguments.append(leaf._array if isinstance(leaf, Variable) else _array_of(leaf))

@@ -495,6 +495,8 @@ class UpdateRule:
 
     @t.setter
     def t(self, value: Any) -> None:
+        if value is self.t or (type(value) is int and value == self.t):
+            return  # compiled programs know `_status` by identity
         enabled, _, clock, hooks = self._status
         self._status = (enabled, clock.t - value if enabled else value, clock, hooks)
 
@@ -802,6 +804,8 @@ class Optimizer:
     @t.setter
     def t(self, value: Any) -> None:
         clock = self._clock
+        if type(value) is int and value == plain_number(clock.t):
+            return  # compiled programs know `_status` by identity
         difference = value - clock.t
         clock.t = value
         for param in self.target.params() if self.target is not None else ():

@@ -63,7 +63,8 @@ def stateful(slots: tuple[str, ...], step: Any) -> optax.GradientTransformation:
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         leaves, tree = jax.tree_util.tree_flatten(updates)
         columns = [tree.flatten_up_to(s) for s in (params, *state)]
-        results = [step(g, *rest) for g, *rest in zip(leaves, *columns, strict=True)]
+        shared = jax.jit(step)  # traced once per shape, not once per parameter
+        results = [shared(g, *rest) for g, *rest in zip(leaves, *columns, strict=True)]
         new, *states = (jax.tree_util.tree_unflatten(tree, column) for column in zip(*results, strict=True))
         return new, tuple(states)
 
