@@ -4,7 +4,7 @@ Half precision is computed in float32 where LAPACK is behind it.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,8 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from jaxchain.core.compat import is_tracer
-from jaxchain.core.config import config
+from jaxchain.core.config import config, using_config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
@@ -170,9 +169,17 @@ def _(gy, y, a):
     return _inverse_slope(gy, y)
 
 
-def _checked(name: str, out: Variable, what: str) -> Variable:
-    """Return `out`; in debug mode raise ValueError where LAPACK could not compute it."""
-    if config.debug and not is_tracer(out.array) and not bool(jnp.isfinite(out.array).all()):
+def _checked(name: str, call: Callable[[Any], Variable], a: Any, what: str) -> Variable:
+    """Return ``call(a)``; in debug mode raise ValueError where LAPACK could not compute it (not in a static call)."""
+    if not config.debug:
+        return call(a)
+    with using_config("debug", False):  # else the engine's own check reports the NaN, and not what it means
+        out = call(a)
+    try:
+        values = np.asarray(out.array)
+    except TypeError:  # a tracer: its values are not known
+        return out
+    if not np.isfinite(values).all():
         raise ValueError(f"{name}: {what}")
     return out
 
@@ -198,7 +205,7 @@ def inv(a):
         Array([[0.5 , 0.  ],
                [0.  , 0.25]], dtype=float32)
     """
-    return _checked("inv", _inv(a), "input has singular matrices")
+    return _checked("inv", _inv, a, "input has singular matrices")
 
 
 def batch_inv(a):
@@ -220,7 +227,7 @@ def batch_inv(a):
         >>> F.batch_inv(np.float32([[[2]], [[4]]])).array.ravel()
         Array([0.5 , 0.25], dtype=float32)
     """
-    return _checked("batch_inv", _batch_inv(a), "input has singular matrices")
+    return _checked("batch_inv", _batch_inv, a, "input has singular matrices")
 
 
 @op(label="det")
@@ -307,7 +314,7 @@ def cholesky(a):
         Array([[2., 0.],
                [0., 3.]], dtype=float32)
     """
-    return _checked("cholesky", _cholesky(a), "matrix is not positive definite")
+    return _checked("cholesky", _cholesky, a, "matrix is not positive definite")
 
 
 # -- sparse -----------------------------------------------------------------------------------------------------------
