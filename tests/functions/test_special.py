@@ -102,7 +102,7 @@ def test_another_exponent_of_zeta_does_not_retrace_its_gradient():
 def test_what_lapack_cannot_do_raises_in_debug_mode(function):
     singular = np.zeros((2, 2), np.float32)
     assert not np.isfinite(function(singular).array).all()
-    with jaxchain.using_config("debug", True), pytest.raises(ValueError, match="singular|definite"):
+    with jaxchain.using_config("debug", True), pytest.raises(ValueError, match=r"singular|definite"):
         function(singular)
 
 
