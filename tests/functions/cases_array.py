@@ -277,7 +277,6 @@ CASES = [
             (S(ones(4, 3), (0, 0, 0), ones()), TypeError, "ndim"),
             (S(ones(4, 3), 4, ones(3)), IndexError, "out of bounds"),
         ],
-        retains=(),
     ),
     Case(
         "select_item",

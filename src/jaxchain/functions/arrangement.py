@@ -358,7 +358,10 @@ def diagonal(x: Shaped[Array, "..."], offset: int = 0, axis1: int = 0, axis2: in
     """
     axis_in_range("x", x, axis1)
     axis_in_range("x", x, axis2)
-    return jnp.diagonal(x, offset, axis1, axis2)
+    x = jnp.moveaxis(x, (axis1, axis2), (-2, -1))
+    length = min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0))
+    rows = np.arange(max(length, 0)) - min(offset, 0)
+    return x[..., rows, rows + offset]  # jnp.diagonal keeps x for the gradient
 
 
 @op(label="Permutate", name="permutate")

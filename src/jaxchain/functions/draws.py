@@ -12,16 +12,17 @@ from jaxchain.core.random import as_key, next_key
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _draw(key: Array, kind: str, shape: tuple[int, ...], dtype: str) -> Array:
-    return getattr(jax.random, kind)(as_key(key), shape).astype(dtype)
+def _draw(key: Array, kind: str, shape: tuple[int, ...], dtype: str, *parameters: Array) -> Array:
+    return getattr(jax.random, kind)(as_key(key), *parameters, shape=shape).astype(dtype)
 
 
-def draw(kind: str, shape: tuple[int, ...], dtype: str) -> Array:
+def draw(kind: str, shape: tuple[int, ...], dtype: str, *parameters: Array) -> Array:
     """Draw an array.
 
     Args:
-        kind: A distribution of `jax.random` without parameters: 'normal', 'uniform', 'gumbel', 'exponential', ...
+        kind: A distribution of `jax.random`: 'normal', 'uniform', 'gumbel', 'gamma', ...
         shape: Its shape.
-        dtype: Its dtype. It is drawn in float32 (float64 under ``jax_enable_x64``) and cast.
+        dtype: Its dtype. It is drawn in the dtype that `jax.random` chooses and cast.
+        parameters: The distribution's parameters, in the order of `jax.random`.
     """
-    return _draw(next_key(), kind, tuple(shape), str(dtype))
+    return _draw(next_key(), kind, tuple(shape), str(dtype), *parameters)

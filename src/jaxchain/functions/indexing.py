@@ -14,7 +14,7 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType
 from jaxchain.core.op import Array, Key, op
-from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.variable import Variable, as_array, info_of
 from jaxchain.functions.checks import integer
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that
@@ -222,7 +222,9 @@ def scatter_add(a, slices: Any, b):
     index = _as_tuple(slices)
     used = sum([_consumes(s) for s in index])
     if used > len(a.shape):
-        raise InvalidType("a.ndim >= the number of indices", f"{len(a.shape)} < {used}")
+        raise InvalidType("a.ndim >= the number of indices", f"{len(a.shape)} < {used}").located(
+            "ScatterAdd", f"scatter_add(a: {info_of(a)!r}, b: {info_of(b)!r})"
+        )
     parsed = _parsed(a.shape, index)
     shape = _taken_shape(a.shape, tuple(tuple(i.shape) for i in parsed[1]), parsed[2])
     if tuple(b.shape) != shape:

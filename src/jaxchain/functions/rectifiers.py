@@ -10,7 +10,7 @@ from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import as_array, info_of
 from jaxchain.functions.activation import clipped_relu, elu
 from jaxchain.functions.checks import axis_in_range, same_dtype, same_shape
 from jaxchain.functions.noise import NO_KEY
@@ -83,11 +83,11 @@ def maxout(x, pool_size: int, axis: int = 1):
     if pool_size <= 0:
         raise ValueError(f"pool_size must be a positive integer, got {pool_size}")
     shape = tuple(x.shape)
-    if not -len(shape) <= axis < len(shape):
-        raise InvalidType(f"{-len(shape)} <= axis < x.ndim", f"axis = {axis}, x.ndim = {len(shape)}")
+    if not -len(shape) <= axis < len(shape) or shape[axis] % pool_size:
+        raise InvalidType(
+            "x.shape[axis] % pool_size == 0", f"x.shape = {shape}, axis = {axis}, pool_size = {pool_size}"
+        ).located("maxout", f"maxout(x: {info_of(x)!r})")
     axis %= len(shape)
-    if shape[axis] % pool_size:
-        raise InvalidType("x.shape[axis] % pool_size == 0", f"x.shape[axis]={shape[axis]}, pool_size={pool_size}")
     pooled = reshape(x, (*shape[:axis], shape[axis] // pool_size, pool_size, *shape[axis + 1 :]))
     return maximum_over(pooled, axis=axis + 1)
 
@@ -229,8 +229,8 @@ def selu(x, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805
     Source: Klambauer et al. 2017, arXiv:1706.02515.
 
     Examples:
-        >>> F.selu(np.float32([-1, 2])).array.round(3)
-        Array([-1.111,  2.101], dtype=float32)
+        >>> F.selu(np.float32([0, 2])).array
+        Array([0.      , 2.101402], dtype=float32)
     """
     return scale * elu(x, alpha=alpha)
 
