@@ -212,10 +212,23 @@ def cross_covariance(y, z, reduce: str = "half_squared_sum"):
     return _cross_covariance(y, z, reduce)
 
 
+def _off_diagonal(matrix: Array) -> Array:
+    return jnp.where(jnp.eye(len(matrix), dtype=bool), 0, matrix)
+
+
 @op(label="DeCov", name="decov")
 def _decov(h: Float[Array, "n k"], reduce: str) -> Float[Array, "..."]:
     centred = h - h.mean(0)
-    return _half_square(jnp.where(jnp.eye(h.shape[1], dtype=bool), 0, centred.T @ centred / h.shape[0]), reduce)
+    return _half_square(_off_diagonal(centred.T @ centred / h.shape[0]), reduce)
+
+
+@_decov.vjp
+def _(gy, y, h, reduce):
+    # The matrix is symmetric: one product where the derived gradient has two, one of them transposed.
+    centred = h - h.mean(0)
+    g = gy * (centred.T @ centred / h.shape[0]) if reduce == "half_squared_sum" else gy
+    g = _off_diagonal(g)
+    return centred @ (g + g.T) / h.shape[0]
 
 
 def decov(h, reduce: str = "half_squared_sum"):
