@@ -148,7 +148,7 @@ def everything(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("functions", nargs="*", help="which functions (default: all)")
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 5 ms: a few minutes for everything")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 ms: some minutes for everything")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.03, help="length of one round of one row")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="torch.set_num_threads")
@@ -157,7 +157,7 @@ def main():
     parser.add_argument("--markdown", metavar="FILE", help="write the tables there")
     a = parser.parse_args()
     if a.quick:
-        a.rounds, a.seconds = 3, 0.005
+        a.rounds, a.seconds = 2, 0.002
     if torch:
         torch.set_num_threads(a.threads)
     warnings.simplefilter("ignore")

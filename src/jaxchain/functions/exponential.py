@@ -109,6 +109,11 @@ def expm1(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.expm1(x)
 
 
+@expm1.vjp
+def _(gy, y, x):
+    return (y + 1) * gy
+
+
 @op(label="log1p")
 def log1p(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithm of one plus the input, :math:`\log(1 + x)`, elementwise, with all digits near 0.
@@ -189,7 +194,7 @@ def rsqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
         x: Any shape, floating dtype.
 
     Returns:
-        Same shape and dtype as ``x``; NaN below 0.
+        Same shape and dtype as ``x``; NaN below 0. The gradient is read off the output.
 
     At 0: value inf, gradient -inf.
 
@@ -203,6 +208,11 @@ def rsqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
         Array([0.5, 1. ], dtype=float32)
     """
     return lax.rsqrt(x)
+
+
+@rsqrt.vjp
+def _(gy, y, x):
+    return gy * y * y * y * -0.5
 
 
 @op

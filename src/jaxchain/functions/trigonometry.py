@@ -73,6 +73,11 @@ def tan(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.tan(x)
 
 
+@tan.vjp
+def _(gy, y, x):
+    return gy * (1 + jnp.square(y))
+
+
 @op(label="arcsin")
 def arcsin(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse sine, elementwise.
