@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
-from jaxchain.core.trace import Raised, Traced, key_of, leaves_of, trace_call
+from jaxchain.core.trace import Raised, Traced, argument_names, key_of, leaves_of, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, LinkVariant, Variant, VariantMismatch
 
@@ -150,7 +149,7 @@ class Static:
 
     def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Trace and compile a new variant, and record why."""
-        reason = self.reason(key, assumed)
+        reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = trace_call(
             self.function,
             args,
@@ -173,7 +172,7 @@ class Static:
         """Return the variant of a trace."""
         return Variant(traced, self.donate)
 
-    def reason(self, key: Any, assumed: Sequence[Outcome]) -> str:
+    def reason(self, key: Any, assumed: Sequence[Outcome], names: Sequence[str]) -> str:
         """Return why no variant fits, as a difference from the nearest one."""
         if not self.compiles:
             return "first call"
@@ -183,7 +182,7 @@ class Static:
             return str(Guard(assumed[-1], guards[len(assumed) - 1].source))
         if same:
             return same[-1].variant.difference() or "the shape or dtype of a state array changed"
-        return _key_difference(self.compiles, key)
+        return _key_difference(self.compiles, key, names)
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
@@ -229,18 +228,12 @@ def _describe_leaf(key: Any) -> str:
     return repr(key)
 
 
-def _key_difference(compiles: Sequence[Compile], key: Any) -> str:
+def _key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str]) -> str:
     def differences(old: Any) -> list[str]:
         found = []
         if old[0] != key[0]:
             found.append("the structure of the arguments changed")
         else:
-            names = [
-                jax.tree_util.keystr(p)
-                for p, _ in jax.tree_util.tree_flatten_with_path(
-                    jax.tree_util.tree_unflatten(key[0], range(key[0].num_leaves))
-                )[0]
-            ]
             for name, a, b in zip(names, old[1], key[1], strict=True):
                 if a != b:
                     found.append(f"arg {name}: {_describe_leaf(a)} -> {_describe_leaf(b)}")

@@ -185,7 +185,7 @@ def trace_call(
     """
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
-    names = _argument_names(function, args, kwargs, leaves)
+    names = argument_names(function, args, kwargs)
     extra: list[tuple[str, Any]] = []
     outcomes = list(assumed)
     all_grads = True
@@ -488,7 +488,8 @@ def _place_names(walk: Walk) -> list[str]:
     return names
 
 
-def _argument_names(function: Callable[..., Any], args: Any, kwargs: Any, leaves: Sequence[Any]) -> list[str]:
+def argument_names(function: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
+    """Return the name of each leaf of a call's arguments, as in ``x``, ``batch['image']``."""
     paths = jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=lambda v: v is None)[0]
     function = inspect.unwrap(function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
