@@ -1,5 +1,6 @@
 """F has every function of Chainer's F, with its arguments. golden/signatures.json was recorded from Chainer 7.8.1."""
 
+import importlib.util
 import inspect
 import json
 from pathlib import Path
@@ -69,3 +70,11 @@ def test_arguments_are_chainers(name):
     extra = ours[len(theirs) :]
     assert not extra or len(theirs) < len(SIGNATURES[name])
     assert all(p.kind is p.KEYWORD_ONLY for p in extra)
+
+
+def test_every_function_is_measured():
+    path = Path(__file__).parents[2] / "benchmarks" / "function_cases.py"
+    spec = importlib.util.spec_from_file_location("function_cases", path)
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    assert set(SIGNATURES) - set(cases.CASES) == set()
