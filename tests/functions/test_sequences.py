@@ -164,3 +164,31 @@ def test_ctc_gradient_ends_with_the_input():
     grads = np.stack([x.grad for x in xs])
     assert np.abs(grads[2:, 1]).max() == 0 and np.abs(grads[:2, 1]).min() > 0 and np.abs(grads[:, 0]).min() > 0
     np.testing.assert_allclose(grads.sum(2), 0, atol=1e-6)
+
+
+def test_the_gradient_does_not_run_forward_again():
+    """One loop a layer and direction, backward in time: the states of the forward run are its residuals."""
+    h, c, ws, bs = (jax.tree.map(Variable, part) for part in small("lstm", 4, 2))
+    hy, *_ = F.n_step_bilstm(1, 0.0, h, c, ws, bs, [np.ones((1, 2), np.float32)] * 3)
+    node = hy.creator
+    assert str(node.plan.gradient_jaxpr(None, node.scalars)).count(" scan[") == 2
+
+
+def test_gradient_through_dropout_has_the_masks_of_the_forward_run():
+    with jax.enable_x64(True):
+        h, ws, bs = (jax.tree.map(np.float64, part) for part in small("gru", 3, 2))
+        two = np.concatenate([h, h])
+        wide = [[np.tile(w, (1, 2)) if i < 3 else w for i, w in enumerate(layer)] for layer in ws]
+        xs = [np.random.RandomState(t).randn(1, 2) for t in range(4)]
+
+        def loss(x):
+            jaxchain.seed(5)
+            hy, ys = F.n_step_bigru(2, 0.5, two, ws + wide, bs * 2, [x, *xs])
+            return F.sum(hy) + F.sum(F.concat(ys, 0))
+
+        x = Variable(np.array([[0.3, -0.7]]))
+        loss(x).backward()
+        for i in range(2):
+            step = np.eye(2)[i] * 1e-6
+            slope = (loss(x.array + step).array - loss(x.array - step).array) / 2e-6
+            assert float(x.grad[0, i]) == pytest.approx(float(slope), rel=1e-6)
