@@ -315,10 +315,11 @@ def caller(name, size, way, library):
     space = {"F": library.functions, "np": np, "utils": library.utils, **made}
     code = compile(CASES[name][0], name, "eval")
     if way == "forward":
-        return lambda: [leaf.array for leaf in leaves(eval(code, space))]
+        return lambda: [getattr(leaf, "array", leaf) for leaf in leaves(eval(code, space))]
 
     def floating(out):
-        return [y for y in leaves(out) if np.dtype(y.dtype).kind == "f" and y.creator_node is not None]
+        variables = [y for y in leaves(out) if isinstance(y, library.Variable)]
+        return [y for y in variables if np.dtype(y.dtype).kind == "f" and y.creator_node is not None]
 
     ys = floating(eval(code, space))
     if not ys or not wanted:
