@@ -207,7 +207,11 @@ for n in ("roi_max_pooling_2d", "roi_average_pooling_2d", "roi_max_align_2d", "r
 case("F.batch_normalization(x, g, b)", "tF.batch_norm(x, None, None, g, b, True)", x=IMAGE, g=CHANNELS, b=CHANNELS)
 FIXED = {"x": IMAGE, "g": CHANNELS, "b": CHANNELS, "m": CHANNELS, "v": CHANNELS}
 case("F.fixed_batch_normalization(x, g, b, m, v)", "tF.batch_norm(x, m.detach(), v.detach(), g, b)", **FIXED)
-case("F.batch_renormalization(x, g, b, 3.0, 5.0)", "", x=IMAGE, g=CHANNELS, b=CHANNELS)
+RUNNING = A((4,), (64,), 0.5, 1.5, grad=False)
+case(
+    "F.batch_renormalization(x, g, b, 3.0, 5.0, running_mean=m, running_var=v)", "",
+    x=IMAGE, g=CHANNELS, b=CHANNELS, m=RUNNING, v=RUNNING,
+)  # fmt: skip
 case("F.fixed_batch_renormalization(x, g, b, m, v)", "", **FIXED)
 case("F.decorrelated_batch_normalization(x, groups=2)", "", x=IMAGE)
 case(
