@@ -163,8 +163,10 @@ class Beta(Univariate):
             x: Events.
         """
         x = as_variable(x)
+        inside = (x.array >= 0) & (x.array <= 1)
+        x = masked(inside, x, 0.5)  # keeps the gradient finite where the density is 0
         logp = (self.a - 1) * F.log(x) + (self.b - 1) * F.log(1 - x) - _log_beta(self.a, self.b)
-        return masked((x.array >= 0) & (x.array <= 1), logp, -math.inf)
+        return masked(inside, logp, -math.inf)
 
     def sample_n(self, n: int) -> Variable:
         """Draw `n` samples; no gradient flows through them.

@@ -125,9 +125,10 @@ class Gamma(Univariate):
         Args:
             x: Events.
         """
-        x = as_variable(x)
+        inside = as_array(x) >= 0
+        x = masked(inside, as_variable(x), 1.0)  # keeps the gradient finite where the density is 0
         logp = -F.lgamma(self.k) - self.k * F.log(self.theta) + (self.k - 1) * F.log(x) - x / self.theta
-        return masked(x.array >= 0, logp, -math.inf)
+        return masked(inside, logp, -math.inf)
 
     def sample_n(self, n: int) -> Variable:
         """Draw `n` samples; gradients reach `theta`, not `k`.
@@ -301,9 +302,10 @@ class Pareto(Univariate):
         Args:
             x: Events.
         """
-        x = as_variable(x)
+        inside = as_array(x) >= self.scale.array
+        x = masked(inside, as_variable(x), 1.0)  # keeps the gradient finite where the density is 0
         logp = F.log(self.alpha) + self.alpha * F.log(self.scale) - (self.alpha + 1) * F.log(x)
-        return masked(x.array >= self.scale.array, logp, -math.inf)
+        return masked(inside, logp, -math.inf)
 
     def sample_n(self, n: int) -> Variable:
         """Draw `n` samples; gradients reach `scale`, not `alpha`.
