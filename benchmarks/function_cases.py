@@ -240,7 +240,7 @@ for name, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
         layers = " * 2" if bi else ""
         w, b = f"[[{'w, ' * 2 * gates}]]{layers}", f"[[{'b, ' * 2 * gates}]]{layers}"
         state = A((2 if bi else 1, 16, 8), (2 if bi else 1, 16, 128))
-        sizes = {"h": state, "w": A((8, 8), (128, 128)), "b": A((8,), (128,)), "xs": [A((3, 8), (20, 128))] * 16}
+        sizes = {"h": state, "w": A((8, 8), (128, 128)), "b": A((8,), (128,)), "xs": [A((16, 8), (16, 128))] * 10}
         case(f"F.n_step_{bi}{name}(1, 0.0, {cell} {w}, {b}, xs)", "", **sizes)
 
 # loss
@@ -262,7 +262,7 @@ case("F.contrastive(x, y, t)", "", x=X, y=POSITIVE, t=A((10,), (256,), below=2))
 case("F.cross_covariance(x, y)", "", x=A((10, 10), (256, 128)), y=A((10, 10), (256, 128)))
 case("F.decov(x)", "", x=A((10, 10), (256, 128)))
 case(
-    "F.discriminative_margin_based_clustering_loss(x, t, 0.5, 1.5, 3)", "",
+    "F.discriminative_margin_based_clustering_loss(x, t, 0.5, 1.5, x.shape[1])", "",
     x=A((2, 4, 4, 4), (2, 8, 16, 16)), t=A((2, 4, 4), (2, 16, 16), below=3),
 )  # fmt: skip
 CHAIN = {"cost": A((5, 5), (20, 20)), "xs": [A((4, 5), (32, 20))] * 10}
