@@ -30,6 +30,9 @@ from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
 from jaxchain.function_hook import FunctionHook as FunctionHook
+from jaxchain.functions.control import cond as cond
+from jaxchain.functions.control import scan as scan
+from jaxchain.functions.control import while_loop as while_loop
 from jaxchain.initializers import Initializer as Initializer
 from jaxchain.link import Chain as Chain
 from jaxchain.link import ChainList as ChainList

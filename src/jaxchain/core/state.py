@@ -498,6 +498,43 @@ class Installation:
         """Remember the tracers put into Variables, to tell later which were replaced."""
         self._variable_tracers = {i: (v._array, v._grad) for i, (v, _) in self.variables.items()}
 
+    def snapshot(self) -> list[tuple[Any, ...]]:
+        """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
+        found: list[tuple[Any, ...]] = [("array", p, None, p._array) for p in self.walk.parameters]
+        found += [("grad", p, None, p._grad) for p in self.walk.parameters]
+        for v, _ in self.variables.values():
+            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
+        found += [("contents", c, None, c.copy()) for c, _ in self.walk.contents]
+        slots = [*self.walk.places, *self.walk.plain]
+        found += [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
+        return found
+
+    def put_back(self, snapshot: Sequence[tuple[Any, ...]]) -> bool:
+        """Put every cell back as it was at a snapshot; return whether anything had changed."""
+        changed = False
+        for how, owner, key, old in snapshot:
+            if how == "contents":
+                same = len(owner) == len(old) and (
+                    all(k in old and old[k] is v for k, v in owner.items())
+                    if isinstance(owner, dict)
+                    else all(map(is_, owner, old))
+                )
+                if not same and isinstance(owner, dict):
+                    owner.clear()
+                    owner.update(old)
+                elif not same:
+                    owner[:] = old
+            elif how == "item":
+                same = owner[key] is old
+                if not same:
+                    owner[key] = old
+            else:
+                same = getattr(owner, f"_{how}") is old
+                if not same:
+                    setattr(owner, f"_{how}", old)
+            changed = changed or not same
+        return changed
+
     def restore(self) -> None:
         """Put every cell back as it was."""
         for p, array, grad, info, creator, rank in self.saved:

@@ -44,6 +44,7 @@ class Trace:
         self.nodes: list[tuple[str, str, int, str]] = []
         self.root = 0
         self.questions = Questions(assumed)
+        self.installation: Installation | None = None
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
@@ -62,6 +63,21 @@ class Trace:
     def initialised(self, owner: Any) -> None:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
         self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
+
+    def snapshot(self) -> Any:
+        """Return what every cell holds now."""
+        assert self.installation is not None
+        return self.installation.snapshot(), len(self.reports), len(self.inits), len(self.missing)
+
+    def put_back(self, snapshot: Any) -> bool:
+        """Put every cell back as it was at a snapshot; return whether anything had changed."""
+        assert self.installation is not None
+        cells, *counts = snapshot
+        lists = (self.reports, self.inits, self.missing)
+        changed = [len(values) for values in lists] != counts
+        for values, count in zip(lists, counts, strict=True):
+            del values[count:]
+        return self.installation.put_back(cells) or changed
 
     def report(self, values: dict[str, Any], observer: Any, again: Callable[..., None]) -> None:
         """Remember what was reported: it is an output, reported by ``again(values, observer)`` after every call."""
@@ -312,6 +328,7 @@ def _trace_once(
         new_arrays = [None if a is None else next(rest) for a in arrays]
         new_grads = [None if g is None else next(rest) for g in grad_values]
         installation = Installation(walk, new_arrays, new_grads, [next(rest) for _ in places])
+        trace.installation = installation
         old_trace, old_scope, old_init = state.trace, state.scope, random.initializers.count
         state.trace, state.scope = trace, None
         state.refresh()

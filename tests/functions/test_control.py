@@ -1,0 +1,258 @@
+"""cond, while_loop and scan: eager equals static in values, gradients and random draws; one compile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Variable
+
+UP = np.array([[1.0, 2.0], [3.0, 0.5]], "float32")
+XS = np.random.RandomState(0).randn(5, 2, 3).astype("float32")
+
+
+def run(make, inputs, mode):
+    """Return values, gradients of inputs and parameters, and the number of compiles."""
+    jaxchain.seed(1)
+    program, model = make()
+
+    def step(*xs):
+        xs = [Variable(x) for x in xs]
+        y = program(*xs)
+        ys = y if isinstance(y, tuple) else (y,)
+        model.cleargrads()
+        sum(F.sum(v * v) for v in ys).backward()
+        return [v.array for v in ys], [x.grad for x in xs], [p.grad for _, p in sorted(model.namedparams())]
+
+    call = jaxchain.static(step) if mode == "static" else step
+    found = [call(*xs) for xs in inputs]
+    if mode == "static":
+        print(call.explain())
+    return found, len(call.compiles) if mode == "static" else None
+
+
+def same(make, inputs, compiles):
+    expected, _ = run(make, inputs, "eager")
+    got, count = run(make, inputs, "static")
+    for a, b in zip(got, expected, strict=True):
+        for p, q in zip(a, b, strict=True):
+            for u, v in zip(p, q, strict=True):
+                assert (u is None) == (v is None)
+                if u is not None:
+                    np.testing.assert_allclose(u, v, rtol=1e-4, atol=1e-5)
+    assert count == compiles
+
+
+def test_cond_is_one_program():
+    def make():
+        model = L.Linear(2, 2)
+        return lambda x: jaxchain.cond(x.array.sum() > 0, lambda a: F.relu(model(a)), lambda a: model(a) * 2, x), model
+
+    same(make, [(UP,), (-UP,), (UP,)], 1)
+
+
+def test_cond_whose_branches_use_different_parameters_is_two_variants():
+    def make():
+        model = L.Linear(2, 2)
+        return lambda x: jaxchain.cond(x.array.sum() > 0, lambda a: model(a), lambda a: a * 2, x), model
+
+    same(make, [(UP,), (-UP,), (UP,)], 2)
+
+
+def test_cond_keeps_what_is_cut_off_the_graph_cut_off():
+    def make():
+        model = L.Linear(2, 2)
+        return lambda x: jaxchain.cond(
+            x.array[0, 0] > 0, lambda a: a * model(a).array, lambda a: model(a) * 3, x
+        ), model
+
+    same(make, [(UP,), (-UP,)], 2)  # the first branch has no gradient of the model
+
+
+def test_cond_with_branches_of_different_shapes_is_two_variants():
+    def make():
+        model = L.Linear(2, 2)
+        return lambda x: jaxchain.cond(x.array.sum() > 0, lambda a: model(a)[:1], lambda a: model(a), x), model
+
+    same(make, [(UP,), (-UP,), (UP,)], 2)
+
+
+def test_cond_with_random_draws_draws_as_eager_mode_does():
+    def make():
+        model = L.Linear(2, 2)
+
+        def program(x):
+            y = jaxchain.cond(x.array.sum() > 0, lambda a: F.dropout(model(a), 0.5), lambda a: a, x)
+            return F.dropout(y, 0.5)
+
+        return program, model
+
+    same(make, [(UP,), (-UP,), (UP,)], 2)
+
+
+def test_cond_on_trees_and_several_outputs():
+    def make():
+        model = L.Linear(2, 2)
+
+        def program(x, y):
+            out = jaxchain.cond(
+                F.sum(x).array < 5,
+                lambda d: {"a": d["x"] + d["y"], "b": d["x"]},
+                lambda d: {"a": d["y"] * d["x"], "b": -d["x"]},
+                {"x": x, "y": y},
+            )
+            return model(out["a"]), out["b"]
+
+        return program, model
+
+    same(make, [(UP, UP), (-UP, UP)], 1)
+
+
+def test_cond_refuses_a_predicate_that_is_not_one_value():
+    with pytest.raises(TypeError, match=r"pred.size == 1"):
+        jaxchain.cond(np.array([True, False]), lambda: 1, lambda: 2)
+
+
+def rnn():
+    model = jaxchain.Chain()
+    with model.init_scope():
+        model.x2h, model.h2h = L.Linear(3, 4), L.Linear(4, 4, nobias=True)
+
+    def program(xs):
+        def f(h, x):
+            h = F.tanh(model.x2h(x) + model.h2h(h))
+            return h, h * 2
+
+        return jaxchain.scan(f, Variable(np.zeros((2, 4), "float32")), xs)
+
+    return program, model
+
+
+def test_scan_is_one_program_with_the_gradient_of_eager_mode():
+    same(rnn, [(XS,), (XS * 2,)], 1)
+
+
+def test_scan_compiles_one_equation_whatever_the_length():
+    program, _ = rnn()
+    short = jaxchain.core.static.trace(lambda x: program(Variable(x)), XS[:2])
+    long = jaxchain.core.static.trace(lambda x: program(Variable(x)), np.concatenate([XS] * 20))
+    assert len(long.jaxpr.eqns) == len(short.jaxpr.eqns)
+    assert any(e.primitive.name == "scan" for e in long.jaxpr.eqns)
+
+
+def test_scan_reverse_with_dropout_and_trees():
+    def make():
+        model = L.Linear(3, 3)
+
+        def f(state, x):
+            h, n = state["h"], state["n"]
+            h = F.dropout(F.sigmoid(model(x["a"])), 0.4) * h + x["b"]
+            return {"h": h, "n": n + 1}, (h, F.sum(x["a"]))
+
+        def program(a, b):
+            start = {"h": Variable(np.ones((2, 3), "float32")), "n": np.int32(0)}
+            state, (ys, sums) = jaxchain.scan(f, start, {"a": a, "b": b}, reverse=True)
+            return F.dropout(state["h"], 0.5), ys, sums
+
+        return program, model
+
+    same(make, [(XS, XS + 1), (XS * 2, XS)], 1)
+
+
+def test_scan_that_writes_state_is_unrolled():
+    def make():
+        model = L.BatchNormalization(3)
+
+        def program(xs):
+            return jaxchain.scan(lambda h, x: (h + model(x), h), Variable(np.zeros((2, 3), "float32")), xs)
+
+        return program, model
+
+    same(make, [(XS,), (XS * 2,)], 1)
+
+
+def test_scan_without_xs_and_errors():
+    state, ys = jaxchain.scan(lambda h, _: (h * 2, h), Variable(np.float32([1.0])), length=4)
+    assert float(state.array[0]) == 16
+    np.testing.assert_array_equal(ys.array[:, 0], [1, 2, 4, 8])
+    with pytest.raises(TypeError, match="length"):
+        jaxchain.scan(lambda h, x: (h, x), Variable(UP), {"a": XS, "b": XS[:2]})
+    with pytest.raises(TypeError, match="length"):
+        jaxchain.scan(lambda h, x: (h, x), Variable(UP))
+
+
+def test_scan_second_derivative():
+    model = L.Linear(3, 3)
+    xs = Variable(XS)
+
+    def step(x):
+        x = Variable(x)
+        _, ys = jaxchain.scan(lambda h, e: (F.tanh(model(e) * h + h), h * e), Variable(np.ones((2, 3), "float32")), x)
+        (gx,) = jaxchain.grad([F.sum(ys * ys)], [x], enable_double_backprop=True)
+        model.cleargrads()
+        F.sum(gx * gx).backward()
+        return gx.array, x.grad, model.W.grad
+
+    expected = step(xs.array)
+    for a, b in zip(jaxchain.static(step)(xs.array), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
+
+
+def test_while_loop_without_a_gradient_is_one_program():
+    def halve(x):
+        return jaxchain.while_loop(
+            lambda s: F.sum(s[0]).array > 1,
+            lambda s: (s[0] / 2, s[1] + 1),
+            (Variable(x, requires_grad=False), np.int32(0)),
+        )
+
+    step = jaxchain.static(halve)
+    for scale in (1, 8, 100):
+        expected, got = halve(UP * scale), step(UP * scale)
+        np.testing.assert_allclose(got[0].array, expected[0].array)
+        assert int(got[1]) == int(expected[1])
+    assert len(step.compiles) == 1
+
+
+def test_while_loop_with_a_gradient_is_a_family_of_variants():
+    def make():
+        model = L.Linear(2, 2)
+        return (
+            lambda x: jaxchain.while_loop(lambda h: F.sum(h).array < 20, lambda h: h * 2 + model(h) * 0.0 + 1, x),
+            model,
+        )
+
+    same(make, [(UP,), (UP * 4,), (UP,)], 2)
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+def test_links_with_scans_in_link_mode(mode):
+    class Net(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.cell = L.Linear(3, 3)
+
+        def forward(self, xs):
+            h, ys = jaxchain.scan(lambda h, x: (F.tanh(self.cell(x) + h),) * 2, Variable(np.zeros((2, 3), "f")), xs)
+            return jaxchain.cond(F.sum(h).array > 0, lambda a: a * 2, lambda a: a * 3, ys)
+
+    jaxchain.seed(0)
+    model = Net()
+    with jaxchain.using_config("mode", mode):
+        loss = F.sum(model(Variable(XS)) ** 2)
+        loss.backward()
+    jaxchain.seed(0)
+    other = Net()
+    F.sum(other(Variable(XS)) ** 2).backward()
+    np.testing.assert_allclose(model.cell.W.grad, other.cell.W.grad, rtol=2e-5, atol=1e-5)
+
+
+def test_the_eager_graph_has_clusters():
+    y = jaxchain.cond(True, lambda a: F.relu(a), lambda a: a, Variable(UP))
+    assert y.creator.link_path == "/cond"
+    _, ys = jaxchain.scan(lambda h, x: (h, F.tanh(x)), Variable(UP), Variable(XS))
+    assert ys.creator.inputs[0].creator_node.link_path == "/scan"
