@@ -1,0 +1,66 @@
+"""Record what real Chainer 7.8.1 does for the rows of link_cases_*.py into golden/links_*.npz.
+
+Run with a Python that has Chainer 7.8.1 (NumPy 1.23): `python make_golden_link_tables.py [TABLE ...]` in this folder.
+Without names every table is recorded; `recurrent` records link_cases_recurrent.py only.
+"""
+
+import importlib
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import chainer
+import chainer.links as L
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from link_cases import entries_of, evaluation_kwargs, fill, run  # noqa: E402
+
+
+def record(case):
+    """Return what a row gives, by key."""
+    np.random.seed(0)
+    link = case.build(L)
+    with chainer.using_config("train", False), chainer.no_backprop_mode():
+        link(*case.calls[0], **evaluation_kwargs(case))  # makes lazy parameters
+    if hasattr(link, "reset_state"):
+        link.reset_state()
+    before = fill(case.name, entries_of(chainer, link))
+    chainer.serializers.NpzDeserializer(before).load(link)
+    found = {f"before/{key}": value.copy() for key, value in before.items()}
+    found.update(run(case, chainer, link, np.array))
+    found["namedparams"] = np.array(" ".join(sorted(path for path, _ in link.namedparams())))
+    found["str"] = np.array(str(link))
+    return found
+
+
+def save(path, golden):
+    """One flat array a dtype and an index: with an entry of its own for each array the file is five times as large."""
+    flat, index = {}, {}
+    for key, value in golden.items():
+        if value.dtype.kind == "U":
+            index[key] = str(value)
+            continue
+        parts = flat.setdefault(value.dtype.name, [])
+        index[key] = [value.dtype.name, sum(p.size for p in parts), list(value.shape)]
+        parts.append(value.ravel())
+    arrays = {name: np.concatenate(parts) for name, parts in flat.items()}
+    np.savez_compressed(path, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
+
+
+def main():
+    """Write a file for each table."""
+    warnings.simplefilter("ignore")
+    tables = sys.argv[1:] or [path.stem[len("link_cases_") :] for path in sorted(HERE.glob("link_cases_*.py"))]
+    for table in tables:
+        cases = importlib.import_module(f"link_cases_{table}").CASES
+        golden = {f"{case.name}/{key}": value for case in cases for key, value in record(case).items()}
+        path = HERE / "golden" / f"links_{table}.npz"
+        save(path, golden)
+        print(f"{path.name}: {len(cases)} rows, {len(golden)} arrays, {path.stat().st_size // 1024} KiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The rows of conformance/link_cases_*.py, by the walk that test_links.py takes over link_cases.py."""
+
+import importlib
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+import test_links as walk
+
+sys.path.insert(0, str(walk.CONFORMANCE))
+TABLES = [path.stem for path in sorted(walk.CONFORMANCE.glob("link_cases_*.py"))]
+ROWS = [pytest.param(table, case, id=case.name) for table in TABLES for case in importlib.import_module(table).CASES]
+
+
+class Golden:
+    """Chainer's answers for a table, as make_golden_link_tables.py packs them: one array a dtype, and an index."""
+
+    def __init__(self, path):
+        data = np.load(path)
+        self.arrays = {name: data[name] for name in data.files if name != "index"}
+        self.index = json.loads(data["index"].tobytes())
+        self.files = list(self.index)
+
+    def __getitem__(self, key):
+        entry = self.index[key]
+        if isinstance(entry, str):
+            return np.array(entry.split()) if key.endswith("/namedparams") else np.array(entry)
+        dtype, start, shape = entry
+        return self.arrays[dtype][start : start + math.prod(shape)].reshape(shape)
+
+
+GOLDEN = {t: Golden(walk.CONFORMANCE / "golden" / f"links_{t[len('link_cases_') :]}.npz") for t in TABLES}
+
+
+@pytest.fixture
+def golden(monkeypatch):
+    """Return a function that makes the walk read a table's answers."""
+    return lambda table: monkeypatch.setattr(walk, "GOLDEN", GOLDEN[table])
+
+
+def test_no_row_has_the_name_of_another():
+    names = [case.values[1].name for case in ROWS] + [case.name for case in walk.link_cases.CASES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+@pytest.mark.parametrize(("table", "case"), ROWS)
+def test_against_chainer(table, case, mode, golden):
+    golden(table)
+    walk.test_against_chainer(case, mode)
+
+
+@pytest.mark.parametrize(("table", "case"), ROWS)
+def test_names_and_keys(table, case, golden):
+    golden(table)
+    walk.test_names_and_keys(case)
+
+
+@pytest.mark.parametrize(("table", "case"), ROWS)
+def test_lazy_initialisation_is_the_same_in_both_modes(table, case):
+    walk.test_lazy_initialisation_is_the_same_in_both_modes(case)
