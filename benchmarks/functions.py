@@ -4,13 +4,15 @@
     python benchmarks/functions.py exp linear                    # some functions only
 
 The calls are in function_cases.py. A ratio is our time over the peer's: 1 is equal, 2 is twice as slow. Times are of
-eager calls, results waited for; medians of interleaved rounds. Chainer needs an environment of its own (and SciPy for
-the special functions): see overhead.py.
+eager calls, results waited for; medians of interleaved rounds; the worst ratios are measured again, longer. Chainer
+needs an environment of its own (and SciPy for the special functions): see overhead.py. On a machine that others use,
+PyTorch's threads wait for each other: `--threads 1` is fairer to it there.
 """
 
 import argparse
 import datetime
 import gc
+import json
 import math
 import os
 import statistics
@@ -27,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from function_cases import CASES, SIZES, caller, inputs, leaves
 
 WAYS = ("forward", "backward")
+PEERS = {"torch": "PyTorch", "chainer": "Chainer"}
 NAMES = {"forward": "forward", "backward": "forward + backward"}
 
 
@@ -104,7 +107,7 @@ def worst(results, peer, size, n=10):
 
 def summary(results):
     lines = ["| | functions | geometric mean of the ratios | at most 2 |", "|---|---:|---:|---:|"]
-    for peer, label in (("torch", "PyTorch"), ("chainer", "Chainer")):
+    for peer, label in PEERS.items():
         for size in SIZES:
             for way in WAYS:
                 values = [r for (_, s, w), row in results.items() if (s, w) == (size, way) and (r := ratio(row, peer))]
@@ -117,7 +120,7 @@ def summary(results):
 
 def ten_worst(results):
     lines = []
-    for peer, label in (("torch", "PyTorch"), ("chainer", "Chainer")):
+    for peer, label in PEERS.items():
         for size in reversed(SIZES):
             rows = worst(results, peer, size)
             if rows:
@@ -149,6 +152,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("functions", nargs="*", help="which functions (default: all)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 2 ms: some minutes for everything")
+    parser.add_argument("--results", metavar="FILE", help="go on from the results in this file, and save them there")
+    parser.add_argument("--again", type=int, default=15, help="how many of the worst of each kind are measured again")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.03, help="length of one round of one row")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="torch.set_num_threads")
@@ -169,13 +174,28 @@ def main():
         print(f"functions without a case: {', '.join(lacking)}", file=sys.stderr)
     head, load = machine(chainer), os.getloadavg()[0]
     results = {}
-    for name in a.functions or sorted(public & set(CASES)):
-        for size in SIZES:
-            for way in WAYS:
-                row = results[name, size, way] = measure(name, size, way, chainer, a)
-                if row:
-                    times = "  ".join(f"{k} {figure(v) or '-'}" for k, v in row.items())
-                    print(f"{name} {size} {way}: {times}", flush=True)
+    saved = Path(a.results) if a.results else None
+    if saved and saved.exists():
+        results = {tuple(key.split("/")): row for key, row in json.loads(saved.read_text()).items()}
+    known = {name for name, _, _ in results}
+    todo = [
+        (name, size, way)
+        for name in a.functions or sorted((public & set(CASES)) - known)
+        for size in SIZES
+        for way in WAYS
+    ]
+
+    def run(keys):
+        for key in keys:
+            row = results[key] = measure(*key, chainer, a)
+            if row:
+                print(f"{'/'.join(key)}: " + "  ".join(f"{k} {figure(v) or '-'}" for k, v in row.items()), flush=True)
+            if saved:
+                saved.write_text(json.dumps({"/".join(k): v for k, v in results.items()}, indent=0))
+
+    run(todo)
+    a.rounds, a.seconds = max(a.rounds, 7), max(a.seconds, 0.01)
+    run(sorted({(name, s, way) for peer in PEERS for s in SIZES for _, name, way in worst(results, peer, s, a.again)}))
     if chainer:
         chainer.close()
     tables = ["## Summary", "", *summary(results), "", "## Worst", "", *ten_worst(results)]
