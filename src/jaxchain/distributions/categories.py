@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable, as_array, as_variable
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.distribution import Distribution, register_kl
-from jaxchain.distributions.base import exactly_one, x_log_x
+from jaxchain.distributions.base import Values, exactly_one, variable, x_log_x
 from jaxchain.functions.draws import draw
 
 
-def _chosen(log_p: Variable, n: int) -> Any:
+def _chosen(log_p: Values, n: int) -> Any:
     """Draw `n` categories for each row."""
     return draw("categorical", (n, *log_p.shape[:-1]), "int32", log_p.array)
 
@@ -37,16 +37,16 @@ class Categorical(Distribution):
 
     def __init__(self, p: Any = None, *, logit: Any = None) -> None:
         exactly_one(p=p, logit=logit)
-        self._p = None if p is None else as_variable(p)
-        self._logit = None if logit is None else as_variable(logit)
+        self._p = None if p is None else variable(p)
+        self._logit = None if logit is None else variable(logit)
 
     @property
-    def p(self) -> Variable:
+    def p(self) -> Values:
         """Probabilities."""
         return F.exp(self.log_p) if self._p is None else self._p
 
     @property
-    def log_p(self) -> Variable:
+    def log_p(self) -> Values:
         """Logarithms of the probabilities."""
         return F.log_softmax(self._logit, axis=-1) if self._p is None else F.log(self._p)
 
@@ -72,11 +72,11 @@ class Categorical(Distribution):
         return {"p": self.p}
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`-\sum_i p_i\log p_i`."""
         return -F.sum(x_log_x(self.p), axis=-1)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability.
 
         Args:
@@ -85,7 +85,7 @@ class Categorical(Distribution):
         rows = [i.astype(np.int32) for i in np.indices(self.batch_shape)]
         return F.get_item(self.log_p, (*rows, as_array(x).astype(np.int32)))
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples: integers.
 
         Args:
@@ -95,7 +95,7 @@ class Categorical(Distribution):
 
 
 @register_kl(Categorical, Categorical)
-def _(p: Categorical, q: Categorical) -> Variable:
+def _(p: Categorical, q: Categorical) -> Values:
     return F.sum(p.p * (p.log_p - q.log_p), axis=-1)
 
 
@@ -111,10 +111,10 @@ class OneHotCategorical(Distribution):
     """
 
     def __init__(self, p: Any) -> None:
-        self.p = as_variable(p)
+        self.p = variable(p)
 
     @property
-    def log_p(self) -> Variable:
+    def log_p(self) -> Values:
         """Logarithms of the probabilities."""
         return F.log(self.p)
 
@@ -134,16 +134,16 @@ class OneHotCategorical(Distribution):
         return {"p": self.p}
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`p`."""
         return self.p
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """``p (1 - p)``."""
         return self.p * (1.0 - self.p)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability.
 
         Args:
@@ -151,7 +151,7 @@ class OneHotCategorical(Distribution):
         """
         return F.sum(self.log_p * x, axis=-1)
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples, in the dtype of `p`.
 
         Args:
@@ -161,5 +161,5 @@ class OneHotCategorical(Distribution):
 
 
 @register_kl(OneHotCategorical, OneHotCategorical)
-def _(p: OneHotCategorical, q: OneHotCategorical) -> Variable:
+def _(p: OneHotCategorical, q: OneHotCategorical) -> Values:
     return F.sum(p.p * (p.log_p - q.log_p), axis=-1)

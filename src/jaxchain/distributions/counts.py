@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable, as_array, as_variable
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.distribution import register_kl
-from jaxchain.distributions.base import Univariate, exactly_one, x_log_x
+from jaxchain.distributions.base import Univariate, Values, exactly_one, variable, x_log_x
 from jaxchain.functions.densities import bernoulli_log_prob
 
 
@@ -32,22 +32,22 @@ class Bernoulli(Univariate):
 
     def __init__(self, p: Any = None, logit: Any = None, binary_check: bool = False) -> None:
         exactly_one(p=p, logit=logit)
-        self._p = None if p is None else as_variable(p)
-        self._logit = None if logit is None else as_variable(logit)
+        self._p = None if p is None else variable(p)
+        self._logit = None if logit is None else variable(logit)
         self.binary_check = binary_check
 
     @property
-    def p(self) -> Variable:
+    def p(self) -> Values:
         """Probability of 1."""
         return F.sigmoid(self._logit) if self._p is None else self._p
 
     @property
-    def logit(self) -> Variable:
+    def logit(self) -> Values:
         """Log odds of 1."""
         return F.log(self._p) - F.log1p(-self._p) if self._p is not None else self._given_logit
 
     @property
-    def _given_logit(self) -> Variable:
+    def _given_logit(self) -> Values:
         assert self._logit is not None
         return self._logit
 
@@ -57,28 +57,28 @@ class Bernoulli(Univariate):
         return (self._given_logit if self._p is None else self._p).shape
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`p`."""
         return self.p
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """``p (1 - p)``."""
         p = self.p
         return p * (1 - p)
 
     @property
-    def stddev(self) -> Variable:
+    def stddev(self) -> Values:
         """Root of the variance."""
         return self.variance**0.5
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`-p\log p - (1 - p)\log(1 - p)`; 0 at 0 and 1."""
         p = self.p
         return -x_log_x(p) - x_log_x(1.0 - p)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability.
 
         Args:
@@ -86,13 +86,13 @@ class Bernoulli(Univariate):
         """
         return bernoulli_log_prob(self.logit, x, bool(self.binary_check))
 
-    def prob(self, x: Any) -> Variable:
+    def prob(self, x: Any) -> Values:
         """Return the probability.
 
         Args:
             x: Events, 0 or 1.
         """
-        x, p = as_variable(x), self.p
+        x, p = variable(x), self.p
         if x.dtype.kind != "f":
             x = Variable(x.array.astype(p.dtype))
         prob = x * p + (1 - x) * (1 - p)
@@ -100,7 +100,7 @@ class Bernoulli(Univariate):
             prob = prob * ((x.array == 0) | (x.array == 1)).astype(p.dtype)
         return prob
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples: integers.
 
         Args:
@@ -110,7 +110,7 @@ class Bernoulli(Univariate):
 
 
 @register_kl(Bernoulli, Bernoulli)
-def _(p: Bernoulli, q: Bernoulli) -> Variable:
+def _(p: Bernoulli, q: Bernoulli) -> Values:
     return (p.logit - q.logit) * (p.p - 1.0) - F.softplus(-p.logit) + F.softplus(-q.logit)
 
 
@@ -127,22 +127,22 @@ class Geometric(Univariate):
 
     names = ("p",)
     words = "positive integer"
-    p: Variable
+    p: Values
 
     def __init__(self, p: Any) -> None:
         self._set(p=p)
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """``1 / p``."""
         return 1 / self.p
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """``(1 - p) / p**2``."""
         return (1 - self.p) / self.p**2
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability.
 
         Args:
@@ -150,7 +150,7 @@ class Geometric(Univariate):
         """
         return (x - 1) * F.log(1 - self.p) + F.log(self.p)
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples, in the dtype of `p`.
 
         Args:
@@ -160,7 +160,7 @@ class Geometric(Univariate):
 
 
 @register_kl(Geometric, Geometric)
-def _(p: Geometric, q: Geometric) -> Variable:
+def _(p: Geometric, q: Geometric) -> Values:
     return (1 / p.p - 1) * (F.log(1 - p.p) - F.log(1 - q.p)) + F.log(p.p) - F.log(q.p)
 
 
@@ -177,22 +177,22 @@ class Poisson(Univariate):
 
     names = ("lam",)
     words = "non negative integer"
-    lam: Variable
+    lam: Values
 
     def __init__(self, lam: Any) -> None:
         self._set(lam=lam)
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`lam`."""
         return self.lam
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """`lam`."""
         return self.lam
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability.
 
         Args:
@@ -201,7 +201,7 @@ class Poisson(Univariate):
         x = jnp.asarray(as_array(x)).astype(self.lam.dtype)
         return x * F.log(self.lam) - F.lgamma(x + 1) - self.lam
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples: float32.
 
         Args:
@@ -211,5 +211,5 @@ class Poisson(Univariate):
 
 
 @register_kl(Poisson, Poisson)
-def _(p: Poisson, q: Poisson) -> Variable:
+def _(p: Poisson, q: Poisson) -> Values:
     return p.lam * (F.log(p.lam) - F.log(q.lam)) - p.lam + q.lam

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable
 from jaxchain.distribution import Distribution, kl_divergence, register_kl
+from jaxchain.distributions.base import Values
 
 
 class Independent(Distribution):
@@ -63,44 +63,44 @@ class Independent(Distribution):
         return self.distribution.support
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """That of the distribution."""
         return self.distribution.mean
 
     @property
-    def mode(self) -> Variable:
+    def mode(self) -> Values:
         """That of the distribution."""
         return self.distribution.mode
 
     @property
-    def stddev(self) -> Variable:
+    def stddev(self) -> Values:
         """That of the distribution."""
         return self.distribution.stddev
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """That of the distribution."""
         return self.distribution.variance
 
     @property
-    def covariance(self) -> Variable:
+    def covariance(self) -> Values:
         """Block diagonal: one block for each distribution that is now part of one event."""
         n = math.prod(self.distribution.batch_shape[self._kept :])
         d = math.prod(self.distribution.event_shape)
-        blocks = F.reshape(self.distribution.covariance, (*self.batch_shape, n, d, 1, d))
+        blocks: Values = F.reshape(self.distribution.covariance, (*self.batch_shape, n, d, 1, d))
         diagonal = jnp.eye(n, dtype=blocks.dtype)[:, None, :, None]
         return F.reshape(blocks * diagonal, (*self.batch_shape, n * d, n * d))
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         """Sum of the entropies."""
         return self._over(F.sum, self.distribution.entropy)
 
-    def _over(self, function: Any, values: Variable) -> Variable:
+    def _over(self, function: Any, values: Values) -> Values:
         axes = tuple(range(-self.reinterpreted_batch_ndims, 0))
         return function(values, axis=axes) if axes else values
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the probability: a sum.
 
         Args:
@@ -108,7 +108,7 @@ class Independent(Distribution):
         """
         return self._over(F.sum, self.distribution.log_prob(x))
 
-    def prob(self, x: Any) -> Variable:
+    def prob(self, x: Any) -> Values:
         """Return the probability: a product.
 
         Args:
@@ -116,7 +116,7 @@ class Independent(Distribution):
         """
         return self._over(F.prod, self.distribution.prob(x))
 
-    def cdf(self, x: Any) -> Variable:
+    def cdf(self, x: Any) -> Values:
         """Return the probability that every element is at most `x`.
 
         Args:
@@ -124,7 +124,7 @@ class Independent(Distribution):
         """
         return self._over(F.prod, self.distribution.cdf(x))
 
-    def log_cdf(self, x: Any) -> Variable:
+    def log_cdf(self, x: Any) -> Values:
         """Return the logarithm of `cdf`.
 
         Args:
@@ -132,7 +132,7 @@ class Independent(Distribution):
         """
         return self._over(F.sum, self.distribution.log_cdf(x))
 
-    def icdf(self, x: Any) -> Variable:
+    def icdf(self, x: Any) -> Values:
         """Raise an error: many events have the same probability.
 
         Args:
@@ -143,7 +143,7 @@ class Independent(Distribution):
         """
         raise RuntimeError("Cumulative distribution function for multivariate variable is not invertible.")
 
-    def survival_function(self, x: Any) -> Variable:
+    def survival_function(self, x: Any) -> Values:
         """Return the probability that every element is more than `x`.
 
         Args:
@@ -151,7 +151,7 @@ class Independent(Distribution):
         """
         return self._over(F.prod, self.distribution.survival_function(x))
 
-    def log_survival_function(self, x: Any) -> Variable:
+    def log_survival_function(self, x: Any) -> Values:
         """Return the logarithm of `survival_function`.
 
         Args:
@@ -159,7 +159,7 @@ class Independent(Distribution):
         """
         return self._over(F.sum, self.distribution.log_survival_function(x))
 
-    def perplexity(self, x: Any) -> Variable:
+    def perplexity(self, x: Any) -> Values:
         """Return the product of the perplexities.
 
         Args:
@@ -167,7 +167,7 @@ class Independent(Distribution):
         """
         return self._over(F.prod, self.distribution.perplexity(x))
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples as the distribution does.
 
         Args:
@@ -177,7 +177,7 @@ class Independent(Distribution):
 
 
 @register_kl(Independent, Independent)
-def _(p: Independent, q: Independent) -> Variable:
+def _(p: Independent, q: Independent) -> Values:
     if p.event_shape != q.event_shape:
         raise ValueError(f"Event shapes do not match: {p.event_shape} and {q.event_shape}")
     if p.distribution.event_shape != q.distribution.event_shape:

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable, as_variable
+from jaxchain.core.variable import Variable
 from jaxchain.distribution import Distribution, register_kl
-from jaxchain.distributions.base import Univariate, masked
+from jaxchain.distributions.base import Univariate, Values, masked, variable
 from jaxchain.functions.draws import draw
 
 
@@ -34,59 +34,59 @@ class Uniform(Univariate):
         if ends == width:
             raise ValueError("Either `low, high` or `loc, scale` (not both) must have a value.")
         self.names = ("low", "high") if ends else ("loc", "scale")
-        self._pair = tuple(map(as_variable, (low, high) if ends else (loc, scale)))
+        self._pair = tuple(map(variable, (low, high) if ends else (loc, scale)))
 
     @property
-    def low(self) -> Variable:
+    def low(self) -> Values:
         """Lower end."""
         return self._pair[0]
 
     @property
-    def loc(self) -> Variable:
+    def loc(self) -> Values:
         """Lower end."""
         return self._pair[0]
 
     @property
-    def high(self) -> Variable:
+    def high(self) -> Values:
         """Upper end."""
         return self._pair[1] if self.names[0] == "low" else self._pair[0] + self._pair[1]
 
     @property
-    def scale(self) -> Variable:
+    def scale(self) -> Values:
         """Width."""
         return self._pair[1] if self.names[0] == "loc" else self._pair[1] - self._pair[0]
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """Middle."""
         return (self.high + self.low) / 2
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """Square of the width, over 12."""
         return self.scale**2 / 12
 
     @property
-    def stddev(self) -> Variable:
+    def stddev(self) -> Values:
         """Root of the variance."""
         return F.sqrt(self.variance)
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         """Logarithm of the width."""
         return F.log(self.scale)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density; -inf outside the ends.
 
         Args:
             x: Events.
         """
-        x = as_variable(x)
+        x = variable(x)
         inside = (x.array >= self.low.array) & (x.array <= self.high.array)
         return masked(inside, -F.log(self.scale), -math.inf)
 
-    def cdf(self, x: Any) -> Variable:
+    def cdf(self, x: Any) -> Values:
         """Return the probability of at most `x`.
 
         Args:
@@ -94,7 +94,7 @@ class Uniform(Univariate):
         """
         return F.clip((x - self.loc) / self.scale, 0.0, 1.0)
 
-    def icdf(self, x: Any) -> Variable:
+    def icdf(self, x: Any) -> Values:
         """Return the quantile.
 
         Args:
@@ -102,7 +102,7 @@ class Uniform(Univariate):
         """
         return x * self.scale + self.loc
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples; gradients reach both parameters.
 
         Args:
@@ -112,7 +112,7 @@ class Uniform(Univariate):
 
 
 @register_kl(Uniform, Uniform)
-def _(p: Uniform, q: Uniform) -> Variable:
+def _(p: Uniform, q: Uniform) -> Values:
     inside = (p.high.array <= q.high.array) & (p.low.array >= q.low.array)
     return masked(inside, -F.log(p.high - p.low) + F.log(q.high - q.low), math.inf)
 
@@ -131,44 +131,44 @@ class Beta(Univariate):
 
     names = ("a", "b")
     words = "[0, 1]"
-    a: Variable
-    b: Variable
+    a: Values
+    b: Values
 
     def __init__(self, a: Any, b: Any) -> None:
         self._set(a=a, b=b)
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """``a / (a + b)``."""
         return self.a / (self.a + self.b)
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """``a b / (a + b)**2 / (a + b + 1)``."""
         both = self.a + self.b
         return self.a * self.b / both**2 / (both + 1)
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log B(a, b) - (a - 1)\psi(a) - (b - 1)\psi(b) + (a + b - 2)\psi(a + b)`."""
         a, b = self.a, self.b
         both = a + b
         apart = (a - 1) * F.digamma(a) + (b - 1) * F.digamma(b)
         return _log_beta(a, b) - apart + (both - 2) * F.digamma(both)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density; -inf outside [0, 1].
 
         Args:
             x: Events.
         """
-        x = as_variable(x)
+        x = variable(x)
         inside = (x.array >= 0) & (x.array <= 1)
         x = masked(inside, x, 0.5)  # keeps the gradient finite where the density is 0
         logp = (self.a - 1) * F.log(x) + (self.b - 1) * F.log(1 - x) - _log_beta(self.a, self.b)
         return masked(inside, logp, -math.inf)
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples; no gradient flows through them.
 
         Args:
@@ -177,12 +177,12 @@ class Beta(Univariate):
         return Variable(self._draw(n, "beta", self.a, self.b))
 
 
-def _log_beta(a: Variable, b: Variable) -> Variable:
+def _log_beta(a: Values, b: Values) -> Values:
     return F.lgamma(a) + F.lgamma(b) - F.lgamma(a + b)
 
 
 @register_kl(Beta, Beta)
-def _(p: Beta, q: Beta) -> Variable:
+def _(p: Beta, q: Beta) -> Values:
     p_both, q_both = p.a + p.b, q.a + q.b
     apart = (p.a - q.a) * F.digamma(p.a) + (p.b - q.b) * F.digamma(p.b)
     return _log_beta(q.a, q.b) - _log_beta(p.a, p.b) + apart + (q_both - p_both) * F.digamma(p_both)
@@ -200,10 +200,10 @@ class Dirichlet(Distribution):
     """
 
     def __init__(self, alpha: Any) -> None:
-        self.alpha = as_variable(alpha)
+        self.alpha = variable(alpha)
 
     @property
-    def alpha0(self) -> Variable:
+    def alpha0(self) -> Values:
         """Sum of the concentrations."""
         return F.sum(self.alpha, axis=-1)
 
@@ -228,32 +228,32 @@ class Dirichlet(Distribution):
         return "[0, 1]"
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """Share of each concentration."""
         return self.alpha / F.expand_dims(self.alpha0, -1)
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         r""":math:`\alpha_i (\alpha_0 - \alpha_i) / \alpha_0^2 / (\alpha_0 + 1)`."""
         total = F.expand_dims(self.alpha0, -1)
         return self.alpha * (total - self.alpha) / total**2 / (total + 1)
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log B(\alpha) + (\alpha_0 - k)\psi(\alpha_0) - \sum_i (\alpha_i - 1)\psi(\alpha_i)`."""
         alpha, total = self.alpha, self.alpha0
         each = F.sum((alpha - 1) * F.digamma(alpha), axis=-1)
         return _log_beta_of(alpha) + (total - self.event_shape[0]) * F.digamma(total) - each
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
             x: Events ``(..., k)``.
         """
-        return -_log_beta_of(self.alpha) + F.sum((self.alpha - 1) * F.log(as_variable(x)), axis=-1)
+        return -_log_beta_of(self.alpha) + F.sum((self.alpha - 1) * F.log(variable(x)), axis=-1)
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples; no gradient flows through them.
 
         Args:
@@ -262,11 +262,11 @@ class Dirichlet(Distribution):
         return Variable(draw("dirichlet", (n, *self.batch_shape), self.alpha.dtype.name, self.alpha.array))
 
 
-def _log_beta_of(x: Variable) -> Variable:
+def _log_beta_of(x: Values) -> Values:
     return F.sum(F.lgamma(x), axis=-1) - F.lgamma(F.sum(x, axis=-1))
 
 
 @register_kl(Dirichlet, Dirichlet)
-def _(p: Dirichlet, q: Dirichlet) -> Variable:
+def _(p: Dirichlet, q: Dirichlet) -> Values:
     expected = F.digamma(p.alpha) - F.expand_dims(F.digamma(p.alpha0), -1)
     return _log_beta_of(q.alpha) - _log_beta_of(p.alpha) + F.sum((p.alpha - q.alpha) * expected, axis=-1)

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable, as_variable
 from jaxchain.distribution import Distribution, register_kl
+from jaxchain.distributions.base import Values, variable
 from jaxchain.functions.densities import triangular_inverse
 from jaxchain.functions.draws import draw
 
@@ -31,8 +31,8 @@ class MultivariateNormal(Distribution):
     def __init__(self, loc: Any, *, scale_tril: Any = None) -> None:
         if scale_tril is None:
             raise ValueError("`scale_tril` must have a value.")
-        self.loc = as_variable(loc)
-        self.scale_tril = as_variable(scale_tril)
+        self.loc = variable(loc)
+        self.scale_tril = variable(scale_tril)
 
     @property
     def d(self) -> int:
@@ -60,26 +60,26 @@ class MultivariateNormal(Distribution):
         return "real"
 
     @property
-    def _log_determinant(self) -> Variable:
+    def _log_determinant(self) -> Values:
         """Logarithm of the determinant of the factor."""
         return F.sum(F.log(abs(F.diagonal(self.scale_tril, axis1=-2, axis2=-1))), axis=-1)
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`loc`."""
         return self.loc
 
     @property
-    def covariance(self) -> Variable:
+    def covariance(self) -> Values:
         """The factor times its transpose."""
         return F.matmul(self.scale_tril, F.swapaxes(self.scale_tril, -1, -2))
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log|L| + \frac d2\log 2\pi e`."""
         return self._log_determinant + (LOG_ROOT_2PI + 0.5) * self.d
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
@@ -91,7 +91,7 @@ class MultivariateNormal(Distribution):
         constant = -LOG_ROOT_2PI * self.d - self._log_determinant
         return F.broadcast_to(constant, square.shape) - 0.5 * square
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples; gradients reach both parameters.
 
         Args:
@@ -99,11 +99,11 @@ class MultivariateNormal(Distribution):
         """
         eps = draw("normal", (n, *self.loc.shape, 1), self.loc.dtype.name)
         factor = F.broadcast_to(self.scale_tril, (n, *self.scale_tril.shape))
-        return self.loc + F.squeeze(F.matmul(factor, as_variable(eps)), -1)
+        return self.loc + F.squeeze(F.matmul(factor, variable(eps)), -1)
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)
-def _(p: MultivariateNormal, q: MultivariateNormal) -> Variable:
+def _(p: MultivariateNormal, q: MultivariateNormal) -> Values:
     inverse = triangular_inverse(q.scale_tril)
     trace = F.sum(F.matmul(inverse, p.scale_tril) ** 2, axis=(-1, -2))
     distance = F.sum(F.matmul(inverse, F.expand_dims(p.loc - q.loc, -1)) ** 2, axis=(-1, -2))

@@ -10,9 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 
 import jaxchain.functions as F
-from jaxchain.core.variable import Variable, as_variable
+from jaxchain.core.variable import Variable
 from jaxchain.distribution import register_kl
-from jaxchain.distributions.base import Univariate, exactly_one
+from jaxchain.distributions.base import Univariate, Values, exactly_one, variable
 from jaxchain.functions.densities import laplace_cdf, laplace_icdf
 
 LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
@@ -25,8 +25,8 @@ class LocationScale(Univariate):
     names = ("loc", "scale")
     words = "real"
     kind = ""
-    loc: Variable
-    scale: Variable
+    loc: Values
+    scale: Values
 
     def __init__(self, loc: Any, scale: Any) -> None:
         self._set(loc=loc, scale=scale)
@@ -34,7 +34,7 @@ class LocationScale(Univariate):
     def _standard(self, x: Any) -> Any:
         return (x - self.loc) / self.scale
 
-    def sample_n(self, n: int) -> Variable:
+    def sample_n(self, n: int) -> Values:
         """Draw `n` samples; gradients reach both parameters.
 
         Args:
@@ -64,40 +64,40 @@ class Normal(LocationScale):
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
         exactly_one(scale=scale, log_scale=log_scale)
         self._set(loc=loc)
-        self._scale = None if scale is None else as_variable(scale)
-        self._log_scale = None if log_scale is None else as_variable(log_scale)
+        self._scale = None if scale is None else variable(scale)
+        self._log_scale = None if log_scale is None else variable(log_scale)
 
     @property
-    def scale(self) -> Variable:  # type: ignore[override]
+    def scale(self) -> Values:  # type: ignore[override]
         """Standard deviation."""
         return F.exp(self._log_scale) if self._scale is None else self._scale
 
     @property
-    def log_scale(self) -> Variable:
+    def log_scale(self) -> Values:
         """Logarithm of the standard deviation."""
         return F.log(self._scale) if self._log_scale is None else self._log_scale
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`loc`."""
         return self.loc
 
     @property
-    def stddev(self) -> Variable:
+    def stddev(self) -> Values:
         """`scale`."""
         return self.scale
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """Square of `scale`."""
         return self.scale**2
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log\sigma + \frac12\log 2\pi e`."""
         return self.log_scale + (LOG_ROOT_2PI + 0.5)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
@@ -105,7 +105,7 @@ class Normal(LocationScale):
         """
         return -LOG_ROOT_2PI - self.log_scale - 0.5 * (x - self.loc) ** 2 / self.variance
 
-    def prob(self, x: Any) -> Variable:
+    def prob(self, x: Any) -> Values:
         """Return the density.
 
         Args:
@@ -113,7 +113,7 @@ class Normal(LocationScale):
         """
         return math.exp(-LOG_ROOT_2PI) / self.scale * F.exp(-0.5 * (x - self.loc) ** 2 / self.variance)
 
-    def cdf(self, x: Any) -> Variable:
+    def cdf(self, x: Any) -> Values:
         """Return the probability of at most `x`.
 
         Args:
@@ -121,7 +121,7 @@ class Normal(LocationScale):
         """
         return F.ndtr(self._standard(x))
 
-    def log_cdf(self, x: Any) -> Variable:
+    def log_cdf(self, x: Any) -> Values:
         """Return the logarithm of `cdf`, exact in the lower tail.
 
         Args:
@@ -129,7 +129,7 @@ class Normal(LocationScale):
         """
         return F.log_ndtr(self._standard(x))
 
-    def icdf(self, x: Any) -> Variable:
+    def icdf(self, x: Any) -> Values:
         """Return the quantile.
 
         Args:
@@ -137,7 +137,7 @@ class Normal(LocationScale):
         """
         return self.loc + self.scale * F.ndtri(x)
 
-    def survival_function(self, x: Any) -> Variable:
+    def survival_function(self, x: Any) -> Values:
         """Return the probability of more than `x`.
 
         Args:
@@ -145,7 +145,7 @@ class Normal(LocationScale):
         """
         return F.ndtr((self.loc - x) / self.scale)
 
-    def log_survival_function(self, x: Any) -> Variable:
+    def log_survival_function(self, x: Any) -> Values:
         """Return the logarithm of `survival_function`, exact in the upper tail.
 
         Args:
@@ -155,7 +155,7 @@ class Normal(LocationScale):
 
 
 @register_kl(Normal, Normal)
-def _(p: Normal, q: Normal) -> Variable:
+def _(p: Normal, q: Normal) -> Values:
     return q.log_scale - p.log_scale + 0.5 * (p.variance + (p.loc - q.loc) ** 2) / q.variance - 0.5
 
 
@@ -174,31 +174,31 @@ class Laplace(LocationScale):
     kind = "laplace"
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`loc`."""
         return self.loc
 
     @property
-    def mode(self) -> Variable:
+    def mode(self) -> Values:
         """`loc`."""
         return self.loc
 
     @property
-    def stddev(self) -> Variable:
+    def stddev(self) -> Values:
         """Root of 2 times `scale`."""
         return math.sqrt(2) * self.scale
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """Twice the square of `scale`."""
         return 2 * self.scale**2
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`1 + \log 2b`."""
         return 1.0 + F.log(2 * self.scale)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
@@ -206,7 +206,7 @@ class Laplace(LocationScale):
         """
         return -F.log(2 * self.scale) - abs(x - self.loc) / self.scale
 
-    def prob(self, x: Any) -> Variable:
+    def prob(self, x: Any) -> Values:
         """Return the density.
 
         Args:
@@ -214,7 +214,7 @@ class Laplace(LocationScale):
         """
         return 0.5 / self.scale * F.exp(-abs(x - self.loc) / self.scale)
 
-    def cdf(self, x: Any) -> Variable:
+    def cdf(self, x: Any) -> Values:
         """Return the probability of at most `x`.
 
         Args:
@@ -222,17 +222,17 @@ class Laplace(LocationScale):
         """
         return laplace_cdf(self._standard(x))
 
-    def icdf(self, x: Any) -> Variable:
+    def icdf(self, x: Any) -> Values:
         """Return the quantile.
 
         Args:
             x: Probabilities.
         """
-        return self.loc + self.scale * laplace_icdf(as_variable(x))
+        return self.loc + self.scale * laplace_icdf(variable(x))
 
 
 @register_kl(Laplace, Laplace)
-def _(p: Laplace, q: Laplace) -> Variable:
+def _(p: Laplace, q: Laplace) -> Values:
     distance = abs(p.loc - q.loc)
     near = p.scale / q.scale * F.exp(-distance / p.scale)
     return F.log(q.scale) - F.log(p.scale) + distance / q.scale + near - 1
@@ -252,26 +252,26 @@ class Cauchy(LocationScale):
 
     kind = "cauchy"
 
-    def _undefined(self, what: str) -> Variable:
+    def _undefined(self, what: str) -> Values:
         warnings.warn(f"{what} of the cauchy distribution is undefined.", RuntimeWarning, stacklevel=3)
         return Variable(jnp.full_like(self.loc.array, jnp.nan))
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """NaN, with a RuntimeWarning: there is none."""
         return self._undefined("Mean")
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         """NaN, with a RuntimeWarning: there is none."""
         return self._undefined("Variance")
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log 4\pi\gamma`."""
         return F.log(4 * math.pi * self.scale)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
@@ -279,7 +279,7 @@ class Cauchy(LocationScale):
         """
         return -math.log(math.pi) + F.log(self.scale) - F.log((x - self.loc) ** 2 + self.scale**2)
 
-    def cdf(self, x: Any) -> Variable:
+    def cdf(self, x: Any) -> Values:
         """Return the probability of at most `x`.
 
         Args:
@@ -287,13 +287,13 @@ class Cauchy(LocationScale):
         """
         return 1 / math.pi * F.arctan(self._standard(x)) + 0.5
 
-    def icdf(self, x: Any) -> Variable:
+    def icdf(self, x: Any) -> Values:
         """Return the quantile.
 
         Args:
             x: Probabilities.
         """
-        return self.loc + self.scale * F.tan((as_variable(x) - 0.5) * math.pi)
+        return self.loc + self.scale * F.tan((variable(x) - 0.5) * math.pi)
 
 
 class Gumbel(LocationScale):
@@ -311,21 +311,21 @@ class Gumbel(LocationScale):
     kind = "gumbel"
 
     @property
-    def mean(self) -> Variable:
+    def mean(self) -> Values:
         """`loc` plus Euler's constant times `scale`."""
         return self.loc + EULER * self.scale
 
     @property
-    def variance(self) -> Variable:
+    def variance(self) -> Values:
         r""":math:`\frac{\pi^2}{6}\beta^2`."""
         return math.pi**2 / 6 * self.scale**2
 
     @property
-    def entropy(self) -> Variable:
+    def entropy(self) -> Values:
         r""":math:`\log\beta + \gamma + 1`."""
         return F.log(self.scale) + (EULER + 1)
 
-    def log_prob(self, x: Any) -> Variable:
+    def log_prob(self, x: Any) -> Values:
         """Return the logarithm of the density.
 
         Args:
@@ -336,7 +336,7 @@ class Gumbel(LocationScale):
 
 
 @register_kl(Gumbel, Gumbel)
-def _(p: Gumbel, q: Gumbel) -> Variable:
+def _(p: Gumbel, q: Gumbel) -> Values:
     ratio = p.scale / q.scale
     moved = F.exp((q.loc - p.loc) / q.scale + F.lgamma(ratio + 1.0))
     return F.log(q.scale) - F.log(p.scale) + EULER * (ratio - 1.0) + moved - 1 + (p.loc - q.loc) / q.scale

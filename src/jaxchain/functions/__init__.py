@@ -457,6 +457,12 @@ from jaxchain.functions.sampling import (
 from jaxchain.functions.sampling import (
     negative_sampling as negative_sampling,
 )
+from jaxchain.functions.sequences import (
+    pad_sequence as pad_sequence,
+)
+from jaxchain.functions.sequences import (
+    transpose_sequence as transpose_sequence,
+)
 from jaxchain.functions.shape import (
     broadcast as broadcast,
 )
@@ -474,9 +480,6 @@ from jaxchain.functions.shape import (
 )
 from jaxchain.functions.shape import (
     flatten as flatten,
-)
-from jaxchain.functions.shape import (
-    pad_sequence as pad_sequence,
 )
 from jaxchain.functions.shape import (
     reshape as reshape,
@@ -498,9 +501,6 @@ from jaxchain.functions.shape import (
 )
 from jaxchain.functions.shape import (
     transpose as transpose,
-)
-from jaxchain.functions.shape import (
-    transpose_sequence as transpose_sequence,
 )
 from jaxchain.functions.special import (
     digamma as digamma,

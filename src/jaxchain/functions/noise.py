@@ -139,7 +139,7 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
     """
     if len(log_pi.shape) < 1:
         return as_variable(jnp.ones((), log_pi.dtype))
-    logits = as_variable(log_pi)
+    logits: Any = as_variable(log_pi)
     return softmax((logits + draw("gumbel", logits.shape, logits.dtype.name)) / tau, axis=axis)
 
 

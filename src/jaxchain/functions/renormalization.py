@@ -50,7 +50,7 @@ def _batch_renormalization(
     adjust = m / max(m - 1.0, 1.0)  # the running variance is unbiased
     new_mean = decay * running_mean + ((1 - decay) * mean).astype(running_mean.dtype)
     new_var = decay * running_var + ((1 - decay) * adjust * var).astype(running_var.dtype)
-    return y.astype(x.dtype), *map(lax.stop_gradient, (new_mean, new_var))
+    return y.astype(x.dtype), lax.stop_gradient(new_mean), lax.stop_gradient(new_var)
 
 
 def batch_renormalization_with_statistics(
@@ -129,10 +129,10 @@ def batch_renormalization(
             raise TypeError(f"batch_renormalization: {name} is required")
     if not config.train:
         raise AssertionError("batch_renormalization is for training: use fixed_batch_normalization")
-    old = (running_mean, running_var)
+    mean, var = running_mean, running_var
     if update_statistics:
-        old = updatable("batch_renormalization", running_mean=running_mean, running_var=running_var)
-    y, *new = batch_renormalization_with_statistics(x, gamma, beta, *old, rmax, dmax, eps, decay)
+        mean, var = updatable("batch_renormalization", running_mean=mean, running_var=var)
+    y, *new = batch_renormalization_with_statistics(x, gamma, beta, mean, var, rmax, dmax, eps, decay)
     if update_statistics:
         update((running_mean, running_var), new)
     return y

@@ -1,4 +1,4 @@
-"""Shapes: reshaping, joining, splitting, broadcasting, casting, and sequences of varying lengths."""
+"""Shapes: reshaping, joining, splitting, broadcasting, casting."""
 
 import math
 from collections.abc import Sequence
@@ -178,10 +178,11 @@ def concat(xs, axis: int = 1):
     """
     if not isinstance(axis, int | np.integer):
         raise TypeError(f"axis must be int, got {type(axis).__name__}")
-    return _concat(_filled("concat", xs), int(axis))
+    return _concat(filled("concat", xs), int(axis))
 
 
-def _filled(name: str, xs: Any) -> list[Any]:
+def filled(name: str, xs: Any) -> list[Any]:
+    """Return arrays as a list that is not empty; raises ValueError."""
     xs = list(xs)
     if not xs:
         raise ValueError(f"{name}: needs at least one array")
@@ -218,7 +219,7 @@ def stack(xs, axis: int = 0):
         Array([[1., 3.],
                [2., 4.]], dtype=float32)
     """
-    return _stack(_filled("stack", xs), int(axis))
+    return _stack(filled("stack", xs), int(axis))
 
 
 @op(label="SplitAxis", name="split_axis")
@@ -447,80 +448,7 @@ def cast(x, typ: Any):
     return _cast(x, dtype.name)
 
 
-# -- sequences of varying lengths -------------------------------------------------------------------------------------
-
-
 def padded(xs: Sequence[Array], length: int, padding: Any) -> Array:
     """Return arrays ``(n_i, ...)`` padded along axis 0 to `length` and stacked: ``(len(xs), length, ...)``."""
     value = jnp.asarray(padding).astype(xs[0].dtype)
     return jnp.stack([lax.pad(x, value, [(0, length - x.shape[0], 0), *[(0, 0, 0)] * (x.ndim - 1)]) for x in xs])
-
-
-@op(label="PadSequence", name="pad_sequence")
-def _pad_sequence(xs: Sequence[Array], length: int | None, padding: float) -> Array:
-    for i, x in enumerate(xs):
-        expect(x.ndim > 0, f"x{i}.ndim > 0", "0")
-        same_dtype(**{"x0": xs[0], f"x{i}": x})
-        expect(x.shape[1:] == xs[0].shape[1:], f"x{i}.shape[1:] == x0.shape[1:]", f"{x.shape[1:]} != {xs[0].shape[1:]}")
-        if length is not None:
-            expect(x.shape[0] <= length, f"x{i}.shape[0] <= length", f"{x.shape[0]} > {length}")
-    return padded(xs, max(x.shape[0] for x in xs) if length is None else length, padding)
-
-
-def pad_sequence(xs, length: int | None = None, padding: float = 0):
-    """Pad arrays of varying lengths to one and stack them.
-
-    Args:
-        xs: Arrays ``(n_i, ...)`` of one dtype whose other axes agree.
-        length: Length to pad to; None for the longest.
-        padding: Value to pad with.
-
-    Returns:
-        ``(len(xs), length, ...)``.
-
-    Raises:
-        InvalidType: Dtypes or other axes differ, or an array is longer than ``length``.
-        ValueError: ``xs`` is empty.
-
-    Source: elementary.
-
-    Examples:
-        >>> F.pad_sequence([np.float32([1, 2]), np.float32([3])]).array
-        Array([[1., 2.],
-               [3., 0.]], dtype=float32)
-    """
-    return _pad_sequence(_filled("pad_sequence", xs), length, padding)
-
-
-@op(label="TransposeSequence", name="transpose_sequence")
-def _transpose_sequence(xs: Sequence[Array]) -> tuple[Array, ...]:
-    for i, (p, n) in enumerate(pairwise(xs)):
-        expect(p.shape[0] >= n.shape[0], f"x{i}.shape[0] >= x{i + 1}.shape[0]", f"{p.shape[0]} < {n.shape[0]}")
-        expect(p.shape[1:] == n.shape[1:], f"x{i}.shape[1:] == x{i + 1}.shape[1:]", f"{p.shape[1:]} != {n.shape[1:]}")
-    length = xs[0].shape[0]
-    together = padded(xs, length, 0)
-    return tuple(together[: sum(x.shape[0] > t for x in xs), t] for t in range(length))
-
-
-def transpose_sequence(xs):
-    """Turn a batch of sequences into a sequence of batches.
-
-    Args:
-        xs: Arrays ``(n_i, ...)``, longest first, whose other axes agree.
-
-    Returns:
-        Tuple of ``n_0`` arrays; the t-th stacks the t-th elements of all sequences that are long enough.
-
-    Raises:
-        InvalidType: The lengths increase, or other axes differ.
-
-    Source: elementary.
-
-    Examples:
-        >>> [y.shape for y in F.transpose_sequence([np.zeros((3, 2), np.float32), np.zeros((1, 2), np.float32)])]
-        [(2, 2), (1, 2), (1, 2)]
-    """
-    xs = list(xs)
-    if not xs or xs[0].shape[0] == 0:
-        return ()
-    return _transpose_sequence(xs)
