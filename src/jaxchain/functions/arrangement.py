@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import axis_in_range, one_of, same_dtype
-from jaxchain.functions.indexing import index_arrays
+from jaxchain.functions.indexing import index_arrays, values
 
 # -- side by side -----------------------------------------------------------------------------------------------------
 
@@ -399,10 +398,10 @@ def permutate(x, indices, axis: int = 0, inv: bool = False):
     indices = as_array(indices)
     if indices.dtype.kind != "i" or indices.ndim != 1:
         raise ValueError(f"indices should be a one-dimensional int array, got {indices.dtype}{list(indices.shape)}")
-    if config.debug and not is_tracer(indices):
-        n = indices.size
-        if not np.array_equal(np.sort(np.asarray(indices)), np.arange(n)):
-            raise ValueError(f"indices should be a permutation of 0, ..., {n - 1}: one is out of bounds or duplicate")
+    if config.debug:
+        known = np.sort(values(indices))
+        if not np.array_equal(known, np.arange(known.size)):
+            raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")
     if -len(x.shape) <= axis < len(x.shape):
         (indices,) = index_arrays(indices, x.shape, axis)
     return _permutate(x, indices, int(axis), bool(inv))

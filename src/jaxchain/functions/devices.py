@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from jaxchain.core.compat import is_tracer
+from jaxchain.core.config import thread_state
 from jaxchain.core.function import FunctionNode
 
 
@@ -23,13 +23,15 @@ class Copy(FunctionNode):
     """Sends an array to a device; its gradient goes back. What a static trace has in hand stays where it is."""
 
     def __init__(self, device: Any) -> None:
-        self.device = device
+        self.device = self.origin = device
 
     def forward(self, inputs):
         """Return the array on the device."""
         (x,) = inputs
-        self.origin = None if is_tracer(x) else x.device
-        return (x if is_tracer(x) or self.device is None else jax.device_put(x, self.device),)
+        if thread_state().trace is not None:
+            return (x,)
+        self.origin = x.device
+        return (jax.device_put(x, self.device),)
 
     def backward(self, target_input_indexes, grad_outputs):
         """Send the gradient back."""

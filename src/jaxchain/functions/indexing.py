@@ -140,6 +140,11 @@ def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray
     return np.array(numbers, np.int32), indices, tuple(places)
 
 
+def values(index: Any) -> np.ndarray:
+    """Return an index array's values, for checks; none inside a trace, where they are not known."""
+    return np.zeros(0, index.dtype) if is_tracer(index) else np.asarray(index)
+
+
 def _consumes(s: Any) -> int:
     """Return how many axes an index takes."""
     if s is None or s is Ellipsis:
@@ -261,9 +266,9 @@ def select_item(x, t):
     """
     labels = as_array(t)
     if len(x.shape) == 2 and labels.dtype.kind == "i":
-        if config.debug and not is_tracer(labels) and labels.size:
-            known = np.asarray(labels)
-            if known.min() < 0 or known.max() >= x.shape[1]:
+        if config.debug:
+            known = values(labels)
+            if known.size and (known.min() < 0 or known.max() >= x.shape[1]):
                 raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")
         index_arrays(labels, x.shape, 1)
     return _select_item(x, t)

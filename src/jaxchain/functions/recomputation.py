@@ -6,7 +6,6 @@ from typing import Any
 from jax import lax
 
 from jaxchain.core import random
-from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import config, force_backprop_mode, no_backprop_mode, thread_state, using_config
 from jaxchain.core.function import FunctionNode
 from jaxchain.core.graph import backward
@@ -46,7 +45,7 @@ class Forget(FunctionNode):
         if config.enable_backprop:
             raise RuntimeError("double backpropagation in functions.forget is not allowed.")
         arrays = [x.array for x in self.get_retained_inputs()]
-        if any(map(is_tracer, arrays)):
+        if thread_state().trace is not None:
             arrays = lax.optimization_barrier(arrays)  # else XLA finds the forward's results equal, and keeps them
         xs = [Variable(a) for a in arrays]
         counter, name = _draws()
