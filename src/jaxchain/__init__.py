@@ -24,6 +24,7 @@ from jaxchain.core.function import FunctionNode as FunctionNode
 from jaxchain.core.graph import backward as backward
 from jaxchain.core.graph import grad as grad
 from jaxchain.core.random import seed as seed
+from jaxchain.core.sizes import bucket as bucket
 from jaxchain.core.static import static as static
 from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable

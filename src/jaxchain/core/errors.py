@@ -78,7 +78,7 @@ def traceback_source(error: BaseException) -> tuple[str, int, str] | None:
     found, tb = None, error.__traceback__
     while tb is not None:
         code = tb.tb_frame.f_code
-        if not is_library_file(code.co_filename):
+        if not is_library_file(code.co_filename) and "site-packages" not in code.co_filename:
             found = (code.co_filename, tb.tb_lineno, code.co_name)
         tb = tb.tb_next
     return found

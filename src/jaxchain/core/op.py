@@ -695,8 +695,9 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, (int, np.floating, np.integer)):
         return float(value)
     if isinstance(value, Variable):
-        return value.array
-    return value
+        value = value.array
+    # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
+    return value * 1.0 if jnp.issubdtype(getattr(value, "dtype", float), jnp.integer) else value
 
 
 class OpFunction(Protocol[P, R_co]):

@@ -21,6 +21,7 @@ import numpy as np
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
+from jaxchain.core.sizes import bucket
 from jaxchain.core.trace import Raised, Traced, argument_names, key_of, leaves_of, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, LinkVariant, Variant, VariantMismatch
@@ -37,6 +38,7 @@ class Static:
         roots: Where the walk for state starts: (name, object) pairs; the function itself by default.
         rules: Whether update rules belong to the state.
         donate: Whether the buffers of cells that are read and written may be reused.
+        sizes: What is done about sizes that vary; None: each is a program of its own.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Static:
         roots: Sequence[tuple[str, Any]] | None = None,
         rules: bool = True,
         donate: bool = True,
+        sizes: bucket | None = None,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
@@ -53,6 +56,7 @@ class Static:
         self.name = name or getattr(function, "__name__", type(function).__name__).strip("<>")
         self.roots = [(self.name, function)] if roots is None else list(roots)
         self.rules, self.donate, self.differentiable = rules, donate, False
+        self.sizes = sizes
         self.variants: dict[Any, list[Any]] = {}
         self.compiles: list[Compile] = []
         self.eager_reasons: list[str] = []
@@ -66,7 +70,11 @@ class Static:
         bound = cache.get(self.name)
         if bound is None:
             bound = cache[self.name] = Static(
-                self.function.__get__(instance, owner), self.name, rules=self.rules, donate=self.donate
+                self.function.__get__(instance, owner),
+                self.name,
+                rules=self.rules,
+                donate=self.donate,
+                sizes=self.sizes,
             )
         return bound
 
@@ -75,6 +83,8 @@ class Static:
         state = thread_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
+        if self.sizes is not None:
+            args, kwargs = self.sizes.apply(self.function, args, kwargs)
         leaves, tree = leaves_of(args, kwargs)
         key = (tree, tuple(map(key_of, leaves)), _config_key(state))
         known = self.variants.get(key)
@@ -300,7 +310,7 @@ def static_link(link: Any, function: Callable[..., Any] | None = None) -> Static
     return entry
 
 
-def static(function: Any = None, /, *, donate: bool = True) -> Any:
+def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None = None) -> Any:
     """Compile a function: a decorator.
 
     The function may be a whole training step: models, optimizers, Variables and random draws that it reaches through
@@ -309,15 +319,16 @@ def static(function: Any = None, /, *, donate: bool = True) -> Any:
     Args:
         function: The function, or a link (then the same as ``link.static()``).
         donate: Whether state that is overwritten may give its buffers to the result.
+        sizes: A `bucket`: arguments are padded to the next of a few sizes, so that many sizes are a few programs.
 
     Returns:
         A callable with the same arguments and results, and `explain()`.
     """
     if function is None:
-        return functools.partial(static, donate=donate)
+        return functools.partial(static, donate=donate, sizes=sizes)
     if hasattr(function, "_run") and hasattr(function, "namedparams"):
         return function.static()
-    return Static(function, donate=donate)
+    return Static(function, donate=donate, sizes=sizes)
 
 
 def trace(target: Any, *args: Any, **kwargs: Any) -> Traced:

@@ -1,0 +1,110 @@
+"""Sizes that vary from call to call: a policy that pads arguments, so that many sizes are a few programs."""
+
+from __future__ import annotations
+
+import bisect
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxchain.core.variable import ARRAY_LIKE, Variable
+
+ARRAYS = (Variable, *ARRAY_LIKE)
+
+
+class bucket:
+    """Pad arguments to the next of a few sizes before they are compiled for.
+
+    Used as ``@jaxchain.static(sizes=jaxchain.bucket({"x": 0, "t": 0}, fill={"t": -1}))``. All padded arguments of a
+    call have one size; they are padded at the end. A function that has a parameter called `mask` is given a boolean
+    array (size,): true where there is data. Elements that are padding must not count: multiply by the mask, or fill with a
+    label that the loss ignores. Arrays are padded in host memory.
+
+    Args:
+        axes: The axis that varies of each argument, by the argument's name. Lists and trees of arrays are padded leaf
+            by leaf, to the bucket of the longest.
+        sizes: The sizes to pad to; a size larger than all of them is left as it is. None: powers of two.
+        fill: What to pad with: a number, or one per argument by name (0 where it is not named).
+        mask: Name of the parameter that is given the mask, or masks if the argument is a list.
+
+    Raises:
+        ValueError: `sizes` is empty or not positive; a call's padded arguments differ in size; an argument of that name
+            does not exist.
+    """
+
+    def __init__(
+        self,
+        axes: Mapping[str, int],
+        sizes: Sequence[int] | None = None,
+        fill: float | Mapping[str, float] = 0,
+        mask: str = "mask",
+    ) -> None:
+        self.axes, self.fill, self.mask = dict(axes), fill, mask
+        self.sizes = None if sizes is None else sorted(set(sizes))
+        if self.sizes is not None and (not self.sizes or self.sizes[0] < 1):
+            raise ValueError(f"bucket: sizes: expected positive integers, got {sizes!r}")
+
+    def size(self, n: int) -> int:
+        """Return the size that `n` is padded to."""
+        if self.sizes is not None:
+            at = bisect.bisect_left(self.sizes, n)
+            return self.sizes[at] if at < len(self.sizes) else n
+        return 1 << (n - 1).bit_length() if n > 0 else n
+
+    def apply(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return a call's arguments, padded.
+
+        Args:
+            function: What is called: its parameters have the names.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+        """
+        signature = inspect.signature(function)
+        bound = signature.bind_partial(*args, **kwargs)
+        lengths: dict[str, list[int]] = {}
+        for name, axis in self.axes.items():
+            if name not in signature.parameters:
+                raise ValueError(f"bucket: {name!r} is not a parameter of {getattr(function, '__name__', function)}")
+            if name in bound.arguments:
+                lengths[name] = [_length(name, leaf, axis) for leaf in _leaves(bound.arguments[name])]
+        longest = {name: max(found) for name, found in lengths.items() if found}
+        if len(set(longest.values())) > 1:
+            raise ValueError(f"bucket: expected arguments of one size, got {longest}")
+        if not longest:
+            return args, kwargs
+        size = self.size(next(iter(longest.values())))
+        for name in longest:
+            fill = self.fill.get(name, 0) if isinstance(self.fill, Mapping) else self.fill
+            axis = self.axes[name]
+            bound.arguments[name] = jax.tree_util.tree_map(
+                lambda leaf, axis=axis, fill=fill: _pad(leaf, axis, size, fill), bound.arguments[name]
+            )
+        if self.mask in signature.parameters and self.mask not in bound.arguments:
+            name = next(iter(longest))
+            masks = [np.arange(size) < n for n in lengths[name]]
+            bound.arguments[self.mask] = masks[0] if isinstance(bound.arguments[name], ARRAYS) else masks
+        return bound.args, bound.kwargs
+
+
+def _leaves(value: Any) -> list[Any]:
+    return jax.tree_util.tree_leaves(value)
+
+
+def _length(name: str, leaf: Any, axis: int) -> int:
+    if not isinstance(leaf, ARRAYS) or not -leaf.ndim <= axis < leaf.ndim:
+        raise ValueError(f"bucket: {name}: expected arrays with an axis {axis}, got {type(leaf).__name__}")
+    return leaf.shape[axis]
+
+
+def _pad(leaf: Any, axis: int, size: int, fill: float) -> Any:
+    if isinstance(leaf, Variable):
+        return Variable(_pad(leaf.array, axis, size, fill), name=leaf.name, requires_grad=False)
+    missing = size - leaf.shape[axis]
+    if missing <= 0:
+        return leaf
+    widths = [(0, 0)] * leaf.ndim
+    widths[axis] = (0, missing)
+    return np.pad(np.asarray(leaf), widths, constant_values=fill)

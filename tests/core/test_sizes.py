@@ -1,0 +1,85 @@
+"""Sizes that vary: bucket pads them to a few."""
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Variable, optimizers
+
+RNG = np.random.RandomState(0)
+
+
+def test_sizes_to_pad_to():
+    policy = jaxchain.bucket({"x": 0})
+    assert [policy.size(n) for n in (0, 1, 2, 3, 4, 5, 8, 9, 17, 64, 65)] == [0, 1, 2, 4, 4, 8, 8, 16, 32, 64, 128]
+    given = jaxchain.bucket({"x": 0}, sizes=(32, 8))
+    assert [given.size(n) for n in (1, 8, 9, 32, 40)] == [8, 8, 32, 32, 40]
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, Variable], ids=["array", "Variable"])
+def test_a_thousand_batches_are_a_handful_of_programs(wrap):
+    model, optimizer = L.Linear(3, 1), optimizers.SGD(0.01)
+    optimizer.setup(model)
+
+    @jaxchain.static(sizes=jaxchain.bucket({"x": 0, "t": 0}))
+    def step(x, t, mask=None):
+        error = F.squared_error(model(x), t) * mask.astype("float32")[:, None]
+        loss = F.sum(error) / mask.sum()
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    for n in RNG.randint(1, 65, 1000):
+        x, t = RNG.randn(n, 3).astype("float32"), RNG.randn(n, 1).astype("float32")
+        step(wrap(x), wrap(t))
+    assert len(step.compiles) <= 7
+    before = float(F.mean(F.squared_error(model(x), t)).array)
+    assert float(step(wrap(x), wrap(t)).array) == pytest.approx(before, rel=1e-5)
+
+
+def test_labels_that_the_loss_ignores_need_no_mask():
+    @jaxchain.static(sizes=jaxchain.bucket({"y": 0, "t": 0}, sizes=(8,), fill={"t": -1}))
+    def step(y, t):
+        return F.softmax_cross_entropy(y, t)
+
+    for n in (3, 5, 8):
+        y, t = RNG.randn(n, 4).astype("float32"), RNG.randint(0, 4, n).astype("int32")
+        assert float(step(y, t).array) == pytest.approx(float(F.softmax_cross_entropy(y, t).array), rel=1e-6)
+    assert len(step.compiles) == 1
+
+
+def test_lists_are_padded_to_the_longest_with_a_mask_each():
+    @jaxchain.static(sizes=jaxchain.bucket({"xs": 0}, sizes=(4, 8)))
+    def total(xs, mask):
+        return sum(F.sum(F.where(m, x, x * 0)) for x, m in zip(xs, mask, strict=True)), len(xs[0])
+
+    xs = [np.ones(3, "float32"), np.ones(5, "float32")]
+    value, length = total(xs)
+    assert float(value.array) == 8 and length == 8
+    assert len(total.compiles) == 1
+
+
+def test_methods_keep_their_policy():
+    class Model:
+        @jaxchain.static(sizes=jaxchain.bucket({"x": 0}, sizes=(4,)))
+        def run(self, x, mask=None):
+            return F.sum(Variable(x)), mask
+
+    value, mask = Model().run(np.ones(3, "float32"))
+    assert float(value.array) == 3
+    np.testing.assert_array_equal(mask, [True, True, True, False])
+
+
+def test_errors():
+    step = jaxchain.static(lambda x, t: x, sizes=jaxchain.bucket({"x": 0, "t": 0}))
+    with pytest.raises(ValueError, match=r"one size, got \{'x': 2, 't': 3\}"):
+        step(np.ones(2, "float32"), np.ones(3, "float32"))
+    with pytest.raises(ValueError, match="'z' is not a parameter"):
+        jaxchain.static(lambda x: x, sizes=jaxchain.bucket({"z": 0}))(np.ones(2, "float32"))
+    with pytest.raises(ValueError, match=r"axis 3"):
+        jaxchain.static(lambda x: x, sizes=jaxchain.bucket({"x": 3}))(np.ones(2, "float32"))
+    with pytest.raises(ValueError, match="positive"):
+        jaxchain.bucket({"x": 0}, sizes=())
