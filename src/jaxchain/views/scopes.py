@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 # Labels lose their slashes and semicolons when they become scopes (core/trace.py): division's is "_ | _". Transforms
 # wrap scopes in parentheses, so a tag may also begin after one.
-_BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
-_TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
+BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
+TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
 
 
 class Tag(NamedTuple):
@@ -26,11 +26,11 @@ class Tag(NamedTuple):
 
 def tag_of(path: str) -> Tag | None:
     """Return the tag that a scope path names, or None."""
-    every = list(_TAG.finditer(path))
+    every = list(TAG.finditer(path))
     if not every:
         return None
     found = every[-1]
-    return Tag(found.group(1), int(found.group(2)), "backward" if _BACKWARD.search(path) else "forward")
+    return Tag(found.group(1), int(found.group(2)), "backward" if BACKWARD.search(path) else "forward")
 
 
 def tags_of(op_name: str) -> tuple[Tag, ...]:

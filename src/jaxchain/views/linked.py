@@ -1,0 +1,332 @@
+"""One program at three levels: each eager node with its jaxpr equations, and these with their HLO instructions.
+
+The scopes that tracing leaves (views/scopes.py) join the levels. What no scope tells is listed, not guessed:
+`Linked.outside` (equations and instructions of no op, such as the sum of two gradients) and `Linked.compiler_made`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jaxchain.views import programs
+from jaxchain.views.model import Graph, Node
+from jaxchain.views.readers import jaxpr as jaxpr_reader
+from jaxchain.views.scopes import BACKWARD, TAG
+
+_WORK = ("equation", "control")
+_TYPE = re.compile(r"^([a-z]+\d*)\w*\[([\d,]*)\]$")
+_FREE = frozenset(
+    "broadcast_in_dim reshape squeeze transpose convert_element_type slice dynamic_slice concatenate gather pad iota "
+    "copy copy_p stop_gradient expand_dims rev bitcast_convert_type split select_n".split()
+)
+_LIBRARY = frozenset({"custom-call", "dot", "convolution", "fft", "triangular-solve", "cholesky", "sort"})
+
+
+@dataclass(frozen=True)
+class LinkedNode:
+    """An eager node and what became of it.
+
+    Attributes:
+        id: ``e1``, ``e2`` ... in the order of the calls.
+        label: ``LinearFunction``.
+        path: Path of the link: ``/predictor/l1``.
+        ordinal: Which op of its link's call.
+        op: Name of the op.
+        outputs: Types of its results: ``float32[6,8]``.
+        inputs: Names of the program's inputs that it reads: parameters, arguments.
+        source: File, line and function of the user's call, or None.
+        flops: Estimated operations of its forward equations (a multiply-add is two).
+        bytes: Bytes of its results.
+        equations: Ids of its forward equations in `Linked.jaxpr`.
+        backward_equations: Those of its gradient.
+        instructions: Ids of its forward instructions in `Linked.hlo`.
+        backward_instructions: Those of its gradient.
+        fate: ``kernel``, ``fused``, ``library call``, ``removed`` or ``no equation``.
+        fused_with: Ids of the nodes it shares a kernel with.
+    """
+
+    id: str
+    label: str
+    path: str
+    ordinal: int
+    op: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    source: tuple[str, int, str] | None
+    flops: int
+    bytes: int
+    equations: tuple[str, ...]
+    backward_equations: tuple[str, ...]
+    instructions: tuple[str, ...]
+    backward_instructions: tuple[str, ...]
+    fate: str
+    fused_with: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A program at its three levels.
+
+    Attributes:
+        name: Name of the program.
+        nodes: The eager nodes.
+        edges: Pairs of their ids: the second reads what the first gives.
+        jaxpr: The jaxpr's graph.
+        hlo: The graph of the HLO after XLA's passes.
+        owners: For each id of an equation (``j`` before it) or instruction (``h``): the eager ids it came from.
+        roles: For the same ids: ``forward`` or ``backward``.
+        outside: Ids of equations and instructions with a scope that names no op.
+        compiler_made: Ids of instructions without a scope: XLA's own.
+        kernels: For each instruction that runs by itself: the eager ids in it.
+    """
+
+    name: str
+    nodes: tuple[LinkedNode, ...]
+    edges: tuple[tuple[str, str], ...]
+    jaxpr: Graph
+    hlo: Graph
+    owners: dict[str, tuple[str, ...]]
+    roles: dict[str, str]
+    outside: tuple[str, ...]
+    compiler_made: tuple[str, ...]
+    kernels: dict[str, tuple[str, ...]]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the eager nodes that have an equation."""
+        return sum(bool(n.equations) for n in self.nodes) / len(self.nodes) if self.nodes else 1.0
+
+    def node(self, id_: str) -> LinkedNode:
+        """Return the eager node of this id."""
+        return self.nodes[int(id_[1:]) - 1]
+
+
+class _Names:
+    """Finds the eager nodes that a scope names."""
+
+    def __init__(self, nodes: Iterable[tuple[str, str, int, str]]) -> None:
+        self.nodes: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
+        for k, (label, path, ordinal, _) in enumerate(nodes, 1):
+            tag = label.replace("/", "|").replace(";", ",").replace("@", "a")
+            self.nodes[tag, ordinal].append((path, f"e{k}"))
+
+    def find(self, scope: str) -> tuple[list[str], str]:
+        """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
+        role = "backward" if BACKWARD.search(scope) else "forward"
+        for tag in reversed(list(TAG.finditer(scope))):
+            candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
+            before = "/" + scope[: tag.start()].strip("/")
+            fitting = [(path, id_) for path, id_ in candidates if before.endswith(path)]
+            if fitting:
+                longest = max(len(path) for path, _ in fitting)
+                return [id_ for path, id_ in fitting if len(path) == longest], role
+        return [], role
+
+
+def link(program: programs.Program, hlo_text: str | None = None, eager: Graph | None = None) -> Linked:
+    """Join the levels of a traced program.
+
+    Args:
+        program: From `programs.program`.
+        hlo_text: Its HLO after XLA's passes, if it is compiled already.
+        eager: The eager graph of the same call, which knows the user's lines.
+
+    Returns:
+        The linked program.
+    """
+    text = hlo_text if hlo_text is not None else programs.hlo_text(program.lower(), True)
+    jaxpr = jaxpr_reader.read(program.jaxpr, inputs=program.inputs, outputs=program.outputs, name=program.name)
+    hlo = programs.HloView(text, True, program.name).to_graph()
+    names = _Names(program.nodes)
+    owners: dict[str, tuple[str, ...]] = {}
+    roles: dict[str, str] = {}
+    outside: list[str] = []
+    compiler_made: list[str] = []
+    frames = {c.id: c for c in jaxpr.clusters}
+
+    # The calls of one link share their scopes: the n-th frame of a scope belongs to the n-th node of its name.
+    calls: dict[str, dict[str | None, int]] = defaultdict(dict)
+
+    def top(cluster: str | None) -> str | None:
+        while cluster is not None and frames[cluster].parent is not None:
+            cluster = frames[cluster].parent
+        return cluster
+
+    for node in jaxpr.of_kind(*_WORK):
+        ids, role = names.find(str(node.attributes.get("scope", "")))
+        if not ids:
+            outside.append("j" + node.id)
+            continue
+        if len(ids) > 1:
+            rounds = calls[f"{role} {ids[0]}"]
+            at = rounds.setdefault(top(node.cluster) or node.id, len(rounds))
+            if role == "backward":  # gradients come in the reverse order
+                at = len(ids) - 1 - at
+            if 0 <= at < len(ids):
+                ids = [ids[at]]
+        owners["j" + node.id], roles["j" + node.id] = tuple(ids), role
+    for node in hlo.nodes:
+        op_name = str(node.attributes.get("op_name", ""))
+        if node.kind in ("parameter", "constant"):
+            continue
+        found: dict[str, None] = {}
+        role = "backward"
+        for scope in op_name.split(";"):
+            ids, one = names.find(scope)
+            found.update(dict.fromkeys(ids))
+            role = "forward" if ids and one == "forward" else role
+        if found:
+            owners["h" + node.id], roles["h" + node.id] = tuple(found), role
+        else:
+            (outside if op_name else compiler_made).append("h" + node.id)
+    kernels, home = _kernels(hlo, owners)
+    return Linked(
+        program.name,
+        tuple(_nodes(program, jaxpr, hlo, owners, roles, kernels, home, eager)),
+        _edges(jaxpr, owners, roles),
+        jaxpr,
+        hlo,
+        owners,
+        roles,
+        tuple(outside),
+        tuple(compiler_made),
+        kernels,
+    )
+
+
+def _kernels(hlo: Graph, owners: dict[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Return the nodes in each kernel, and the kernel of each instruction."""
+    by_name = {(n.attributes.get("computation"), n.attributes.get("name")): n for n in hlo.nodes}
+    frames = {c.id: c for c in hlo.clusters}
+    inside: dict[str, Node] = {}  # cluster of a fusion -> the fusion
+    for cluster in hlo.clusters:
+        callers = [
+            n for n in by_name.values() if cluster.attributes.get("computation") in n.attributes.get("called", ())
+        ]
+        if callers and (callers[0].kind == "fusion" or cluster.kind == "to_apply"):
+            inside[cluster.id] = callers[0]
+    home: dict[str, str] = {}
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for node in hlo.nodes:
+        kernel, at = node, node.cluster
+        while at is not None:
+            kernel = inside.get(at, kernel)
+            at = frames[at].parent
+        home[node.id] = kernel.id
+        if kernel.kind not in ("parameter", "constant", "plumbing"):
+            found[kernel.id].update(dict.fromkeys(owners.get("h" + node.id, ())))
+    return {k: tuple(v) for k, v in found.items()}, home
+
+
+def _edges(jaxpr: Graph, owners: dict[str, tuple[str, ...]], roles: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    found: dict[tuple[str, str], None] = {}
+    for edge in jaxpr.edges:
+        source, target = "j" + edge.source, "j" + edge.target
+        if edge.kind == "carry" or roles.get(source) != "forward" or roles.get(target) != "forward":
+            continue
+        for a in owners[source]:
+            found.update(((a, b), None) for b in owners[target] if int(a[1:]) < int(b[1:]))
+    return tuple(found)
+
+
+def _nodes(
+    program: programs.Program,
+    jaxpr: Graph,
+    hlo: Graph,
+    owners: dict[str, tuple[str, ...]],
+    roles: dict[str, str],
+    kernels: dict[str, tuple[str, ...]],
+    home: dict[str, str],
+    eager: Graph | None,
+) -> Iterable[LinkedNode]:
+    mine: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for key, ids in owners.items():
+        for id_ in ids:
+            mine[id_, key[0], roles[key]].append(key[1:])
+    by_id = {n.id: n for n in jaxpr.nodes}
+    instructions = {n.id: n for n in hlo.nodes}
+    into: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    out_of: dict[str, list[str]] = defaultdict(list)
+    for edge in jaxpr.edges:
+        into[edge.target].append((edge.source, edge.label))
+        out_of[edge.source].append(edge.target)
+    lines: dict[tuple[str, str, int], list[tuple[str, int, str]]] = defaultdict(list)
+    for n in eager.of_kind("function") if eager is not None else ():
+        source = n.attributes.get("source")
+        if source:
+            lines[n.label, n.attributes.get("link_path") or "", n.attributes.get("ordinal", 0)].append(
+                tuple(source[:3])
+            )
+    for k, (label, path, ordinal, op) in enumerate(program.nodes, 1):
+        id_ = f"e{k}"
+        forward = mine[id_, "j", "forward"]
+        own = set(forward)
+        results = [e for e in forward if not out_of[e] or any(t not in own for t in out_of[e])]
+        outputs = tuple(t for e in results for t in by_id[e].attributes.get("outputs", ()))
+        reads = dict.fromkeys(
+            by_id[s].label.split("\n")[0] for e in forward for s, _ in into[e] if by_id[s].kind == "input"
+        )
+        used = mine[id_, "h", "forward"]
+        at = dict.fromkeys(home[h] for h in used)
+        shared = dict.fromkeys(o for h in at for o in kernels.get(h, ()) if o != id_)
+        users = lines.get((label, path, ordinal), [])
+        yield LinkedNode(
+            id=id_,
+            label=label,
+            path=path,
+            ordinal=ordinal,
+            op=op,
+            outputs=outputs,
+            inputs=tuple(reads),
+            source=users.pop(0) if len(users) > 1 else (users[0] if users else None),
+            flops=sum(_flops(by_id[e], into[e]) for e in forward),
+            bytes=sum(_size(t)[1] for t in outputs),
+            equations=tuple(forward),
+            backward_equations=tuple(mine[id_, "j", "backward"]),
+            instructions=tuple(used),
+            backward_instructions=tuple(mine[id_, "h", "backward"]),
+            fate=_fate(forward, [instructions[h] for h in at], shared),
+            fused_with=tuple(shared),
+        )
+
+
+def _fate(equations: list[str], kernels: list[Node], shared: Iterable[str]) -> str:
+    if not equations:
+        return "no equation"
+    if not kernels:
+        return "removed"
+    if any(n.attributes.get("opcode") in _LIBRARY or n.attributes.get("detail") == "kCustom" for n in kernels):
+        return "library call"
+    return "fused" if tuple(shared) else "kernel"
+
+
+def _size(type_: str) -> tuple[int, int]:
+    """Return the elements and bytes of ``float32[3,4]``."""
+    found = _TYPE.match(type_)
+    if found is None:
+        return 0, 0
+    n = math.prod(int(d) for d in found.group(2).split(",") if d)
+    bits = re.search(r"\d+", found.group(1))
+    return n, n * max(1, int(bits.group()) // 8 if bits else 1)
+
+
+def _flops(equation: Node, inputs: list[tuple[str, str]]) -> int:
+    primitive = str(equation.attributes.get("primitive"))
+    if primitive in _FREE or equation.kind == "control":
+        return 0
+    result = sum(_size(t)[0] for t in equation.attributes.get("outputs", ()))
+    params = equation.attributes.get("params", {})
+    shapes = [[int(d) for d in m.group(2).split(",") if d] for _, t in inputs if (m := _TYPE.match(t))]
+    if primitive == "dot_general" and shapes:
+        axes = re.match(r"\(\(\(([\d, ]*)\)", str(params.get("dimension_numbers", "")))
+        contracted = [int(a) for a in axes.group(1).split(",") if a.strip()] if axes else [-1]
+        return 2 * result * math.prod(shapes[0][a] for a in contracted)
+    if primitive == "conv_general_dilated" and len(shapes) > 1:
+        return 2 * result * math.prod(shapes[1][1:])
+    if primitive.startswith("reduce_") or primitive.startswith("cum"):
+        return max([result, *(_size(t)[0] for _, t in inputs)])
+    return result
