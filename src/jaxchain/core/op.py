@@ -697,7 +697,9 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, Variable):
         value = value.array
     # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
-    return value * 1.0 if jnp.issubdtype(getattr(value, "dtype", float), jnp.integer) else value
+    if getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.integer):
+        return value * 1.0
+    return value
 
 
 class OpFunction(Protocol[P, R_co]):

@@ -20,8 +20,8 @@ class bucket:
 
     Used as ``@jaxchain.static(sizes=jaxchain.bucket({"x": 0, "t": 0}, fill={"t": -1}))``. All padded arguments of a
     call have one size; they are padded at the end. A function that has a parameter called `mask` is given a boolean
-    array (size,): true where there is data. Elements that are padding must not count: multiply by the mask, or fill with a
-    label that the loss ignores. Arrays are padded in host memory.
+    array (size,): true where there is data. Elements that are padding must not count: multiply by the mask, or fill
+    with a label that the loss ignores. Arrays are padded in host memory.
 
     Args:
         axes: The axis that varies of each argument, by the argument's name. Lists and trees of arrays are padded leaf
