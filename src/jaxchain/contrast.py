@@ -78,11 +78,13 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         # forward and gradients
         differences: list[Difference] = []
         backward = None
+        levels = {"forward": (dataclasses.replace(made, values=()), hlo.text)}
         if gradients:
             reset()
             found = _gradients(model_or_fn, args, kwargs, repeats, reset, notes)
             if found is not None:
-                differences, backward = found
+                differences, backward, level = found
+                levels = {"with gradients": level, **levels}
         return Contrast(
             name=programs.name_of(model_or_fn),
             backend=jax.default_backend(),
@@ -97,6 +99,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
             hlo=hlo,
             hlo_before=before,
             opcodes=hlo_reader.opcodes(hlo.text),
+            levels=levels,
         )
 
 
@@ -170,7 +173,7 @@ def _is_float(value: Any) -> bool:
 
 def _gradients(
     target: Any, args: Any, kwargs: Any, repeats: int, reset: Callable[[], None], notes: list[str]
-) -> tuple[list[Difference], Cost] | None:
+) -> tuple[list[Difference], Cost, tuple[programs.Program, str]] | None:
     plain_args, plain_kwargs = args, kwargs
     wrapped = jax.tree_util.tree_map(_as_input, (args, kwargs), is_leaf=_is_variable)
     with using_config("mode", "eager"):
@@ -209,8 +212,8 @@ def _gradients(
     del eager_result, static_result
     reset()
     made = _program(compiled, args, kwargs)
-    cost, _, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
-    return differences, cost
+    cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
+    return differences, cost, (dataclasses.replace(made, values=()), hlo.text)
 
 
 def _is_variable(value: Any) -> bool:

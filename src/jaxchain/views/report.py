@@ -11,7 +11,9 @@ import jax
 
 from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing
+from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
+from jaxchain.views.writers import explorer
 from jaxchain.views.writers import json as json_writer
 from jaxchain.views.writers.image import RenderError
 
@@ -101,6 +103,8 @@ class Contrast:
         jaxpr: The jaxpr of static mode.
         hlo: The HLO after XLA's passes.
         hlo_before: The HLO before them.
+        opcodes: How often each opcode occurs.
+        levels: The traced programs and their HLO text, for the explorer: with gradients, forward.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Contrast:
     hlo: programs.HloView
     hlo_before: programs.HloView
     opcodes: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, tuple[programs.Program, str]] = field(default_factory=dict)
 
     @property
     def largest_difference(self) -> float:
@@ -240,11 +245,21 @@ class Contrast:
             lines += ["", "![eager graph](graph.svg)"]
         return "\n".join(lines) + "\n"
 
+    def explorer(self) -> str:
+        """Return a page that shows the eager graph, the jaxpr and the HLO side by side, linked. It needs no server."""
+        graph = self.graph.to_graph()
+        costs = {"forward": self.forward, "with gradients": self.backward}
+        return explorer.write(
+            {title: link(made, text, graph) for title, (made, text) in self.levels.items()},
+            {title: _facts(cost) for title, cost in costs.items() if cost is not None},
+        )
+
     def save(self, folder: str | Path) -> list[Path]:
         """Write the report and the views into a folder, which is made if it is not there.
 
         Writes ``report.md``, ``report.json``, ``graph.dot|svg|png|json``, ``jaxpr.txt|dot|svg``, ``hlo.txt``,
-        ``hlo_before.txt``. A picture that cannot be made (no renderer, too large) is left out and noted in the report.
+        ``hlo_before.txt``, ``explorer.html``.
+        A picture that cannot be made (no renderer, too large) is left out and noted in the report.
 
         Returns:
             The paths written.
@@ -271,10 +286,21 @@ class Contrast:
                 written.append(view.save(folder / name))
             except RenderError as error:
                 notes.append(f"{name} left out: {error}")
+        if self.levels:
+            written.append(write_file(folder / "explorer.html", self.explorer()))
         full = Contrast(**{**vars(self), "notes": notes})
         written.append(write_file(folder / "report.json", json_writer.plain_text(full.to_dict())))
         written.append(write_file(folder / "report.md", full.markdown([p.name for p in written])))
         return written
+
+
+def _facts(cost: Cost) -> list[tuple[str, str]]:
+    return [
+        ("eager call", _time(cost.eager_call)),
+        ("static call", f"{_time(cost.static_call)} ({cost.speedup:.1f}x)"),
+        ("retained by the eager graph", _bytes(cost.retained)),
+        ("temporary in static mode", _bytes(cost.temporary)),
+    ]
 
 
 def _time(seconds: float) -> str:

@@ -19,9 +19,9 @@ def as_dict(graph: Graph) -> dict[str, Any]:
         "format": FORMAT,
         "kind": graph.kind,
         "name": graph.name,
-        "attributes": _plain(graph.attributes),
+        "attributes": plain(graph.attributes),
         "nodes": [
-            {"id": n.id, "label": n.label, "kind": n.kind, "cluster": n.cluster, "attributes": _plain(n.attributes)}
+            {"id": n.id, "label": n.label, "kind": n.kind, "cluster": n.cluster, "attributes": plain(n.attributes)}
             for n in graph.nodes
         ],
         "edges": [
@@ -30,12 +30,12 @@ def as_dict(graph: Graph) -> dict[str, Any]:
                 "target": e.target,
                 "label": e.label,
                 "kind": e.kind,
-                "attributes": _plain(e.attributes),
+                "attributes": plain(e.attributes),
             }
             for e in graph.edges
         ],
         "clusters": [
-            {"id": c.id, "label": c.label, "parent": c.parent, "kind": c.kind, "attributes": _plain(c.attributes)}
+            {"id": c.id, "label": c.label, "parent": c.parent, "kind": c.kind, "attributes": plain(c.attributes)}
             for c in graph.clusters
         ],
     }
@@ -66,21 +66,21 @@ def read(text: str) -> Graph:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` made of what JSON knows; what it does not know becomes its text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if np.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     return str(value)
 
 
 def plain_text(data: Any) -> str:
     """Return any plain data as indented JSON; numbers that JSON does not know become text."""
-    return json.dumps(_plain(data), indent=1, allow_nan=False) + "\n"
+    return json.dumps(plain(data), indent=1, allow_nan=False) + "\n"
