@@ -76,7 +76,7 @@ def test_dropconnect_keeps_the_mean_and_its_gradient_has_the_same_mask():
     apart = np.asarray(F.simplified_dropconnect(ones, w, ratio=0.25).array)
     assert apart.std(0).min() > 0  # every sample has a mask of its own
     together = np.asarray(F.simplified_dropconnect(ones, w, ratio=0.25, use_batchwise_mask=False).array)
-    np.testing.assert_allclose(together.std(0), 0, atol=1e-4)
+    np.testing.assert_allclose(together.std(0), 0, atol=1e-3)
     full = F.simplified_dropconnect(ones, w, ratio=0.25, train=False)
     np.testing.assert_allclose(full.array, 50, rtol=1e-6)
 

@@ -143,6 +143,12 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
     return softmax((logits + draw("gumbel", logits.shape, logits.dtype.name)) / tau, axis=axis)
 
 
+def _connected(x: Array, W: Array, kept: Array, ratio: Any) -> Array:
+    """Return ``x`` times the weights that are kept. Sums of products fuse: no array of masked weights is made."""
+    weights = (W * _scale(ratio, W))[None] * kept.reshape(-1, *W.shape).astype(W.dtype)
+    return (weights * x.reshape(x.shape[0], 1, -1)).sum(2).astype(x.dtype)
+
+
 @op(label="SimplifiedDropconnect", name="simplified_dropconnect")
 def _simplified_dropconnect(
     x: Float[Array, "..."],
@@ -152,19 +158,25 @@ def _simplified_dropconnect(
     key: Key,
     ratio: float,
     batchwise: bool,
-) -> Float[Array, "n o"]:
+) -> tuple[Float[Array, "n o"], Array]:
+    """Return (y, which weights were kept): the mask is an output, so that the gradient does not draw it again."""
     expect(x.ndim >= 2, "x.ndim >= 2", f"{x.ndim} < 2")
     expect(x[0].size == W.shape[1], "prod(x.shape[1:]) == W.shape[1]", f"{x.shape[1:]} and {W.shape[1]}")
     shape = (x.shape[0], *W.shape) if batchwise else W.shape
     if mask is None:
         mask = jax.random.uniform(as_key(key), shape) >= ratio
     expect(mask.shape == shape, f"mask.shape == {shape}", mask.shape)
-    kept = W * _scale(ratio, W) * mask.astype(W.dtype)
-    y = jnp.einsum("noi,ni->no" if batchwise else "oi,ni->no", kept, x.reshape(x.shape[0], -1)).astype(x.dtype)
+    y = _connected(x, W, mask, ratio)
     if b is None:
-        return y
+        return y, mask
     same_dtype(x=x, b=b)
-    return y + b
+    return y + b, mask
+
+
+@_simplified_dropconnect.vjp
+def _(gy, y, x, W, b, mask, key, ratio, batchwise):
+    _, pull = jax.vjp(lambda x, W: _connected(x, W, y[1], ratio), x, W)
+    return *pull(gy[0]), None if b is None else gy[0].sum(0), None
 
 
 def simplified_dropconnect(
@@ -188,7 +200,7 @@ def simplified_dropconnect(
         use_batchwise_mask: Whether every sample has a mask of its own.
 
     Returns:
-        ``(n, o)``, dtype of ``x``. The drawn mask is not kept for the gradient but drawn again from its key.
+        ``(n, o)``, dtype of ``x``.
 
     Raises:
         InvalidType: Shapes or dtypes do not fit.
@@ -202,7 +214,7 @@ def simplified_dropconnect(
     """
     mask = None if mask is None else as_array(mask)
     key = next_key() if mask is None else NO_KEY
-    return _simplified_dropconnect(x, W, b, mask, key, ratio if train else 0.0, bool(use_batchwise_mask))
+    return _simplified_dropconnect(x, W, b, mask, key, ratio if train else 0.0, bool(use_batchwise_mask))[0]
 
 
 @op(label="Zoneout", name="zoneout")
