@@ -1,0 +1,145 @@
+"""The explorer's page: what is in it, and how it behaves in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain.views import programs
+from jaxchain.views.linked import Linked, link
+from jaxchain.views.model import Builder
+from jaxchain.views.writers import explorer
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+HOSTILE = "</script><script>document.title='broken'</script>"
+
+
+class Net(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1, self.l2 = L.Linear(4, 8), L.Linear(8, 3)
+
+    def forward(self, x):
+        return self.l2(F.relu(self.l1(x)))
+
+
+@pytest.fixture(scope="module")
+def linked():
+    return link(programs.program(Net(), np.ones((2, 4), np.float32)))
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S).group(1))
+
+
+def run(page, script, tmp_path):
+    """Run a script in the page; return what it gave, and the errors that the page raised."""
+    catch = "<script>window.errors=[];addEventListener('error',e=>errors.push(e.message))</script>"
+    after = (
+        "<script>(()=>{let r;try{r=(()=>{" + script + "})()}catch(e){errors.push(String(e))}"
+        "const o=document.createElement('pre');o.id='result';"
+        "o.textContent=encodeURIComponent(JSON.stringify([r===undefined?null:r,errors]));document.body.append(o)})()</script>"
+    )
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("<style>", catch + "<style>", 1).replace("</body>", after + "</body>"))
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,950", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    result, errors = json.loads(unquote(re.search(r'<pre id="result">([^<]*)</pre>', dom).group(1)))
+    assert errors == []
+    return result
+
+
+def test_the_page_needs_nothing_else(linked):
+    page = explorer.write({"one": linked})
+    assert "{{" not in page.split('<script id="data"')[0]
+    assert not re.search(r"""(?:src|href)\s*=|@import|url\((?!#)|fetch\(|XMLHttpRequest""", page)
+    assert [p["name"] for p in data_of(page)[0]["panes"]] == ["eager graph", "jaxpr", "optimised HLO"]
+
+
+def test_ids_of_edges_and_owners_are_there(linked):
+    eager, *others = data_of(explorer.write({"one": linked}))[0]["panes"]
+    nodes = {n["id"] for n in eager["nodes"]}
+    for pane in (eager, *others):
+        own = {n["id"] for n in pane["nodes"]}
+        assert all(a in own and b in own and a != b for a, b in pane["edges"])
+        assert all(set(n["own"]) <= nodes for n in pane["nodes"])
+
+
+def test_a_hostile_title_stays_text(linked):
+    page = explorer.write({HOSTILE: linked}, {HOSTILE: [(HOSTILE, HOSTILE)]})
+    assert HOSTILE not in page
+    assert data_of(page)[0]["title"] == HOSTILE
+
+
+def test_no_program_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        explorer.write({})
+
+
+@browser
+def test_highlights_connect_the_right_nodes(linked, tmp_path):
+    script = """
+      document.querySelectorAll('.pane button[title="Open all frames"]').forEach(b => b.click());
+      const e = document.querySelector('.node[data-id="e2"]');
+      e.dispatchEvent(new PointerEvent('pointerenter'));
+      return [...document.querySelectorAll('.node.hot')].map(n => n.dataset.id);
+    """
+    hot = set(run(explorer.write({"one": linked}), script, tmp_path))
+    panes = data_of(explorer.write({"one": linked}))[0]["panes"]
+    assert hot == {n["id"] for p in panes for n in p["nodes"] if "e2" in n["own"]}
+    assert {id_[0] for id_ in hot} == {"e", "j", "h"}
+
+
+@browser
+def test_search_tabs_roles_and_the_card(linked, tmp_path):
+    script = """
+      const s = document.querySelector('#search'); s.value = 'relu'; s.dispatchEvent(new Event('input'));
+      const found = document.querySelector('#found').textContent;
+      document.querySelectorAll('#tabs button')[1].click();
+      document.querySelector('.node[data-id="e1"]').dispatchEvent(new MouseEvent('click', {bubbles: true}));
+      const card = document.querySelector('#card').textContent;
+      document.querySelector('[data-role=forward]').click();
+      const left = document.querySelectorAll('.node[data-id^="e"]').length;
+      return [found, card, left, document.title, document.querySelectorAll('#tabs button')[1].textContent];
+    """
+    page = explorer.write({"one": linked, HOSTILE: linked})
+    found, card, left, title, tab = run(page, script, tmp_path)
+    words = [n for p in data_of(page)[0]["panes"] for n in p["nodes"]]
+    number = sum(
+        "relu" in " ".join((n["label"], "/".join(n["group"]), n["sub"], n["id"], n["more"].get("name", ""))).lower()
+        for n in words
+    )
+    assert found == f"{number} found" and number >= 2
+    assert "LinearFunction" in card and "/l1" in card
+    assert left == 0
+    assert title != "broken" and tab == HOSTILE
+
+
+@browser
+def test_three_thousand_nodes_start_closed(linked, tmp_path):
+    builder = Builder("jaxpr", "large")
+    before = None
+    for k in range(3000):
+        node = builder.node(f"add {k}", "equation", None, scope=f"l{k}", outputs=["float32[3]"])
+        if before is not None:
+            builder.edge(before, node)
+        before = node
+    large = builder.build()
+    many = Linked(**{**vars(linked), "jaxpr": large, "owners": {}, "outside": tuple("j" + n.id for n in large.nodes)})
+    drawn, ready = run(
+        explorer.write({"one": many}),
+        "return [document.querySelectorAll('.node').length, +document.documentElement.dataset.ready]",
+        tmp_path,
+    )
+    assert drawn < 300
+    assert ready > 0

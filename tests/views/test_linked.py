@@ -1,0 +1,175 @@
+"""The linked model: eager nodes, their equations and kernels, of whole training steps."""
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import optimizers
+from jaxchain.views import programs
+from jaxchain.views.linked import link
+
+rng = np.random.default_rng(0)
+
+
+class MLP(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1, self.l2 = L.Linear(4, 8), L.Linear(8, 3)
+
+    def forward(self, x):
+        return self.l2(F.relu(self.l1(x)))
+
+
+class CNN(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.conv, self.bn, self.fc = L.Convolution2D(1, 4, 3), L.BatchNormalization(4), L.Linear(36, 3)
+
+    def forward(self, x):
+        return self.fc(F.max_pooling_2d(F.relu(self.bn(self.conv(x))), 2))
+
+
+class LSTM(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.lstm, self.out = L.LSTM(4, 5), L.Linear(5, 3)
+
+    def forward(self, x):
+        self.lstm.reset_state()
+        for k in range(3):
+            h = self.lstm(x[:, k])
+        return self.out(h)
+
+
+class Attention(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.q, self.k, self.v, self.out = (L.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x):
+        q, k, v = (F.reshape(f(F.reshape(x, (-1, 4))), x.shape) for f in (self.q, self.k, self.v))
+        h = F.matmul(F.softmax(F.matmul(q, k, transb=True) * 0.5, axis=2), v)
+        return self.out(F.sum(h, axis=1))
+
+
+class Tree(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.leaf, self.node, self.out = L.Linear(4, 5), L.ChildSumTreeLSTM(5, 5), L.Linear(5, 3)
+
+    def forward(self, x):
+        cells = [self.node(None, None, self.leaf(x[:, k])) for k in range(2)]
+        (c1, h1), (c2, h2) = cells
+        _, h = self.node(c1, c2, h1, h2, self.leaf(x[:, 2]))
+        return self.out(h)
+
+
+CASES = {
+    "mlp": (MLP, (6, 4)),
+    "cnn": (CNN, (6, 1, 8, 8)),
+    "lstm": (LSTM, (6, 3, 4)),
+    "attention": (Attention, (6, 3, 4)),
+    "tree-lstm": (Tree, (6, 3, 4)),
+}
+
+
+def linked_step(make, shape):
+    model = L.Classifier(make())
+    optimizer = optimizers.SGD(0.1).setup(model)
+    x, t = rng.standard_normal(shape).astype(np.float32), np.array([0, 1, 2, 0, 1, 2], np.int32)
+
+    def step(x, t):
+        loss = model(x, t)
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    step(x, t)
+    return link(programs.program(step, x, t))
+
+
+@pytest.fixture(scope="module", params=CASES)
+def linked(request):
+    return linked_step(*CASES[request.param])
+
+
+def test_eager_nodes_have_equations(linked):
+    assert linked.coverage >= 0.95, [n for n in linked.nodes if not n.equations]
+
+
+def test_equations_belong_to_the_op_that_their_scope_names(linked):
+    scopes = {"j" + n.id: n.attributes["scope"] for n in linked.jaxpr.nodes if "scope" in n.attributes}
+    for key, owners in linked.owners.items():
+        if key in scopes:
+            assert len(owners) == 1  # calls of the same link are told apart
+            node = linked.node(owners[0])
+            tag = f"{node.label}#{node.ordinal}".replace("/", "|")
+            assert f"{node.path}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
+
+
+def test_every_instruction_has_an_owner_or_is_listed(linked):
+    work = {"h" + n.id for n in linked.hlo.nodes if n.kind not in ("parameter", "constant")}
+    lists = [set(linked.owners), set(linked.outside), set(linked.compiler_made)]
+    assert work <= set().union(*lists)
+    assert not lists[0] & lists[1] and not lists[0] & lists[2] and not lists[1] & lists[2]
+    for n in linked.hlo.nodes:
+        if "h" + n.id in linked.outside:
+            assert "#" not in n.attributes["op_name"], n.attributes["op_name"]
+        elif "h" + n.id in linked.compiler_made:
+            assert not n.attributes.get("op_name")
+
+
+def test_gradients_are_told_from_forward_code(linked):
+    for node in linked.nodes:
+        for id_ in node.backward_equations:
+            assert "backward/" in linked.jaxpr.node(id_).attributes["scope"]
+    with_gradient = [n for n in linked.nodes if n.label == "LinearFunction"]
+    assert with_gradient and all(n.backward_equations for n in with_gradient)
+
+
+def test_fates_agree_with_the_kernels(linked):
+    for node in linked.nodes:
+        if node.fate == "removed":
+            assert node.equations and not node.instructions
+        if node.fate == "fused":
+            assert node.fused_with
+        for other in node.fused_with:
+            assert any({node.id, other} <= set(owners) for owners in linked.kernels.values())
+
+
+def test_facts_of_an_mlp():
+    linked = linked_step(*CASES["mlp"])
+    first = linked.nodes[0]
+    assert (first.label, first.path, first.outputs) == ("LinearFunction", "/predictor/l1", ("float32[6,8]",))
+    assert first.flops == 2 * 6 * 4 * 8 + 6 * 8
+    assert first.bytes == 6 * 8 * 4
+    assert any(name.endswith("l1.W") for name in first.inputs) and "x" in first.inputs
+    labels = {n.id: n.label for n in linked.nodes}
+    edges = {(labels[a], labels[b]) for a, b in linked.edges}
+    assert ("LinearFunction", "ReLU") in edges and ("LinearFunction", "SoftmaxCrossEntropy") in edges
+    assert ("ReLU", "SoftmaxCrossEntropy") not in edges
+
+
+def test_calls_of_one_link_are_told_apart():
+    class Twice(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l = L.Linear(4, 4)
+
+        def forward(self, x):
+            return self.l(F.tanh(self.l(x)))
+
+    linked = link(programs.program(Twice(), np.ones((2, 4), np.float32)))
+    first, middle, last = linked.nodes
+    assert first.path == last.path and first.ordinal == last.ordinal
+    assert set(first.equations).isdisjoint(last.equations) and first.equations and last.equations
+    assert (first.id, middle.id) in linked.edges and (middle.id, last.id) in linked.edges
