@@ -545,3 +545,26 @@ def test_a_compiled_link_runs_its_forward_once():
     y = model(Variable(X))
     backward = str(y.creator.gradient.compiled.lower(*y.creator.kept, y.array).as_text())
     assert "stablehlo.tanh" not in backward
+
+
+def test_backward_leaves_the_configuration_as_it_was():
+    link = L.Linear(3, 2)
+    link.static()
+    x = Variable(X)
+
+    class Sets(jaxchain.FunctionNode):
+        def forward(self, inputs):
+            return inputs
+
+        def backward(self, indexes, gys):
+            assert not jaxchain.config.enable_backprop
+            jaxchain.config.set_in_backward = 1
+            return gys
+
+    for function in (lambda y: y, lambda y: Sets().apply((y,))[0]):
+        F.sum(function(link(x))).backward()
+        assert jaxchain.config.enable_backprop
+    assert jaxchain.config.set_in_backward == 1
+    link(x)
+    assert [c.reason for c in link.explain().compiles] == ["first call", "config.set_in_backward None -> 1"]
+    del jaxchain.config.set_in_backward

@@ -193,6 +193,35 @@ class using_config:
                 each.refresh()
 
 
+class recording:
+    """``using_config("enable_backprop", value)`` for the backward pass, which enters it once per step: it resolves
+    nothing anew, and what is known of the configuration is known again after it.
+    """
+
+    __slots__ = ("_key", "_old", "_record", "_state", "value")
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __enter__(self) -> None:
+        self._state = state = thread_state()
+        self._old = state.overrides.get("enable_backprop", _UNSET)
+        self._record, self._key = state.record, state.config_key
+        state.overrides["enable_backprop"] = state.record = self.value
+        state.config_key = self  # not a key; stays if nothing else is set in the block
+
+    def __exit__(self, *_: Any) -> None:
+        state = self._state
+        if self._old is _UNSET:
+            del state.overrides["enable_backprop"]
+        else:
+            state.overrides["enable_backprop"] = self._old
+        if state.config_key is self:
+            state.record, state.config_key = self._record, self._key
+        else:
+            state.refresh()
+
+
 def no_backprop_mode() -> using_config:
     """Return a context in which no graph is recorded."""
     return using_config("enable_backprop", False)

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxchain.core.config import using_config
+from jaxchain.core.config import recording
 from jaxchain.core.errors import user_line
 from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized_array, retained
 
@@ -195,7 +195,7 @@ def backward(
     for y in outputs:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
-    with using_config("enable_backprop", enable_double_backprop):
+    with recording(enable_double_backprop):
         result = walk(
             seeds, create_graph=enable_double_backprop, on_intermediate=keep if retain_grad or retained else None
         )
@@ -251,7 +251,7 @@ def grad(
         if variable is not None:
             variable._grad = gradient
 
-    with using_config("enable_backprop", enable_double_backprop):
+    with recording(enable_double_backprop):
         found = walk(
             seeds,
             create_graph=enable_double_backprop,

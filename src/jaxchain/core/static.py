@@ -219,8 +219,8 @@ class _Methods(dict):
 
 
 def _config_key(state: Any) -> Any:
-    entries = {k: v for k, v in snapshot().items() if k != "mode"} if state.config_key is None else None
-    if entries is not None:
+    if state.config_key.__class__ is not tuple:
+        entries = {k: v for k, v in snapshot().items() if k != "mode"}
         state.config_key = tuple(
             sorted(
                 (k, v if isinstance(v, (str, int, float, bool, type(None), np.dtype)) else repr(v))

@@ -152,7 +152,18 @@ class Traced:
 
 def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
     """Return the leaves of a call's arguments (Variables and None are leaves) and their structure."""
+    if not kwargs and _single.issuperset(map(type, args)):
+        return list(args), _flat_structure(len(args))
+    _single.update(type(a) for a in args if isinstance(a, (Variable, *ARRAY_LIKE)))
     return jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
+
+
+_single: set[type] = set()  # types seen so far whose objects are one leaf: no need to ask JAX
+
+
+@functools.cache
+def _flat_structure(count: int) -> Any:
+    return jax.tree_util.tree_structure(((0,) * count, {}))
 
 
 def key_of(leaf: Any) -> Any:
