@@ -163,6 +163,7 @@ def main():
     a = parser.parse_args()
     if a.quick:
         a.rounds, a.seconds = 2, 0.002
+    command = f"--rounds {a.rounds} --seconds {a.seconds} --threads {a.threads} --again {a.again}"
     if torch:
         torch.set_num_threads(a.threads)
     warnings.simplefilter("ignore")
@@ -207,7 +208,7 @@ def main():
             f"Written on {datetime.date.today()}, at load {load:.1f}, by",
             "",
         ]
-        title += [f"    python benchmarks/functions.py --rounds {a.rounds} --seconds {a.seconds} --threads {a.threads}"]
+        title += [f"    python benchmarks/functions.py {command}"]
         title += ["", f"on {head}", "", "A ratio is our time over the peer's: eager calls, results waited for.", ""]
         Path(a.markdown).write_text("\n".join([*title, *tables, "## All", "", *everything(results)]) + "\n")
 
