@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+FORMATS = ("dot", "svg", "png", "html", "json", "text")
 OK, DISAGREE, USAGE = 0, 1, 2
 
 
@@ -114,11 +115,38 @@ def _parser() -> argparse.ArgumentParser:
     contrast.add_argument("--no-gradients", action="store_true", help="compare the forward call only")
     contrast.add_argument("--test", action="store_true", help="with config.train False")
     contrast.set_defaults(run=_contrast)
+    view = commands.add_parser(
+        "view",
+        help="draw the graph of a model in eager mode, in static mode, or both",
+        description="Draw the eager graph, the jaxpr and the HLO of a model; html is the explorer, with all three.",
+        epilog="Example: jaxchain view model.py:MLP --args '100, 10' --input 32,784 --out views --format svg,html",
+    )
+    view.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
+    view.add_argument(
+        "--input", action="append", default=[], type=_input, metavar="SHAPE[,DTYPE[:HIGH]]", help="a random argument"
+    )
+    view.add_argument("--args", default="", metavar="ARGS", help="arguments of the class, Python literals")
+    view.add_argument("--mode", choices=("eager", "static", "both"), default="both", help="which graphs (default both)")
+    view.add_argument("--out", type=Path, metavar="DIR", help="folder for the files; without it text is printed")
+    view.add_argument(
+        "--format", type=_formats, default=["text"], metavar="LIST", help=f"of {','.join(FORMATS)} (default text)"
+    )
+    view.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
+    view.add_argument("--test", action="store_true", help="with config.train False")
+    view.set_defaults(run=_view)
     demo = commands.add_parser(
         "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
     )
     demo.set_defaults(run=lambda options: _demo([]))
     return parser
+
+
+def _formats(text: str) -> list[str]:
+    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    wrong = [part for part in found if part not in FORMATS]
+    if wrong or not found:
+        raise argparse.ArgumentTypeError(f"cannot read {text!r}: expected some of {','.join(FORMATS)}")
+    return found
 
 
 def _positive(text: str) -> int:
@@ -228,12 +256,10 @@ def _call_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
         raise UsageError(f"cannot read --args {text!r}: expected Python literals such as '784, n_out=10'") from None
 
 
-def _contrast(options: argparse.Namespace) -> int:
+def _target(options: argparse.Namespace) -> Any:
+    """Load and make the model that the options name; return an exit code if the user's file fails."""
     import jaxchain
-    from jaxchain.contrast import contrast
 
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"--out {options.out} is a file, not a folder")
     jaxchain.seed(options.seed)
     np.random.seed(options.seed % 2**32)
     positional, keywords = _call_arguments(options.args)
@@ -259,6 +285,18 @@ def _contrast(options: argparse.Namespace) -> int:
         raise UsageError(f"--args is for classes, and {options.target} is not one")
     if not callable(model):
         raise UsageError(f"{options.target} is {type(model).__name__}, which cannot be called")
+    return model
+
+
+def _contrast(options: argparse.Namespace) -> int:
+    import jaxchain
+    from jaxchain.contrast import contrast
+
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out {options.out} is a file, not a folder")
+    model = _target(options)
+    if isinstance(model, int):
+        return model
     rng = np.random.default_rng(options.seed)
     inputs = [given.draw(rng) for given in options.input]
     try:
@@ -281,6 +319,38 @@ def _contrast(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return DISAGREE
+    return OK
+
+
+def _view(options: argparse.Namespace) -> int:
+    import jaxchain
+    from jaxchain.views.show import show
+    from jaxchain.views.writers.image import RenderError
+
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out {options.out} is a file, not a folder")
+    if options.out is None and options.format != ["text"]:
+        raise UsageError(f"--format {','.join(options.format)} writes files: name their folder with --out")
+    if options.mode == "eager" and "html" in options.format:
+        raise UsageError("--format html joins both modes: give --mode static or both")
+    model = _target(options)
+    if isinstance(model, int):
+        return model
+    rng = np.random.default_rng(options.seed)
+    inputs = [given.draw(rng) for given in options.input]
+    try:
+        with jaxchain.using_config("train", not options.test):
+            views = show(model, *inputs, mode=options.mode)
+    except Exception as error:
+        return _theirs(error, f"{options.target}: viewing it failed")
+    if options.out is None:
+        print(views)
+        return OK
+    try:
+        for path in views.save(options.out, options.format):
+            print(path)
+    except (OSError, RenderError) as error:
+        raise UsageError(f"--out {options.out}: {error}") from None
     return OK
 
 

@@ -1,0 +1,98 @@
+"""All views of one call: the eager graph, the jaxpr, the HLO, and the explorer that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from jaxchain.core.config import using_config
+from jaxchain.core.variable import Variable
+from jaxchain.views import programs
+from jaxchain.views.computational_graph import Drawing, build_computational_graph
+from jaxchain.views.linked import link
+from jaxchain.views.save import write_file
+from jaxchain.views.untouched import untouched
+from jaxchain.views.writers import explorer, text
+
+Format = Literal["dot", "svg", "png", "html", "json", "text"]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of one call.
+
+    Attributes:
+        name: Name of the model or function.
+        graph: The eager graph, or None if only static mode was asked for.
+        program: The traced program, or None if only eager mode was asked for.
+    """
+
+    name: str
+    graph: Drawing | None
+    program: programs.Program | None
+
+    def __str__(self) -> str:
+        parts = [] if self.graph is None else [text.write(self.graph.to_graph())]
+        return "\n\n".join(parts if self.program is None else [*parts, str(programs.jaxpr_of(self.program))])
+
+    def save(self, folder: str | Path, formats: Sequence[Format] = ("html",)) -> list[Path]:
+        """Write ``graph``, ``jaxpr`` and ``hlo`` in the given formats; ``html`` is one file, ``explorer.html``.
+
+        The HLO is written as text only: its graph is too large to draw whole; the explorer shows it in parts.
+
+        Returns:
+            The paths written.
+
+        Raises:
+            ValueError: ``html`` of eager mode alone.
+            RenderError: No picture could be made.
+        """
+        if "html" in formats and self.program is None:
+            raise ValueError("html: the explorer joins both modes, expected mode 'static' or 'both', got 'eager'")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        hlo = None if self.program is None else programs.hlo_text(self.program.lower(), True)
+        for kind in formats:
+            if kind == "html" and self.program is not None:
+                eager = None if self.graph is None else self.graph.to_graph()
+                page = explorer.write({"forward": link(self.program, hlo, eager)})
+                written.append(write_file(folder / "explorer.html", page))
+                continue
+            suffix = "txt" if kind == "text" else kind
+            if self.graph is not None:
+                written.append(self.graph.save(folder / f"graph.{suffix}"))
+            if self.program is not None:
+                written.append(programs.jaxpr_of(self.program).save(folder / f"jaxpr.{suffix}"))
+            if kind == "text" and hlo is not None:
+                written.append(write_file(folder / "hlo.txt", hlo))
+        return written
+
+
+def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] = "both", **kwargs: Any) -> Views:
+    """Run or trace a call and return its views; the state that it can reach is put back.
+
+    Args:
+        model_or_fn: A Link or a function on Variables.
+        args: Its arguments.
+        mode: Which graphs.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The views.
+    """
+    graph = program = None
+    with untouched(model_or_fn, args, kwargs) as reset:
+        if mode != "static":
+            with using_config("mode", "eager"):
+                out = model_or_fn(*args, **kwargs)
+            leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda v: isinstance(v, Variable))
+            graph = build_computational_graph([v for v in leaves if isinstance(v, Variable)]).freeze()
+            reset()
+        if mode != "eager":
+            program = programs.program(model_or_fn, *args, **kwargs)
+    return Views(programs.name_of(model_or_fn), graph, program)

@@ -1,0 +1,83 @@
+"""`jaxchain view`, and what is behind it."""
+
+import json
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain.cli import main
+from jaxchain.views.show import show
+
+PROGRAM = """
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+
+
+class MLP(jaxchain.Chain):
+    def __init__(self, n):
+        super().__init__()
+        with self.init_scope():
+            self.l1, self.l2 = L.Linear(4, n), L.Linear(n, 3)
+
+    def forward(self, x):
+        return self.l2(F.relu(self.l1(x)))
+"""
+
+
+@pytest.fixture
+def target(tmp_path):
+    file = tmp_path / "seen_model.py"
+    file.write_text(PROGRAM)
+    return f"{file}:MLP"
+
+
+def test_files_of_both_modes(target, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["view", target, "--args", "5", "--input", "2,4", "--out", str(out), "--format", "dot,html,json,text"]
+    assert main(arguments) == 0
+    names = {f"{view}.{kind}" for view in ("graph", "jaxpr") for kind in ("dot", "json", "txt")}
+    assert {p.name for p in out.iterdir()} == names | {"hlo.txt", "explorer.html"}
+    assert sorted(capsys.readouterr().out.split()) == sorted(str(p) for p in out.iterdir())
+    assert "LinearFunction" in (out / "graph.dot").read_text()
+    assert json.loads((out / "jaxpr.json").read_text())["kind"] == "jaxpr"
+    assert (out / "hlo.txt").read_text().startswith("HloModule")
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "missing"), [("eager", "ReLU", "lambda"), ("static", "lambda", "LinearFunction\n")]
+)
+def test_text_of_one_mode(target, capsys, mode, there, missing):
+    assert main(["view", target, "--args", "5", "--input", "2,4", "--mode", mode]) == 0
+    out = capsys.readouterr().out
+    assert there in out and missing not in out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--format", "svg"], "--out"),
+        (["--format", "pdf"], "expected some of dot"),
+        (["--mode", "eager", "--format", "html", "--out", "somewhere"], "joins both modes"),
+        (["--args", "5, 6, 7"], "arguments go into --args"),
+    ],
+)
+def test_mistakes(target, capsys, more, message):
+    assert main(["view", target, "--input", "2,4", *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_model_is_left_as_it_was():
+    model = L.BatchNormalization(4)
+    before = np.asarray(model.avg_mean).copy()
+    show(model, np.arange(8, dtype=np.float32).reshape(2, 4))
+    np.testing.assert_array_equal(np.asarray(model.avg_mean), before)
+
+
+def test_html_of_eager_mode_alone_is_an_error(tmp_path):
+    views = show(lambda x: F.tanh(x), jaxchain.Variable(np.ones(3, np.float32)), mode="eager")
+    with pytest.raises(ValueError, match="joins both modes"):
+        views.save(tmp_path, ["html"])
