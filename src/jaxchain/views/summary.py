@@ -1,0 +1,127 @@
+"""A table of a model by link: class, result, parameters, operations, what static mode makes of it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxchain.core.variable import Parameter
+from jaxchain.link import Link
+from jaxchain.views.linked import Linked, link
+from jaxchain.views.programs import program
+from jaxchain.views.untouched import untouched
+
+HEADING = ("link", "class", "result", "parameters", "flops", "equations")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One link.
+
+    Attributes:
+        path: ``/l1``; the model itself is ``/``.
+        type: Its class.
+        result: Type of what its last op gives, or empty if it was not called.
+        parameters: Number of its parameters' elements, without those of its children.
+        flops: Estimated operations of its own ops, forward.
+        equations: Number of their equations.
+    """
+
+    path: str
+    type: str
+    result: str
+    parameters: int
+    flops: int
+    equations: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The table; printed or shown in a notebook, it is one.
+
+    Attributes:
+        rows: One per link, the model first.
+        linked: The program behind it.
+    """
+
+    rows: tuple[Row, ...]
+    linked: Linked
+
+    @property
+    def parameters(self) -> int:
+        """Number of all parameters' elements."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def flops(self) -> int:
+        """Estimated operations of a forward call, those outside any link included."""
+        return sum(node.flops for node in self.linked.nodes)
+
+    def _cells(self) -> Iterator[tuple[str, ...]]:
+        for r in self.rows:
+            yield (r.path, r.type, r.result, f"{r.parameters:,}", f"{r.flops:,}", str(r.equations))
+        equations = sum(len(n.equations) for n in self.linked.nodes)
+        yield ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", str(equations))
+
+    def __str__(self) -> str:
+        table = [HEADING, *self._cells()]
+        widths = [max(len(row[k]) for row in table) for k in range(len(HEADING))]
+        lines = [
+            "  ".join(c.ljust(w) if k < 3 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True)))
+            for row in table
+        ]
+        rule = "  ".join("-" * w for w in widths)
+        return "\n".join(line.rstrip() for line in (lines[0], rule, *lines[1:-1], rule, lines[-1]))
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+        return "<table>" + line(HEADING, "th") + "".join(line(cells, "td") for cells in self._cells()) + "</table>"
+
+
+def summary(model: Link, *args: object, **kwargs: object) -> Summary:
+    """Return a table of a model on given arguments. The model is left as it was.
+
+    Args:
+        model: The model.
+        args: Arguments of a call.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The table: one row per link, in the order of `namedlinks`.
+
+    Raises:
+        TypeError: `model` is no Link.
+    """
+    if not isinstance(model, Link):
+        raise TypeError(f"summary: expected a Link, got {type(model).__name__}")
+    with untouched(model, args, kwargs) as reset:
+        model(*args, **kwargs)  # makes the parameters whose shapes the input tells
+        reset()
+        linked = link(program(model, *args, **kwargs))
+        rows = []
+        for path, child in model.namedlinks():
+            nodes = [n for n in linked.nodes if n.path == path.rstrip("/")]
+            inside = [
+                n for n in linked.nodes if n.path == path.rstrip("/") or n.path.startswith(path.rstrip("/") + "/")
+            ]
+            rows.append(
+                Row(
+                    path,
+                    type(child).__name__,
+                    inside[-1].outputs[0] if inside and inside[-1].outputs else "",
+                    sum(int(p.size) for _, p in _own(child)),
+                    sum(n.flops for n in nodes),
+                    sum(len(n.equations) for n in nodes),
+                )
+            )
+    return Summary(tuple(rows), linked)
+
+
+def _own(child: Link) -> Iterator[tuple[str, Parameter]]:
+    """Yield the link's own parameters that have values."""
+    for name, p in child.namedparams():
+        if name.count("/") == 1 and p.array is not None:
+            yield name, p
