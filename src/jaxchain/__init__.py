@@ -58,6 +58,8 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "computational_graph",
     "dataset",
     "datasets",
+    "distribution",
+    "distributions",
     "function",
     "function_hook",
     "function_hooks",
@@ -78,6 +80,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "utils",
 )
 _OPTIMIZER = ("Optimizer", "GradientMethod", "UpdateRule")
+_DISTRIBUTION = ("Distribution", "cross_entropy", "kl_divergence", "register_kl")
 
 
 def __getattr__(name: str) -> _Any:
@@ -85,4 +88,6 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"jaxchain.{name}")
     if name in _OPTIMIZER:
         return getattr(_importlib.import_module("jaxchain.optimizer"), name)
+    if name in _DISTRIBUTION:
+        return getattr(_importlib.import_module("jaxchain.distribution"), name)
     raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

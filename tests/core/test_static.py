@@ -550,7 +550,6 @@ def test_a_compiled_link_runs_its_forward_once():
 def test_backward_leaves_the_configuration_as_it_was():
     link = L.Linear(3, 2)
     link.static()
-    x = Variable(X)
 
     class Sets(jaxchain.FunctionNode):
         def forward(self, inputs):
@@ -562,9 +561,9 @@ def test_backward_leaves_the_configuration_as_it_was():
             return gys
 
     for function in (lambda y: y, lambda y: Sets().apply((y,))[0]):
-        F.sum(function(link(x))).backward()
+        F.sum(function(link(Variable(X)))).backward()
         assert jaxchain.config.enable_backprop
     assert jaxchain.config.set_in_backward == 1
-    link(x)
+    link(Variable(X))
     assert [c.reason for c in link.explain().compiles] == ["first call", "config.set_in_backward None -> 1"]
     del jaxchain.config.set_in_backward

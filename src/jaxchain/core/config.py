@@ -46,7 +46,7 @@ class ThreadState:
 
     def refresh(self) -> None:
         """Resolve the entries that hot paths read. Called whenever one of them may have changed."""
-        self.config_key = None
+        self.config_key: Any = None
         entries = global_config.__dict__
         overrides = self.overrides
         self.record = overrides["enable_backprop"] if "enable_backprop" in overrides else entries["enable_backprop"]
