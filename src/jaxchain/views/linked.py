@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jaxchain.views import programs
-from jaxchain.views.model import Graph, Node
+from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
 from jaxchain.views.scopes import BACKWARD, TAG
 
@@ -36,7 +36,7 @@ class LinkedNode:
         path: Path of the link: ``/predictor/l1``.
         ordinal: Which op of its link's call.
         op: Name of the op.
-        outputs: Types of its results: ``float32[6,8]``.
+        outputs: Types of its results, the op's own first: ``float32[6,8]``; then what its gradient keeps.
         inputs: Names of the program's inputs that it reads: parameters, arguments.
         source: File, line and function of the user's call, or None.
         flops: Estimated operations of its forward equations (a multiply-add is two).
@@ -151,11 +151,6 @@ def link(program: programs.Program, hlo_text: str | None = None, eager: Graph | 
     # The calls of one link share their scopes: the n-th frame of a scope belongs to the n-th node of its name.
     calls: dict[str, dict[str | None, int]] = defaultdict(dict)
 
-    def top(cluster: str | None) -> str | None:
-        while cluster is not None and frames[cluster].parent is not None:
-            cluster = frames[cluster].parent
-        return cluster
-
     for node in jaxpr.of_kind(*_WORK):
         ids, role = names.find(str(node.attributes.get("scope", "")))
         if not ids:
@@ -163,7 +158,7 @@ def link(program: programs.Program, hlo_text: str | None = None, eager: Graph | 
             continue
         if len(ids) > 1:
             rounds = calls[f"{role} {ids[0]}"]
-            at = rounds.setdefault(top(node.cluster) or node.id, len(rounds))
+            at = rounds.setdefault(_outermost(node.cluster, frames) or node.id, len(rounds))
             if role == "backward":  # gradients come in the reverse order
                 at = len(ids) - 1 - at
             if 0 <= at < len(ids):
@@ -248,6 +243,7 @@ def _nodes(
         for id_ in ids:
             mine[id_, key[0], roles[key]].append(key[1:])
     by_id = {n.id: n for n in jaxpr.nodes}
+    frames = {c.id: c for c in jaxpr.clusters}
     instructions = {n.id: n for n in hlo.nodes}
     into: dict[str, list[tuple[str, str]]] = defaultdict(list)
     out_of: dict[str, list[str]] = defaultdict(list)
@@ -266,7 +262,11 @@ def _nodes(
         forward = mine[id_, "j", "forward"]
         own = set(forward)
         results = [e for e in forward if not out_of[e] or any(t not in own for t in out_of[e])]
-        outputs = tuple(t for e in results for t in by_id[e].attributes.get("outputs", ()))
+        calls = dict.fromkeys(_outermost(by_id[e].cluster, frames) for e in forward)
+        if len(calls) == 1 and (call := next(iter(calls))) is not None:  # one call of the op: its results in order
+            outputs = tuple(frames[call].attributes.get("outputs", ()))
+        else:
+            outputs = tuple(t for e in results for t in by_id[e].attributes.get("outputs", ()))
         reads = dict.fromkeys(
             by_id[s].label.split("\n")[0] for e in forward for s, _ in into[e] if by_id[s].kind == "input"
         )
@@ -292,6 +292,12 @@ def _nodes(
             fate=_fate(forward, [instructions[h] for h in at], shared),
             fused_with=tuple(shared),
         )
+
+
+def _outermost(cluster: str | None, frames: dict[str, Cluster]) -> str | None:
+    while cluster is not None and frames[cluster].parent is not None:
+        cluster = frames[cluster].parent
+    return cluster
 
 
 def _fate(equations: list[str], kernels: list[Node], shared: Iterable[str]) -> str:

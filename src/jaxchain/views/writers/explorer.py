@@ -83,7 +83,7 @@ def _eager(linked: Linked) -> dict[str, Any]:
             {
                 "id": n.id,
                 "label": n.label,
-                "sub": n.outputs[-1] if n.outputs else "",
+                "sub": n.outputs[0] if n.outputs else "",
                 "group": _groups(n.path),
                 "kind": n.fate,
                 "role": "forward",
