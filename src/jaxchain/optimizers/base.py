@@ -31,7 +31,7 @@ from jaxchain.link import Link
 
 TIMINGS = ("pre", "post")
 LOSS_SCALE_MAX = 65504  # the largest float16
-COMPLEMENTS = ("beta1", "beta2")
+COMPLEMENTS = ("beta1", "beta2", "beta")
 
 
 def plain_number(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxchain.core.random import as_key, next_key
 from jaxchain.optimizers.base import GradientHook
 
 Arrays = Sequence[jax.Array]
@@ -115,3 +117,46 @@ class GradientLARS(GradientHook):
             rate = jnp.where(p_norm > h.threshold, p_norm / (h.eps + g_norm + h.weight_decay * p_norm), 1.0)
             scaled.append(((g + h.weight_decay * p) * rate).astype(g.dtype))
         return scaled
+
+
+def exponential_decay_noise(xp: Any, shape: tuple[int, ...], dtype: Any, hook: Any, opt: Any) -> Any:
+    r"""Return normal noise of variance :math:`\eta / (1 + t)^{0.55}`, drawn from the key stream.
+
+    Args:
+        xp: The array module; not used.
+        shape: Shape of the noise.
+        dtype: Its dtype.
+        hook: The hook, which has ``eta``.
+        opt: The update rule, which has ``t``.
+    """
+    sigma = jnp.sqrt(hook.eta / (1.0 + opt.t) ** 0.55)
+    return (sigma * jax.random.normal(as_key(next_key()), shape, jnp.float32)).astype(dtype)
+
+
+class GradientNoise:
+    """Adds noise to each gradient.
+
+    Args:
+        eta: Scale of the noise; the paper takes 0.01, 0.3 or 1.
+        noise_func: ``noise_func(xp, shape, dtype, hook, rule)`` -> the noise, an array. In static mode it must draw
+            from JAX's or the library's stream: what NumPy draws would be drawn once.
+
+    Source: Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015.
+    """
+
+    name = "GradientNoise"
+    call_for_each_param = True
+    timing = "pre"
+
+    def __init__(self, eta: float, noise_func: Callable[..., Any] = exponential_decay_noise) -> None:
+        self.eta, self.noise_func = eta, noise_func
+
+    def __call__(self, rule: Any, param: Any) -> None:
+        """Add noise to the gradient of one parameter, if it has one.
+
+        Args:
+            rule: Its update rule.
+            param: The parameter.
+        """
+        if param.grad is not None:
+            param.grad = param.grad + jnp.asarray(self.noise_func(np, param.shape, param.dtype, self, rule))
