@@ -55,7 +55,10 @@ from jaxchain.views.programs import jaxpr as jaxpr
 __version__ = "0.1.0"
 
 _ROOMS = (  # imported when first used: optax alone takes a second
+    "backend",
+    "backends",
     "computational_graph",
+    "cuda",
     "dataset",
     "datasets",
     "distribution",
@@ -65,6 +68,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "function_hooks",
     "function_node",
     "initializers",
+    "interop",
     "iterators",
     "link",
     "link_hook",
@@ -80,6 +84,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "utils",
 )
 _OPTIMIZER = ("Optimizer", "GradientMethod", "UpdateRule")
+_BACKEND = ("get_device", "using_device")
 _DISTRIBUTION = ("Distribution", "cross_entropy", "kl_divergence", "register_kl")
 
 
@@ -88,6 +93,8 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"jaxchain.{name}")
     if name in _OPTIMIZER:
         return getattr(_importlib.import_module("jaxchain.optimizer"), name)
+    if name in _BACKEND:
+        return getattr(_importlib.import_module("jaxchain.backend"), name)
     if name in _DISTRIBUTION:
         return getattr(_importlib.import_module("jaxchain.distribution"), name)
     raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `jaxchain contrast`, `jaxchain demo`, `jaxchain --version`.
+"""The command line: `jaxchain contrast`, `view`, `run`, `demo`, `--version`.
 
 A user's mistake is one line on stderr and exit code 2; modes that disagree are exit code 1. A traceback means a bug of
 ours or an error inside the user's own program, which is shown as such.
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv[:1] == ["demo"]:  # its options are its own
             return _demo(argv[1:])
+        if argv[:1] == ["run"]:  # the rest is the script's
+            return _run(argv[1:])
         options = _parser().parse_args(argv)
         return options.run(options)
     except UsageError as error:
@@ -138,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
     )
     demo.set_defaults(run=lambda options: _demo([]))
+    commands.add_parser(
+        "run", help="run a program written for Chainer, untouched (jaxchain run --help)", add_help=False
+    )
     return parser
 
 
@@ -370,6 +375,15 @@ def _theirs(error: Exception, what: str) -> int:
     for frame in frames[-5:]:
         print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
     return USAGE
+
+
+def _run(argv: Sequence[str]) -> int:
+    from jaxchain.interop.run import RunError, main
+
+    try:
+        return main(argv)
+    except RunError as error:
+        raise UsageError(str(error)) from None
 
 
 def _demo(argv: list[str]) -> int:

@@ -649,7 +649,7 @@ def _copy_data(target: Parameter, source: Parameter) -> None:
 
 def _device(device: Any) -> Any:
     if not isinstance(device, str):
-        return device
+        return getattr(device, "jax_device", device)  # an object of `backends`, or JAX's own
     name, _, index = device.removeprefix("@").partition(":")
     platform = {"numpy": "cpu", "native": "cpu", "intel64": "cpu", "cupy": "gpu", "cuda": "gpu"}.get(name, name)
     return jax.devices(platform)[int(index or 0)]

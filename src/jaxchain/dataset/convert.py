@@ -66,6 +66,7 @@ def to_device(device: Any, x: Any) -> Any:
     Returns:
         A JAX array (a copy of a NumPy array), or `x`.
     """
+    device = getattr(device, "jax_device", device)  # an object of `backends`, or JAX's own
     if device is None:
         return x
     if isinstance(device, int):

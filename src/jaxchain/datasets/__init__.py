@@ -2,6 +2,30 @@
 
 from jaxchain.datasets.offline import get_digits as get_digits
 from jaxchain.datasets.offline import get_mnist_5k as get_mnist_5k
+from jaxchain.datasets.subsets import ConcatenatedDataset as ConcatenatedDataset
+from jaxchain.datasets.subsets import DictDataset as DictDataset
+from jaxchain.datasets.subsets import SubDataset as SubDataset
+from jaxchain.datasets.subsets import TransformDataset as TransformDataset
+from jaxchain.datasets.subsets import get_cross_validation_datasets as get_cross_validation_datasets
+from jaxchain.datasets.subsets import get_cross_validation_datasets_random as get_cross_validation_datasets_random
+from jaxchain.datasets.subsets import split_dataset as split_dataset
+from jaxchain.datasets.subsets import split_dataset_n as split_dataset_n
+from jaxchain.datasets.subsets import split_dataset_n_random as split_dataset_n_random
+from jaxchain.datasets.subsets import split_dataset_random as split_dataset_random
 from jaxchain.datasets.tuple_dataset import TupleDataset as TupleDataset
 
-__all__ = ["TupleDataset", "get_digits", "get_mnist_5k"]
+__all__ = [
+    "ConcatenatedDataset",
+    "DictDataset",
+    "SubDataset",
+    "TransformDataset",
+    "TupleDataset",
+    "get_cross_validation_datasets",
+    "get_cross_validation_datasets_random",
+    "get_digits",
+    "get_mnist_5k",
+    "split_dataset",
+    "split_dataset_n",
+    "split_dataset_n_random",
+    "split_dataset_random",
+]

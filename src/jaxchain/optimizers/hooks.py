@@ -130,7 +130,7 @@ def exponential_decay_noise(xp: Any, shape: tuple[int, ...], dtype: Any, hook: A
         opt: The update rule, which has ``t``.
     """
     sigma = jnp.sqrt(hook.eta / (1.0 + opt.t) ** 0.55)
-    return (sigma * jax.random.normal(as_key(next_key()), shape, jnp.float32)).astype(dtype)
+    return (sigma * jax.random.normal(as_key(jnp.asarray(next_key())), shape, jnp.float32)).astype(dtype)
 
 
 class GradientNoise:

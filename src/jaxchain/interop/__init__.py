@@ -1,0 +1,1 @@
+"""Programs and models of other libraries: Chainer's programs run unchanged."""

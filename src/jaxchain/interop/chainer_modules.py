@@ -1,0 +1,143 @@
+"""`import chainer` and its submodules, resolved to jaxchain: modules whose names are looked up in jaxchain's.
+
+Chainer's paths that are rooms here (`chainer.functions`, `chainer.training.extensions`) look names up in the room. The
+files below a room (`chainer.functions.activation.relu`, `chainer.training.updaters.standard_updater`) look them up in
+the same room, which is flat here. ChainerX can be imported and says that it is not available, as Chainer's own package
+does; CuPy and iDeep cannot be imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+CHAINER_VERSION = "7.8.1"
+ABSENT = ("cupy", "cupyx", "ideep4py")
+FOLDERS = {
+    "functions": "activation array connection evaluation loss math noise normalization pooling rnn theano util".split(),
+    "links": "activation caffe connection loss model model.vision normalization rnn theano".split(),
+}
+"""Folders inside rooms: they have files, and no names of their own."""
+
+
+class ChainerModule(ModuleType):
+    """One of Chainer's modules.
+
+    Args:
+        name: Chainer's path.
+        target: The module of jaxchain that has its names; None for a folder, which has files only.
+    """
+
+    def __init__(self, name: str, target: ModuleType | None) -> None:
+        super().__init__(name, None if target is None else target.__doc__)
+        self.__path__: list[str] = []
+        self.__dict__["_target"] = target
+        if target is not None:
+            self.__file__ = getattr(target, "__file__", None)
+        if name == "chainer":
+            self.__version__ = CHAINER_VERSION
+
+    def __dir__(self) -> list[str]:
+        return sorted({*self.__dict__, *([] if self._target is None else dir(self._target))})
+
+    def __getattr__(self, name: str) -> Any:
+        target = self.__dict__["_target"]
+        if name == "__all__":
+            return [n for n in dir(self) if not n.startswith("_")]
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            if target is None:
+                raise AttributeError(name)
+            value = getattr(target, name)
+        except AttributeError:
+            path = f"{self.__name__}.{name}"
+            if target is None or name.startswith("_"):
+                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+            raise AttributeError(f"jaxchain has no {path}{_similar(name, dir(target))}") from None
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("jaxchain"):
+                raise
+            raise AttributeError(f"jaxchain has no {self.__name__}.{name}") from error
+        if isinstance(value, ModuleType) and value.__name__.startswith("jaxchain."):
+            try:
+                return importlib.import_module(f"{self.__name__}.{name}")
+            except ModuleNotFoundError:
+                return value
+        if isinstance(value, type) or callable(value):
+            self.__dict__[name] = value  # the next look-up is a plain one
+        return value
+
+
+def _similar(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, [n for n in names if not n.startswith("_")], 3, 0.75)
+    return f". Similar names: {', '.join(close)}" if close else ""
+
+
+def resolve(name: str) -> ChainerModule:
+    """Return the module for one of Chainer's paths.
+
+    Args:
+        name: The path, e.g. ``chainer.functions.activation.relu``.
+
+    Raises:
+        ModuleNotFoundError: jaxchain has nothing in its place.
+    """
+    parts = name.split(".")[1:]
+    room, below = (parts[0], ".".join(parts[1:])) if parts else ("", "")
+    if below in FOLDERS.get(room, ()) and below:
+        return ChainerModule(name, None)
+    if room not in FOLDERS or not below:
+        target = _import("jaxchain" + "".join("." + p for p in parts))
+        if target is not None:
+            return ChainerModule(name, target)
+    for n in range(len(parts) - 1, 0, -1):  # a file: its names are in the nearest room above
+        target = _import("jaxchain." + ".".join(parts[:n]))
+        if target is not None and hasattr(target, "__path__"):
+            return ChainerModule(name, target)
+    raise ModuleNotFoundError(f"jaxchain has nothing in the place of the module {name!r}", name=name)
+
+
+def _import(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            return None
+        raise
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds and loads `chainer`, what is below it, and `chainerx`."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of one of Chainer's modules; None for others."""
+        if fullname.partition(".")[0] not in ("chainer", "chainerx"):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, origin="jaxchain", is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """Return the module."""
+        if spec.name == "chainerx":
+            return ChainerModule(spec.name, _import("jaxchain.interop.chainerx"))
+        if spec.name.startswith("chainerx."):
+            raise ModuleNotFoundError(f"ChainerX is not available: no module {spec.name!r}", name=spec.name)
+        return resolve(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: the module is complete."""
+
+
+def install() -> None:
+    """From now on, let `import chainer` give jaxchain, and let CuPy and iDeep not be there."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+    for name in ABSENT:
+        sys.modules[name] = None  # type: ignore[assignment]

@@ -1,0 +1,229 @@
+"""`jaxchain run script.py`: a program written for Chainer, untouched, on jaxchain.
+
+As with ``python script.py``, the program is ``__main__``, sees its own arguments in `sys.argv`, its folder first in
+`sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all for the life of the
+process: `chainer` is jaxchain (`chainer_modules`), in-place writes to parameters work (`stores`), `numpy.random.seed`
+seeds jaxchain's streams, too, and the array module has `random` (`array_random`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.machinery
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from jaxchain.core.config import MODES, global_config
+from jaxchain.core.random import seed
+from jaxchain.interop import chainer_modules
+from jaxchain.interop.stores import HELPERS, ProgramLoader, compile_program
+
+USAGE = """usage: jaxchain run [--mode eager|static] script.py [arguments of the script]
+
+Run a program written for Chainer, untouched: `import chainer` gives jaxchain.
+
+  --mode eager|static  static compiles the outermost call of a link, and the Trainer's updates.
+                       It may also follow the script; behind -- everything is the script's.
+"""
+
+
+class RunError(Exception):
+    """The command line cannot be read, or there is no such script."""
+
+
+def parse(argv: Sequence[str]) -> tuple[str | None, list[str], str | None]:
+    """Return (script, its arguments, mode) of a command line. The script is None where help is asked for.
+
+    Args:
+        argv: What follows ``jaxchain run``.
+
+    Raises:
+        RunError: There is no script, or an option before it is unknown.
+    """
+    rest, mode, script = list(argv), None, None
+    arguments: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            if script is None and rest:
+                script = rest.pop(0)
+            arguments += rest
+            break
+        if name == "--mode":
+            given = value if equals else (rest[0] if rest else "")
+            if given in MODES:
+                mode = given
+                if not equals:
+                    rest.pop(0)
+                continue
+            if script is None:
+                raise RunError(f"--mode: expected eager or static, got {given!r}")
+        if script is not None:
+            arguments.append(word)
+        elif word in ("-h", "--help"):
+            return None, [], None
+        elif word.startswith("-"):
+            raise RunError(f"unknown option {word} before the script\n{USAGE}")
+        else:
+            script = word
+    if script is None:
+        raise RunError(f"no script is given\n{USAGE}")
+    return script, arguments, mode
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command ``jaxchain run``.
+
+    Args:
+        argv: What follows it.
+
+    Returns:
+        The exit code, the program's own.
+
+    Raises:
+        RunError: The command line cannot be read, or there is no such script.
+    """
+    script, arguments, mode = parse(argv)
+    if script is None:
+        print(USAGE, end="")
+        return 0
+    return run_script(script, arguments, mode)
+
+
+def run_script(script: str, arguments: Sequence[str] = (), mode: str | None = None) -> int:
+    """Run a program in this process, which is given up to it.
+
+    Args:
+        script: Its file.
+        arguments: Its arguments.
+        mode: Mode to start in; None: eager.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+    path = os.path.abspath(script)
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise RunError(f"can't open file {path!r}: {error.strerror}") from None
+    prepare(os.path.dirname(os.path.realpath(path)))
+    if mode is not None:
+        global_config.mode = mode
+    sys.argv = [script, *arguments]
+    main_module = ModuleType("__main__")
+    main_module.__dict__.update(
+        __file__=path,
+        __builtins__=builtins,
+        __spec__=None,
+        __package__=None,
+        __cached__=None,
+        __annotations__={},
+        __loader__=importlib.machinery.SourceFileLoader("__main__", path),
+    )
+    sys.modules["__main__"] = main_module
+    return _guarded(lambda: exec(compile_program(source, path), main_module.__dict__))
+
+
+def _guarded(program: Callable[[], Any]) -> int:
+    """Call a program and return the exit code that Python would leave with."""
+    try:
+        program()
+    except SystemExit as stop:
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        _explain(error)
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+            traceback = traceback.tb_next
+        if traceback is None or isinstance(error, SyntaxError):
+            while traceback is not None and "interop" in traceback.tb_frame.f_code.co_filename:
+                traceback = traceback.tb_next
+        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def _explain(error: BaseException) -> None:
+    """Say in a note that a name is jaxchain's to have, where Python's message cannot."""
+    if isinstance(error, ImportError):
+        name = str(error.name)
+        if name in chainer_modules.ABSENT:
+            error.add_note(f"jaxchain run: {name} is not available here; arrays are JAX's, on a GPU, too.")
+        elif name.partition(".")[0] == "chainer" and not isinstance(error, ModuleNotFoundError):
+            error.add_note("jaxchain run: `chainer` is jaxchain here, and jaxchain does not have this name.")
+
+
+class _ProgramFinder(importlib.machinery.PathFinder):
+    """Finds modules in the program's folder; their in-place writes are rewritten."""
+
+    folder = ""
+
+    @classmethod
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
+        """Return the spec of a module in the program's folder; None for others."""
+        spec = super().find_spec(fullname, path, target)
+        origin = None if spec is None or not spec.has_location else spec.origin
+        if (
+            spec is None
+            or origin is None
+            or not origin.endswith(".py")
+            or "site-packages" in origin
+            or not os.path.realpath(origin).startswith(cls.folder + os.sep)
+        ):
+            return None
+        spec.loader = ProgramLoader(spec.name, origin)
+        return spec
+
+
+def prepare(folder: str) -> None:
+    """Make this process ready for a program written for Chainer. See the module's docstring.
+
+    Args:
+        folder: The program's.
+    """
+    import jax.numpy as jnp
+
+    from jaxchain.interop import array_random
+
+    chainer_modules.install()
+    for name, helper in HELPERS.items():
+        setattr(builtins, name, helper)
+    _ProgramFinder.folder = folder
+    if _ProgramFinder not in sys.meta_path:
+        paths: Any = sys.meta_path
+        paths.insert(0, _ProgramFinder)
+    if not hasattr(jnp, "random"):
+        jnp.random = array_random  # type: ignore[attr-defined]
+    _seed_both()
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+
+
+def _seed_both() -> None:
+    """Let `numpy.random.seed` seed jaxchain's streams, too: Chainer draws from NumPy's."""
+    numpys = np.random.seed
+    if getattr(numpys, "_seeds_jaxchain", False):
+        return
+
+    def both(value: Any = None) -> None:
+        numpys(value)
+        if value is not None:
+            words = np.random.SeedSequence(np.atleast_1d(value).tolist()).generate_state(2)
+            seed(int(value) if np.ndim(value) == 0 else int(words[0]) << 32 | int(words[1]))
+
+    both.__doc__ = numpys.__doc__
+    both._seeds_jaxchain = True  # type: ignore[attr-defined]
+    np.random.seed = both

@@ -1,0 +1,71 @@
+"""`jaxchain run`: programs written for Chainer, untouched, print what they print with real Chainer.
+
+The answers beside the scripts (`*.out`) were recorded with Chainer 7.8.1: ``python SCRIPT.py > SCRIPT.out``.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent / "chainer_scripts"
+
+
+def run(*arguments, cwd=None):
+    command = [sys.executable, "-W", "ignore", "-m", "jaxchain.cli", "run", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda p: p.stem)
+def test_the_output_is_chainers(script, mode):
+    result = run(script, "--mode", mode)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == script.with_suffix(".out").read_text()
+
+
+def test_arguments_exit_codes_and_main_are_pythons(tmp_path):
+    program = tmp_path / "program.py"
+    (tmp_path / "helper.py").write_text("import chainer.links as L\nlink = L.Linear(2, 3)\n")
+    program.write_text(
+        "import sys, helper, chainer\n"
+        "print(__name__, sys.argv[1:], helper.link.W.shape, chainer.__version__, chainer.config.mode)\n"
+        "sys.exit(3)\n"
+    )
+    result = run("--mode", "static", program, "--x", "1", "--", "--mode", "eager")
+    assert result.returncode == 3, result.stderr
+    assert result.stdout == "__main__ ['--x', '1', '--mode', 'eager'] (3, 2) 7.8.1 static\n"
+
+
+def test_a_traceback_shows_the_program_and_what_jaxchain_has_not(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import chainer\n\nchainer.functions.convolutoin_2d(1)\n")
+    result = run(program)
+    assert result.returncode == 1
+    assert 'program.py", line 3' in result.stderr and "interop/run.py" not in result.stderr
+    assert "jaxchain has no chainer.functions.convolutoin_2d. Similar names: convolution_2d" in result.stderr
+
+
+def test_absent_libraries_are_absent(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import chainerx, chainer\n"
+        "try:\n    import cupy\nexcept ImportError:\n    print('no cupy')\n"
+        "print(chainerx.is_available(), chainer.backends.cuda.available, chainer.get_device('@numpy').name)\n"
+    )
+    result = run(program)
+    assert result.stdout == "no cupy\nFalse False @numpy\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.py"], "can't open file"),
+        ([], "no script is given"),
+        (["--mode", "fast", "a.py"], "expected eager or static"),
+    ],
+)
+def test_bad_command_lines(arguments, message):
+    result = run(*arguments)
+    assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
