@@ -58,11 +58,13 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "backend",
     "backends",
     "computational_graph",
+    "configuration",
     "cuda",
     "dataset",
     "datasets",
     "distribution",
     "distributions",
+    "environment",
     "function",
     "function_hook",
     "function_hooks",
@@ -82,9 +84,24 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "serializers",
     "training",
     "utils",
+    "variable",
+    "warnings",
 )
 _OPTIMIZER = ("Optimizer", "GradientMethod", "UpdateRule")
 _BACKEND = ("get_device", "using_device")
+_ENVIRONMENT = (
+    "get_array_types",
+    "get_compute_mode",
+    "get_cpu_array_types",
+    "get_function_hooks",
+    "is_arrays_compatible",
+    "mixed16",
+    "print_runtime_info",
+    "should_use_cudnn",
+    "should_use_cudnn_tensor_core",
+    "static_code",
+    "static_graph",
+)
 _DISTRIBUTION = ("Distribution", "cross_entropy", "kl_divergence", "register_kl")
 
 
@@ -95,6 +112,8 @@ def __getattr__(name: str) -> _Any:
         return getattr(_importlib.import_module("jaxchain.optimizer"), name)
     if name in _BACKEND:
         return getattr(_importlib.import_module("jaxchain.backend"), name)
+    if name in _ENVIRONMENT:
+        return getattr(_importlib.import_module("jaxchain.environment"), name)
     if name in _DISTRIBUTION:
         return getattr(_importlib.import_module("jaxchain.distribution"), name)
     raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

@@ -37,7 +37,7 @@ class ChainerModule(ModuleType):
 
     def __init__(self, name: str, target: ModuleType | None) -> None:
         super().__init__(name, None if target is None else target.__doc__)
-        self.__path__: list[str] = []
+        self.__path__ = []
         self.__dict__["_target"] = target
         if target is not None:
             self.__file__ = getattr(target, "__file__", None)

@@ -1,0 +1,3 @@
+"""Chainer's path of its warnings."""
+
+from jaxchain.environment import PerformanceWarning as PerformanceWarning
