@@ -103,6 +103,24 @@ from jaxchain.functions.convolution import (
 from jaxchain.functions.convolution import (
     deconvolution_2d as deconvolution_2d,
 )
+from jaxchain.functions.convolution_nd import (
+    convolution_1d as convolution_1d,
+)
+from jaxchain.functions.convolution_nd import (
+    convolution_3d as convolution_3d,
+)
+from jaxchain.functions.convolution_nd import (
+    convolution_nd as convolution_nd,
+)
+from jaxchain.functions.convolution_nd import (
+    deconvolution_1d as deconvolution_1d,
+)
+from jaxchain.functions.convolution_nd import (
+    deconvolution_3d as deconvolution_3d,
+)
+from jaxchain.functions.convolution_nd import (
+    deconvolution_nd as deconvolution_nd,
+)
 from jaxchain.functions.crf import (
     argmax_crf1d as argmax_crf1d,
 )

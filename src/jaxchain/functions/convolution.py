@@ -1,8 +1,9 @@
-"""Two-dimensional convolution and its transpose. Data are NCHW, weights OIHW (transposed: IOHW)."""
+"""Convolution and its transpose over any number of axes, and their 2d ops. Data NC..., weights OI... or IO...."""
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
@@ -11,7 +12,7 @@ from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import pair, same_dtype
 
 Pair = tuple[int, int]
-_LAYOUT = ("NCHW", "OIHW", "NCHW")
+Sizes = tuple[int, ...]
 
 
 def conv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = False, d: int = 1) -> int:
@@ -35,10 +36,96 @@ def deconv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = False, d
     return s * (size - 1) + dk - s + 1 - 2 * p if cover_all else s * (size - 1) + dk - 2 * p
 
 
-def _positive(sizes: Pair) -> None:
+def _positive(sizes: Sizes) -> None:
+    if len(sizes) != 2:
+        if min(sizes, default=1) <= 0:
+            raise AssertionError("Output sizes should be positive.")
+        return
     for name, size in zip(("Height", "Width"), sizes, strict=True):
         if size <= 0:
             raise RuntimeError(f"{name} in the output should be positive.")
+
+
+def _add_bias(y: Array, b: Array | None, channels: int) -> Array:
+    if b is None:
+        return y
+    same_dtype(b=b, x=y)
+    expect(b.shape[0] == channels, f"b.shape[0] == {channels}", b.shape[0])
+    return y + b.reshape(-1, *[1] * (y.ndim - 2))
+
+
+def convolve(
+    x: Array, W: Array, b: Array | None, stride: Sizes, pad: Sizes, cover_all: bool, dilate: Sizes, groups: int
+) -> Array:
+    """Convolve over all axes after the first two: the body of every convolution op."""
+    expect(
+        x.shape[1] == W.shape[1] * groups,
+        "x.shape[1] == W.shape[1] * groups",
+        f"{x.shape[1]} != {W.shape[1]} * {groups}",
+    )
+    expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
+    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
+    out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
+    _positive(tuple(out))
+    # cover_all may need more padding at the end; without it some of the end may be unused
+    padding = [(p, (m - 1) * s + (k - 1) * d + 1 - n - p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
+    y = lax.conv_general_dilated(
+        x.astype(W.dtype),
+        W,
+        stride,
+        padding,
+        rhs_dilation=dilate,
+        feature_group_count=groups,
+    ).astype(x.dtype)
+    return _add_bias(y, b, W.shape[0])
+
+
+def deconvolve(
+    x: Array, W: Array, b: Array | None, stride: Sizes, pad: Sizes, outsize: Sizes | None, dilate: Sizes, groups: int
+) -> Array:
+    """Transpose of `convolve`: the body of every deconvolution op."""
+    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
+    expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
+    if outsize is None:
+        out = [deconv_outsize(n, k, s, p, d=d) for n, k, s, p, d in axes]
+    else:
+        out = list(outsize)
+        for i, (m, (n, k, s, p, d)) in enumerate(zip(out, axes, strict=True), 2):
+            low, high = conv_outsize(m, k, s, p, d=d), conv_outsize(m, k, s, p, True, d)
+            expect(low <= n <= high, f"{low} <= x.shape[{i}] <= {high} (for outsize {m})", n)
+    _positive(tuple(out))
+    c, o, *kernel = W.shape
+    expect(c == x.shape[1], "x.shape[1] == W.shape[0]", f"{x.shape[1]} != {c}")
+    # Filters of the transposed map: (groups * o, c / groups, ...), flipped.
+    filters = W.reshape(groups, c // groups, o, *kernel).swapaxes(1, 2).reshape(groups * o, c // groups, *kernel)
+    filters = jnp.flip(filters, range(2, W.ndim))
+    padding = [((k - 1) * d - p, m - 1 - (n - 1) * s + p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
+    y = lax.conv_general_dilated(
+        x.astype(W.dtype),
+        filters,
+        (1,) * len(stride),
+        padding,
+        lhs_dilation=stride,
+        rhs_dilation=dilate,
+        feature_group_count=groups,
+    ).astype(x.dtype)
+    return _add_bias(y, b, groups * o)
+
+
+def deconvolve_gradients(gy, y, x, W, b, stride, pad, outsize, dilate, groups):
+    """Return the gradients of `deconvolve`'s arrays: the rule of every deconvolution op."""
+    # The plain convolution that it transposes. Left to itself XLA differentiates the dilated form: 280 ms, not 48, for
+    # (32, 64, 14, 14) and 4 x 4 filters with stride 2.
+    axes = zip(x.shape[2:], gy.shape[2:], W.shape[2:], stride, pad, dilate, strict=True)
+    padding = [(p, (n - 1) * s + (k - 1) * d + 1 - m - p) for n, m, k, s, p, d in axes]
+
+    def convolve(g: Array, W: Array) -> Array:
+        return lax.conv_general_dilated(g, W, stride, padding, rhs_dilation=dilate, feature_group_count=groups)
+
+    g = gy.astype(W.dtype)
+    gx = convolve(g, W).astype(x.dtype)
+    (gW,) = jax.vjp(lambda W: convolve(g, W), W)[1](x.astype(W.dtype))
+    return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim)))
 
 
 @op(label="Convolution2DFunction", name="convolution_2d")
@@ -52,30 +139,7 @@ def _convolution_2d(
     dilate: Pair,
     groups: int,
 ) -> Float[Array, "n o oh ow"]:
-    expect(
-        x.shape[1] == W.shape[1] * groups,
-        "x.shape[1] == W.shape[1] * groups",
-        f"{x.shape[1]} != {W.shape[1]} * {groups}",
-    )
-    expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
-    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
-    out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
-    _positive((out[0], out[1]))
-    # cover_all may need more padding at the end; without it some of the end may be unused
-    padding = [(p, (m - 1) * s + (k - 1) * d + 1 - n - p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
-    y = lax.conv_general_dilated(
-        x.astype(W.dtype),
-        W,
-        stride,
-        padding,
-        rhs_dilation=dilate,
-        dimension_numbers=_LAYOUT,
-        feature_group_count=groups,
-    ).astype(x.dtype)
-    if b is None:
-        return y
-    same_dtype(b=b, x=x)
-    return y + b[:, None, None]
+    return convolve(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
 def convolution_2d(
@@ -124,57 +188,10 @@ def _deconvolution_2d(
     dilate: Pair,
     groups: int,
 ) -> Float[Array, "n o oh ow"]:
-    axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
-    expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
-    if outsize is None:
-        out = [deconv_outsize(n, k, s, p, d=d) for n, k, s, p, d in axes]
-    else:
-        out = list(outsize)
-        for i, (m, (n, k, s, p, d)) in enumerate(zip(out, axes, strict=True), 2):
-            low, high = conv_outsize(m, k, s, p, d=d), conv_outsize(m, k, s, p, True, d)
-            expect(low <= n <= high, f"{low} <= x.shape[{i}] <= {high} (for outsize {m})", n)
-    _positive((out[0], out[1]))
-    c, o, kh, kw = W.shape
-    # Filters of the transposed map: (groups * o, c / groups, kh, kw), flipped.
-    filters = (
-        W.reshape(groups, c // groups, o, kh, kw)
-        .swapaxes(1, 2)
-        .reshape(groups * o, c // groups, kh, kw)[:, :, ::-1, ::-1]
-    )
-    padding = [((k - 1) * d - p, m - 1 - (n - 1) * s + p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
-    y = lax.conv_general_dilated(
-        x.astype(W.dtype),
-        filters,
-        (1, 1),
-        padding,
-        lhs_dilation=stride,
-        rhs_dilation=dilate,
-        dimension_numbers=_LAYOUT,
-        feature_group_count=groups,
-    ).astype(x.dtype)
-    if b is None:
-        return y
-    same_dtype(b=b, x=x)
-    expect(b.shape[0] == groups * o, "b.shape[0] == W.shape[1] * groups", f"{b.shape[0]} != {o} * {groups}")
-    return y + b[:, None, None]
+    return deconvolve(x, W, b, stride, pad, outsize, dilate, groups)
 
 
-@_deconvolution_2d.vjp
-def _(gy, y, x, W, b, stride, pad, outsize, dilate, groups):
-    # The plain convolution that it transposes. Left to itself XLA differentiates the dilated form: 280 ms, not 48, for
-    # (32, 64, 14, 14) and 4 x 4 filters with stride 2.
-    axes = zip(x.shape[2:], gy.shape[2:], W.shape[2:], stride, pad, dilate, strict=True)
-    padding = [(p, (n - 1) * s + (k - 1) * d + 1 - m - p) for n, m, k, s, p, d in axes]
-
-    def convolve(g: Array, W: Array) -> Array:
-        return lax.conv_general_dilated(
-            g, W, stride, padding, rhs_dilation=dilate, dimension_numbers=_LAYOUT, feature_group_count=groups
-        )
-
-    g = gy.astype(W.dtype)
-    gx = convolve(g, W).astype(x.dtype)
-    (gW,) = jax.vjp(lambda W: convolve(g, W), W)[1](x.astype(W.dtype))
-    return gx, gW, None if b is None else gy.sum((0, 2, 3))
+_deconvolution_2d.vjp(deconvolve_gradients)
 
 
 def deconvolution_2d(

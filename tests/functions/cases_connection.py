@@ -1,0 +1,101 @@
+"""Rows of convolutions over any number of axes, and of the connections made from them."""
+
+import numpy as np
+from rows import Case, K, R, S
+
+
+def ones(*shape):
+    return K(np.ones(shape))
+
+
+CASES = [
+    Case(
+        "convolution_nd",
+        [
+            S(R((2, 3, 4, 4, 5)), R((4, 3, 2, 3, 2)), R((4,))),
+            S(R((2, 3, 7)), R((4, 3, 3)), stride=2, pad=1),
+            S(R((2, 3, 6, 7)), R((4, 3, 3, 3)), R((4,)), stride=(2, 3), pad=(1, 0), cover_all=True),
+            S(R((2, 2, 7, 7)), R((3, 2, 3, 3)), R((3,)), dilate=(2, 1), pad=1),
+            S(R((2, 4, 5, 5)), R((6, 2, 3, 3)), R((6,)), groups=2),
+            S(R((1, 1, 3, 3, 3, 3)), R((2, 1, 2, 2, 2, 2)), R((2,))),
+        ],
+        edges=[S(R((1, 1, 1)), R((1, 1, 1)), R((1,)))],
+        errors=[
+            (S(ones(1, 2, 5), ones(1, 3, 3)), TypeError, "x.shape[1] == W.shape[1] * groups"),
+            (S(ones(1, 1, 2), ones(1, 1, 3)), AssertionError, "positive"),
+            (S(ones(1, 1, 5), ones(1, 1, 3), stride=(1, 2)), AssertionError, "sizes"),
+            (S(ones(1, 1, 5), ones(1, 1, 3, 3)), TypeError, "ndim"),
+        ],
+        rtol=1e-4,
+    ),
+    Case(
+        "convolution_1d",
+        [
+            S(R((2, 3, 7)), R((4, 3, 3)), R((4,))),
+            S(R((2, 3, 8)), R((4, 3, 3)), stride=2, pad=1),
+            S(R((2, 3, 8)), R((4, 3, 3)), R((4,)), stride=3, cover_all=True),
+            S(R((2, 2, 9)), R((3, 2, 3)), dilate=3, pad=2),
+            S(R((2, 4, 5)), R((6, 2, 3)), R((6,)), groups=2),
+            S(R((1, 1, 1)), R((1, 1, 1))),
+        ],
+        errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 1")],
+        rtol=1e-4,
+    ),
+    Case(
+        "convolution_3d",
+        [
+            S(R((2, 2, 4, 3, 4)), R((3, 2, 2, 2, 3)), R((3,))),
+            S(R((1, 2, 5, 4, 4)), R((3, 2, 3, 2, 2)), stride=2, pad=1),
+            S(R((1, 2, 5, 4, 4)), R((3, 2, 2, 3, 2)), R((3,)), stride=(2, 1, 3), pad=(1, 0, 1), cover_all=True),
+            S(R((1, 2, 5, 5, 5)), R((2, 2, 2, 2, 2)), dilate=(1, 2, 3)),
+            S(R((1, 4, 3, 3, 3)), R((2, 2, 2, 2, 2)), R((2,)), groups=2),
+            S(R((1, 1, 1, 1, 1)), R((1, 1, 1, 1, 1))),
+        ],
+        errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 3")],
+        rtol=1e-4,
+    ),
+    Case(
+        "deconvolution_nd",
+        [
+            S(R((2, 3, 2, 3, 2)), R((3, 2, 2, 3, 2)), R((2,))),
+            S(R((2, 3, 4)), R((3, 4, 3)), stride=2, pad=1),
+            S(R((2, 3, 4, 5)), R((3, 4, 3, 3)), R((4,)), stride=(2, 3), pad=(1, 0), outsize=(8, 16)),
+            S(R((2, 2, 4, 4)), R((2, 3, 3, 3)), R((3,)), dilate=(2, 1), pad=1),
+            S(R((2, 4, 4, 4)), R((4, 3, 3, 3)), R((6,)), groups=2),
+            S(R((1, 1, 2, 2, 2, 2)), R((1, 2, 2, 2, 2, 2)), R((2,))),
+        ],
+        edges=[S(R((1, 1, 1)), R((1, 1, 1)), R((1,)))],
+        errors=[
+            (S(ones(1, 2, 5), ones(3, 1, 3)), TypeError, "shape"),
+            (S(ones(1, 1, 2), ones(1, 1, 3), outsize=(20,)), TypeError, "outsize"),
+            (S(ones(1, 1, 2), ones(1, 1, 1), pad=1), AssertionError, "positive"),
+        ],
+        rtol=1e-4,
+    ),
+    Case(
+        "deconvolution_1d",
+        [
+            S(R((2, 3, 4)), R((3, 4, 3)), R((4,))),
+            S(R((2, 3, 4)), R((3, 4, 3)), stride=2, pad=1),
+            S(R((2, 3, 4)), R((3, 4, 3)), R((4,)), stride=2, outsize=(10,)),
+            S(R((2, 2, 4)), R((2, 3, 3)), dilate=2),
+            S(R((2, 4, 4)), R((4, 3, 3)), R((6,)), groups=2),
+            S(R((1, 1, 1)), R((1, 1, 1))),
+        ],
+        errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 1")],
+        rtol=1e-4,
+    ),
+    Case(
+        "deconvolution_3d",
+        [
+            S(R((2, 2, 2, 3, 2)), R((2, 3, 2, 2, 3)), R((3,))),
+            S(R((1, 2, 3, 2, 2)), R((2, 3, 3, 2, 3)), stride=2, pad=1),
+            S(R((1, 2, 2, 2, 2)), R((2, 3, 3, 3, 3)), R((3,)), stride=(2, 1, 3), outsize=(6, 4, 8)),
+            S(R((1, 2, 2, 2, 2)), R((2, 2, 2, 2, 2)), dilate=(1, 2, 3)),
+            S(R((1, 4, 2, 2, 2)), R((4, 1, 2, 2, 2)), R((2,)), groups=2),
+            S(R((1, 1, 1, 1, 1)), R((1, 1, 1, 1, 1))),
+        ],
+        errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 3")],
+        rtol=1e-4,
+    ),
+]
