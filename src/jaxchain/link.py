@@ -564,7 +564,7 @@ class Link:
         Returns:
             The link itself.
         """
-        device = _device(device)
+        device = getattr(device, "jax_device", _device(device))  # an object of `backends`, a name, or JAX's own
         for link in self.links():
             for name in link._params:
                 link.__dict__[name].to_device(device)
@@ -649,7 +649,7 @@ def _copy_data(target: Parameter, source: Parameter) -> None:
 
 def _device(device: Any) -> Any:
     if not isinstance(device, str):
-        return getattr(device, "jax_device", device)  # an object of `backends`, or JAX's own
+        return device
     name, _, index = device.removeprefix("@").partition(":")
     platform = {"numpy": "cpu", "native": "cpu", "intel64": "cpu", "cupy": "gpu", "cuda": "gpu"}.get(name, name)
     return jax.devices(platform)[int(index or 0)]
