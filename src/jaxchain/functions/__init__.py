@@ -97,6 +97,21 @@ from jaxchain.functions.connection import (
 from jaxchain.functions.connection import (
     linear as linear,
 )
+from jaxchain.functions.connection_more import (
+    bilinear as bilinear,
+)
+from jaxchain.functions.connection_more import (
+    depthwise_convolution_2d as depthwise_convolution_2d,
+)
+from jaxchain.functions.connection_more import (
+    dilated_convolution_2d as dilated_convolution_2d,
+)
+from jaxchain.functions.connection_more import (
+    local_convolution_2d as local_convolution_2d,
+)
+from jaxchain.functions.connection_more import (
+    shift as shift,
+)
 from jaxchain.functions.convolution import (
     convolution_2d as convolution_2d,
 )
