@@ -15,7 +15,6 @@ MISSING: tuple[str, ...] = (
     "average_pooling_1d",
     "average_pooling_3d",
     "average_pooling_nd",
-    "deformable_convolution_2d_sampler",
     "max_pooling_1d",
     "max_pooling_3d",
     "max_pooling_nd",

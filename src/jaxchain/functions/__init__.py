@@ -101,6 +101,9 @@ from jaxchain.functions.connection_more import (
     bilinear as bilinear,
 )
 from jaxchain.functions.connection_more import (
+    deformable_convolution_2d_sampler as deformable_convolution_2d_sampler,
+)
+from jaxchain.functions.connection_more import (
     depthwise_convolution_2d as depthwise_convolution_2d,
 )
 from jaxchain.functions.connection_more import (

@@ -8,9 +8,12 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
+from jaxchain.functions.arithmetic import matmul
+from jaxchain.functions.arrangement import pad as pad_array
 from jaxchain.functions.checks import pair, same_dtype
 from jaxchain.functions.convolution import Pair, convolution_2d
-from jaxchain.functions.shape import reshape, transpose
+from jaxchain.functions.images import spatial_transformer_sampler
+from jaxchain.functions.shape import broadcast_to, reshape, transpose
 
 
 def dilated_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0, dilate: Any = 1, cover_all: bool = False):
@@ -181,3 +184,43 @@ def local_convolution_2d(x, W, b=None, stride: Any = 1):
     Source: Taigman et al. 2014, DeepFace.
     """
     return _local_convolution_2d(x, W, b, pair(stride))
+
+
+def deformable_convolution_2d_sampler(x, offset, W, b=None, stride: Any = 1, pad: Any = 0):
+    """Two-dimensional convolution that reads each place of the filter at an offset, bilinearly.
+
+    Args:
+        x: ``(n, c, h, w)``.
+        offset: ``(n, 2 kh kw, oh, ow)``: horizontal offsets of the filter's places, then vertical ones, in pixels.
+        W: Filters ``(o, c, kh, kw)``.
+        b: Bias ``(o,)`` or None.
+        stride: Step, an int or (vertical, horizontal).
+        pad: Zeros on either side, an int or a pair.
+
+    Returns:
+        ``(n, o, oh, ow)``, dtype of ``x``.
+
+    Raises:
+        ValueError: The channels of ``offset`` are not twice the places of the filter.
+
+    Source: Dai et al. 2017, arXiv:1703.06211.
+    """
+    (sy, sx), (ph, pw) = pair(stride), pair(pad)
+    o, _, kh, kw = W.shape
+    n, c, h, w = x.shape
+    _, channels, oh, ow = offset.shape
+    count = kh * kw
+    if channels != 2 * count:
+        raise ValueError(f"deformable_convolution_2d_sampler: expected offset.shape[1] == {2 * count}, got {channels}")
+    y0, x0 = np.mgrid[0:kh, 0:kw].reshape(2, count, 1, 1)
+    places = np.stack([x0 + np.arange(ow) * sx + np.zeros((oh, 1)), y0 + np.arange(oh)[:, None] * sy + np.zeros(ow)])
+    places = places.reshape(1, 2 * count, oh, ow).astype(offset.dtype)
+    size = np.repeat([w + 2 * pw - 1, h + 2 * ph - 1], count).reshape(1, -1, 1, 1)
+    scale = np.broadcast_to(2 / size, offset.shape).astype(offset.dtype)
+    grid = (offset + np.broadcast_to(places, offset.shape)) * scale - 1
+    padded = pad_array(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), "constant")
+    sampled = spatial_transformer_sampler(padded, reshape(grid, (n, 2, count, oh * ow)))
+    columns = reshape(transpose(sampled, (0, 3, 1, 2)), (n * oh * ow, c * count))
+    y = matmul(columns, reshape(transpose(W, (1, 2, 3, 0)), (c * count, o)))
+    y = transpose(reshape(y, (n, oh, ow, o)), (0, 3, 1, 2))
+    return y if b is None else y + broadcast_to(reshape(b, (1, o, 1, 1)), y.shape)
