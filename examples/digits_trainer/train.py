@@ -1,7 +1,8 @@
 """An MLP on real handwritten digits: the Trainer, in either mode.
 
 ``python train.py --mode eager`` runs and records operation by operation; ``--mode static`` compiles each update and
-each evaluation. Stop it when you like: ``--resume`` goes on from the latest snapshot in ``--out``, with the same losses.
+each evaluation. Stop it when you like: ``--resume`` goes on from the latest snapshot in ``--out``, with the same
+losses.
 """
 
 import argparse
