@@ -22,6 +22,7 @@ class ThreadState:
     __slots__ = (
         "__weakref__",
         "config_key",
+        "debug",
         "hooks",
         "link_hooks",
         "overrides",
@@ -51,8 +52,8 @@ class ThreadState:
         overrides = self.overrides
         self.record = overrides["enable_backprop"] if "enable_backprop" in overrides else entries["enable_backprop"]
         self.static = (overrides["mode"] if "mode" in overrides else entries["mode"]) == "static"
-        debug = overrides["debug"] if "debug" in overrides else entries["debug"]
-        self.special = bool(self.hooks) or self.trace is not None or debug
+        self.debug = bool(overrides["debug"] if "debug" in overrides else entries["debug"])
+        self.special = bool(self.hooks) or self.trace is not None or self.debug
 
 
 local = threading.local()
@@ -243,7 +244,7 @@ def get_dtype(dtype: Any = None, map_mixed16: Any = None) -> np.dtype:
 
 def is_debug() -> bool:
     """Return whether debug mode is on for this thread."""
-    return bool(config.debug)
+    return thread_state().debug
 
 
 def set_debug(debug: bool) -> None:

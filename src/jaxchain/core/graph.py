@@ -1,126 +1,23 @@
-"""The backward pass: one iterative walk over the recorded graph, by rank.
+"""The backward pass: `backward` and `grad`, on the walk of core/walk.py.
 
-The walk knows nodes only by what they offer: a function node has `inputs`, `rank`, `outputs` and
-
-- ``pullback(gys) -> (positions, gradients)`` on arrays, or
-- ``pullback_graph(gys) -> (positions, gradients)`` on Variables, which records a graph of its own;
-
-a variable node has `creator_node`, `output_index`, `info` and `get_variable_or_none()`. No recursion, so a chain of any
-length is walked; a gradient is dropped as soon as it has been used.
+A backward pass that comes again and again on graphs of one form becomes one compiled program, with the same bits
+(core/backprop.py).
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import heappop, heappush
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxchain.core.config import recording
+from jaxchain.core.backprop import compiled_walk
+from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import user_line
 from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized_array, retained
-
-_add_arrays = jax.jit(operator.add)
-
-
-def walk(
-    seeds: Iterable[tuple[Any, Any]],
-    *,
-    create_graph: bool = False,
-    on_intermediate: Callable[[Any, Any], None] | None = None,
-    wanted: Mapping[Any, Any] | None = None,
-) -> dict[Any, Any]:
-    """Send gradients from the outputs back to the leaves.
-
-    Args:
-        seeds: (variable node, its gradient) of each output.
-        create_graph: Gradients are Variables and the walk records a graph of its own.
-        on_intermediate: Called with (variable node, gradient) for every live node that is not a leaf.
-        wanted: The nodes whose gradients are asked for. Functions that no wanted node led to are left out (None: all).
-
-    Returns:
-        Gradient by variable node: of the leaves, and of the `wanted` nodes.
-    """
-    add = operator.add if create_graph else _add_arrays
-    watched = on_intermediate is not None or wanted is not None
-    heap: list[tuple[int, int, Any]] = []
-    pending: dict[Any, list[Any]] = {}
-    result: dict[Any, Any] = {}
-    order = 0
-    arrived: Iterable[tuple[Any, Any]] = seeds
-    while True:
-        for node, gradient in arrived:
-            function = node.creator_node
-            if function is None:
-                old = result.get(node)
-                result[node] = gradient if old is None else add(old, gradient)
-                continue
-            slots = pending.get(function)
-            if slots is None:
-                pending[function] = slots = [None] * len(function.outputs)
-                order += 1
-                heappush(heap, (-function.rank, order, function))
-            at = node.output_index
-            slots[at] = gradient if slots[at] is None else add(slots[at], gradient)
-        if not heap:
-            return result
-        function = heappop(heap)[2]
-        gys = pending.pop(function)
-        if watched:
-            _tell(function, gys, on_intermediate, wanted, result)
-            if wanted is not None and function not in wanted:
-                arrived = ()
-                continue
-        positions, gradients = (function.pullback_graph if create_graph else function.pullback)(gys)
-        inputs = function.inputs
-        arrived = [(inputs[i], g) for i, g in zip(positions, gradients, strict=True) if g is not None]
-        if wanted is not None:
-            arrived = [(n, g) for n, g in arrived if n in wanted or n.creator_node in wanted]
-
-
-def _tell(function: Any, gys: Sequence[Any], on_intermediate: Any, wanted: Any, result: dict[Any, Any]) -> None:
-    """Hand the finished gradients of a function's outputs to those who asked for them."""
-    for reference, gy in zip(function.outputs, gys, strict=True):
-        output = reference()
-        if output is None or gy is None:
-            continue
-        if on_intermediate is not None:
-            on_intermediate(output, gy)
-        if wanted is not None and output in wanted:
-            result[output] = gy
-
-
-def functions_between(outputs: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
-    """Return the function nodes, and the input nodes, on a path from `inputs` to `outputs`."""
-    inputs = set(inputs)
-    # post-order over functions without recursion: a function leads to an input if one of its inputs does
-    reaches: dict[Any, bool] = {}
-    for output in outputs:
-        if output.creator_node is None:
-            continue
-        stack = [(output.creator_node, False)]
-        while stack:
-            function, done = stack.pop()
-            if done:
-                reaches[function] = any(
-                    n in inputs or (n.creator_node is not None and reaches.get(n.creator_node, False))
-                    for n in function.inputs
-                )
-            elif function not in reaches:
-                reaches[function] = False
-                stack.append((function, True))
-                stack.extend(
-                    (n.creator_node, False)
-                    for n in function.inputs
-                    if n.creator_node is not None and n.creator_node not in reaches
-                )
-    return {f for f, reached in reaches.items() if reached} | inputs
-
-
-# -- the public functions --------------------------------------------------------------------------------------------
+from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 
 def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool) -> Any:
@@ -152,14 +49,24 @@ def _ones(shape: tuple[int, ...], dtype: Any) -> jax.Array:
     return ones
 
 
-def _accumulate(variable: Variable, gradient: Any) -> None:
-    old = variable._grad
-    if old is None:
-        variable._grad = gradient
-    elif isinstance(gradient, Variable):
-        variable._grad = variable.grad_var + gradient  # type: ignore[operator]
-    else:
-        variable._grad = _add_arrays(old._array if isinstance(old, Variable) else old, gradient)
+def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
+    """Add gradients to the leaves' own."""
+    for node, gradient in gradients:
+        variable = node._variable()
+        if variable is None:
+            continue
+        old = variable._grad
+        if old is None:
+            variable._grad = gradient
+        elif isinstance(gradient, Variable):
+            variable._grad = variable.grad_var + gradient  # type: ignore[operator]
+        else:
+            variable._grad = add_arrays(old._array if isinstance(old, Variable) else old, gradient)
+
+
+def _arithmetic(create_graph: bool) -> dict[str, Any]:
+    """Return what a gradient is in a walk: a Variable if a graph of the gradients is wanted, else an array."""
+    return {"pull": pull_variables, "add": operator.add} if create_graph else {"pull": pull_arrays, "add": add_arrays}
 
 
 def backward(
@@ -195,14 +102,15 @@ def backward(
     for y in outputs:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
+    watched = retain_grad or bool(retained)
+    if not (watched or enable_double_backprop or thread_state().special):
+        found = compiled_walk(seeds)
+        if found is not None:
+            return _accumulate(found)
     with recording(enable_double_backprop):
-        result = walk(
-            seeds, create_graph=enable_double_backprop, on_intermediate=keep if retain_grad or retained else None
+        _accumulate(
+            walk(seeds, **_arithmetic(enable_double_backprop), on_intermediate=keep if watched else None).items()
         )
-        for node, gradient in result.items():
-            variable = node.get_variable_or_none()
-            if variable is not None:
-                _accumulate(variable, gradient)
 
 
 def grad(
@@ -254,7 +162,7 @@ def grad(
     with recording(enable_double_backprop):
         found = walk(
             seeds,
-            create_graph=enable_double_backprop,
+            **_arithmetic(enable_double_backprop),
             wanted=wanted,
             on_intermediate=keep if retain_grad else None,
         )

@@ -22,7 +22,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.compat import live_inputs, without_dead_code
-from jaxchain.core.config import local, thread_state
+from jaxchain.core.config import is_debug, local, thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
@@ -163,7 +163,7 @@ class Plan:
 class OpNode(FunctionRecord):
     """The node that one call of an op leaves in the graph."""
 
-    __slots__ = ("hooks", "kept", "plan", "scalars")
+    __slots__ = ("kept", "plan", "scalars")
 
     plan: Plan
     kept: Sequence[Any]  # retained inputs, then retained outputs
@@ -282,10 +282,9 @@ def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
 
 
 def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
-    from jaxchain.core.config import config
     from jaxchain.core.errors import format_source
 
-    if not config.debug:
+    if not is_debug():
         return
     for y in out if isinstance(out, tuple) else (out,):
         if jnp.issubdtype(y.dtype, jnp.inexact) and bool(jnp.isnan(y).any()):

@@ -487,7 +487,7 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
     Returns:
         The outputs that have a gradient, and the inputs that get one.
     """
-    from jaxchain.core.graph import walk
+    from jaxchain.core.walk import walk
 
     seeds, differentiable = [], []
     for at, node in outputs.nodes.items():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxchain.core.config import config
+from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
@@ -398,7 +398,7 @@ def permutate(x, indices, axis: int = 0, inv: bool = False):
     indices = as_array(indices)
     if indices.dtype.kind != "i" or indices.ndim != 1:
         raise ValueError(f"indices should be a one-dimensional int array, got {indices.dtype}{list(indices.shape)}")
-    if config.debug:
+    if is_debug():
         known = np.sort(values(indices))
         if not np.array_equal(known, np.arange(known.size)):
             raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")

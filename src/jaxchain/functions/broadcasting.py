@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxtyping import Num
 
-from jaxchain.core.config import config
+from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
@@ -14,7 +14,7 @@ from jaxchain.functions.arithmetic import sum_to_shape
 
 def _along(name: str, x: Any, y: Any, axis: int) -> Any:
     """Return `y` in the shape of `x`, its first axis at `axis`."""
-    if config.debug and x.shape[axis : axis + y.ndim] != y.shape:
+    if is_debug() and x.shape[axis : axis + y.ndim] != y.shape:
         raise AssertionError(f"{name}: axes {axis} and after of x have sizes {x.shape[axis:]}, y has {y.shape}")
     wide = (1,) * axis + tuple(y.shape) + (1,) * (x.ndim - axis - y.ndim)
     return shape.broadcast_to(shape.reshape(y, wide), tuple(x.shape))

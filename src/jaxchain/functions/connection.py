@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Shaped
 
-from jaxchain.core.config import config
+from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
@@ -89,7 +89,7 @@ def embed_id(x, W, ignore_label: int | None = None):
         Array([[3., 4.],
                [1., 2.]], dtype=float32)
     """
-    if config.debug:
+    if is_debug():
         check_labels("x", x, W.shape[0], ignore_label)
     return _embed_id(x, W, ignore_label)
 

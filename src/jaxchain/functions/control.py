@@ -21,7 +21,6 @@ import numpy as np
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, expect, user_line
-from jaxchain.core.graph import walk
 from jaxchain.core.op import Op
 from jaxchain.core.variable import (
     ARRAY_LIKE,
@@ -33,6 +32,7 @@ from jaxchain.core.variable import (
     as_jax,
     info_of,
 )
+from jaxchain.core.walk import walk
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack
 

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Shaped
 
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.config import config
+from jaxchain.core.config import is_debug
 from jaxchain.core.errors import InvalidType
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable, as_array, info_of
@@ -266,7 +266,7 @@ def select_item(x, t):
     """
     labels = as_array(t)
     if len(x.shape) == 2 and labels.dtype.kind == "i":
-        if config.debug:
+        if is_debug():
             known = values(labels)
             if known.size and (known.min() < 0 or known.max() >= x.shape[1]):
                 raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")

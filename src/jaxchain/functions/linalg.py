@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from jaxchain.core.config import config, using_config
+from jaxchain.core.config import is_debug, using_config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
@@ -171,7 +171,7 @@ def _(gy, y, a):
 
 def _checked(name: str, call: Callable[[Any], Variable], a: Any, what: str) -> Variable:
     """Return ``call(a)``; in debug mode raise ValueError where LAPACK could not compute it (not in a static call)."""
-    if not config.debug:
+    if not is_debug():
         return call(a)
     with using_config("debug", False):  # else the engine's own check reports the NaN, and not what it means
         out = call(a)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxchain.core.config import config
+from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable
@@ -123,7 +123,7 @@ def softmax_cross_entropy(
     """
     one_of("reduce", reduce, ("mean", "no"))
     one_of("soft_target_loss", soft_target_loss, ("cross-entropy", "kl-divergence"))
-    if np.issubdtype(t.dtype, np.floating):
+    if t.dtype.kind not in "iu" and jnp.issubdtype(t.dtype, jnp.floating):  # bfloat16 has a kind of its own
         return _soft_target_cross_entropy(x, t, reduce, soft_target_loss)
     if class_weight is not None:
         if isinstance(class_weight, Variable):
@@ -132,7 +132,7 @@ def softmax_cross_entropy(
             raise ValueError("class_weight.ndim should be 1")
         if not np.issubdtype(class_weight.dtype, np.floating):
             raise ValueError("The dtype of class_weight should be 'f'")
-    if config.debug:
+    if is_debug():
         check_labels("t", t, x.shape[1], ignore_label)
     return _softmax_cross_entropy(x, t, class_weight, bool(normalize), int(ignore_label), reduce)
 
