@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
@@ -45,7 +46,7 @@ def _ones(shape: tuple[int, ...], dtype: Any) -> jax.Array:
     ones = _ones_cache.get(key)
     if ones is None or ones.is_deleted():
         with jax.ensure_compile_time_eval():
-            ones = _ones_cache[key] = jnp.ones(shape, dtype)
+            ones = _ones_cache[key] = jax.device_put(np.ones(shape, dtype))
     return ones
 
 

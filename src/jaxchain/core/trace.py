@@ -21,7 +21,16 @@ from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Undecided, answering, evaluate
 from jaxchain.core.state import Installation, Outputs, Walk, read
-from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Parameter, Variable, VariableNode, info_of, scope_path
+from jaxchain.core.variable import (
+    ARRAY_LIKE,
+    NUMPY_TYPES,
+    Parameter,
+    Variable,
+    VariableNode,
+    info_of,
+    scope_path,
+    zeros,
+)
 
 MAX_RETRACES = 8
 _lock = threading.RLock()
@@ -293,7 +302,7 @@ def _trace_once(
     state_values = read(walk)
     assert state_values is not None
     arrays, grads, places = state_values
-    zeros = functools.cache(jnp.zeros)
+    placeholder = functools.cache(zeros)
     # with all_grads every initialised parameter gets a gradient tracer, also where it is None: if none is read, as in a
     # step that clears them first, the variant serves both cases
     grad_values = [
@@ -301,7 +310,7 @@ def _trace_once(
         if a is None
         else (g.array if isinstance(g, Variable) else g)
         if g is not None
-        else (zeros(a.shape, a.dtype) if all_grads else None)
+        else (placeholder(a.shape, a.dtype) if all_grads else None)
         for a, g in zip(arrays, grads, strict=True)
     ]
     dynamic = [

@@ -66,6 +66,11 @@ def as_jax(value: Any) -> jax.Array:
     raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
 
 
+def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Return zeros; `jnp.zeros` would compile a program for every shape."""
+    return jax.device_put(np.zeros(shape, dtype))
+
+
 class VariableNode:
     """A variable in the graph. It outlives its `Variable` as long as a function node needs it.
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
+from jaxchain.core.variable import zeros
 from jaxchain.optimizers.base import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule, plain_number
 
 
@@ -38,7 +38,7 @@ class Rule(UpdateRule):
         """
         assert self._state is not None
         for slot in self.slots:
-            self._state[slot] = jnp.array(np.zeros(param.shape, param.dtype))
+            self._state[slot] = zeros(param.shape, param.dtype)
 
 
 def hyperparameters(**values: Any) -> Hyperparameter:
