@@ -22,6 +22,7 @@ from jaxchain.core.config import MODES, global_config
 from jaxchain.core.random import seed
 from jaxchain.interop import chainer_modules
 from jaxchain.interop.stores import HELPERS, ProgramLoader, compile_program
+from jaxchain.iterators.lanes import in_workers
 
 USAGE = """usage: jaxchain run [--mode eager|static] script.py [arguments of the script]
 
@@ -210,6 +211,7 @@ def prepare(folder: str) -> None:
     _seed_both()
     if not sys.flags.safe_path:
         sys.path[0] = folder
+    in_workers("jaxchain.interop.run", "prepare", folder)  # before they import the program for its dataset
 
 
 def _seed_both() -> None:

@@ -2,6 +2,8 @@
 
 from jaxchain.iterators.order import OrderSampler as OrderSampler
 from jaxchain.iterators.order import ShuffleOrderSampler as ShuffleOrderSampler
+from jaxchain.iterators.processes import MultiprocessIterator as MultiprocessIterator
 from jaxchain.iterators.serial import SerialIterator as SerialIterator
+from jaxchain.iterators.threads import MultithreadIterator as MultithreadIterator
 
-__all__ = ["OrderSampler", "SerialIterator", "ShuffleOrderSampler"]
+__all__ = ["MultiprocessIterator", "MultithreadIterator", "OrderSampler", "SerialIterator", "ShuffleOrderSampler"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from jaxchain.serializer import Serializer
 
 
 class OrderSampler:
@@ -21,6 +24,19 @@ class OrderSampler:
             Indices, as many as before.
         """
         raise NotImplementedError
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load NumPy random generators that are attributes of this object; iterators call it.
+
+        NumPy's global generator is left out: the trainer's snapshots have it. A file without these entries (Chainer's)
+        leaves the generators as they are.
+
+        Args:
+            serializer: Serializer or deserializer.
+        """
+        for name, value in sorted(vars(self).items()):
+            if isinstance(value, np.random.RandomState | np.random.Generator) and value is not np.random.mtrand._rand:
+                _serialize_generator(serializer, name.strip("_"), value)
 
 
 class ShuffleOrderSampler(OrderSampler):
@@ -79,3 +95,24 @@ def advance(
 
 def _slice(order: np.ndarray | None, start: int, stop: int) -> np.ndarray:
     return np.arange(start, stop, dtype=np.intp) if order is None else order[start:stop]
+
+
+def _serialize_generator(serializer: Any, key: str, generator: Any) -> None:
+    """Save or load a generator's state, whichever algorithm it runs: JSON text, as an array of its bytes."""
+    new = not isinstance(generator, np.random.RandomState)
+    if isinstance(serializer, Serializer):
+        state = generator.bit_generator.state if new else generator.get_state(legacy=False)
+        text = json.dumps(state, default=lambda array: array.tolist())
+        serializer(key, np.frombuffer(text.encode(), np.uint8))
+        return
+    try:
+        loaded = serializer(key, None)
+    except KeyError:
+        return
+    if loaded is None:
+        return
+    state = json.loads(np.asarray(loaded, np.uint8).tobytes())
+    if new:
+        generator.bit_generator.state = state
+    else:
+        generator.set_state(state)
