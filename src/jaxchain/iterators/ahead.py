@@ -22,22 +22,11 @@ Collect = Callable[[], list[Any]]
 
 
 class AheadIterator(SweepIterator):
-    """Base class of iterators that read ahead; subclasses define `_submit`."""
+    """Base class of iterators that read ahead; subclasses let `_submit` begin at once."""
 
     n_prefetch = 1
     _helpers: Any = None  # threads or processes
     _close: Any = None  # ends them; so does the end of this object, or of the program
-
-    def _submit(self, indices: list[int]) -> Collect:
-        """Begin to read a batch.
-
-        Args:
-            indices: Those of the examples.
-
-        Returns:
-            A function that waits for the batch and returns it.
-        """
-        raise NotImplementedError
 
     def reset(self) -> None:
         """Start over."""

@@ -77,9 +77,9 @@ class MultiprocessIterator(AheadIterator):
         size = max(1, -(-len(indices) // (2 * self.n_processes)))  # two parts a process: who is faster takes more
         parts = [indices[i : i + size] for i in range(0, len(indices), size)]
         futures = [helpers.submit(part) for part in parts]
-        return lambda: self._collect(futures)
+        return lambda: self._collect(helpers, futures)
 
-    def _collect(self, futures: list[Any]) -> list[Any]:
+    def _collect(self, lanes: Lanes, futures: list[Any]) -> list[Any]:
         start = time.monotonic()
         while wait(futures, self.dataset_timeout).not_done:
             warnings.warn(
@@ -88,13 +88,13 @@ class MultiprocessIterator(AheadIterator):
                 self.TimeoutWarning,
                 stacklevel=4,
             )
-        lanes: Lanes | None = self._helpers
         try:
             batch = [example for future in futures for example in future.result()]
         except WorkerDied:
-            self.finalize()  # the next batch gets new workers
+            if self._helpers is lanes:
+                self.finalize()  # the next batch gets new workers
             raise
-        if lanes is not None and lanes.too_small and not self._warned:
+        if lanes.too_small and not self._warned:
             self._warned = True
             warnings.warn(
                 f"MultiprocessIterator: Shared memory size is too small: shared_mem={self.shared_mem} bytes, "

@@ -39,4 +39,4 @@ class SerialIterator(SweepIterator):
         self._previous_epoch_detail = previous
         if indices is None:
             raise StopIteration
-        return [self.dataset[int(i)] for i in indices]
+        return self._submit([int(i) for i in indices])()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ class SweepIterator(Iterator):
         self.shuffle = shuffle
         self.order_sampler = order_sampler
         self.reset()
+
+    def _submit(self, indices: list[int]) -> Callable[[], list[Any]]:
+        """Begin to read a batch.
+
+        Args:
+            indices: Those of the examples.
+
+        Returns:
+            A function that waits for the batch and returns it.
+        """
+        return lambda: [self.dataset[i] for i in indices]
 
     def reset(self) -> None:
         """Start over."""
@@ -99,6 +111,8 @@ class SweepIterator(Iterator):
                 order = serializer(self._order_keys[0], order.copy())
             except KeyError:
                 order = serializer(self._order_keys[1], order.copy())
+        elif self._order_keys[0] == "_order" and isinstance(serializer, Serializer):
+            serializer("_order", None)  # Chainer's iterator of threads writes it, and asks for it
         self._state = Position(current_position, epoch, is_new_epoch, order)
         try:
             previous = serializer("previous_epoch_detail", self._previous_epoch_detail)

@@ -7,14 +7,21 @@ from typing import Any
 
 from jaxchain.iterators.ahead import AheadIterator, Collect
 from jaxchain.iterators.order import OrderSampler
-from jaxchain.serializer import Serializer
 
 
-class _Threads:
-    def __init__(self, n_threads: int) -> None:
-        self.executor = ThreadPoolExecutor(n_threads, thread_name_prefix="MultithreadIterator")
+class Threads:
+    """Threads that run functions.
+
+    Args:
+        n_threads: Number of threads.
+        name: Their name.
+    """
+
+    def __init__(self, n_threads: int, name: str) -> None:
+        self.executor = ThreadPoolExecutor(n_threads, thread_name_prefix=name)
 
     def close(self) -> None:
+        """End them, when what they run is over."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 
@@ -56,17 +63,7 @@ class MultithreadIterator(AheadIterator):
         self.n_threads = n_threads
         super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
 
-    def serialize(self, serializer: Any) -> None:
-        """Save or load the position and the orders drawn so far. Chainer's keys, and one of ours.
-
-        Args:
-            serializer: Serializer or deserializer.
-        """
-        super().serialize(serializer)
-        if self._state.order is None and isinstance(serializer, Serializer):
-            serializer("_order", None)  # Chainer's iterator of threads writes it, and asks for it
-
     def _submit(self, indices: list[int]) -> Collect:
-        helpers = self._helpers or self._employ(_Threads(self.n_threads))
+        helpers = self._helpers or self._employ(Threads(self.n_threads, "MultithreadIterator"))
         futures = [helpers.executor.submit(self.dataset.__getitem__, i) for i in indices]
         return lambda: [future.result() for future in futures]

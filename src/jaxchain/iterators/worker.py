@@ -46,16 +46,16 @@ def _load_main() -> None:
     spawn.prepare({"init_main_from_name": name} if name else {"init_main_from_path": path})
 
 
-def _send(connection: Any, ok: bool, value: Any, memory: Any) -> None:
+def _send(connection: Any, ok: bool, value: Any, memory: memoryview) -> None:
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     raws = [buffer.raw() for buffer in buffers]
     layout: list[tuple[int, bool]] = []  # (bytes, whether they are in the shared memory)
     end = 0
     for raw in raws:
-        shared = end + raw.nbytes <= (0 if memory is None else len(memory)) or raw.nbytes == 0
+        shared = end + raw.nbytes <= len(memory)
         layout.append((raw.nbytes, shared))
-        if shared and raw.nbytes:
+        if shared:
             memory[end : end + raw.nbytes] = raw
             end += raw.nbytes
     connection.send((ok, layout))
@@ -104,7 +104,7 @@ def _serve(connection: Any, setup: list[tuple[str, str, tuple]]) -> None:
             ok, value = True, [dataset[i] for i in indices]
         except Exception as error:
             ok, value = False, error if error is failure else _describe(error)
-        room: Any = None if memory is None or memory_name is None else memory.buf
+        room = memoryview(bytearray()) if memory_name is None else memory.buf
         try:
             _send(connection, ok, value, room)
         except (TypeError, AttributeError, pickle.PicklingError) as error:  # an example that cannot be pickled
