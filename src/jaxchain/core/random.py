@@ -2,8 +2,8 @@
 
 The k-th draw uses ``fold_in(base, k)``, done inside the op's own jit (`as_key`). The stream's state is three host
 integers; inside a static trace it is an argument of the compiled call, and the number of draws is fixed per trace, so
-the host advances its counter without looking at the device. Initialisers draw from a second counter: a parameter that
-is initialised inside a trace does not shift the masks that follow.
+the host advances its counter without looking at the device. Initialisers draw from a second counter, on the host: a
+parameter that is initialised inside a trace does not shift the masks that follow, and no shape has to be compiled.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def next_key() -> jax.Array | np.ndarray:
     return ops.draw() if trace is None else trace.next_key()
 
 
-def next_init_key() -> np.ndarray:
-    """Return the next key for an initialiser, ``uint32[3]``; always concrete, also inside a static trace."""
-    return initializers.draw()
+def next_init_rng() -> np.random.RandomState:
+    """Return a generator for the next parameter: NumPy's `RandomState`, whose laws are frozen, on Philox bits."""
+    low, high, count = (int(word) for word in initializers.draw())
+    return np.random.RandomState(np.random.Philox(key=np.array([low | high << 32, count], np.uint64)))
 
 
 def as_key(key: jax.Array) -> jax.Array:

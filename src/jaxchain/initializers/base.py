@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.config import get_dtype
@@ -209,8 +208,7 @@ def generate_array(
         array = make(initializer, shape, dtype)
         if xp is np:
             return np.asarray(array, dtype)
-        array = jnp.array(array, dtype)  # copies NumPy in: JAX aliases the buffer else (FACTS.md S0)
-        return array if device is None else jax.device_put(array, device)
+        return jax.device_put(np.array(array, dtype), device)  # a copy: JAX may alias it; jnp.array would compile one
 
 
 def get_initializer(initializer: Any) -> Callable:

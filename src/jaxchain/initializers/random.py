@@ -1,51 +1,18 @@
-"""Random initializers: each law is one jitted function of (key, scale), each class is a formula for the scale.
+"""Random initializers: each class is a formula for the scale of a law.
 
-Keys come from the stream of initialisers (`core.random.next_init_key`): the same seed gives the same parameters in
-either mode. One function per law: the same formula split over several calls differs in the last bits (FACTS.md Sd).
+The draws are NumPy's, from a generator of the stream of initialisers (`core.random.next_init_rng`): the same seed gives
+the same parameters in either mode, and no shape needs a program of its own.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.random import as_key, next_init_key
+from jaxchain.core.random import next_init_rng
 from jaxchain.initializers.base import Draw, get_fans
-
-
-def _wide(dtype: np.dtype) -> np.dtype:
-    """Return the type to draw in: half precisions are drawn in float32 and rounded."""
-    return np.dtype(np.float64) if dtype == np.float64 and jax.config.jax_enable_x64 else np.dtype(np.float32)  # type: ignore[attr-defined]
-
-
-@partial(jax.jit, static_argnames=("shape", "dtype"))
-def _normal(key: jax.Array, scale: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
-    return (scale * jax.random.normal(as_key(key), shape, scale.dtype)).astype(dtype)
-
-
-@partial(jax.jit, static_argnames=("shape", "dtype"))
-def _uniform(key: jax.Array, scale: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
-    return jax.random.uniform(as_key(key), shape, scale.dtype, -scale, scale).astype(dtype)
-
-
-@partial(jax.jit, static_argnames=("shape", "dtype"))
-def _orthogonal(key: jax.Array, scale: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
-    rows, columns = shape[0], math.prod(shape[1:])
-    a = jax.random.normal(as_key(key), (rows, columns), scale.dtype)
-    wide = columns > rows
-    q, r = jnp.linalg.qr(a.T if wide else a)
-    q = q * jnp.copysign(scale, jnp.diag(r))  # unique, hence a uniform law (Edelman & Rao 2005)
-    return (q.T if wide else q).reshape(shape).astype(dtype)
-
-
-@partial(jax.jit, static_argnames=("dtype",))
-def _sign(key: jax.Array, scale: jax.Array, dtype: np.dtype) -> jax.Array:
-    return (scale * jax.random.rademacher(as_key(key), (), scale.dtype)).astype(dtype)
 
 
 class _Random(Draw):
@@ -65,23 +32,22 @@ class _Random(Draw):
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale
 
+    def _generator(self) -> Any:
+        return next_init_rng() if self.rng is None else self.rng
+
 
 class _Normal(_Random):
     def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
         scale = self._scale(shape)
-        if self.rng is not None:
-            return self.rng.normal(loc=0.0, scale=scale, size=shape).astype(dtype)
-        return _normal(next_init_key(), _wide(dtype).type(scale), shape=shape, dtype=dtype)
+        return np.asarray(self._generator().normal(loc=0.0, scale=scale, size=shape)).astype(dtype)
 
 
 class _Uniform(_Random):
     def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
         scale = self._scale(shape)
-        if self.rng is not None:
-            return self.rng.uniform(low=-scale, high=scale, size=shape).astype(dtype)
-        return _uniform(next_init_key(), _wide(dtype).type(scale), shape=shape, dtype=dtype)
+        return np.asarray(self._generator().uniform(low=-scale, high=scale, size=shape)).astype(dtype)
 
 
 class Normal(_Normal):
@@ -267,11 +233,8 @@ class Orthogonal(_Random):
 
     def draw(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return the draw."""
-        scale = _wide(dtype).type(self.scale)
         if not shape:
-            if self.rng is not None:
-                return np.asarray(self.scale * (2 * int(self.rng.randint(2)) - 1), dtype)
-            return _sign(next_init_key(), scale, dtype=dtype)
+            return np.asarray(self.scale * (2 * int(self._generator().randint(2)) - 1), dtype)
         if not math.prod(shape):
             raise ValueError("Array to be initialized must be non-empty.")
         rows, columns = shape[0], math.prod(shape[1:])
@@ -281,9 +244,7 @@ class Orthogonal(_Random):
                 f"Cannot make orthogonal {self.mode}. shape = {shape}, interpreted as "
                 f"{columns}-dim input and {rows}-dim output."
             )
-        if self.rng is None:
-            return _orthogonal(next_init_key(), scale, shape=shape, dtype=dtype)
-        a = self.rng.normal(size=(rows, columns))
+        a = self._generator().normal(size=(rows, columns))
         q, r = np.linalg.qr(a.T if columns > rows else a)
-        q = q * np.copysign(self.scale, np.diag(r))
+        q = q * np.copysign(self.scale, np.diag(r))  # unique, hence a uniform law (Edelman & Rao 2005)
         return (q.T if columns > rows else q).reshape(shape).astype(dtype)
