@@ -1,0 +1,64 @@
+"""Compiled programs are kept between processes: JAX's persistent compilation cache, on unless somebody decided already.
+
+The second start of a program compiles nothing it has compiled before, and ops of eager mode load in a millisecond. The
+folder is `$JAXCHAIN_CACHE`, else `jaxchain/` in the user's cache folder (`$XDG_CACHE_HOME`, ``~/.cache``); with
+``JAXCHAIN_CACHE=off`` there is none. A cache that JAX was told of, by `$JAX_COMPILATION_CACHE_DIR`,
+`jax_enable_compilation_cache` or `jax.config`, is left as it is. The folder holds machine code: it must belong to the
+user and be writable by nobody else, and each kind of CPU has a folder of its own, for homes that machines share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import stat
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+VARIABLE = "JAXCHAIN_CACHE"
+
+
+def _machine() -> str:
+    """Return a name for this kind of CPU: machine code for one may not run on another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    kind = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else "")
+    return f"{platform.machine()}-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
+
+
+def _safe(folder: Path) -> bool:
+    """Return whether the folder is there, or could be made, and only its owner, who is the user, can write to it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return False
+    if not hasattr(os, "getuid"):
+        return os.access(folder, os.W_OK)
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def enable() -> Path | None:
+    """Switch the cache on; returns its folder, or None if it is off or somebody else's choice."""
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen.lower() in ("off", "0", "no", "false"):
+        return None
+    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(chosen or Path(home, "jaxchain")).expanduser() / _machine()
+    if not _safe(folder):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # what was compiled before, without a cache, had made up JAX's mind
+    return folder
+
+
+FOLDER = enable()

@@ -1,0 +1,62 @@
+"""Compiled programs are kept between processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jaxchain.core import cache
+
+PROGRAM = """
+import logging
+logging.basicConfig(level=logging.DEBUG, format="%(message)s")
+import numpy as np, jax
+import jaxchain.functions as F
+from jaxchain.core import cache
+F.tanh(np.ones((3, 5), np.float32))
+print("FOLDER", cache.FOLDER)
+"""
+
+
+def run(**environment):
+    """Return (folder, number of programs that were compiled, that were loaded)."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "JAXCHAIN_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**kept, "JAX_PLATFORMS": "cpu", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folder = done.stdout.split("FOLDER ")[1].strip()
+    lines = [line for line in done.stderr.splitlines() if "tanh" in line]
+    missed = sum("PERSISTENT COMPILATION CACHE MISS" in line for line in lines)
+    return folder, missed, sum("cache hit" in line for line in lines)
+
+
+def test_the_second_process_compiles_nothing(tmp_path):
+    folder, missed, hits = run(JAXCHAIN_CACHE=str(tmp_path))
+    assert folder.startswith(str(tmp_path)) and missed and not hits
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    _, missed, hits = run(JAXCHAIN_CACHE=str(tmp_path))
+    assert hits and not missed
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"JAXCHAIN_CACHE": "off"}, {"JAX_COMPILATION_CACHE_DIR": "{}"}, {"JAX_ENABLE_COMPILATION_CACHE": "false"}],
+    ids=lambda e: next(iter(e)),
+)
+def test_it_is_off_where_somebody_decided(environment, tmp_path, monkeypatch):
+    folder, *_ = run(XDG_CACHE_HOME=str(tmp_path), **{k: v.format(tmp_path / "own") for k, v in environment.items()})
+    assert folder == "None" and not (tmp_path / "jaxchain").exists()
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
+    assert cache._safe(tmp_path / "mine")
+    (tmp_path / "ours").mkdir()
+    os.chmod(tmp_path / "ours", 0o777)
+    assert not cache._safe(tmp_path / "ours")
+    (tmp_path / "file").touch()
+    assert not cache._safe(tmp_path / "file" / "below")
