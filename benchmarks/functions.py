@@ -20,13 +20,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from overhead import Chainer, interleaved, machine, make_chainer, timer, torch
+from common import Chainer, interleaved, machine, make_chainer, timer, torch
+from function_cases import CASES, SIZES, caller, inputs, leaves
 
 import jaxchain
 import jaxchain.functions as F
-
-sys.path.insert(0, str(Path(__file__).parent))
-from function_cases import CASES, SIZES, caller, inputs, leaves
 
 WAYS = ("forward", "backward")
 PEERS = {"torch": "PyTorch", "chainer": "Chainer"}

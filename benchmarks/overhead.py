@@ -9,119 +9,40 @@ installed is printed as such. Chainer needs an environment of its own: `--chaine
 """
 
 import argparse
-import datetime
 import gc
 import itertools
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import (
+    RNG,
+    Chainer,
+    eqx,
+    interleaved,
+    machine,
+    make_chainer,
+    nnx,
+    normal,
+    render,
+    steady,
+    timer,
+    torch,
+    wait,
+    write_page,
+)
 
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, ChainList, Variable, optimizers
-from jaxchain.core import backprop
 from jaxchain.core.static import trace
-
-jax.config.update("jax_enable_compilation_cache", False)  # compile times are real ones
-
-try:
-    import torch
-except ImportError:
-    torch = None
-try:
-    import equinox as eqx
-except ImportError:
-    eqx = None
-try:
-    from flax import nnx
-except ImportError:
-    nnx = None
-
-RNG = np.random.RandomState(0)
-NOT_INSTALLED = "not installed"
-
-
-def normal(*shape):
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-class Chainer:
-    """The worker process in Chainer's environment."""
-
-    def __init__(self, python):
-        script = Path(__file__).with_name("chainer_worker.py")
-        self.process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError(f"{python} cannot run {script.name}: is Chainer installed there?")
-
-    def ask(self, request):
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def timer(self, case):
-        return lambda n: float(self.ask(f"time {case} {n}"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def steady(step):
-    """Run an eager step until its backward pass is compiled, as it is after the first moments of a training loop."""
-    for _ in range(backprop.AFTER):
-        step()
-    backprop.settle()
-    return step
-
-
-def timer(call):
-    """Return a function of n: the seconds that n calls take, the last one waited for."""
-
-    def seconds(n):
-        start = time.perf_counter()
-        for _ in range(n):
-            result = call()
-        wait(result)
-        return time.perf_counter() - start
-
-    return seconds
-
-
-def wait(result):
-    for leaf in jax.tree_util.tree_leaves(result, is_leaf=lambda v: isinstance(v, Variable)):
-        array = leaf.array if isinstance(leaf, Variable) else leaf
-        if isinstance(array, jax.Array):
-            array.block_until_ready()
-
-
-def interleaved(rows, rounds, seconds):
-    """Return {name: median seconds of a call}; each round of a row lasts about `seconds`."""
-    counts, samples = {}, {name: [] for name in rows}
-    for name, row in rows.items():
-        if row is not None:
-            row(3)
-            counts[name] = max(1, int(seconds / max(row(3) / 3, 1e-7)))
-    for _ in range(rounds):
-        for name, row in rows.items():
-            if row is not None:
-                samples[name].append(row(counts[name]) / counts[name])
-    return {name: statistics.median(s) if s else None for name, s in samples.items()}
-
 
 # -- models ---------------------------------------------------------------------------------------------------------
 
@@ -503,55 +424,6 @@ TABLES = {
     "shape": new_shape,
     "memory": memory,
 }
-SCALE = {"us": 1e6, "ms": 1e3, "KiB": 1 / 1024}
-
-
-def render(table):
-    title, rows, unit, targets = table
-    lines = [f"## {title}", "", f"| | {unit} | ratio to the first |", "|---|---:|---:|"]
-    first = next(iter(rows.values()))
-    for name, value in rows.items():
-        if value is None:
-            lines.append(f"| {name} | {NOT_INSTALLED} | |")
-        else:
-            lines.append(f"| {name} | {value * SCALE[unit]:.4g} | {value / first if first else 0:.2f} |")
-    for what, limit, value, passed in targets:
-        if value is None:
-            verdict = "not measured (peer not installed)"
-        elif limit == "no target":
-            verdict = f"{value:.3g}"
-        else:
-            verdict = f"{value:.3g}: {'reached' if passed else '**missed**'}"
-        lines += ["", f"{what}: {limit}. Measured {verdict}."]
-    return "\n".join(lines)
-
-
-def machine(chainer):
-    versions = [f"jax {jax.__version__}", f"numpy {np.__version__}", f"Python {platform.python_version()}"]
-    for name, module in (("torch", torch), ("equinox", eqx)):
-        versions.append(f"{name} {module.__version__ if module else NOT_INSTALLED}")
-    if nnx:
-        import flax
-
-        versions.append(f"flax {flax.__version__}")
-    versions.append(f"Chainer {chainer.ask('version') if chainer else NOT_INSTALLED}")
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, {jax.default_backend()}; "
-        + ", ".join(versions)
-        + (f"; torch uses {torch.get_num_threads()} threads." if torch else ".")
-    )
-
-
-def make_chainer(folder):
-    """Build an environment with Chainer in `folder` unless there is one, and return its Python."""
-    python = Path(folder) / "bin" / "python"
-    if not python.exists():
-        pip = [str(python), "-m", "pip", "install", "--quiet"]
-        old = ["numpy==1.23.5", "setuptools<60", "wheel", "six", "filelock", "typing_extensions", "protobuf<3.21"]
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([*pip, *old], check=True)
-        subprocess.run([*pip, "--no-build-isolation", "chainer==7.8.1"], check=True)
-    return str(python)
 
 
 def main():
@@ -587,17 +459,8 @@ def main():
             f"python benchmarks/overhead.py --rounds {a.rounds} --seconds {a.seconds} --compiles {a.compiles} "
             f"--threads {a.threads} --chainer-python ... --markdown ..."
         )
-        page = ["# Performance", "", "Small arrays, so that overheads show. Rows of a table are measured interleaved;"]
-        page += [
-            f"the figures are medians. Written on {datetime.date.today()}, at load {load:.1f}, by",
-            "",
-            f"    {command}",
-            "",
-            f"on {head}",
-            "",
-            *texts,
-        ]
-        Path(a.markdown).write_text("\n\n".join(["\n".join(page[: -len(texts)]), *texts]) + "\n")
+        introduction = "Small arrays, so that overheads show."
+        write_page(a.markdown, "Performance", introduction, command, head, load, texts)
 
 
 if __name__ == "__main__":
