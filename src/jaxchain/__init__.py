@@ -51,6 +51,7 @@ from jaxchain.serializer import Deserializer as Deserializer
 from jaxchain.serializer import Serializer as Serializer
 from jaxchain.views.programs import hlo as hlo
 from jaxchain.views.programs import jaxpr as jaxpr
+from jaxchain.views.summary import summary as summary
 
 __version__ = "0.1.0"
 
@@ -74,6 +75,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "iterators",
     "link",
     "link_hook",
+    "link_hooks",
     "links",
     "optimizer",
     "optimizer_hooks",

@@ -15,7 +15,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 
-ROOMS = ["initializers", "links", "serializers", "dataset", "datasets", "iterators"]
+ROOMS = ["initializers", "links", "link_hooks", "serializers", "dataset", "datasets", "iterators"]
 
 
 def _modules(room):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from jaxchain.function_hook import FunctionHook
@@ -66,12 +67,7 @@ class TimerHook(FunctionHook):
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return ``{label: {"elapsed_time": seconds, "occurrence": count}}``."""
-        found: dict[str, dict[str, Any]] = {}
-        for label, elapsed in self.call_history:
-            record = found.setdefault(label, {"elapsed_time": 0.0, "occurrence": 0})
-            record["elapsed_time"] += elapsed
-            record["occurrence"] += 1
-        return found
+        return summarize(self.call_history)
 
     def print_report(self, unit: str = "auto", file: TextIO | None = None) -> None:
         """Print a table: label, elapsed time, occurrence.
@@ -80,19 +76,40 @@ class TimerHook(FunctionHook):
             unit: ``sec``, ``ms``, ``us``, ``ns``, ``auto`` (one for all) or ``auto_foreach`` (one for each row).
             file: Where to; None: standard output.
         """
-        out: TextIO = sys.stdout if file is None else file
-        summary = self.summary()
-        if unit == "auto":
-            unit = _unit_for(max((r["elapsed_time"] for r in summary.values()), default=0.0))
-        rows = [("FunctionName", "ElapsedTime", "Occurrence")]
-        for label, record in summary.items():
-            seconds = record["elapsed_time"]
-            own = _unit_for(seconds) if unit == "auto_foreach" else unit
-            rows.append((label, f"{seconds * UNITS[own]:3.2f}{own}", str(record["occurrence"])))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            out.write("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) + "\n")
-        out.flush()
+        write_report("FunctionName", self.summary(), unit, file)
+
+
+def summarize(call_history: Iterable[tuple[str, float]]) -> dict[str, dict[str, Any]]:
+    """Return ``{name: {"elapsed_time": seconds, "occurrence": count}}`` of (name, seconds) pairs."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, elapsed in call_history:
+        record = found.setdefault(name, {"elapsed_time": 0.0, "occurrence": 0})
+        record["elapsed_time"] += elapsed
+        record["occurrence"] += 1
+    return found
+
+
+def write_report(title: str, summary: dict[str, dict[str, Any]], unit: str, file: TextIO | None) -> None:
+    """Print a table: name, elapsed time, occurrence.
+
+    Args:
+        title: Heading of the names.
+        summary: What `summarize` returned.
+        unit: As for `TimerHook.print_report`.
+        file: Where to; None: standard output.
+    """
+    out: TextIO = sys.stdout if file is None else file
+    if unit == "auto":
+        unit = _unit_for(max((r["elapsed_time"] for r in summary.values()), default=0.0))
+    rows = [(title, "ElapsedTime", "Occurrence")]
+    for name, record in summary.items():
+        seconds = record["elapsed_time"]
+        own = _unit_for(seconds) if unit == "auto_foreach" else unit
+        rows.append((name, f"{seconds * UNITS[own]:3.2f}{own}", str(record["occurrence"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        out.write("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) + "\n")
+    out.flush()
 
 
 def _unit_for(seconds: float) -> str:
