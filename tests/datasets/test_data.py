@@ -91,6 +91,13 @@ def test_converters():
         dataset.converter()(3)
 
 
+def test_concat_with_async_transfer():
+    convert = dataset.ConcatWithAsyncTransfer()
+    x, t = convert([(np.array([1, 2]), 0), (np.array([3]), 1)], padding=(9, None))
+    assert isinstance(convert, dataset.Converter) and x.tolist() == [[1, 2], [3, 9]] and isinstance(t, jax.Array)
+    assert isinstance(convert([np.ones(2)], -1), np.ndarray)
+
+
 def test_serial_iterator_sweeps():
     it = iterators.SerialIterator([0, 1, 2, 3, 4], 2, shuffle=False)
     seen = []

@@ -1,5 +1,6 @@
 """Datasets, iterators and converters as ideas: base classes, downloads, and the way from examples to batches."""
 
+from jaxchain.dataset.convert import ConcatWithAsyncTransfer as ConcatWithAsyncTransfer
 from jaxchain.dataset.convert import Converter as Converter
 from jaxchain.dataset.convert import concat_examples as concat_examples
 from jaxchain.dataset.convert import converter as converter
@@ -14,6 +15,7 @@ from jaxchain.dataset.download import set_dataset_root as set_dataset_root
 from jaxchain.dataset.iterator import Iterator as Iterator
 
 __all__ = [
+    "ConcatWithAsyncTransfer",
     "Converter",
     "DatasetMixin",
     "DownloadError",

@@ -142,6 +142,30 @@ concat_examples = _Function(_concat_examples)
 concat_examples_func = _concat_examples
 
 
+class ConcatWithAsyncTransfer(Converter):
+    """`concat_examples` as an object. Chainer needs it for transfers that do not wait; JAX's never do.
+
+    `iterators.prefetch_to_device` moves the conversion itself out of the step's way, too.
+
+    Args:
+        stream: Chainer's CUDA stream; not used.
+        compute_stream: Likewise.
+    """
+
+    def __init__(self, stream: Any = None, compute_stream: Any = None) -> None:
+        self._stream, self._compute_stream = stream, compute_stream
+
+    def __call__(self, batch: Any, device: Any = None, padding: Any = None) -> Any:
+        """Return a batch as arrays, like `concat_examples`.
+
+        Args:
+            batch: Examples.
+            device: Device to put the arrays on. None: JAX's default one.
+            padding: Value to fill with where arrays differ in shape.
+        """
+        return _concat_examples(batch, device, padding)
+
+
 def _send(device: Any, x: Any) -> Any:
     return jnp.array(x) if device is None else to_device(device, x)
 
