@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
@@ -168,6 +169,14 @@ class Link:
         from jaxchain.core.static import static_link
 
         return static_link(self).explain()
+
+    def summary(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a table of this link and those in it, on given arguments: `jaxchain.summary`."""
+        return importlib.import_module("jaxchain.views.summary").summary(self, *args, **kwargs)
+
+    def _repr_html_(self) -> str:
+        """Draw it in a notebook."""
+        return importlib.import_module("jaxchain.views.notebook").link_html(self)
 
     # -- registration ------------------------------------------------------------------------------
 

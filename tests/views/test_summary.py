@@ -6,7 +6,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
-from jaxchain.views.summary import summary
+from jaxchain import summary
 
 
 class MLP(jaxchain.Chain):
@@ -29,8 +29,40 @@ def test_rows_and_totals():
     assert table.parameters == 40 + 27
     assert table.flops == sum(r.flops for r in table.rows)
     lines = str(table).splitlines()
-    assert lines[0].split() == ["link", "class", "result", "parameters", "flops", "equations"]
+    assert lines[0].split() == ["link", "class", "result", "parameters", "flops", "equations", "eager", "static"]
     assert lines[-1].split()[:2] == ["total", "67"]
+    assert all(r.eager > 0 and r.static > 0 for r in table.rows)
+
+
+class Odd(jaxchain.Chain):
+    """One link twice, one that only works after what comes before it, one that is not called."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.twice, self.never = L.Linear(4, 4), L.Linear(4, 4)
+            self.after = Reader()
+
+    def forward(self, x):
+        self.after.given = x
+        return self.after(self.twice(self.twice(x)))
+
+
+class Reader(jaxchain.Link):
+    given = None
+
+    def forward(self, x):
+        return x + self.given.shape[0]
+
+
+def test_links_without_a_time_of_their_own():
+    model = Odd()
+    table = model.summary(np.ones((6, 4), np.float32))
+    rows = {r.path: r for r in table.rows}
+    assert rows["/twice"].static > 0 and rows["/twice"].flops == 2 * (2 * 6 * 4 * 4 + 6 * 4)
+    assert (rows["/never"].eager, rows["/never"].static, rows["/never"].result) == (None, None, "")
+    assert rows["/after"].eager > 0 and rows["/after"].static is None
+    assert model.after.given is None
 
 
 def test_html_is_escaped():

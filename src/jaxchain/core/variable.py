@@ -7,6 +7,7 @@ graph at once. Nodes hold no arrays; a function keeps those that its gradient re
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -588,6 +589,10 @@ class Variable:
     def summary(self) -> str:
         """Return one line: class, name and label."""
         return f"<{self._kind} {self.name or ''} {self.label}>"
+
+    def _repr_html_(self) -> str:
+        """Draw it in a notebook."""
+        return importlib.import_module("jaxchain.views.notebook").variable_html(self)
 
 
 retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,10 @@ class _Drawable:
             return image.render(self.dump(), "svg").decode()
         except image.RenderError:
             return None
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: its counts, and the picture if it is small."""
+        return importlib.import_module("jaxchain.views.notebook").graph_html(self.to_graph())
 
 
 class Drawing(_Drawable):

@@ -6,6 +6,7 @@ JSON or an image. Neither knows the other. Nothing here imports jax.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,6 +135,14 @@ class Graph:
             labels.append(by_id[at].label)
             at = by_id[at].parent
         return tuple(reversed(labels))
+
+    def _repr_svg_(self) -> str | None:
+        """Draw it in a notebook; nothing where no renderer is installed."""
+        return importlib.import_module("jaxchain.views.notebook").graph_svg(self)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: its counts, and the picture if it is small."""
+        return importlib.import_module("jaxchain.views.notebook").graph_html(self)
 
 
 class Builder:

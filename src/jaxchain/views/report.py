@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing
 from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
+from jaxchain.views.units import bytes_text, seconds_text
 from jaxchain.views.writers import explorer
 from jaxchain.views.writers import json as json_writer
 from jaxchain.views.writers.image import RenderError
@@ -167,9 +169,21 @@ class Contrast:
         def row(label: str, eager: Callable[[Cost], str], compiled: Callable[[Cost], str]) -> None:
             table.append((label, *(text(cost) for _, cost in costs for text in (eager, compiled))))
 
-        row("time per call", lambda c: _time(c.eager_call), lambda c: f"{_time(c.static_call)} ({c.speedup:.1f}x)")
-        row("first call / compile", lambda c: _time(c.eager_first), lambda c: _time(c.trace + c.lower + c.compile))
-        row("  trace + lower + XLA", lambda c: "", lambda c: " + ".join(map(_time, (c.trace, c.lower, c.compile))))
+        row(
+            "time per call",
+            lambda c: seconds_text(c.eager_call),
+            lambda c: f"{seconds_text(c.static_call)} ({c.speedup:.1f}x)",
+        )
+        row(
+            "first call / compile",
+            lambda c: seconds_text(c.eager_first),
+            lambda c: seconds_text(c.trace + c.lower + c.compile),
+        )
+        row(
+            "  trace + lower + XLA",
+            lambda c: "",
+            lambda c: " + ".join(map(seconds_text, (c.trace, c.lower, c.compile))),
+        )
         row(
             "nodes / equations",
             lambda c: f"{c.eager_nodes} nodes",
@@ -179,10 +193,10 @@ class Contrast:
         row("kernels (fusions)", lambda c: "", lambda c: f"{c.kernels} ({c.fusions})")
         row(
             "memory in between",
-            lambda c: f"{_bytes(c.retained)} retained",
-            lambda c: f"{_bytes(c.temporary)} temporary",
+            lambda c: f"{bytes_text(c.retained)} retained",
+            lambda c: f"{bytes_text(c.temporary)} temporary",
         )
-        row("arguments + results", lambda c: "", lambda c: f"{_bytes(c.arguments)} + {_bytes(c.outputs)}")
+        row("arguments + results", lambda c: "", lambda c: f"{bytes_text(c.arguments)} + {bytes_text(c.outputs)}")
         return table
 
     def __str__(self) -> str:
@@ -216,6 +230,10 @@ class Contrast:
     def __repr__(self) -> str:
         difference = _number(self.largest_difference)
         return f"<contrast of {self.name}: largest difference {difference}, {self.forward.speedup:.1f}x>"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the table, and the explorer in a frame."""
+        return importlib.import_module("jaxchain.views.notebook").contrast_html(self)
 
     def markdown(self, files: Sequence[str] = ()) -> str:
         """Return the report as Markdown."""
@@ -296,28 +314,11 @@ class Contrast:
 
 def _facts(cost: Cost) -> list[tuple[str, str]]:
     return [
-        ("eager call", _time(cost.eager_call)),
-        ("static call", f"{_time(cost.static_call)} ({cost.speedup:.1f}x)"),
-        ("retained by the eager graph", _bytes(cost.retained)),
-        ("temporary in static mode", _bytes(cost.temporary)),
+        ("eager call", seconds_text(cost.eager_call)),
+        ("static call", f"{seconds_text(cost.static_call)} ({cost.speedup:.1f}x)"),
+        ("retained by the eager graph", bytes_text(cost.retained)),
+        ("temporary in static mode", bytes_text(cost.temporary)),
     ]
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
-
-
-def _bytes(n: int | None) -> str:
-    if n is None:
-        return "?"
-    value = float(n)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
 
 
 def _number(value: float) -> str:

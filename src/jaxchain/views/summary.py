@@ -1,4 +1,4 @@
-"""A table of a model by link: class, result, parameters, operations, what static mode makes of it."""
+"""A table of a model by link: class, result, parameters, operations, times in both modes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from jaxchain.core.variable import Parameter
 from jaxchain.link import Link
 from jaxchain.views.linked import Linked, link
 from jaxchain.views.programs import program
+from jaxchain.views.timing import link_times
+from jaxchain.views.units import seconds_text
 from jaxchain.views.untouched import untouched
 
-HEADING = ("link", "class", "result", "parameters", "flops", "equations")
+HEADING = ("link", "class", "result", "parameters", "flops", "equations", "eager", "static")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Row:
         parameters: Number of its parameters' elements, without those of its children.
         flops: Estimated operations of its own ops, forward.
         equations: Number of their equations.
+        eager: Seconds of its calls in eager mode, children included, or None if it was not called.
+        static: Seconds of these calls, compiled by itself (the model: as a whole), or None: `timing.link_times`.
     """
 
     path: str
@@ -34,6 +38,8 @@ class Row:
     parameters: int
     flops: int
     equations: int
+    eager: float | None = None
+    static: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,19 @@ class Summary:
 
     def _cells(self) -> Iterator[tuple[str, ...]]:
         for r in self.rows:
-            yield (r.path, r.type, r.result, f"{r.parameters:,}", f"{r.flops:,}", str(r.equations))
+            yield (
+                r.path,
+                r.type,
+                r.result,
+                f"{r.parameters:,}",
+                f"{r.flops:,}",
+                str(r.equations),
+                _time(r.eager),
+                _time(r.static),
+            )
         equations = sum(len(n.equations) for n in self.linked.nodes)
-        yield ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", str(equations))
+        eager, static = (_time(self.rows[0].eager), _time(self.rows[0].static)) if self.rows else ("", "")
+        yield ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", str(equations), eager, static)
 
     def __str__(self) -> str:
         table = [HEADING, *self._cells()]
@@ -84,6 +100,9 @@ class Summary:
 def summary(model: Link, *args: object, **kwargs: object) -> Summary:
     """Return a table of a model on given arguments. The model is left as it was.
 
+    Times are medians of five calls, children included. In static mode each link is compiled by itself, so its children
+    may add up to more than it takes: what is compiled together is fused.
+
     Args:
         model: The model.
         args: Arguments of a call.
@@ -94,6 +113,11 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
 
     Raises:
         TypeError: `model` is no Link.
+
+    Examples:
+        >>> table = jaxchain.summary(L.Linear(4, 2), np.ones((3, 4), np.float32))
+        >>> table.parameters, table.flops, table.rows[0].result
+        (10, 54, 'float32[3,2]')
     """
     if not isinstance(model, Link):
         raise TypeError(f"summary: expected a Link, got {type(model).__name__}")
@@ -101,6 +125,8 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
         model(*args, **kwargs)  # makes the parameters whose shapes the input tells
         reset()
         linked = link(program(model, *args, **kwargs))
+        reset()
+        eager, static = link_times(model, args, kwargs, reset)
         rows = []
         for path, child in model.namedlinks():
             nodes = [n for n in linked.nodes if n.path == path.rstrip("/")]
@@ -115,9 +141,15 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
                     sum(int(p.size) for _, p in _own(child)),
                     sum(n.flops for n in nodes),
                     sum(len(n.equations) for n in nodes),
+                    eager.get(id(child)),
+                    static.get(id(child)),
                 )
             )
     return Summary(tuple(rows), linked)
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else seconds_text(seconds)
 
 
 def _own(child: Link) -> Iterator[tuple[str, Parameter]]:

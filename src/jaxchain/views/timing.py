@@ -1,0 +1,180 @@
+"""Times of the parts of a call: of each link in both modes, of each function in eager mode."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from jaxchain.core.config import using_config
+from jaxchain.core.static import Static
+from jaxchain.core.variable import Variable
+from jaxchain.function_hooks import TimerHook
+from jaxchain.link import Link
+from jaxchain.link_hook import LinkHook
+
+ROUNDS = 5
+COMPILED_LINKS = 24  # each costs a compile: a table of a larger model gives static times of the model alone
+CALLS = 16  # of one link that are measured in static mode
+
+
+class _Calls(LinkHook):
+    """Notes each link's calls: their arguments and the time until their results are there, children included."""
+
+    name = "jaxchain.views.timing"
+    _opaque = True
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = defaultdict(float)
+        self.calls: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
+        self._running: list[float] = []
+
+    def forward_preprocess(self, args: Any) -> None:
+        arguments = (args.args, args.kwargs)
+        jax.block_until_ready(_arrays(arguments))
+        if len(self.calls[id(args.link)]) <= CALLS:
+            self.calls[id(args.link)].append(jax.tree_util.tree_map(_leaf, arguments, is_leaf=_is_variable))
+        self._running.append(time.perf_counter())
+
+    def forward_postprocess(self, args: Any) -> None:
+        jax.block_until_ready(_arrays(args.out))
+        self.seconds[id(args.link)] += time.perf_counter() - self._running.pop()
+
+
+class NodeTimer(TimerHook):
+    """Measures each function until its result is there, not only until it is dispatched.
+
+    JAX tells that a result is there only to who holds it: the next function, which reads it. Its waiting counts for the
+    function before.
+
+    Attributes:
+        nodes: (label, link path, seconds) of each function, in the order of the calls.
+    """
+
+    name = "jaxchain.views.timing"
+    _opaque = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: list[tuple[str, str, float]] = []
+
+    def wait(self, values: Any) -> None:
+        """Wait for some results; the time counts for the last function."""
+        start = time.perf_counter()
+        jax.block_until_ready(values)
+        if self.nodes:
+            label, path, seconds = self.nodes[-1]
+            self.nodes[-1] = (label, path, seconds + time.perf_counter() - start)
+
+    def forward_preprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
+        """Wait for the inputs, then start the clock."""
+        self.wait([a for a in in_data if isinstance(a, jax.Array)])
+        super().forward_preprocess(function, in_data)
+
+    def forward_postprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
+        """Stop the clock."""
+        super().forward_postprocess(function, in_data)
+        self.nodes.append((function.label, function.link_path, self.call_history[-1][1]))
+
+
+def node_times(
+    call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None], rounds: int = ROUNDS
+) -> list[tuple[str, str, float]]:
+    """Return (label, link path, seconds) of each function of an eager call, in order: medians of some calls.
+
+    Args:
+        call: A Link or a function on Variables.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+        reset: Puts the state back as it was (views/untouched.py).
+        rounds: Number of calls; one more comes first and is not counted.
+
+    Returns:
+        The times. If the calls differ from each other (a program that draws its own shape), those of the last one.
+    """
+    found: list[list[tuple[str, str, float]]] = []
+    for _ in range(rounds + 1):
+        reset()
+        hook = NodeTimer()
+        with using_config("mode", "eager"), hook:
+            out = call(*args, **kwargs)
+        hook.wait(_arrays(out))
+        found.append(hook.nodes)
+    reset()
+    last = found[-1]
+    same = [nodes for nodes in found[1:] if [n[:2] for n in nodes] == [n[:2] for n in last]]
+    return [(*node[:2], statistics.median(nodes[k][2] for nodes in same)) for k, node in enumerate(last)]
+
+
+def link_times(
+    model: Link, args: Any, kwargs: Any, reset: Callable[[], None]
+) -> tuple[Mapping[int, float], Mapping[int, float]]:
+    """Return the seconds of each link that a call reaches, by its `id`, children included.
+
+    Args:
+        model: The model.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+        reset: Puts the state back as it was (views/untouched.py).
+
+    Returns:
+        Times in eager mode, and in static mode: there each link is compiled by itself and called on what it was given.
+        A link that cannot be compiled by itself has none; beyond 24 links only the model has one.
+    """
+    rounds: list[_Calls] = []
+    for _ in range(ROUNDS + 1):
+        reset()
+        hook = _Calls()
+        with using_config("mode", "eager"), hook:
+            model(*args, **kwargs)
+        rounds.append(hook)
+    reset()
+    calls = rounds[-1].calls
+    eager = {key: statistics.median(r.seconds[key] for r in rounds[1:]) for key in calls}
+    compiled: dict[int, float] = {}
+    reached = [child for _, child in model.namedlinks() if id(child) in calls]
+    for child in reached if len(reached) <= COMPILED_LINKS else [model]:
+        if len(calls[id(child)]) <= CALLS and (seconds := _alone(child, calls[id(child)], reset)) is not None:
+            compiled[id(child)] = seconds
+    return eager, compiled
+
+
+def _alone(child: Link, calls: list[tuple[Any, Any]], reset: Callable[[], None]) -> float | None:
+    """Return the seconds of some calls of a link that is compiled by itself."""
+    function = Static(child.__call__, roots=[("target", child)], rules=False, donate=False)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it runs eagerly, or compiles for many shapes, is no news here
+        try:
+            for _ in range(ROUNDS + 1):
+                reset()
+                total = 0.0
+                for args, kwargs in calls:
+                    start = time.perf_counter()
+                    jax.block_until_ready(_arrays(function(*args, **kwargs)))
+                    total += time.perf_counter() - start
+                found.append(total)
+        except Exception:  # the link leans on what the model around it does before: it has no time of its own
+            return None
+        finally:
+            reset()
+    return None if function.eager_reasons else statistics.median(found[1:])
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Variable)
+
+
+def _arrays(value: Any) -> list[Any]:
+    leaves = jax.tree_util.tree_leaves(value, is_leaf=_is_variable)
+    return [a for v in leaves if isinstance(a := v.array if isinstance(v, Variable) else v, jax.Array)]
+
+
+def _leaf(value: Any) -> Any:
+    """Return a Variable without the graph behind it."""
+    return Variable(value.array, requires_grad=value.requires_grad) if isinstance(value, Variable) else value
