@@ -49,6 +49,7 @@ from jaxchain.sequential import Sequential as Sequential
 from jaxchain.serializer import AbstractSerializer as AbstractSerializer
 from jaxchain.serializer import Deserializer as Deserializer
 from jaxchain.serializer import Serializer as Serializer
+from jaxchain.views.diff import diff as diff
 from jaxchain.views.programs import hlo as hlo
 from jaxchain.views.programs import jaxpr as jaxpr
 from jaxchain.views.summary import summary as summary

@@ -43,7 +43,7 @@ class DotNode:
         return dot.statement(self.id_, self.attribute)
 
 
-class _Drawable:
+class Drawable:
     """What can be drawn: files, pictures in notebooks, a `graphviz.Source`."""
 
     def dump(self, format: str = "dot") -> str:
@@ -84,7 +84,7 @@ class _Drawable:
         return importlib.import_module("jaxchain.views.notebook").graph_html(self.to_graph())
 
 
-class Drawing(_Drawable):
+class Drawing(Drawable):
     """A finished drawing of an eager graph.
 
     Args:
@@ -109,7 +109,7 @@ class Drawing(_Drawable):
         return f"<Drawing: {len(self._graph.nodes)} nodes, {len(self._graph.edges)} edges>"
 
 
-class ComputationalGraph(_Drawable):
+class ComputationalGraph(Drawable):
     """Nodes and edges behind some outputs, ready to be drawn.
 
     Args:
