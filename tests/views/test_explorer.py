@@ -2,12 +2,10 @@
 
 import json
 import re
-import shutil
-import subprocess
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from browser import browser, run
 
 import jaxchain
 import jaxchain.functions as F
@@ -17,8 +15,6 @@ from jaxchain.views.linked import Linked, link
 from jaxchain.views.model import Builder
 from jaxchain.views.writers import explorer
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here")
 HOSTILE = "</script><script>document.title='broken'</script>"
 
 
@@ -39,24 +35,6 @@ def linked():
 
 def data_of(page):
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S).group(1))
-
-
-def run(page, script, tmp_path):
-    """Run a script in the page; return what it gave, and the errors that the page raised."""
-    catch = "<script>window.errors=[];addEventListener('error',e=>errors.push(e.message))</script>"
-    after = (
-        "<script>(()=>{let r;try{r=(()=>{" + script + "})()}catch(e){errors.push(String(e))}"
-        "const o=document.createElement('pre');o.id='result';"
-        "o.textContent=encodeURIComponent(JSON.stringify([r===undefined?null:r,errors]));document.body.append(o)})()</script>"
-    )
-    file = tmp_path / "page.html"
-    file.write_text(page.replace("<style>", catch + "<style>", 1).replace("</body>", after + "</body>"))
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,950", "--dump-dom"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    result, errors = json.loads(unquote(re.search(r'<pre id="result">([^<]*)</pre>', dom).group(1)))
-    assert errors == []
-    return result
 
 
 def test_the_page_needs_nothing_else(linked):

@@ -72,6 +72,21 @@ class Drawable:
         """
         return save_graph(self.to_graph, self.dump, path)
 
+    def animate(self, path: str | Path, title: str = "") -> Path:
+        """Write a page on which the graph grows as the program runs, with a slider: one HTML file, offline.
+
+        Args:
+            path: Where to.
+            title: Heading of the page.
+
+        Returns:
+            The path.
+
+        Raises:
+            RenderError: There is no Graphviz to lay it out, or the graph is too large.
+        """
+        return self.to_graph().animate(path, title)
+
     def _repr_svg_(self) -> str | None:
         """Draw it in a notebook; nothing where no renderer is installed."""
         try:

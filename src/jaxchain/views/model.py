@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -135,6 +136,11 @@ class Graph:
             labels.append(by_id[at].label)
             at = by_id[at].parent
         return tuple(reversed(labels))
+
+    def animate(self, path: str | Path, title: str = "") -> Path:
+        """Write a page on which the graph grows step by step: views/writers/animation.py."""
+        page = importlib.import_module("jaxchain.views.writers.animation").write(self, title)
+        return importlib.import_module("jaxchain.views.save").write_file(path, page)
 
     def _repr_svg_(self) -> str | None:
         """Draw it in a notebook; nothing where no renderer is installed."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
-import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-from jaxchain.views.linked import Linked, LinkedNode
+from jaxchain.views.linked import Linked
 from jaxchain.views.model import Graph, Node
-from jaxchain.views.writers import json as json_writer
+from jaxchain.views.writers.page import asset, fill, script_data, snippet
 
 
 def write(programs: Mapping[str, Linked], facts: Mapping[str, Sequence[tuple[str, str]]] | None = None) -> str:
@@ -30,16 +27,9 @@ def write(programs: Mapping[str, Linked], facts: Mapping[str, Sequence[tuple[str
     if not programs:
         raise ValueError("explorer: expected at least one program, got none")
     data = [_program(title, linked, (facts or {}).get(title, ())) for title, linked in programs.items()]
-    text = json.dumps(json_writer.plain(data), ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
-    parts = {"css": _asset("explorer.css"), "js": _asset("explorer.js"), "data": text}
+    parts = {"css": asset("explorer.css"), "js": asset("explorer.js"), "data": script_data(data)}
     parts["title"] = html.escape(next(iter(programs.values())).name)
-    page = _asset("explorer.html")
-    before, *rest = page.split("{{")
-    return before + "".join(parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest))
-
-
-def _asset(name: str) -> str:
-    return (resources.files("jaxchain.views") / "assets" / name).read_text(encoding="utf-8")
+    return fill(asset("explorer.html"), parts)
 
 
 def _program(title: str, linked: Linked, facts: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -89,7 +79,7 @@ def _eager(linked: Linked) -> dict[str, Any]:
                 "role": "forward",
                 "own": [n.id],
                 "more": {k: v for k, v in details.items() if v not in ([], "")},
-                "code": _snippet(n),
+                "code": snippet(n.source),
             }
         )
     return {"name": "eager graph", "nodes": nodes, "edges": [list(e) for e in linked.edges]}
@@ -102,14 +92,6 @@ _FATES = {
     "removed": "removed: folded, or nobody read it",
     "no equation": "no equation: Python only",
 }
-
-
-def _snippet(node: LinkedNode) -> dict[str, Any] | None:
-    if node.source is None:
-        return None
-    file, line, function = node.source
-    lines = [(k, linecache.getline(file, k).rstrip()) for k in range(max(1, line - 2), line + 3)]
-    return {"file": file, "line": line, "function": function, "lines": [list(p) for p in lines if p[1]]}
 
 
 def _grouping(linked: Linked, key: str) -> tuple[list[str], str, list[str]]:
