@@ -152,3 +152,10 @@ def test_programs(tmp_path, how):
     else:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines() == ["import __main__", "import __mp_main__", "[0, 1, 4, 9] True"]
+
+
+def test_a_class_typed_at_a_prompt():
+    """`python -`: there is no script to import."""
+    program = SCRIPT.format(library="jaxchain") + "main()"
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "typed at a prompt or in a notebook" in done.stderr

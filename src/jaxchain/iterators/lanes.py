@@ -239,7 +239,7 @@ def _start() -> tuple[Any, Any]:
         "connection": theirs,
         "setup": list(_setup),
         "main_name": getattr(getattr(main, "__spec__", None), "name", None),
-        "main_path": None if path is None else os.path.abspath(path),
+        "main_path": os.path.abspath(path) if path is not None and os.path.isfile(path) else None,  # "<stdin>"
     }
     worker = os.path.join(os.path.dirname(__file__), "worker.py")
     process = _context.Process(
