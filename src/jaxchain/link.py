@@ -174,6 +174,10 @@ class Link:
         """Return a table of this link and those in it, on given arguments: `jaxchain.summary`."""
         return importlib.import_module("jaxchain.views.summary").summary(self, *args, **kwargs)
 
+    def __rich__(self) -> Any:
+        """Return the tree that `rich.print` draws."""
+        return importlib.import_module("jaxchain.views.terminal").tree(self)
+
     def _repr_html_(self) -> str:
         """Draw it in a notebook."""
         return importlib.import_module("jaxchain.views.notebook").link_html(self)

@@ -87,6 +87,10 @@ class Drawable:
         """
         return self.to_graph().animate(path, title)
 
+    def __rich__(self) -> Any:
+        """Return the tree that `rich.print` draws."""
+        return importlib.import_module("jaxchain.views.terminal").tree(self)
+
     def _repr_svg_(self) -> str | None:
         """Draw it in a notebook; nothing where no renderer is installed."""
         try:

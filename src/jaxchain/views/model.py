@@ -142,6 +142,10 @@ class Graph:
         page = importlib.import_module("jaxchain.views.writers.animation").write(self, title)
         return importlib.import_module("jaxchain.views.save").write_file(path, page)
 
+    def __rich__(self) -> Any:
+        """Return the tree that `rich.print` draws."""
+        return importlib.import_module("jaxchain.views.terminal").tree(self)
+
     def _repr_svg_(self) -> str | None:
         """Draw it in a notebook; nothing where no renderer is installed."""
         return importlib.import_module("jaxchain.views.notebook").graph_svg(self)

@@ -26,13 +26,14 @@ def write(graph: Graph) -> str:
             shared = 0
             while shared < min(len(chain), len(open_)) and chain[shared] == open_[shared]:
                 shared += 1
-            lines.extend("  " * k + f"[{_printable(by_id[chain[k]].label)}]" for k in range(shared, len(chain)))
+            lines.extend("  " * k + f"[{printable(by_id[chain[k]].label)}]" for k in range(shared, len(chain)))
             open_ = chain
         sources = incoming.get(node.id)
         arrow = f"  <- {', '.join(sources)}" if sources else ""
-        lines.append("  " * len(chain) + f"{node.id:<{width}}  {_printable(node.label)}{arrow}")
+        lines.append("  " * len(chain) + f"{node.id:<{width}}  {printable(node.label)}{arrow}")
     return "\n".join(lines) + ("\n" if lines else "")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text with its control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
