@@ -15,3 +15,4 @@ from jaxchain.optimizers.rules import AdamW as AdamW
 from jaxchain.optimizers.rules import AMSBound as AMSBound
 from jaxchain.optimizers.rules import AMSGrad as AMSGrad
 from jaxchain.optimizers.rules import MomentumSGD as MomentumSGD
+from jaxchain.optimizers.transformation import Optax as Optax

@@ -485,7 +485,8 @@ class UpdateRule:
     def enabled(self, value: bool) -> None:
         old, offset, clock, hooks = self._status
         if bool(value) != old:
-            self._status = (bool(value), clock.t - offset, clock, hooks)  # the same step there and back
+            # the same step there and back; a plain number, so that compiled programs compare the tuple by identity
+            self._status = (bool(value), plain_number(clock.t - offset), clock, hooks)
 
     @property
     def t(self) -> Any:
@@ -806,7 +807,7 @@ class Optimizer:
         clock = self._clock
         if type(value) is int and value == plain_number(clock.t):
             return  # compiled programs know `_status` by identity
-        difference = value - clock.t
+        difference = value - plain_number(clock.t)
         clock.t = value
         for param in self.target.params() if self.target is not None else ():
             rule = param.update_rule
@@ -1079,7 +1080,7 @@ class GradientMethod(Optimizer):
             clock.t = clock.t + 1
             with_arrays = [p for p in params if p._array is not None]
             scale = None if self._scaling is None else self._scaling.scale
-            apply_updates(name, with_arrays, clock, list(hooks.pre.values()), list(hooks.post.values()), scale)
+            self._apply(name, with_arrays, list(hooks.pre.values()), list(hooks.post.values()), scale)
         else:
             self.call_hooks("pre")
             if safe:
@@ -1109,6 +1110,10 @@ class GradientMethod(Optimizer):
             )
         )
 
+    def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = (), scale: Any = None) -> None:
+        """Update initialised parameters with gradients in one compiled call, pure hooks included."""
+        apply_updates(name, params, self._clock, pre, post, scale)
+
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update parameter by parameter where a rule is the user's; those of ours in one call before them."""
         scaling, clock = self._scaling, self._clock
@@ -1125,7 +1130,7 @@ class GradientMethod(Optimizer):
             and p.update_rule._is_pure()
         ]
         if ours:
-            apply_updates(name, ours, clock)
+            self._apply(name, ours)
         done = set(map(id, ours))
         clock.busy = True
         try:
