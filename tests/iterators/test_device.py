@@ -65,7 +65,12 @@ def test_end_converter_and_errors():
         batches = list(it)
     assert [batch["x"].shape for batch in batches] == [(4, 3), (4, 3), (2, 3)]
     assert batches[0]["x"].devices() == {cpu} and all("prefetch" in name for name in seen)
-    assert dataset.concat_examples(batches[1]) is batches[1].arrays and len(batches[0]) == 1
+    assert dataset.concat_examples(batches[1]) is batches[1].arrays
+    for wrong in (len, lambda batch: batch[0::2]):
+        with pytest.raises(
+            TypeError, match="OnDevice: expected a list of examples, got a batch that prefetch_to_device"
+        ):
+            wrong(batches[0])
     with pytest.raises(TypeError, match=r"prefetch_to_device: expected a SerialIterator.*got DeviceIterator"):
         prefetch_to_device(it)
     with pytest.raises(ValueError, match="n_prefetch >= 1, got 0"):

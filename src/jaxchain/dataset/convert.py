@@ -95,10 +95,20 @@ class OnDevice:
         return iter(self.arrays)
 
     def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            self.__len__()
         return self.arrays[key]
 
     def __len__(self) -> int:
-        return len(self.arrays)
+        """Raise: this is no list of examples that could be counted, or dealt out to several devices.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "OnDevice: expected a list of examples, got a batch that prefetch_to_device has converted already. "
+            "An updater that deals out examples to devices needs the iterator below; the arrays are in `.arrays`"
+        )
 
 
 def _concat_examples(batch: Sequence[Any], device: Any = None, padding: Any = None) -> Any:

@@ -22,7 +22,7 @@ def prefetch_to_device(
     """Return an iterator whose batches are converted and sent to the device by a thread, while the step runs.
 
     It takes the place of `iterator`, which is not to be used any more: epochs, resets and snapshots are the same, entry
-    for entry. Give it to an updater as it is; the updater's converter, `concat_examples`, finds nothing left to do.
+    for entry. Give it to `StandardUpdater` as it is: its converter, `concat_examples`, finds nothing left to do.
 
     Args:
         iterator: One of this module's iterators.
