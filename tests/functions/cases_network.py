@@ -113,8 +113,8 @@ CASES = [
             S(L(np.zeros((1, 1, 5, 5))), 3, stride=2, pad=1),
         ],
         errors=[
-            (S(ones(2, 3, 4), 2), TypeError, "ndim"),
-            (S(ones(1, 1, 2, 2), 5, cover_all=False), RuntimeError, "positive"),
+            (S(ones(2, 3, 4), 2), ValueError, "dimensions"),
+            (S(ones(1, 1, 2, 2), 5, cover_all=False), AssertionError, "positive"),
         ],
         order=1,
     ),

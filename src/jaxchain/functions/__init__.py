@@ -416,10 +416,31 @@ from jaxchain.functions.normalization import (
     normalize as normalize,
 )
 from jaxchain.functions.pooling import (
+    average_pooling_1d as average_pooling_1d,
+)
+from jaxchain.functions.pooling import (
     average_pooling_2d as average_pooling_2d,
 )
 from jaxchain.functions.pooling import (
+    average_pooling_3d as average_pooling_3d,
+)
+from jaxchain.functions.pooling import (
+    average_pooling_nd as average_pooling_nd,
+)
+from jaxchain.functions.pooling import (
+    max_pooling_1d as max_pooling_1d,
+)
+from jaxchain.functions.pooling import (
     max_pooling_2d as max_pooling_2d,
+)
+from jaxchain.functions.pooling import (
+    max_pooling_3d as max_pooling_3d,
+)
+from jaxchain.functions.pooling import (
+    max_pooling_nd as max_pooling_nd,
+)
+from jaxchain.functions.pooling import (
+    spatial_pyramid_pooling_2d as spatial_pyramid_pooling_2d,
 )
 from jaxchain.functions.recomputation import (
     forget as forget,
@@ -486,6 +507,21 @@ from jaxchain.functions.renormalization import (
 )
 from jaxchain.functions.renormalization import (
     fixed_batch_renormalization as fixed_batch_renormalization,
+)
+from jaxchain.functions.roi import (
+    roi_average_align_2d as roi_average_align_2d,
+)
+from jaxchain.functions.roi import (
+    roi_average_pooling_2d as roi_average_pooling_2d,
+)
+from jaxchain.functions.roi import (
+    roi_max_align_2d as roi_max_align_2d,
+)
+from jaxchain.functions.roi import (
+    roi_max_pooling_2d as roi_max_pooling_2d,
+)
+from jaxchain.functions.roi import (
+    roi_pooling_2d as roi_pooling_2d,
 )
 from jaxchain.functions.sampling import (
     black_out as black_out,
@@ -603,4 +639,19 @@ from jaxchain.functions.trigonometry import (
 )
 from jaxchain.functions.trigonometry import (
     tan as tan,
+)
+from jaxchain.functions.unpooling import (
+    unpooling_1d as unpooling_1d,
+)
+from jaxchain.functions.unpooling import (
+    unpooling_2d as unpooling_2d,
+)
+from jaxchain.functions.unpooling import (
+    unpooling_3d as unpooling_3d,
+)
+from jaxchain.functions.unpooling import (
+    unpooling_nd as unpooling_nd,
+)
+from jaxchain.functions.unpooling import (
+    upsampling_2d as upsampling_2d,
 )

@@ -79,3 +79,25 @@ def pair(value: Any) -> tuple[int, int]:
         return int(value), int(value)
     first, second = value
     return int(first), int(second)
+
+
+def sizes(value: Any, ndim: int) -> tuple[int, ...]:
+    """Return an int for each of `ndim` axes; one int stands for all.
+
+    Raises:
+        AssertionError: `value` has another length.
+    """
+    if isinstance(value, int | np.integer):
+        return (int(value),) * ndim
+    if len(value) != ndim:
+        raise AssertionError(f"expected {ndim} sizes, got {value}")
+    return tuple(int(v) for v in value)
+
+
+def spatial(x: Any, ndim: int) -> None:
+    """Raise ValueError unless `x` has `ndim` axes after samples and channels."""
+    if len(x.shape) != ndim + 2:
+        raise ValueError(
+            f"The number of dimensions under channel dimension of the input 'x' should be {ndim}. "
+            f"But the actual ndim was {len(x.shape) - 2}."
+        )

@@ -2,28 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.convolution import Sizes, convolve, deconvolve, deconvolve_gradients
-
-
-def _sizes(value: Any, ndim: int) -> Sizes:
-    if isinstance(value, int | np.integer):
-        return (int(value),) * ndim
-    if len(value) != ndim:
-        raise AssertionError(f"expected {ndim} sizes, got {value}")
-    return tuple(int(v) for v in value)
-
-
-def _spatial(x, ndim: int) -> None:
-    if len(x.shape) != ndim + 2:
-        raise ValueError(
-            f"The number of dimensions under channel dimension of the input 'x' should be {ndim}. "
-            f"But the actual ndim was {len(x.shape) - 2}."
-        )
+from jaxchain.functions.checks import sizes, spatial
+from jaxchain.functions.convolution import convolve, deconvolve, deconvolve_gradients
 
 
 @op(label="ConvolutionND", name="convolution_nd")
@@ -69,7 +53,7 @@ def convolution_nd(
         >>> F.convolution_nd(np.ones((1, 1, 4), np.float32), np.ones((1, 1, 3), np.float32), pad=1).array
         Array([[[2., 3., 3., 2.]]], dtype=float32)
     """
-    stride, pad, dilate = (_sizes(v, len(x.shape) - 2) for v in (stride, pad, dilate))
+    stride, pad, dilate = (sizes(v, len(x.shape) - 2) for v in (stride, pad, dilate))
     return _convolution_nd(x, W, b, stride, pad, bool(cover_all), dilate, groups)
 
 
@@ -96,7 +80,7 @@ def convolution_1d(
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
-    _spatial(x, 1)
+    spatial(x, 1)
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
@@ -123,7 +107,7 @@ def convolution_3d(
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
-    _spatial(x, 3)
+    spatial(x, 3)
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
@@ -174,8 +158,8 @@ def deconvolution_nd(
         Array([[[1., 2., 2., 1.]]], dtype=float32)
     """
     ndim = len(x.shape) - 2
-    stride, pad, dilate = (_sizes(v, ndim) for v in (stride, pad, dilate))
-    return _deconvolution_nd(x, W, b, stride, pad, None if outsize is None else _sizes(outsize, ndim), dilate, groups)
+    stride, pad, dilate = (sizes(v, ndim) for v in (stride, pad, dilate))
+    return _deconvolution_nd(x, W, b, stride, pad, None if outsize is None else sizes(outsize, ndim), dilate, groups)
 
 
 def deconvolution_1d(
@@ -201,7 +185,7 @@ def deconvolution_1d(
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
     """
-    _spatial(x, 1)
+    spatial(x, 1)
     return deconvolution_nd(x, W, b, stride, pad, outsize, dilate, groups)
 
 
@@ -228,5 +212,5 @@ def deconvolution_3d(
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
     """
-    _spatial(x, 3)
+    spatial(x, 3)
     return deconvolution_nd(x, W, b, stride, pad, outsize, dilate, groups)

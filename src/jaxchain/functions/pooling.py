@@ -1,7 +1,9 @@
-"""Two-dimensional pooling over NCHW arrays."""
+"""Maximum and mean over windows, of any number of axes. Data ``(n, c, ...)``."""
 
 import functools
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,92 +12,172 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
+from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import pair
-from jaxchain.functions.convolution import conv_outsize
+from jaxchain.functions.checks import sizes, spatial
+from jaxchain.functions.convolution import Sizes, conv_outsize
+from jaxchain.functions.shape import concat, reshape
 
-Pair = tuple[int, int]
-
-
-def _geometry(x: Array, ksize: Pair, stride: Pair, pad: Pair, cover_all: bool) -> tuple[Pair, list[Pair]]:
-    """Return (output size, padding) over height and width."""
-    h, w = (conv_outsize(n, k, s, p, cover_all) for n, k, s, p in zip(x.shape[2:], ksize, stride, pad, strict=True))
-    if h <= 0:
-        raise RuntimeError("Height in the output should be positive.")
-    if w <= 0:
-        raise RuntimeError("Width in the output should be positive.")
-    padding = [
-        (p, max(0, (m - 1) * s + k - n - p))
-        for m, n, k, s, p in zip((h, w), x.shape[2:], ksize, stride, pad, strict=True)
-    ]
-    return (h, w), padding
+Padding = list[tuple[int, int]]
 
 
-def _offsets(ksize: Pair) -> Iterator[Pair]:
-    return ((i, j) for i in range(ksize[0]) for j in range(ksize[1]))
+def _geometry(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool) -> tuple[Sizes, Padding]:
+    """Return (output size, padding) over the spatial axes."""
+    axes = list(zip(x.shape[2:], ksize, stride, pad, strict=True))
+    out = tuple(conv_outsize(n, k, s, p, cover_all) for n, k, s, p in axes)
+    if min(out) <= 0:
+        raise AssertionError("Output sizes should be positive.")
+    return out, [(p, max(0, (m - 1) * s + k - n - p)) for m, (n, k, s, p) in zip(out, axes, strict=True)]
 
 
-def _padded(x: Array, padding: list[Pair]) -> Array:
+def _padded(x: Array, padding: Padding) -> Array:
     return lax.pad(x, jnp.array(-jnp.inf, x.dtype), [(0, 0, 0), (0, 0, 0), *((a, b, 0) for a, b in padding)])
 
 
-def _at(x: Array, offset: Pair, stride: Pair, out: Pair) -> Array:
-    """Return the elements of padded `x` that stand at `offset` in each window: ``(n, c, oh, ow)``."""
-    (i, j), (sy, sx), (h, w) = offset, stride, out
-    n, c = x.shape[:2]
-    return lax.slice(x, (0, 0, i, j), (n, c, i + (h - 1) * sy + 1, j + (w - 1) * sx + 1), (1, 1, sy, sx))
+def offsets(ksize: Sizes) -> list[Sizes]:
+    """Return the positions in a window, row by row."""
+    return list(itertools.product(*map(range, ksize)))
 
 
-@op(label="MaxPoolingND", name="max_pooling_2d")
-def _max_pooling_2d(
-    x: Float[Array, "n c h w"], ksize: Pair, stride: Pair, pad: Pair, cover_all: bool
-) -> Float[Array, "n c oh ow"]:
+def _at(x: Array, offset: Sizes, stride: Sizes, out: Sizes) -> Array:
+    """Return the elements of padded `x` that stand at `offset` in each window: ``(n, c, *out)``."""
+    ends = [o + (m - 1) * s + 1 for o, m, s in zip(offset, out, stride, strict=True)]
+    return lax.slice(x, (0, 0, *offset), (*x.shape[:2], *ends), (1, 1, *stride))
+
+
+def _interleave(grids: dict[Sizes, Array], stride: Sizes, phase: Sizes, empty: Array) -> Array:
+    """Put together the grids of positions that are congruent modulo the stride, from the last axis to the first."""
+    axis = len(phase)
+    if axis == len(stride):
+        return grids.get(phase, empty)
+    parts = [_interleave(grids, stride, (*phase, i), empty) for i in range(stride[axis])]
+    if len(parts) == 1:
+        return parts[0]
+    shape = parts[0].shape
+    return jnp.stack(parts, axis + 3).reshape(*shape[: axis + 2], shape[axis + 2] * len(parts), *shape[axis + 3 :])
+
+
+@op(label="MaxPoolingND", name="max_pooling")
+def _max_pooling(
+    x: Float[Array, "n c ..."], ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool
+) -> Float[Array, "n c ..."]:
+    expect(x.size > 0, "x.size > 0", x.size)
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
     x = _padded(x, padding)
-    for axis, k, s, m in zip((2, 3), ksize, stride, out, strict=True):  # rows, then columns: k + k maxima and not k * k
+    for axis, (k, s, m) in enumerate(zip(ksize, stride, out, strict=True), 2):  # axis by axis: k + k maxima, not k * k
         x = functools.reduce(jnp.maximum, [lax.slice_in_dim(x, i, i + (m - 1) * s + 1, s, axis) for i in range(k)])
     return x
 
 
-@_max_pooling_2d.vjp
+@_max_pooling.vjp
 def _(gy, y, x, ksize, stride, pad, cover_all):
     # XLA's own derivative, select_and_scatter, is 3 to 11 times slower on CPU: 52 ms for (32, 64, 28, 28) and 2 x 2
     # windows, where this takes 5. Each offset in the window adds the gradients of the windows whose
-    # first maximum stands there, to one of the sy * sx grids of input positions that are congruent modulo the stride.
+    # first maximum stands there, to one of the grids of input positions that are congruent modulo the stride.
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
     full = _padded(x, padding)
     zero = jnp.zeros((), gy.dtype)
     grid = [max(-(-n // s), m + (k - 1) // s) for n, s, m, k in zip(full.shape[2:], stride, out, ksize, strict=True)]
     taken = jnp.zeros(y.shape, bool)
-    grids: dict[Pair, Array] = {}
-    for offset in _offsets(ksize):
+    grids: dict[Sizes, Array] = {}
+    for offset in offsets(ksize):
         first = (_at(full, offset, stride, out) == y) & ~taken
         taken |= first
         shifts = [(o // s, size - m - o // s, 0) for o, s, size, m in zip(offset, stride, grid, out, strict=True)]
         share = lax.pad(jnp.where(first, gy, 0), zero, [(0, 0, 0), (0, 0, 0), *shifts])
-        phase = (offset[0] % stride[0], offset[1] % stride[1])
+        phase = tuple(o % s for o, s in zip(offset, stride, strict=True))
         grids[phase] = share if phase not in grids else grids[phase] + share
-    gx = grids[0, 0]
-    if stride != (1, 1):
-        empty = jnp.zeros_like(gx)
-        rows = [jnp.stack([grids.get((i, j), empty) for j in range(stride[1])], -1) for i in range(stride[0])]
-        gx = jnp.stack(rows, 3).reshape(*y.shape[:2], grid[0] * stride[0], grid[1] * stride[1])
-    (top, _), (left, _) = padding
-    return gx[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+    gx = _interleave(grids, stride, (), jnp.zeros_like(next(iter(grids.values()))))
+    starts = (0, 0, *(before for before, _ in padding))
+    return lax.slice(gx, starts, [start + n for start, n in zip(starts, x.shape, strict=True)])
 
 
 @jax.jit(static_argnums=(1, 2, 3, 4))
-def _max_indices(x: Array, ksize: Pair, stride: Pair, pad: Pair, cover_all: bool) -> Array:
+def _max_indices(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool) -> Array:
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
     x = _padded(x, padding)
-    return jnp.argmax(jnp.stack([_at(x, o, stride, out) for o in _offsets(ksize)]), 0)
+    return jnp.argmax(jnp.stack([_at(x, o, stride, out) for o in offsets(ksize)]), 0)
+
+
+def windows(x: Any, ksize: Any, stride: Any, pad: Any) -> tuple[Sizes, Sizes, Sizes]:
+    """Return size, step and padding of windows over the spatial axes of `x`.
+
+    Raises:
+        ValueError: There is no spatial axis.
+    """
+    ndim = len(x.shape) - 2
+    if ndim <= 0:
+        raise ValueError("pooling operation requires at least one spatial dimension.")
+    return sizes(ksize, ndim), sizes(ksize if stride is None else stride, ndim), sizes(pad, ndim)
+
+
+def max_pooling_nd(
+    x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
+):
+    """Largest element of each window.
+
+    Args:
+        x: ``(n, c, d1, ..., dN)``, floating dtype.
+        ksize: Window size, an int or one for each axis.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding with -inf on either side, an int or one for each axis.
+        cover_all: Round the output size up, so that every element is in some window.
+        return_indices: Also return, as an array, where in its window each element stood.
+
+    Returns:
+        ``(n, c, o1, ..., oN)``, dtype of ``x``; -inf for a window that lies in the padding.
+
+    At ties: the gradient goes to the first of the tied elements, row by row.
+
+    Raises:
+        InvalidType: ``x`` is not floating or has no elements.
+        ValueError: ``x`` has no axis after the channels.
+        AssertionError: The output would be empty.
+
+    Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
+
+    Examples:
+        >>> F.max_pooling_nd(np.arange(16.0, dtype=np.float32).reshape(1, 1, 4, 4), 2).array[0, 0]
+        Array([[ 5.,  7.],
+               [13., 15.]], dtype=float32)
+    """
+    window = (*windows(x, ksize, stride, pad), bool(cover_all))
+    y = _max_pooling(x, *window)
+    return (y, _max_indices(jnp.asarray(as_array(x)), *window)) if return_indices else y
+
+
+def max_pooling_1d(
+    x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
+):
+    """Largest element of each window: `max_pooling_nd` of ``(n, c, d)``.
+
+    Args:
+        x: ``(n, c, d)``, floating dtype.
+        ksize: Window size.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding with -inf on either side.
+        cover_all: Round the output size up, so that every element is in some window.
+        return_indices: Also return where in its window each element stood.
+
+    Returns:
+        ``(n, c, o)``, dtype of ``x``.
+
+    At ties: the gradient goes to the first of the tied elements.
+
+    Raises:
+        ValueError: ``x`` has other than three axes.
+
+    Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
+    """
+    spatial(x, 1)
+    return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
 
 
 def max_pooling_2d(
     x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
 ):
-    """Largest element of each window.
+    """Largest element of each window: `max_pooling_nd` of ``(n, c, h, w)``.
 
     Args:
         x: ``(n, c, h, w)``, floating dtype.
@@ -111,8 +193,9 @@ def max_pooling_2d(
     At ties: the gradient goes to the first of the tied elements, row by row.
 
     Raises:
-        InvalidType: ``x`` is not floating or has not four axes.
-        RuntimeError: The output would be empty.
+        InvalidType: ``x`` is not floating.
+        ValueError: ``x`` has other than four axes.
+        AssertionError: The output would be empty.
 
     Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
 
@@ -121,19 +204,59 @@ def max_pooling_2d(
         Array([[ 5.,  7.],
                [13., 15.]], dtype=float32)
     """
-    ksize = pair(ksize)
-    window = (ksize, ksize if stride is None else pair(stride), pair(pad), bool(cover_all))
-    y = _max_pooling_2d(x, *window)
-    return (y, _max_indices(jnp.asarray(as_array(x)), *window)) if return_indices else y
+    spatial(x, 2)
+    return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
+
+
+def max_pooling_3d(
+    x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
+):
+    """Largest element of each window: `max_pooling_nd` of ``(n, c, d, h, w)``.
+
+    Args:
+        x: ``(n, c, d, h, w)``, floating dtype.
+        ksize: Window size, an int or one for each axis.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding with -inf on either side, an int or one for each axis.
+        cover_all: Round the output size up, so that every element is in some window.
+        return_indices: Also return where in its window each element stood.
+
+    Returns:
+        ``(n, c, od, oh, ow)``, dtype of ``x``.
+
+    At ties: the gradient goes to the first of the tied elements, row by row.
+
+    Raises:
+        ValueError: ``x`` has other than five axes.
+
+    Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
+    """
+    spatial(x, 3)
+    return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
+
+
+def _inside(size: int, k: int, s: int, p: int, out: int) -> np.ndarray:
+    """Return how many elements of each window are not padding."""
+    start = np.arange(out) * s - p
+    return np.minimum(start + k, size) - np.maximum(start, 0)
+
+
+def _average(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, counts: Sequence[np.ndarray] | None) -> Array:
+    padding = [(0, 0), (0, 0), *((p, p) for p in pad)]
+    total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, (1, 1, *ksize), (1, 1, *stride), padding)
+    if counts is None:
+        return total / math.prod(ksize)
+    return total / functools.reduce(np.multiply.outer, counts).astype(x.dtype)
 
 
 @op(label="AveragePooling2D", name="average_pooling_2d")
-def _average_pooling_2d(x: Float[Array, "n c h w"], ksize: Pair, stride: Pair, pad: Pair) -> Float[Array, "n c oh ow"]:
-    _geometry(x, ksize, stride, pad, False)
-    zero = np.zeros((), x.dtype)
-    padding = [(0, 0), (0, 0), *((p, p) for p in pad)]
-    total = lax.reduce_window(x, zero, lax.add, (1, 1, *ksize), (1, 1, *stride), padding)
-    return total / (ksize[0] * ksize[1])
+def _average_pooling_2d(
+    x: Float[Array, "n c h w"], ksize: Sizes, stride: Sizes, pad: Sizes
+) -> Float[Array, "n c oh ow"]:
+    for name, n, k, s, p in zip(("Height", "Width"), x.shape[2:], ksize, stride, pad, strict=True):
+        if conv_outsize(n, k, s, p) <= 0:
+            raise AssertionError(f"{name} in the output should be positive.")
+    return _average(x, ksize, stride, pad, None)
 
 
 def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
@@ -150,7 +273,7 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
 
     Raises:
         InvalidType: ``x`` is not floating or has not four axes.
-        RuntimeError: The output would be empty.
+        AssertionError: The output would be empty.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
 
@@ -159,5 +282,121 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
         Array([[ 2.5,  4.5],
                [10.5, 12.5]], dtype=float32)
     """
-    ksize = pair(ksize)
-    return _average_pooling_2d(x, ksize, ksize if stride is None else pair(stride), pair(pad))
+    return _average_pooling_2d(x, sizes(ksize, 2), sizes(ksize if stride is None else stride, 2), sizes(pad, 2))
+
+
+@op(label="AveragePoolingND", name="average_pooling_nd")
+def _average_pooling_nd(
+    x: Float[Array, "n c ..."], ksize: Sizes, stride: Sizes, pad: Sizes, count_padding: bool
+) -> Float[Array, "n c ..."]:
+    expect(x.size > 0, "x.size > 0", x.size)
+    out, _ = _geometry(x, ksize, stride, pad, False)
+    counts = [_inside(*axis) for axis in zip(x.shape[2:], ksize, stride, pad, out, strict=True)]
+    return _average(x, ksize, stride, pad, None if count_padding else counts)
+
+
+def average_pooling_nd(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
+    """Mean of each window.
+
+    Args:
+        x: ``(n, c, d1, ..., dN)``, floating dtype.
+        ksize: Window size, an int or one for each axis.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding on either side, an int or one for each axis.
+        pad_value: 0: padding counts as zeros. None: it does not count; a window of padding only is NaN.
+
+    Returns:
+        ``(n, c, o1, ..., oN)``, dtype of ``x``.
+
+    Raises:
+        InvalidType: ``x`` is not floating or has no elements.
+        ValueError: ``x`` has no axis after the channels, or ``pad_value`` is neither 0 nor None.
+        AssertionError: The output would be empty.
+
+    Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.average_pooling_nd(np.float32([[[1, 2, 3]]]), 2, stride=1, pad=1, pad_value=None).array
+        Array([[[1. , 1.5, 2.5, 3. ]]], dtype=float32)
+    """
+    if not (pad_value is None or pad_value == 0):
+        raise ValueError(f"pad_value must be either 0 or None, not {pad_value}.")
+    return _average_pooling_nd(x, *windows(x, ksize, stride, pad), pad_value is not None)
+
+
+def average_pooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
+    """Mean of each window: `average_pooling_nd` of ``(n, c, d)``.
+
+    Args:
+        x: ``(n, c, d)``, floating dtype.
+        ksize: Window size.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding on either side.
+        pad_value: 0: padding counts as zeros. None: it does not count.
+
+    Returns:
+        ``(n, c, o)``, dtype of ``x``.
+
+    Raises:
+        ValueError: ``x`` has other than three axes, or ``pad_value`` is neither 0 nor None.
+
+    Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+    """
+    spatial(x, 1)
+    return average_pooling_nd(x, ksize, stride, pad, pad_value)
+
+
+def average_pooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
+    """Mean of each window: `average_pooling_nd` of ``(n, c, d, h, w)``.
+
+    Args:
+        x: ``(n, c, d, h, w)``, floating dtype.
+        ksize: Window size, an int or one for each axis.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding on either side, an int or one for each axis.
+        pad_value: 0: padding counts as zeros. None: it does not count.
+
+    Returns:
+        ``(n, c, od, oh, ow)``, dtype of ``x``.
+
+    Raises:
+        ValueError: ``x`` has other than five axes, or ``pad_value`` is neither 0 nor None.
+
+    Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+    """
+    spatial(x, 3)
+    return average_pooling_nd(x, ksize, stride, pad, pad_value)
+
+
+def spatial_pyramid_pooling_2d(x, pyramid_height: int, pooling: str | None = None):
+    r"""Maxima over grids of 1, 4, 16, ... equal bins, as one vector whose length does not depend on the image's size.
+
+    Args:
+        x: ``(n, c, h, w)``, floating dtype.
+        pyramid_height: Number of grids.
+        pooling: ``'max'``.
+
+    Returns:
+        :math:`(n, c \sum_{i<H} 4^i, 1, 1)`, dtype of ``x``; the coarsest grid first.
+
+    At ties: the gradient goes to the first of the tied elements, row by row.
+
+    Raises:
+        ValueError: ``pooling`` is not ``'max'``, or ``x`` has other than four axes.
+
+    Source: He et al. 2014, arXiv:1406.4729.
+
+    Examples:
+        >>> F.spatial_pyramid_pooling_2d(np.arange(16.0, dtype=np.float32).reshape(1, 1, 4, 4), 2, "max").array.ravel()
+        Array([15.,  5.,  7., 13., 15.], dtype=float32)
+    """
+    if pooling != "max":
+        raise ValueError("Unsupported pooling operation: ", pooling)
+    levels = []
+    for level in range(pyramid_height):
+        bins = 2**level
+        ksize = tuple(-(-n // bins) for n in x.shape[2:])
+        pad = tuple((k * bins - n) // 2 for k, n in zip(ksize, x.shape[2:], strict=True))
+        y: Any = max_pooling_2d(x, ksize, None, pad)
+        levels.append(reshape(y, (y.shape[0], -1, 1, 1)))
+    return concat(levels)
