@@ -24,7 +24,7 @@ from jaxchain.core.state import Walk
 from jaxchain.core.static import Static
 from jaxchain.core.variable import Parameter, Variable, VariableNode
 from jaxchain.link import Link
-from jaxchain.views import programs
+from jaxchain.views import programs, variants
 from jaxchain.views.computational_graph import build_computational_graph
 from jaxchain.views.readers import eager as eager_reader
 from jaxchain.views.readers import hlo as hlo_reader
@@ -58,6 +58,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
     notes: list[str] = []
+    taken = variants.levels(model_or_fn)
     model_or_fn = getattr(model_or_fn, "__wrapped_static__", model_or_fn)  # of a static function, the function
     with untouched(model_or_fn, args, kwargs) as reset, _links_follow_the_mode(model_or_fn):
         # forward
@@ -99,7 +100,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
             hlo=hlo,
             hlo_before=before,
             opcodes=hlo_reader.opcodes(hlo.text),
-            levels=levels,
+            levels={**levels, **taken},
         )
 
 

@@ -121,3 +121,46 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
     )
     assert drawn < 300
     assert ready > 0
+
+
+@browser
+def test_hostile_names_of_variables_and_links(tmp_path):
+    class Named(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            self.add_link("<img src=x onerror=document.title='broken'>", L.Linear(4, 3))
+            self.add_param("<b>", (3,), initializer=1)
+
+        def forward(self, x):
+            return F.relu(next(self.children())(x)) * next(self.params(include_uninit=False))[:3].array
+
+    x = jaxchain.Variable(np.ones((3, 4), np.float32), name=HOSTILE)
+    report = jaxchain.contrast(Named(), x, repeats=1)
+    script = """
+      document.querySelectorAll('.pane button[title="Open all frames"]').forEach(b => b.click());
+      for (const n of document.querySelectorAll('.node')) n.dispatchEvent(new MouseEvent('click', {bubbles: true}));
+      return [document.title, document.images.length, document.querySelectorAll('b, script').length,
+              document.body.textContent.includes("▾ <img src=x onerror=")];
+    """
+    title, images, marks, shown = run(report.explorer(), script, tmp_path)
+    assert title != "broken" and images == 0 and shown
+    assert marks == 8 + 4  # the strip's totals and facts; the scripts of the page and of this test
+    assert HOSTILE not in report.explorer() and HOSTILE not in report._repr_html_()
+
+
+@browser
+def test_on_paper_nothing_is_cut_off(linked, tmp_path):
+    script = """
+      const boxes = () => [...document.querySelectorAll('.pane svg')].map(s => s.getAttribute('viewBox'));
+      const before = [...document.querySelectorAll('.pane svg > g')].map(g => g.getAttribute('transform'));
+      dispatchEvent(new Event('beforeprint'));
+      const sizes = [...document.querySelectorAll('.pane svg')].map(s => {
+        const all = s.querySelector('g').getBBox(), [x, y, w, h] = s.getAttribute('viewBox').split(' ').map(Number);
+        const inside = all.x >= x && all.y >= y && all.x + all.width <= w && all.y + all.height <= h;
+        return inside && +s.getAttribute('width') <= 670;
+      });
+      dispatchEvent(new Event('afterprint'));
+      const after = [...document.querySelectorAll('.pane svg > g')].map(g => g.getAttribute('transform'));
+      return [sizes, boxes(), JSON.stringify(before) === JSON.stringify(after)];
+    """
+    assert run(explorer.write({"one": linked}), script, tmp_path) == [[True] * 3, [None] * 3, True]

@@ -15,6 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core import static
+from jaxchain.core.trace import Traced
 from jaxchain.views.model import Graph
 from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.readers import jaxpr as jaxpr_reader
@@ -166,19 +167,29 @@ class Program:
 def program(model_or_fn: Any, *args: Any, **kwargs: Any) -> Program:
     """Trace a call in static mode, without running it."""
     traced = static.trace(model_or_fn, *args, **kwargs)
+    arguments = len(traced.plan["groups"]["arguments"])
+    return program_of(traced, name_of(model_or_fn), parameter_names(model_or_fn), arguments)
+
+
+def program_of(traced: Traced, name: str, known: Sequence[str] = (), arguments: int = 0) -> Program:
+    """Return the program of a trace, without the cells that it does not read.
+
+    Args:
+        traced: The trace, its values perhaps forgotten.
+        name: Name of the model or function.
+        known: Names of its positional parameters.
+        arguments: How many of its last inputs stay though it does not read them.
+    """
     jaxpr = traced.jaxpr.jaxpr
     read = {v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, Literal)}
     read |= {v for v in jaxpr.outvars if not isinstance(v, Literal)}
-    arguments = len(traced.plan["groups"]["arguments"])
     cells = len(jaxpr.invars) - arguments
     keep = [k for k, v in enumerate(jaxpr.invars) if k >= cells or v in read]
-    name = name_of(model_or_fn)
 
     def short(cell: str) -> str:
         return cell.removeprefix(f"{name}.")
 
-    known = parameter_names(model_or_fn)
-    names = [short(traced.inputs[k]) if k < cells else _named_argument(traced.inputs[k], known) for k in keep]
+    names = [_named_argument(short(traced.inputs[k]) if k < cells else traced.inputs[k], known) for k in keep]
     pruned = jaxpr.replace(
         invars=[jaxpr.invars[k] for k in keep],
         debug_info=jaxpr.debug_info._replace(arg_names=tuple(_identifiers(names))),

@@ -217,6 +217,14 @@ $("#search").onkeydown = (e) => { if (e.key === "Enter" && words) for (const p o
 addEventListener("keydown", (e) => { if (e.key === "Escape") letGo(); if (e.key === "/" && document.activeElement !== $("#search")) { e.preventDefault(); $("#search").focus(); } });
 $("#theme").onclick = () => document.documentElement.classList.toggle("dark");
 if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
+// on paper a pane is as large as what is open in it: a page wide at most, and as long as it takes to be legible
+const PAGE = { w: 670, h: 880, least: 0.45 };
+addEventListener("beforeprint", () => { for (const p of panes) {
+  const { w, h } = p.root, k = Math.min(1, PAGE.w / w, Math.max(PAGE.h / h, PAGE.least));
+  for (const [name, value] of [["viewBox", `0 0 ${w} ${h}`], ["width", w * k], ["height", h * k]]) p.svg.setAttribute(name, value);
+  p.svg.style.width = `${w * k}px`; p.g.removeAttribute("transform");
+} });
+addEventListener("afterprint", () => { for (const p of panes) { for (const name of ["viewBox", "width", "height", "style"]) p.svg.removeAttribute(name); p.transform(); } });
 addEventListener("resize", () => panes.forEach((p) => p.fit()));
 choose(0);
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
