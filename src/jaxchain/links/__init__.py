@@ -9,6 +9,7 @@ from jaxchain.links.convolution import Deconvolution2D as Deconvolution2D
 from jaxchain.links.crf import CRF1d as CRF1d
 from jaxchain.links.dropconnect import SimplifiedDropconnect as SimplifiedDropconnect
 from jaxchain.links.embedding import EmbedID as EmbedID
+from jaxchain.links.flax_function import FlaxFunction as FlaxFunction
 from jaxchain.links.gru import GRU as GRU
 from jaxchain.links.gru import StatefulGRU as StatefulGRU
 from jaxchain.links.gru import StatefulMGU as StatefulMGU
@@ -57,6 +58,7 @@ __all__ = [
     "Deconvolution2D",
     "DecorrelatedBatchNormalization",
     "EmbedID",
+    "FlaxFunction",
     "GroupNormalization",
     "Highway",
     "LayerNormalization",
