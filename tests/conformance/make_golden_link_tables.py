@@ -5,6 +5,7 @@ Without names every table is recorded; `recurrent` records link_cases_recurrent.
 """
 
 import importlib
+import inspect
 import json
 import sys
 import warnings
@@ -50,8 +51,18 @@ def save(path, golden):
     np.savez_compressed(path, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
 
 
+def signatures():
+    """Return {link: (kind, name) of each argument of its constructor}."""
+    links = {name: link for name, link in vars(L).items() if inspect.isclass(link) and issubclass(link, chainer.Link)}
+    return {
+        name: [(p.kind.name, p.name) for p in list(inspect.signature(link.__init__).parameters.values())[1:]]
+        for name, link in links.items()
+    }
+
+
 def main():
-    """Write a file for each table."""
+    """Write a file for each table, and the signatures."""
+    (HERE / "golden" / "link_signatures.json").write_text(json.dumps(signatures(), sort_keys=True, indent=0) + "\n")
     warnings.simplefilter("ignore")
     tables = sys.argv[1:] or [path.stem[len("link_cases_") :] for path in sorted(HERE.glob("link_cases_*.py"))]
     for table in tables:

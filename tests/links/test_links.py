@@ -54,7 +54,9 @@ def test_against_chainer(case, mode):
         assert found[key].shape == value.shape, key
         if not key.endswith("/N"):
             assert found[key].dtype == value.dtype, key
-        np.testing.assert_allclose(found[key], value, rtol=RTOL, atol=ATOL, err_msg=key)
+        # relative to the largest element: a small one may be the rest of large ones that cancel
+        atol = ATOL * max(1.0, float(np.abs(value).max(initial=0)) if value.dtype.kind == "f" else 1.0)
+        np.testing.assert_allclose(found[key], value, rtol=RTOL, atol=atol, err_msg=key)
 
 
 @pytest.mark.parametrize("case", link_cases.CASES, ids=lambda c: c.name)

@@ -3,9 +3,20 @@
 from jaxchain.links.activation import Maxout as Maxout
 from jaxchain.links.activation import PReLU as PReLU
 from jaxchain.links.activation import Swish as Swish
+from jaxchain.links.bilinear import Bilinear as Bilinear
 from jaxchain.links.classifier import Classifier as Classifier
 from jaxchain.links.convolution import Convolution2D as Convolution2D
 from jaxchain.links.convolution import Deconvolution2D as Deconvolution2D
+from jaxchain.links.convolution_nd import Convolution1D as Convolution1D
+from jaxchain.links.convolution_nd import Convolution3D as Convolution3D
+from jaxchain.links.convolution_nd import ConvolutionND as ConvolutionND
+from jaxchain.links.convolution_nd import Deconvolution1D as Deconvolution1D
+from jaxchain.links.convolution_nd import Deconvolution3D as Deconvolution3D
+from jaxchain.links.convolution_nd import DeconvolutionND as DeconvolutionND
+from jaxchain.links.convolution_special import DeformableConvolution2D as DeformableConvolution2D
+from jaxchain.links.convolution_special import DepthwiseConvolution2D as DepthwiseConvolution2D
+from jaxchain.links.convolution_special import DilatedConvolution2D as DilatedConvolution2D
+from jaxchain.links.convolution_special import LocalConvolution2D as LocalConvolution2D
 from jaxchain.links.crf import CRF1d as CRF1d
 from jaxchain.links.dropconnect import SimplifiedDropconnect as SimplifiedDropconnect
 from jaxchain.links.embedding import EmbedID as EmbedID
@@ -17,6 +28,9 @@ from jaxchain.links.gru import StatelessGRU as StatelessGRU
 from jaxchain.links.gru import StatelessMGU as StatelessMGU
 from jaxchain.links.hierarchical_softmax import BinaryHierarchicalSoftmax as BinaryHierarchicalSoftmax
 from jaxchain.links.highway import Highway as Highway
+from jaxchain.links.inception import Inception as Inception
+from jaxchain.links.inception import InceptionBN as InceptionBN
+from jaxchain.links.inception import MLPConvolution2D as MLPConvolution2D
 from jaxchain.links.linear import Bias as Bias
 from jaxchain.links.linear import Linear as Linear
 from jaxchain.links.linear import Parameter as Parameter
@@ -44,6 +58,20 @@ from jaxchain.links.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from jaxchain.links.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
 
 __all__ = [
+    "Bilinear",
+    "Convolution1D",
+    "Convolution3D",
+    "ConvolutionND",
+    "Deconvolution1D",
+    "Deconvolution3D",
+    "DeconvolutionND",
+    "DeformableConvolution2D",
+    "DepthwiseConvolution2D",
+    "DilatedConvolution2D",
+    "LocalConvolution2D",
+    "Inception",
+    "InceptionBN",
+    "MLPConvolution2D",
     "GRU",
     "LSTM",
     "BatchNormalization",

@@ -14,7 +14,8 @@ from jaxchain.initializers import _get_initializer
 from jaxchain.link import Link
 
 
-def _pair(x: Any) -> Any:
+def pair(x: Any) -> Any:
+    """Return (x, x) for a number, else x as a tuple."""
     return tuple(x) if np.ndim(x) else (x, x)
 
 
@@ -27,10 +28,11 @@ def _options(link: str, dilate: Any = 1, groups: int = 1, **unexpected: Any) -> 
         )
     if unexpected:
         raise TypeError(f"{link}: unexpected keyword argument {', '.join(map(repr, unexpected))}")
-    return _pair(dilate), int(groups)
+    return pair(dilate), int(groups)
 
 
-def _check_groups(groups: int, in_channels: int, out_channels: int) -> None:
+def check_groups(groups: int, in_channels: int, out_channels: int) -> None:
+    """Raise ValueError unless both numbers of channels are divisible by the number of groups."""
     if out_channels % groups:
         raise ValueError("the number of output channels must be divisible by the number of groups")
     if in_channels % groups:
@@ -81,8 +83,8 @@ class Convolution2D(Link):
             out_channels, ksize, in_channels = in_channels, out_channels, None  # type: ignore[assignment]
         self.dilate, self.groups = _options("Convolution2D", **kwargs)
         self.ksize = ksize
-        self.stride = _pair(stride)
-        self.pad = _pair(pad)
+        self.stride = pair(stride)
+        self.pad = pair(pad)
         self.in_channels = in_channels
         self.out_channels = out_channels
         with self.init_scope():
@@ -95,8 +97,8 @@ class Convolution2D(Link):
                 self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
-        _check_groups(self.groups, in_channels, self.out_channels)
-        self.W.initialize((self.out_channels, in_channels // self.groups, *_pair(self.ksize)))
+        check_groups(self.groups, in_channels, self.out_channels)
+        self.W.initialize((self.out_channels, in_channels // self.groups, *pair(self.ksize)))
 
     @classmethod
     def from_params(
@@ -194,8 +196,8 @@ class Deconvolution2D(Link):
             out_channels, ksize, in_channels = in_channels, out_channels, None  # type: ignore[assignment]
         self.dilate, self.groups = _options("Deconvolution2D", **kwargs)
         self.ksize = ksize
-        self.stride = _pair(stride)
-        self.pad = _pair(pad)
+        self.stride = pair(stride)
+        self.pad = pair(pad)
         self.outsize = (None, None) if outsize is None else outsize
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -209,8 +211,8 @@ class Deconvolution2D(Link):
                 self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
-        _check_groups(self.groups, in_channels, self.out_channels)
-        self.W.initialize((in_channels, self.out_channels // self.groups, *_pair(self.ksize)))
+        check_groups(self.groups, in_channels, self.out_channels)
+        self.W.initialize((in_channels, self.out_channels // self.groups, *pair(self.ksize)))
 
     def forward(self, x: Any) -> Variable:
         """Apply the layer.
