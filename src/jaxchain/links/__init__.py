@@ -56,8 +56,20 @@ from jaxchain.links.sampling import BlackOut as BlackOut
 from jaxchain.links.sampling import NegativeSampling as NegativeSampling
 from jaxchain.links.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from jaxchain.links.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
+from jaxchain.links.vision import GoogLeNet as GoogLeNet
+from jaxchain.links.vision import ResNet50Layers as ResNet50Layers
+from jaxchain.links.vision import ResNet101Layers as ResNet101Layers
+from jaxchain.links.vision import ResNet152Layers as ResNet152Layers
+from jaxchain.links.vision import VGG16Layers as VGG16Layers
+from jaxchain.links.vision import VGG19Layers as VGG19Layers
 
 __all__ = [
+    "GoogLeNet",
+    "ResNet50Layers",
+    "ResNet101Layers",
+    "ResNet152Layers",
+    "VGG16Layers",
+    "VGG19Layers",
     "Bilinear",
     "Convolution1D",
     "Convolution3D",

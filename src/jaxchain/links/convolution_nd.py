@@ -254,6 +254,10 @@ class Convolution1D(ConvolutionND):
         cover_all: Round the output size up, so that every element is in some window.
         dilate: Distance of the kernel's elements.
         groups: Number of groups of channels that are convolved apart.
+
+    Attributes:
+        W: Parameter ``(out, in / groups, k)``.
+        b: Parameter ``(out,)``, or None.
     """
 
     def __init__(
@@ -290,6 +294,10 @@ class Convolution3D(ConvolutionND):
         cover_all: Round the output size up, so that every element is in some window.
         dilate: Distance of the kernel's elements, an int or one for each axis.
         groups: Number of groups of channels that are convolved apart.
+
+    Attributes:
+        W: Parameter ``(out, in / groups, kd, kh, kw)``.
+        b: Parameter ``(out,)``, or None.
     """
 
     def __init__(
@@ -326,6 +334,10 @@ class Deconvolution1D(DeconvolutionND):
         initial_bias: Initializer, scalar or array ``(out,)``. None: 0.
         dilate: Distance of the kernel's elements.
         groups: Number of groups of channels that are convolved apart.
+
+    Attributes:
+        W: Parameter ``(in, out / groups, k)``.
+        b: Parameter ``(out,)``, or None.
     """
 
     def __init__(
@@ -362,6 +374,10 @@ class Deconvolution3D(DeconvolutionND):
         initial_bias: Initializer, scalar or array ``(out,)``. None: 0.
         dilate: Distance of the kernel's elements, an int or one for each axis.
         groups: Number of groups of channels that are convolved apart.
+
+    Attributes:
+        W: Parameter ``(in, out / groups, kd, kh, kw)``.
+        b: Parameter ``(out,)``, or None.
     """
 
     def __init__(
