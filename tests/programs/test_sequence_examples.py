@@ -54,3 +54,29 @@ def test_char_lm(tmp_path):
     assert a == pytest.approx(b, rel=1e-3)
     assert text.startswith("The ") and len(text) == len(again) == 24
     assert (tmp_path / "eager" / "sample.txt").read_text() == text
+
+
+def test_varying_length(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tqdm")
+    main = load("varying_length/train.py").main
+    eager, a, _ = main(["--smoke", "--mode", "eager", "--out", str(tmp_path / "eager")])
+    static, b, (programs, lengths) = main(["--smoke", "--mode", "static", "--out", str(tmp_path / "static")])
+    np.testing.assert_allclose(static, eager, rtol=1e-4)
+    assert len(eager) == 10 and a == pytest.approx(b, abs=0.06)  # one line of 20
+    assert programs <= 2 < lengths  # one size; the first call also finds the optimizer without its slots
+    assert (tmp_path / "static" / "confusion.png").stat().st_size > 1000
+
+
+def test_tree_lstm(tmp_path):
+    pytest.importorskip("tqdm")
+    main = load("tree_lstm/train.py").main
+    (eager, a), (static, b) = (
+        main(["--smoke", "--epochs", "2", "--mode", mode, "--out", str(tmp_path / mode)])
+        for mode in ("eager", "static")
+    )
+    assert len(eager) == 6 and np.mean(eager[3:]) < np.mean(eager[:3])
+    np.testing.assert_allclose(static, eager, rtol=1e-4)
+    assert a == pytest.approx(b, abs=0.06)  # one sample of 20
+    rows = (tmp_path / "static" / "predictions.txt").read_text().splitlines()
+    assert len(rows) == 21 and rows[0].split() == ["predicted", "true", "source"]
