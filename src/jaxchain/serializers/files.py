@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 36
 """Archives that unpack to more than this (64 GiB) are refused: 97 kB can unpack to 100 MB."""
 
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -> None:
     """Write a file through a temporary one in the same folder: fsync, then rename over the old one.
 
     Args:

@@ -1,0 +1,146 @@
+"""HDF5, safetensors and Orbax: what is saved is loaded, in new objects, with None and texts."""
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.links as L
+from jaxchain import Chain, optimizers, serializers
+
+
+class Model(Chain):
+    def __init__(self, lazy=False):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(None if lazy else 3, 4)
+            self.b = L.BatchNormalization(4)
+        self.add_persistent("count", 3)
+        self.add_persistent("title", "one")
+
+
+def trained():
+    model = Model()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.update(lambda: jaxchain.functions.sum(model.b(model.l(np.ones((2, 3), np.float32)))))
+    model.count, model.title = 7, "zwölf"
+    return model, optimizer
+
+
+class Both:
+    """A model and its optimizer."""
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+
+    def serialize(self, serializer):
+        self.model.serialize(serializer["model"])
+        self.optimizer.serialize(serializer["optimizer"])
+
+
+def values(obj):
+    serializer = serializers.DictionarySerializer()
+    serializer.save(obj)
+    return serializer.target
+
+
+FORMATS = {
+    "npz": (serializers.save_npz, serializers.load_npz, None),
+    "hdf5": (serializers.save_hdf5, serializers.load_hdf5, "h5py"),
+    "safetensors": (serializers.save_safetensors, serializers.load_safetensors, "safetensors"),
+    "orbax": (serializers.save_orbax, serializers.load_orbax, "orbax.checkpoint"),
+}
+
+
+@pytest.fixture(params=FORMATS)
+def files(request):
+    save, load, needs = FORMATS[request.param]
+    if needs:
+        pytest.importorskip(needs)
+    return save, load
+
+
+def test_what_is_saved_is_loaded(files, tmp_path):
+    save, load = files
+    saved = Both(*trained())
+    save(tmp_path / "file", saved)
+    save(tmp_path / "file", saved)  # over the old one
+    model = Model()
+    loaded = Both(model, optimizers.Adam().setup(model))
+    loaded.optimizer.update(lambda: jaxchain.functions.sum(model.b(model.l(np.zeros((2, 3), np.float32)))))
+    load(tmp_path / "file", loaded)
+    assert (model.count, model.title) == (7, "zwölf")
+    known, found = values(saved), values(loaded)
+    assert known.keys() == found.keys()
+    for key, value in known.items():
+        np.testing.assert_array_equal(found[key], value, err_msg=key)
+        assert found[key].dtype == value.dtype, key
+
+
+def test_parameters_that_are_not_initialised_stay_so(files, tmp_path):
+    save, load = files
+    save(tmp_path / "file", Model(lazy=True))
+    model = Model(lazy=True)
+    load(tmp_path / "file", model)
+    assert model.l.W.array is None
+
+
+def test_a_missing_key_and_a_wrong_shape_are_errors(files, tmp_path):
+    save, load = files
+    save(tmp_path / "file", L.Linear(3, 4, nobias=True))
+    with pytest.raises(KeyError, match="b"):
+        load(tmp_path / "file", L.Linear(3, 4))
+    with pytest.raises(ValueError, match=r"expected shape \(5, 3\), got \(4, 3\)"):
+        load(tmp_path / "file", L.Linear(3, 5, nobias=True))
+
+
+def test_half_precision_comes_back(files, tmp_path):
+    save, load = files
+    for dtype in (np.float16, jaxchain.core.variable.jnp.bfloat16):
+        link = jaxchain.Link(w=((3,), np.float32))
+        link.w.array = np.array([1, 2.5, -0.1], dtype)
+        save(tmp_path / str(dtype.__name__), link)
+        other = jaxchain.Link(w=((3,), np.float32))
+        other.w.array = np.zeros(3, dtype)
+        load(tmp_path / str(dtype.__name__), other)
+        np.testing.assert_array_equal(other.w.array, link.w.array)
+
+
+def test_hdf5_serializers_work_on_groups(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    model, _ = trained()
+    with h5py.File(tmp_path / "file", "w") as file:
+        serializers.HDF5Serializer(file.create_group("some/where")).save(model)
+        assert sorted(file["some/where/l"]) == ["W", "b"]
+    other = Model()
+    with h5py.File(tmp_path / "file", "r") as file:
+        serializers.HDF5Deserializer(file["some/where"]).load(other)
+        serializers.HDF5Deserializer(file["some"], strict=False).load(Model())
+    np.testing.assert_array_equal(other.l.W.array, model.l.W.array)
+
+
+def test_chainers_hdf5_file_loads():
+    """golden/chainer.h5 is real Chainer's, of a Chain with l = Linear(3, 4) filled with 0, 1, 2, ..."""
+    pytest.importorskip("h5py")
+    from pathlib import Path
+
+    model = Chain(l=L.Linear(3, 4), lazy=L.Linear(None, 2))
+    serializers.load_hdf5(Path(__file__).parent / "golden" / "chainer.h5", model)
+    np.testing.assert_array_equal(model.l.W.array, np.arange(12).reshape(4, 3))
+    np.testing.assert_array_equal(model.l.b.array, np.arange(4))
+    assert model.lazy.W.array is None
+
+
+def test_a_package_that_is_not_there_is_named(monkeypatch, tmp_path):
+    import sys
+
+    for package, save in (
+        ("h5py", serializers.save_hdf5),
+        ("safetensors", serializers.save_safetensors),
+        ("orbax", serializers.save_orbax),
+    ):
+        for name in [n for n in sys.modules if n.split(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(RuntimeError, match="pip install"):
+            save(tmp_path / "file", L.Linear(1, 1))
+        assert not (tmp_path / "file").exists()
