@@ -52,17 +52,23 @@ def save(path, golden):
 
 
 def signatures():
-    """Return {link: (kind, name) of each argument of its constructor}."""
+    """Return {link: {method: (kind, name) of each argument}} for the constructor and forward."""
     links = {name: link for name, link in vars(L).items() if inspect.isclass(link) and issubclass(link, chainer.Link)}
     return {
-        name: [(p.kind.name, p.name) for p in list(inspect.signature(link.__init__).parameters.values())[1:]]
+        name: {
+            method: [
+                (p.kind.name, p.name) for p in list(inspect.signature(getattr(link, method)).parameters.values())[1:]
+            ]
+            for method in ("__init__", "forward")
+            if method in dir(link)
+        }
         for name, link in links.items()
     }
 
 
 def main():
     """Write a file for each table, and the signatures."""
-    (HERE / "golden" / "link_signatures.json").write_text(json.dumps(signatures(), sort_keys=True, indent=0) + "\n")
+    (HERE / "golden" / "link_signatures.json").write_text(json.dumps(signatures(), sort_keys=True, separators=(",", ":")) + "\n")
     warnings.simplefilter("ignore")
     tables = sys.argv[1:] or [path.stem[len("link_cases_") :] for path in sorted(HERE.glob("link_cases_*.py"))]
     for table in tables:

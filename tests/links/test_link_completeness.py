@@ -17,6 +17,12 @@ NEVER = ("TheanoFunction",)
 
 @pytest.mark.parametrize("name", sorted(set(SIGNATURES) - set(NEVER)))
 def test_the_link_is_there_with_its_arguments(name):
-    ours = [(p.kind.name, p.name) for p in list(inspect.signature(getattr(L, name).__init__).parameters.values())[1:]]
-    positional = [(k, n) for k, n in SIGNATURES[name] if k == "POSITIONAL_OR_KEYWORD"]
-    assert ours[: len(positional)] == [tuple(p) for p in positional]
+    for method, arguments in SIGNATURES[name].items():
+        parameters = list(inspect.signature(getattr(getattr(L, name), method)).parameters.values())[1:]
+        theirs = [tuple(argument) for argument in arguments]
+        positional = [a for a in theirs if a[0] == "POSITIONAL_OR_KEYWORD"]
+        assert [(p.kind.name, p.name) for p in parameters][: len(positional)] == positional, method
+        if ("VAR_POSITIONAL", "args") in theirs:
+            assert any(p.kind is p.VAR_POSITIONAL for p in parameters), method
+        for p in parameters[len(positional) :]:  # what we add must not be asked for
+            assert p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.default is not p.empty, (method, p.name)
