@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxchain.interop import chainer_modules
+
 SCRIPTS = Path(__file__).parent / "chainer_scripts"
 
 
@@ -69,3 +71,9 @@ def test_absent_libraries_are_absent(tmp_path):
 def test_bad_command_lines(arguments, message):
     result = run(*arguments)
     assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("file", ["vgg", "resnet", "googlenet"])
+def test_files_of_the_vision_models_have_names_of_their_own(file):
+    module = chainer_modules.resolve(f"chainer.links.model.vision.{file}")
+    assert module.prepare.__self__.__module__ == f"jaxchain.links.vision.{file}"

@@ -91,6 +91,10 @@ def resolve(name: str) -> ChainerModule:
         ModuleNotFoundError: jaxchain has nothing in its place.
     """
     parts = name.split(".")[1:]
+    if parts[:-1] == ["links", "model", "vision"]:  # files that have names of their own, as `prepare`
+        target = _import(f"jaxchain.links.vision.{parts[-1]}")
+        if target is not None:
+            return ChainerModule(name, target)
     room, below = (parts[0], ".".join(parts[1:])) if parts else ("", "")
     if below in FOLDERS.get(room, ()) and below:
         return ChainerModule(name, None)
