@@ -344,7 +344,7 @@ def varying_step():
 
 def varying_jaxchain(sizes):
     step = jaxchain.static(varying_step(), sizes=sizes) if sizes else jaxchain.static(varying_step())
-    return step, lambda: len(step.explain().variants)
+    return step, lambda: len(step.explain().compiles)
 
 
 def varying_eager():

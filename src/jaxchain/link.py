@@ -61,7 +61,7 @@ class Link:
         "_within_init_scope",
         "name",
     )
-    _walk_slots: ClassVar[tuple[str, ...]] = ()  # the slots in which static mode looks for state
+    _walk_slots: ClassVar[tuple[str, ...]] = ("_hooks",)  # the slots in which static mode looks for state
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -761,7 +761,7 @@ class ChainList(Link, MutableSequence):
     """
 
     __slots__ = ("_children",)
-    _walk_slots = ("_children",)
+    _walk_slots = ("_hooks", "_children")
 
     def __init__(self, *links: Link) -> None:
         super().__init__()
@@ -848,7 +848,7 @@ class Sequential(ChainList):
     """
 
     __slots__ = ("_layers",)
-    _walk_slots = ("_children", "_layers")
+    _walk_slots = ("_hooks", "_children", "_layers")
 
     def __init__(self, *layers: Callable[..., Any]) -> None:
         super().__init__()

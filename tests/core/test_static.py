@@ -567,3 +567,54 @@ def test_backward_leaves_the_configuration_as_it_was():
     link(Variable(X))
     assert [c.reason for c in link.explain().compiles] == ["first call", "config.set_in_backward None -> 1"]
     del jaxchain.config.set_in_backward
+
+
+class Pair(Chain):
+    """A tuple of a plain value and an array, which the program need not read."""
+
+    def __init__(self):
+        super().__init__()
+        self.state = ((False, "a"), jnp.zeros(2))
+
+    def forward(self, x):
+        return x + 1 if self.state[0][0] else x * 2
+
+
+def test_plain_values_beside_an_array_in_a_tuple_are_compared():
+    model, x = Pair().static(), Variable(np.full(2, 3, np.float32))
+    np.testing.assert_array_equal(model(x).array, [6, 6])
+    model.state = ((True, "a"), jnp.zeros(2))
+    np.testing.assert_array_equal(model(x).array, [4, 4])
+    model.state = ((True, "a"), jnp.ones(2))  # equal values in new tuples, another array
+    np.testing.assert_array_equal(model(x).array, [4, 4])
+    assert len(model.explain().compiles) == 2
+
+
+class Scaled(jaxchain.LinkHook):
+    """Scales the input of a link."""
+
+    name = "Scaled"
+
+    def __init__(self):
+        self.calls = 0
+
+    def forward_preprocess(self, args):
+        self.calls += 1
+        args.args[0].array = args.args[0].array * 10
+
+
+def test_a_hook_that_is_added_to_a_static_link_is_noticed():
+    link = L.Scale(W_shape=(2,), axis=0).static()
+
+    def call():
+        return np.asarray(link(Variable(np.ones(2, np.float32))).array)
+
+    np.testing.assert_array_equal(call(), [1, 1])
+    hook = Scaled()
+    link.add_hook(hook)
+    np.testing.assert_array_equal(call(), [10, 10])
+    hook.calls = 7  # what a hook counts compiles nothing
+    np.testing.assert_array_equal(call(), [10, 10])
+    assert len(link.explain().compiles) == 2
+    link.delete_hook("Scaled")
+    np.testing.assert_array_equal(call(), [1, 1])

@@ -54,7 +54,7 @@ class SlotView:
 
 # -- values in places ------------------------------------------------------------------------------------------------
 # A template says where the arrays are in a value: ARRAY | NUMBER | None |
-# ("var", has_grad, requires_grad) | ("tuple", [...])
+# ("var", has_grad, requires_grad) | ("tuple", [...]); what is no array in such a tuple is ("same", value)
 
 ARRAY, NUMBER = "array", "number"
 Template = Any
@@ -70,8 +70,20 @@ def template_of(value: Any) -> Template:
         return ("var", value._grad is not None, value.requires_grad)
     if type(value) is tuple:
         parts = [template_of(v) for v in value]
-        return ("tuple", tuple(parts)) if any(p is not None for p in parts) else None
+        if any(p is not None for p in parts):
+            return ("tuple", tuple(("same", v) if p is None else p for p, v in zip(parts, value, strict=True)))
     return None
+
+
+def same(new: Any, old: Any) -> bool:
+    """Return whether two plain values are one object, or equal numbers, texts or tuples of these."""
+    if new is old:
+        return True
+    if type(new) is not type(old):
+        return False
+    if type(new) is tuple:
+        return len(new) == len(old) and all(map(same, new, old))
+    return isinstance(new, ATOMS) and new == old
 
 
 def take(template: Template, value: Any, out: list[Any], variables: bool = False) -> bool:
@@ -82,8 +94,8 @@ def take(template: Template, value: Any, out: list[Any], variables: bool = False
     if template is NUMBER:
         out.append(value)
         return isinstance(value, int | float | jax.Array)
-    if template is None:
-        return template_of(value) is None
+    if template[0] == "same":
+        return same(value, template[1])
     if template[0] == "var":
         if not isinstance(value, Variable) or isinstance(value, Parameter) or value._array is None:
             return False
@@ -102,7 +114,7 @@ def count(template: Template) -> int:
     """Return how many arrays a template holds."""
     if template is ARRAY or template is NUMBER:
         return 1
-    if template is None:
+    if template[0] == "same":
         return 0
     return 1 + template[1] if template[0] == "var" else sum(map(count, template[1]))
 
@@ -124,6 +136,7 @@ class Walk:
         self.places: list[tuple[Any, Any]] = []
         self.templates: list[Template] = []
         self.place_names: list[str] = []
+        self.tuples: list[tuple[Any, Template, str]] = []  # the places that hold a tuple: its other values are compared
         self.plain: list[tuple[Any, Any]] = []
         self.plain_values: list[Any] = []
         self.plain_names: list[str] = []
@@ -222,6 +235,7 @@ class Walk:
             self.templates.append(template)
             self.place_names.append(name)
             if isinstance(value, tuple):
+                self.tuples.append(((container, key), template, name))
                 self._stack.append((name, value))
 
     def _function(self, name: str, function: types.FunctionType) -> None:
@@ -267,8 +281,12 @@ class Walk:
             return "an attribute was deleted"
         if not all(map(is_, now, self.plain_values)):
             for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
-                if new is not old and not (type(new) is type(old) and isinstance(new, ATOMS) and new == old):
+                if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
+        for (container, key), template, name in self.tuples:
+            value = container[key]
+            if not take(template, value, []):
+                return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:
             return "an attribute or item was added or removed"
         for name, buffer, copy in self.buffers:
@@ -435,7 +453,7 @@ class Installation:
     def _build(self, template: Template, old: Any, rest: Any) -> Any:
         if template is ARRAY or template is NUMBER:
             return next(rest)
-        if template is None:
+        if template[0] == "same":
             return old
         if template[0] == "var":  # the same object, with a tracer in it
             if id(old) not in self.variables:
