@@ -373,7 +373,8 @@ OPS = {
     "dropout": lambda x: F.dropout(x, 0.5),
     "matmul": lambda x: F.matmul(x, x, transb=True)[:, :1] + x,
     "cast": lambda x: F.cast(F.cast(x, "float16"), "float32"),
-    "normalise": lambda x: F.layer_normalization(x, np.ones(x.shape[1], "f"), np.zeros(x.shape[1], "f")),
+    # eps of 1: nearly equal values would blow rounding up by 223 each time
+    "normalise": lambda x: F.layer_normalization(x, np.ones(x.shape[1], "f"), np.zeros(x.shape[1], "f"), eps=1.0),
 }
 # margins from zero that rounding does not cross
 TESTS = {

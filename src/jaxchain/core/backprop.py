@@ -6,7 +6,7 @@ compiled in a thread of its own; the program's passes go op by op until it is re
 that XLA fuses nothing across, so an op's part of the program is the op's own program, and the gradients are the same to
 the last bit: it makes no difference when the compiled pass takes over.
 
-Graphs with functions that are no ops (a user's `FunctionNode`, a compiled link), on devices other than the CPU or of
+Graphs with functions that are no ops (a user's `FunctionNode`, a compiled link), on other devices than one CPU or of
 more than `LIMIT` functions are walked op by op. So are passes that somebody watches: hooks, debug mode,
 `retain_grad`, double backpropagation.
 """
@@ -25,6 +25,7 @@ from jaxchain.core.walk import walk
 
 AFTER = 16  # passes of one form before it is compiled
 LIMIT = 1000  # functions in a graph; longer ones gain little and compile long
+NEVER = -(2**62)  # passes of a form that is not compiled
 FORMS = 4096  # forms that are counted; then all are forgotten
 # the CPU compiler would drop the barriers before it fuses
 _KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
@@ -100,7 +101,6 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
                 form_of += (number, node.output_index)
     if not functions:
         return None
-    form_of.append(arrays[0].sharding)
     key = tuple(form_of)
     form = _forms.get(key)
     if form is None:
@@ -109,7 +109,11 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
         form = _forms[key] = Form()
     program = form.program
     if program is not None:
-        gradients = program(*arrays)
+        try:
+            gradients = program(*arrays)
+        except (TypeError, ValueError):  # arrays on other devices, or of weak type: from now on op by op
+            form.program, form.seen = None, NEVER
+            return None
         return zip([leaves[i] for i in form.reached], gradients, strict=True)
     form.seen += 1
     if form.seen >= AFTER:
@@ -122,8 +126,10 @@ def _compile(form: Form, seeds: Sequence[Any], functions: list[Any], leaves: lis
     global _compiler
     if _compiler is not None and _compiler.is_alive():
         return
-    if any(device.platform != "cpu" for device in arrays[0].devices()):  # how barriers act elsewhere is not known
-        form.seen = -(2**62)
+    # how barriers act on other devices, or in programs for several, is not known
+    placed = [a.devices() for a in arrays if isinstance(a, jax.Array)]
+    if any(len(devices) != 1 or next(iter(devices)).platform != "cpu" for devices in placed):
+        form.seen = NEVER
         return
     outputs = [node for node, _ in seeds]
 
