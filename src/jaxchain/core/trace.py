@@ -119,6 +119,32 @@ class Trace:
             yield
 
 
+@contextlib.contextmanager
+def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[None]:
+    """Run code of `target` inside somebody else's transformation: its cells may be given tracers, and are put back.
+
+    Args:
+        target: A link or another root of state.
+        make: Returns the trace that ops and links see, from the parameters.
+    """
+    state = thread_state()
+    with _lock:
+        walk = Walk([("target", target)], rules=False)
+        cells = read(walk)
+        assert cells is not None
+        arrays, grads, values = cells
+        installed = Installation(walk, arrays, [None] * len(grads), values)
+        outer = state.trace, state.scope
+        state.trace, state.scope = make(walk.parameters), None
+        state.refresh()
+        try:
+            yield
+        finally:
+            state.trace, state.scope = outer
+            state.refresh()
+            installed.restore()
+
+
 class Traced:
     """One callable traced on given arguments: the jaxpr of the static mode and what it was lifted from.
 

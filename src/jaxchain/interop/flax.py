@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.config import using_config
 from jaxchain.core.random import next_init_rng
-from jaxchain.core.state import Installation, Walk, read
-from jaxchain.core.trace import Trace
+from jaxchain.core.trace import Trace, borrowed
 from jaxchain.core.variable import Parameter, Variable
 from jaxchain.link import Link
 from jaxchain.links.flax_function import FlaxFunction as FlaxFunction
-
-_lock = threading.RLock()
 
 
 class _ChainTrace(Trace):
@@ -55,37 +51,23 @@ class _Structure:
         """Call the chain with the module's variables in its cells, and take over what it writes."""
         from flax import nnx
 
-        state = thread_state()
-        with _lock:
-            walk = Walk([("chain", self.chain)], rules=False)
-            cells = read(walk)
-            assert cells is not None
-            arrays, grads, values = cells
-            installed = Installation(walk, arrays, [None] * len(grads), values)
-            outer = state.trace, state.scope
-            state.trace, state.scope = _ChainTrace(walk.parameters, module.rngs), None
-            state.refresh()
-            try:
-                written = []
-                for link, name, path in self.cells:
-                    variable = _at(module, path)
-                    cell = link.__dict__[name]
-                    if isinstance(cell, Parameter):
-                        cell._array = variable[...]
-                    else:
-                        value = link.__dict__[name] = variable[...]
-                        written.append((link, name, variable, value))
-                train = not module.deterministic
-                with using_config("train", train), using_config("enable_backprop", False):
-                    out = self.chain(*args, **kwargs)
-                for link, name, variable, value in written:
-                    new = link.__dict__[name]
-                    if new is not value and isinstance(variable, nnx.Variable):
-                        variable[...] = new
-            finally:
-                state.trace, state.scope = outer
-                state.refresh()
-                installed.restore()
+        with borrowed(self.chain, lambda parameters: _ChainTrace(parameters, module.rngs)):
+            written = []
+            for link, name, path in self.cells:
+                variable = _at(module, path)
+                cell = link.__dict__[name]
+                if isinstance(cell, Parameter):
+                    cell._array = variable[...]
+                else:
+                    value = link.__dict__[name] = variable[...]
+                    written.append((link, name, variable, value))
+            train = not module.deterministic
+            with using_config("train", train), using_config("enable_backprop", False):
+                out = self.chain(*args, **kwargs)
+            for link, name, variable, value in written:
+                new = link.__dict__[name]
+                if new is not value and isinstance(variable, nnx.Variable):
+                    variable[...] = new
         return jax.tree_util.tree_map(
             lambda v: v.array if isinstance(v, Variable) else v, out, is_leaf=lambda v: isinstance(v, Variable)
         )
