@@ -46,7 +46,8 @@ class LinkedNode:
         instructions: Ids of its forward instructions in `Linked.hlo`.
         backward_instructions: Those of its gradient.
         fate: ``kernel``, ``fused``, ``library call``, ``removed`` or ``no equation``.
-        fused_with: Ids of the nodes it shares a kernel with.
+        sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
+        seconds: Measured time in eager mode, or None.
     """
 
     id: str
@@ -64,7 +65,13 @@ class LinkedNode:
     instructions: tuple[str, ...]
     backward_instructions: tuple[str, ...]
     fate: str
-    fused_with: tuple[str, ...]
+    sharing: tuple[str, ...]
+    seconds: float | None = None
+
+    @property
+    def fused_with(self) -> tuple[str, ...]:
+        """Ids of the nodes it shares a kernel with."""
+        return tuple(id_ for id_ in self.sharing if id_ != self.id)
 
 
 @dataclass(frozen=True)
@@ -198,12 +205,14 @@ def _kernels(hlo: Graph, owners: dict[str, tuple[str, ...]]) -> tuple[dict[str, 
     by_name = {(n.attributes.get("computation"), n.attributes.get("name")): n for n in hlo.nodes}
     frames = {c.id: c for c in hlo.clusters}
     inside: dict[str, Node] = {}  # cluster of a fusion -> the fusion
+    callers: dict[str, Node] = {}
+    for node in by_name.values():
+        for computation in node.attributes.get("called", ()):
+            callers.setdefault(computation, node)
     for cluster in hlo.clusters:
-        callers = [
-            n for n in by_name.values() if cluster.attributes.get("computation") in n.attributes.get("called", ())
-        ]
-        if callers and (callers[0].kind == "fusion" or cluster.kind == "to_apply"):
-            inside[cluster.id] = callers[0]
+        caller = callers.get(str(cluster.attributes.get("computation")))
+        if caller is not None and (caller.kind == "fusion" or cluster.kind == "to_apply"):
+            inside[cluster.id] = caller
     home: dict[str, str] = {}
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for node in hlo.nodes:
@@ -257,6 +266,7 @@ def _nodes(
             lines[n.label, n.attributes.get("link_path") or "", n.attributes.get("ordinal", 0)].append(
                 tuple(source[:3])
             )
+    groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
     for k, (label, path, ordinal, op) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
         forward = mine[id_, "j", "forward"]
@@ -271,8 +281,10 @@ def _nodes(
             by_id[s].label.split("\n")[0] for e in forward for s, _ in into[e] if by_id[s].kind == "input"
         )
         used = mine[id_, "h", "forward"]
-        at = dict.fromkeys(home[h] for h in used)
-        shared = dict.fromkeys(o for h in at for o in kernels.get(h, ()) if o != id_)
+        at = tuple(dict.fromkeys(home[h] for h in used))
+        if at not in groups:
+            groups[at] = tuple(dict.fromkeys(o for h in at for o in kernels.get(h, ())))
+        shared = groups[at]
         users = lines.get((label, path, ordinal), [])
         yield LinkedNode(
             id=id_,
@@ -289,8 +301,8 @@ def _nodes(
             backward_equations=tuple(mine[id_, "j", "backward"]),
             instructions=tuple(used),
             backward_instructions=tuple(mine[id_, "h", "backward"]),
-            fate=_fate(forward, [instructions[h] for h in at], shared),
-            fused_with=tuple(shared),
+            fate=_fate(forward, [instructions[h] for h in at], len(shared) > 1),
+            sharing=shared,
         )
 
 
@@ -300,14 +312,14 @@ def _outermost(cluster: str | None, frames: dict[str, Cluster]) -> str | None:
     return cluster
 
 
-def _fate(equations: list[str], kernels: list[Node], shared: Iterable[str]) -> str:
+def _fate(equations: list[str], kernels: list[Node], shared: bool) -> str:
     if not equations:
         return "no equation"
     if not kernels:
         return "removed"
     if any(n.attributes.get("opcode") in _LIBRARY or n.attributes.get("detail") == "kCustom" for n in kernels):
         return "library call"
-    return "fused" if tuple(shared) else "kernel"
+    return "fused" if shared else "kernel"
 
 
 def _size(type_: str) -> tuple[int, int]:

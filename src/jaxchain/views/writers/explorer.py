@@ -6,9 +6,11 @@ import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxchain.views.linked import Linked
+from jaxchain.views.linked import Linked, LinkedNode
 from jaxchain.views.model import Graph, Node
 from jaxchain.views.writers.page import asset, fill, script_data, snippet
+
+LISTED = 30  # nodes named in a card: all of them, for each node of a large fusion, would be n * n names
 
 
 def write(programs: Mapping[str, Linked], facts: Mapping[str, Sequence[tuple[str, str]]] | None = None) -> str:
@@ -56,7 +58,9 @@ def _groups(path: str) -> list[str]:
 def _eager(linked: Linked) -> dict[str, Any]:
     nodes = []
     for n in linked.nodes:
-        fused = [f"{linked.node(f).label} {linked.node(f).path}".strip() for f in n.fused_with]
+        fused = [_called(linked.node(f)) for f in n.sharing[: LISTED + 1] if f != n.id][:LISTED]
+        if len(n.sharing) - 1 > LISTED:
+            fused.append(f"... {len(n.sharing) - 1 - LISTED:,} more")
         details = {
             "link": n.path or "/",
             "op": n.op,
@@ -83,6 +87,10 @@ def _eager(linked: Linked) -> dict[str, Any]:
             }
         )
     return {"name": "eager graph", "nodes": nodes, "edges": [list(e) for e in linked.edges]}
+
+
+def _called(node: LinkedNode) -> str:
+    return f"{node.label} {node.path}".strip()
 
 
 _FATES = {
@@ -170,7 +178,7 @@ def _hlo(linked: Linked) -> dict[str, Any]:
         more = {
             "name": n.attributes["name"],
             "type": n.attributes["type"],
-            "from": [f"{linked.node(o).label} {linked.node(o).path}".strip() for o in owners],
+            "from": [_called(linked.node(o)) for o in owners],
             "scope": n.attributes.get("op_name", ""),
             "inside": inner.get(n.id, [])[:60],
         }
