@@ -68,7 +68,9 @@ def signatures():
 
 def main():
     """Write a file for each table, and the signatures."""
-    (HERE / "golden" / "link_signatures.json").write_text(json.dumps(signatures(), sort_keys=True, separators=(",", ":")) + "\n")
+    (HERE / "golden" / "link_signatures.json").write_text(
+        json.dumps(signatures(), sort_keys=True, separators=(",", ":")) + "\n"
+    )
     warnings.simplefilter("ignore")
     tables = sys.argv[1:] or [path.stem[len("link_cases_") :] for path in sorted(HERE.glob("link_cases_*.py"))]
     for table in tables:
