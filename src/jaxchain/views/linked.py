@@ -47,7 +47,6 @@ class LinkedNode:
         backward_instructions: Those of its gradient.
         fate: ``kernel``, ``fused``, ``library call``, ``removed`` or ``no equation``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
-        seconds: Measured time in eager mode, or None.
     """
 
     id: str
@@ -66,7 +65,6 @@ class LinkedNode:
     backward_instructions: tuple[str, ...]
     fate: str
     sharing: tuple[str, ...]
-    seconds: float | None = None
 
     @property
     def fused_with(self) -> tuple[str, ...]:
