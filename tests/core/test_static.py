@@ -425,6 +425,20 @@ def test_repeated_compiles_warn():
             f(X, n)
 
 
+def test_training_and_evaluating_in_turn_is_not_a_recompile_too_many():
+    @jaxchain.static
+    def f(x, n):
+        return x * n
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RecompileWarning)
+        for n in range(7):
+            f(X, n)
+            with jaxchain.using_config("train", False):
+                f(X, n)
+    assert len(f.explain().compiles) == 14
+
+
 def test_a_replaced_layer_is_seen():
     model = Chain()
     with model.init_scope():

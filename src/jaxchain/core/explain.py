@@ -105,10 +105,16 @@ def warn_eager(name: str, reason: str) -> None:
 
 
 def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
-    """Warn, with the last reasons and the remedy, each time the number of compiles doubles from `OFTEN` on."""
-    n = len(compiles)
+    """Warn, with the last reasons and the remedy, each time the number of compiles doubles from `OFTEN` on.
+
+    Only compiles under the configuration of the last one count: a program that trains and evaluates in turn compiles
+    everything twice, and no more.
+    """
+    configuration = compiles[-1].key[2]
+    counted = [c for c in compiles if c.key[2] == configuration]
+    n = len(counted)
     if n >= OFTEN and n & (n - 1) == 0:
-        reasons = "; ".join(c.reason for c in compiles[-3:])
+        reasons = "; ".join(c.reason for c in counted[-3:])
         warnings.warn(
             f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call: pass what "
             "changes as an array, pad shapes, or leave this function eager. See explain().",
