@@ -76,3 +76,14 @@ def test_msvag_saves_how_many_updates_it_made():
         del target[key]
     jaxchain.serializers.NpzDeserializer(target).load(second)  # as Chainer saves it
     assert float(other.W.update_rule.state["updates"].max()) == 2
+
+
+def test_values_of_a_rule_by_place_and_by_name():
+    from jaxchain.optimizers.adaptive import RMSpropRule
+
+    parent = jaxchain.optimizers.RMSprop(lr=0.5, eps=0.25).hyperparam
+    rule = RMSpropRule(parent, None, 0.75, eps_inside_sqrt=True)
+    assert rule.hyperparam.get_dict() == {"lr": 0.5, "alpha": 0.75, "eps": 0.25, "eps_inside_sqrt": True}
+    for values, named in (((0.1, 0.2, 0.3, True, 1), {}), ((), {"rate": 1}), ((0.1,), {"lr": 0.2})):
+        with pytest.raises(TypeError, match="RMSpropRule: expected hyperparameters"):
+            RMSpropRule(parent, *values, **named)

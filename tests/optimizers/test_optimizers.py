@@ -14,7 +14,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import optimizer_hooks, optimizers
 from jaxchain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
-from jaxchain.optimizers import base
+from jaxchain.optimizers import compiled
 from jaxchain.serializers import DictionarySerializer, NpzDeserializer
 
 ALL = [
@@ -189,13 +189,13 @@ def test_a_new_value_of_a_hyperparameter_does_not_compile():
     model = model_with_grads()
     optimizer = optimizers.Adam().setup(model)
     optimizer.add_hook(optimizer_hooks.WeightDecay(0.1))
-    base.program.cache_clear()
+    compiled.program.cache_clear()
     for i in range(5):
         optimizer.update()
         optimizer.alpha *= 0.5
         optimizer.beta1 = 0.9 - 0.01 * i
         optimizer._hooks.pre["WeightDecay"].rate *= 2
-    assert base.program.cache_info().misses == 1
+    assert compiled.program.cache_info().misses == 1
 
 
 def test_alpha_t_and_bounds():

@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from jaxchain.optimizers.base import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
-from jaxchain.optimizers.rules import Rule, hyperparameters, stateful
+from jaxchain.optimizers.hyperparameter import HyperparameterProxy
+from jaxchain.optimizers.rules import Method, Rule, hyperparameters, stateful
 
 
 class AdaDeltaRule(Rule):
@@ -23,11 +23,6 @@ class AdaDeltaRule(Rule):
     defaults = hyperparameters(rho=0.95, eps=1e-6)
     slots = ("msg", "msdx")
 
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, rho: float | None = None, eps: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, rho=rho, eps=eps)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``-sqrt((msdx + eps) / (msg + eps)) g``."""
@@ -40,7 +35,7 @@ class AdaDeltaRule(Rule):
         return stateful(("msg", "msdx"), step)
 
 
-class AdaDelta(GradientMethod):
+class AdaDelta(Method):
     r"""AdaDelta: the step is the gradient times a ratio of running means, without a learning rate.
 
     Args:
@@ -50,16 +45,12 @@ class AdaDelta(GradientMethod):
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
     """
 
+    rule_class = AdaDeltaRule
     rho = HyperparameterProxy("rho")
     eps = HyperparameterProxy("eps")
 
     def __init__(self, rho: float = 0.95, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.hyperparam.rho, self.hyperparam.eps = rho, eps
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `AdaDeltaRule`."""
-        return AdaDeltaRule(self.hyperparam)
+        super().__init__(rho=rho, eps=eps)
 
 
 class AdaGradRule(Rule):
@@ -74,11 +65,6 @@ class AdaGradRule(Rule):
     defaults = hyperparameters(lr=0.001, eps=1e-8)
     slots = ("h",)
 
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None, eps: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, eps=eps)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``-lr g / (sqrt(h) + eps)`` with the sum h of all squared gradients."""
@@ -90,7 +76,7 @@ class AdaGradRule(Rule):
         return stateful(("h",), step)
 
 
-class AdaGrad(GradientMethod):
+class AdaGrad(Method):
     r"""AdaGrad, :math:`p \leftarrow p - \eta g / (\sqrt{\sum g^2} + \epsilon)`.
 
     Args:
@@ -100,16 +86,12 @@ class AdaGrad(GradientMethod):
     Source: Duchi et al., "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
     """
 
+    rule_class = AdaGradRule
     lr = HyperparameterProxy("lr")
     eps = HyperparameterProxy("eps")
 
     def __init__(self, lr: float = 0.001, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.hyperparam.lr, self.hyperparam.eps = lr, eps
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `AdaGradRule`."""
-        return AdaGradRule(self.hyperparam)
+        super().__init__(lr=lr, eps=eps)
 
 
 class CorrectedMomentumSGDRule(Rule):
@@ -124,18 +106,13 @@ class CorrectedMomentumSGDRule(Rule):
     defaults = hyperparameters(lr=0.01, momentum=0.9)
     slots = ("v",)
 
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None, momentum: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, momentum=momentum)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``lr v`` with ``v = momentum v - g``."""
         return optax.chain(optax.scale(-1.0), optax.trace(h.momentum), optax.scale(h.lr))
 
 
-class CorrectedMomentumSGD(GradientMethod):
+class CorrectedMomentumSGD(Method):
     r"""SGD with momentum whose velocity does not hold the learning rate: :math:`v \leftarrow \mu v - g;\ p \leftarrow
     p + \eta v`. A new learning rate counts for all of it.
 
@@ -144,16 +121,12 @@ class CorrectedMomentumSGD(GradientMethod):
         momentum: Decay :math:`\mu` of the velocity.
     """
 
+    rule_class = CorrectedMomentumSGDRule
     lr = HyperparameterProxy("lr")
     momentum = HyperparameterProxy("momentum")
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__()
-        self.hyperparam.lr, self.hyperparam.momentum = lr, momentum
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `CorrectedMomentumSGDRule`."""
-        return CorrectedMomentumSGDRule(self.hyperparam)
+        super().__init__(lr=lr, momentum=momentum)
 
 
 class NesterovAGRule(Rule):
@@ -168,11 +141,6 @@ class NesterovAGRule(Rule):
     defaults = hyperparameters(lr=0.01, momentum=0.9)
     slots = ("v",)
 
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None, momentum: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, momentum=momentum)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``momentum^2 v - (1 + momentum) lr g`` with ``v = momentum v - lr g``."""
@@ -184,7 +152,7 @@ class NesterovAGRule(Rule):
         return stateful(("v",), step)
 
 
-class NesterovAG(GradientMethod):
+class NesterovAG(Method):
     """Nesterov's accelerated gradient, in the form that looks ahead of the parameters it keeps.
 
     Args:
@@ -194,16 +162,12 @@ class NesterovAG(GradientMethod):
     Source: Bengio et al., "Advances in optimizing recurrent networks", 2012.
     """
 
+    rule_class = NesterovAGRule
     lr = HyperparameterProxy("lr")
     momentum = HyperparameterProxy("momentum")
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__()
-        self.hyperparam.lr, self.hyperparam.momentum = lr, momentum
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `NesterovAGRule`."""
-        return NesterovAGRule(self.hyperparam)
+        super().__init__(lr=lr, momentum=momentum)
 
 
 class MSVAGRule(Rule):
@@ -219,16 +183,6 @@ class MSVAGRule(Rule):
 
     defaults = hyperparameters(lr=0.1, beta=0.9, eta=1.0, weight_decay_rate=0)
     slots = ("m", "v", "updates")
-
-    def __init__(
-        self,
-        parent_hyperparam: Hyperparameter | None = None,
-        lr: float | None = None,
-        beta: float | None = None,
-        eta: float | None = None,
-        weight_decay_rate: float | None = None,
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, beta=beta, eta=eta, weight_decay_rate=weight_decay_rate)
 
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
@@ -268,7 +222,7 @@ class MSVAGRule(Rule):
         self._state = own
 
 
-class MSVAG(GradientMethod):
+class MSVAG(Method):
     r"""Momentum SGD whose step is smaller where the gradient varies more.
 
     Args:
@@ -280,19 +234,14 @@ class MSVAG(GradientMethod):
     Source: Balles and Hennig, "Dissecting Adam: the sign, magnitude and variance of stochastic gradients", 2018.
     """
 
+    rule_class = MSVAGRule
     lr = HyperparameterProxy("lr")
     beta = HyperparameterProxy("beta")
     eta = HyperparameterProxy("eta")
     weight_decay_rate = HyperparameterProxy("weight_decay_rate")
 
     def __init__(self, lr: float = 0.1, beta: float = 0.9, eta: float = 1.0, weight_decay_rate: float = 0) -> None:
-        super().__init__()
-        h = self.hyperparam
-        h.lr, h.beta, h.eta, h.weight_decay_rate = lr, beta, eta, weight_decay_rate
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `MSVAGRule`."""
-        return MSVAGRule(self.hyperparam)
+        super().__init__(lr=lr, beta=beta, eta=eta, weight_decay_rate=weight_decay_rate)
 
 
 class RMSpropRule(Rule):
@@ -309,16 +258,6 @@ class RMSpropRule(Rule):
     defaults = hyperparameters(lr=0.01, alpha=0.99, eps=1e-8, eps_inside_sqrt=False)
     slots = ("ms",)
 
-    def __init__(
-        self,
-        parent_hyperparam: Hyperparameter | None = None,
-        lr: float | None = None,
-        alpha: float | None = None,
-        eps: float | None = None,
-        eps_inside_sqrt: bool | None = None,
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, alpha=alpha, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``-lr g / (sqrt(ms) + eps)``."""
@@ -331,7 +270,7 @@ class RMSpropRule(Rule):
         return stateful(("ms",), step)
 
 
-class RMSprop(GradientMethod):
+class RMSprop(Method):
     r"""RMSprop, :math:`p \leftarrow p - \eta g / (\sqrt{m} + \epsilon)` with the running mean :math:`m` of
     :math:`g^2`.
 
@@ -344,19 +283,14 @@ class RMSprop(GradientMethod):
     Source: Tieleman and Hinton, "Lecture 6.5 - rmsprop", COURSERA, 2012.
     """
 
+    rule_class = RMSpropRule
     lr = HyperparameterProxy("lr")
     alpha = HyperparameterProxy("alpha")
     eps = HyperparameterProxy("eps")
     eps_inside_sqrt = HyperparameterProxy("eps_inside_sqrt")
 
     def __init__(self, lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8, eps_inside_sqrt: bool = False) -> None:
-        super().__init__()
-        h = self.hyperparam
-        h.lr, h.alpha, h.eps, h.eps_inside_sqrt = lr, alpha, eps, eps_inside_sqrt
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `RMSpropRule`."""
-        return RMSpropRule(self.hyperparam)
+        super().__init__(lr=lr, alpha=alpha, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
 
 
 class RMSpropGravesRule(Rule):
@@ -373,16 +307,6 @@ class RMSpropGravesRule(Rule):
     defaults = hyperparameters(lr=1e-4, alpha=0.95, momentum=0.9, eps=1e-4)
     slots = ("n", "g", "delta")
 
-    def __init__(
-        self,
-        parent_hyperparam: Hyperparameter | None = None,
-        lr: float | None = None,
-        alpha: float | None = None,
-        momentum: float | None = None,
-        eps: float | None = None,
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, alpha=alpha, momentum=momentum, eps=eps)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``delta = momentum delta - lr g / sqrt(n - mean^2 + eps)``."""
@@ -396,7 +320,7 @@ class RMSpropGravesRule(Rule):
         return stateful(("n", "g", "delta"), step)
 
 
-class RMSpropGraves(GradientMethod):
+class RMSpropGraves(Method):
     """RMSprop with momentum and the variance of the gradient in place of its mean square.
 
     Args:
@@ -408,19 +332,14 @@ class RMSpropGraves(GradientMethod):
     Source: Graves, "Generating sequences with recurrent neural networks", 2013.
     """
 
+    rule_class = RMSpropGravesRule
     lr = HyperparameterProxy("lr")
     alpha = HyperparameterProxy("alpha")
     momentum = HyperparameterProxy("momentum")
     eps = HyperparameterProxy("eps")
 
     def __init__(self, lr: float = 1e-4, alpha: float = 0.95, momentum: float = 0.9, eps: float = 1e-4) -> None:
-        super().__init__()
-        h = self.hyperparam
-        h.lr, h.alpha, h.momentum, h.eps = lr, alpha, momentum, eps
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `RMSpropGravesRule`."""
-        return RMSpropGravesRule(self.hyperparam)
+        super().__init__(lr=lr, alpha=alpha, momentum=momentum, eps=eps)
 
 
 class SMORMS3Rule(Rule):
@@ -434,11 +353,6 @@ class SMORMS3Rule(Rule):
 
     defaults = hyperparameters(lr=0.001, eps=1e-16)
     slots = ("mem", "g", "g2")
-
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None, eps: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, eps=eps)
 
     def init_state(self, param: Any) -> None:
         """Fill the state: the memory with ones, the means with zeros.
@@ -464,7 +378,7 @@ class SMORMS3Rule(Rule):
         return stateful(("mem", "g", "g2"), step)
 
 
-class SMORMS3(GradientMethod):
+class SMORMS3(Method):
     """RMSprop whose memory and step size follow from how much the gradient agrees with its mean.
 
     Args:
@@ -474,13 +388,9 @@ class SMORMS3(GradientMethod):
     Source: Funk, "RMSprop loses to SMORMS3 - beware the epsilon!", 2015.
     """
 
+    rule_class = SMORMS3Rule
     lr = HyperparameterProxy("lr")
     eps = HyperparameterProxy("eps")
 
     def __init__(self, lr: float = 0.001, eps: float = 1e-16) -> None:
-        super().__init__()
-        self.hyperparam.lr, self.hyperparam.eps = lr, eps
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `SMORMS3Rule`."""
-        return SMORMS3Rule(self.hyperparam)
+        super().__init__(lr=lr, eps=eps)

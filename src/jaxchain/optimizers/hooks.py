@@ -2,17 +2,111 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.random import as_key, next_key
-from jaxchain.optimizers.base import GradientHook
+from jaxchain.optimizers.hyperparameter import split
 
+TIMINGS = ("pre", "post")
 Arrays = Sequence[jax.Array]
+
+
+class Hooks:
+    """Hook functions by name: those called before an update and those called after it, in order of registration."""
+
+    def __init__(self) -> None:
+        self.pre: dict[str, Any] = {}
+        self.post: dict[str, Any] = {}
+
+    def add(self, hook: Callable[..., Any], name: str | None, timing: str, fallback: bool) -> None:
+        """Register a hook; `fallback`: an attribute `timing` that is neither stands for 'pre'."""
+        if not callable(hook):
+            raise TypeError("hook function must be callable")
+        if timing not in (*TIMINGS, "auto"):
+            raise ValueError("timing must be one of ('pre', 'post', 'auto')")
+        if timing == "auto":
+            timing = getattr(hook, "timing", "pre")
+            if timing not in TIMINGS and fallback:
+                message = "Hook timing attribute not in ('pre', 'post'), defaulting timing to 'pre'."
+                warnings.warn(message, stacklevel=3)
+                timing = "pre"
+        name = getattr(hook, "name", getattr(hook, "__name__", None)) if name is None else name
+        if name is None:
+            raise ValueError("the name of the hook function is not specified")
+        if name in self.pre or name in self.post:
+            raise KeyError(f'hook "{name}" already exists')
+        (self.pre if timing == "pre" else self.post)[name] = hook
+
+    def remove(self, name: str) -> None:
+        """Unregister a hook."""
+        del (self.pre if name in self.pre else self.post)[name]
+
+    def at(self, timing: str) -> list[Any]:
+        """Return the hooks of one timing."""
+        if timing not in TIMINGS:
+            raise ValueError("timing must be either 'pre' or 'post'")
+        return list((self.pre if timing == "pre" else self.post).values())
+
+
+class GradientHook:
+    """Base of the built-in hooks: a pure function of parameters and gradients, with numbers as attributes.
+
+    Attributes:
+        name: Its key among the hooks.
+        call_for_each_param: Whether it looks at one parameter at a time.
+        timing: ``'pre'`` or ``'post'``: before or after the update.
+    """
+
+    _lifted_scalars = True
+    name: ClassVar[str] = "GradientHook"
+    call_for_each_param: ClassVar[bool] = False
+    timing: Any = "pre"
+
+    @staticmethod
+    def gradients(h: Any, params: Sequence[jax.Array], grads: Sequence[jax.Array]) -> Sequence[jax.Array]:
+        """Return the new gradients.
+
+        Args:
+            h: The hook's numbers, as attributes.
+            params: The parameters.
+            grads: Their gradients.
+        """
+        raise NotImplementedError
+
+    def __call__(self, *args: Any) -> None:
+        """Change gradients: of ``(rule, param)``, or of all parameters of ``(optimizer,)``."""
+        params = [args[1]] if len(args) == 2 else list(args[0].target.params(False))
+        params = [p for p in params if p.array is not None and p.grad is not None]
+        if not params:
+            return
+        numbers, statics = split(self.__dict__)
+        grads = hook_program(type(self), statics)(numbers, [p.array for p in params], [p.grad for p in params])
+        for p, g in zip(params, grads, strict=True):
+            p._grad = g
+
+
+def is_pure_hook(hook: Any) -> bool:
+    """Return whether a hook can be part of the compiled update."""
+    return isinstance(hook, GradientHook) and type(hook).__call__ is GradientHook.__call__
+
+
+@functools.cache
+def hook_program(kind: type[GradientHook], statics: Any) -> Callable[..., Any]:
+    """Return the compiled form of a hook alone."""
+
+    def hook(numbers: Any, params: Any, grads: Any) -> Any:
+        return kind.gradients(SimpleNamespace(**numbers, **dict(statics)), params, grads)
+
+    hook.__name__ = kind.__name__
+    return jax.jit(hook)
 
 
 class WeightDecay(GradientHook):

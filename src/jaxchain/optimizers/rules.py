@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxchain.core.variable import zeros
-from jaxchain.optimizers.base import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule, plain_number
+from jaxchain.optimizers.base import GradientMethod
+from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy, plain_number
+from jaxchain.optimizers.update_rule import UpdateRule
 
 
 class Rule(UpdateRule):
-    """A rule whose slots start as zeros of the parameter's shape; keyword arguments are hyperparameters of its own.
+    """A rule whose slots start as zeros of the parameter's shape; arguments are hyperparameters of its own.
 
     Args:
         parent_hyperparam: Where other values come from. None: the defaults.
-        **values: Hyperparameters of this rule; None: the parent's.
+        *values: Hyperparameters of this rule in the order of `defaults`; None: the parent's.
+        **named: The same by name.
+
+    Raises:
+        TypeError: The rule has no such hyperparameter.
+
+    Attributes:
+        defaults: Names and values of the hyperparameters.
     """
 
     is_elementwise = True
-    defaults: Any = None
+    defaults: ClassVar[Hyperparameter] = Hyperparameter()
 
-    def __init__(self, parent_hyperparam: Hyperparameter | None = None, **values: Any) -> None:
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, *values: Any, **named: Any) -> None:
         super().__init__(self.defaults if parent_hyperparam is None else parent_hyperparam)
-        for name, value in values.items():
+        names = list(self.defaults.get_dict())
+        given = dict(zip(names, values, strict=False))
+        if len(values) > len(names) or not named.keys() <= set(names) - given.keys():
+            raise TypeError(f"{type(self).__name__}: expected hyperparameters {names}, got {values} and {named}")
+        for name, value in (given | named).items():
             if value is not None:
                 setattr(self.hyperparam, name, value)
 
@@ -39,6 +52,27 @@ class Rule(UpdateRule):
         assert self._state is not None
         for slot in self.slots:
             self._state[slot] = zeros(param.shape, param.dtype)
+
+
+class Method(GradientMethod):
+    """An optimizer that is its hyperparameters and the class of its rules.
+
+    Args:
+        **values: The hyperparameters.
+
+    Attributes:
+        rule_class: The class of its rules.
+    """
+
+    rule_class: ClassVar[type[Rule]]
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__()
+        self.hyperparam = hyperparameters(**values)
+
+    def create_update_rule(self) -> UpdateRule:
+        """Return a new rule with the optimizer's hyperparameters."""
+        return self.rule_class(self.hyperparam)
 
 
 def hyperparameters(**values: Any) -> Hyperparameter:
@@ -81,16 +115,13 @@ class SGDRule(Rule):
 
     defaults = hyperparameters(lr=0.01)
 
-    def __init__(self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None) -> None:
-        super().__init__(parent_hyperparam, lr=lr)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``-lr g``."""
         return optax.sgd(h.lr)
 
 
-class SGD(GradientMethod):
+class SGD(Method):
     r"""Stochastic gradient descent, :math:`p \leftarrow p - \eta g`.
 
     Args:
@@ -104,15 +135,11 @@ class SGD(GradientMethod):
         [-0.10000000149011612]
     """
 
+    rule_class = SGDRule
     lr = HyperparameterProxy("lr")
 
     def __init__(self, lr: float = 0.01) -> None:
-        super().__init__()
-        self.hyperparam.lr = lr
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `SGDRule`."""
-        return SGDRule(self.hyperparam)
+        super().__init__(lr=lr)
 
 
 class MomentumSGDRule(Rule):
@@ -127,18 +154,13 @@ class MomentumSGDRule(Rule):
     defaults = hyperparameters(lr=0.01, momentum=0.9)
     slots = ("v",)
 
-    def __init__(
-        self, parent_hyperparam: Hyperparameter | None = None, lr: float | None = None, momentum: float | None = None
-    ) -> None:
-        super().__init__(parent_hyperparam, lr=lr, momentum=momentum)
-
     @staticmethod
     def transform(h: Any, t: Any) -> optax.GradientTransformation:
         """Return ``v = momentum v - lr g``. lr comes before the trace: after it, it would scale the past too."""
         return optax.chain(optax.scale(-h.lr), optax.trace(h.momentum))
 
 
-class MomentumSGD(GradientMethod):
+class MomentumSGD(Method):
     r"""SGD with momentum, :math:`v \leftarrow \mu v - \eta g;\ p \leftarrow p + v`.
 
     Args:
@@ -146,17 +168,12 @@ class MomentumSGD(GradientMethod):
         momentum: Decay :math:`\mu` of the velocity.
     """
 
+    rule_class = MomentumSGDRule
     lr = HyperparameterProxy("lr")
     momentum = HyperparameterProxy("momentum")
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__()
-        self.hyperparam.lr = lr
-        self.hyperparam.momentum = momentum
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `MomentumSGDRule`."""
-        return MomentumSGDRule(self.hyperparam)
+        super().__init__(lr=lr, momentum=momentum)
 
 
 def adam_rate(h: Any, t: Any) -> Any:
@@ -196,33 +213,8 @@ class AdamRule(Rule):
         gamma=1e-3,
     )
 
-    def __init__(
-        self,
-        parent_hyperparam: Hyperparameter | None = None,
-        alpha: float | None = None,
-        beta1: float | None = None,
-        beta2: float | None = None,
-        eps: float | None = None,
-        eta: float | None = None,
-        weight_decay_rate: float | None = None,
-        amsgrad: bool | None = None,
-        adabound: bool | None = None,
-        final_lr: float | None = None,
-        gamma: float | None = None,
-    ) -> None:
-        super().__init__(
-            parent_hyperparam,
-            alpha=alpha,
-            beta1=beta1,
-            beta2=beta2,
-            eps=eps,
-            eta=eta,
-            weight_decay_rate=weight_decay_rate,
-            amsgrad=amsgrad,
-            adabound=adabound,
-            final_lr=final_lr,
-            gamma=gamma,
-        )
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, *values: Any, **named: Any) -> None:
+        super().__init__(parent_hyperparam, *values, **named)
         if self._hyper.adabound:
             self._extra = (("initial_alpha", plain_number(self._hyper.alpha)),)
 
@@ -299,7 +291,7 @@ def _alpha_t(h: Any, t: Any) -> Any:
     return adam_rate(h, t)
 
 
-class Adam(GradientMethod):
+class Adam(Method):
     r"""Adam, :math:`p \leftarrow p - \eta (\alpha_t m / (\sqrt{v} + \epsilon) + \lambda p)`.
 
     Args:
@@ -315,6 +307,7 @@ class Adam(GradientMethod):
         gamma: How fast they do.
     """
 
+    rule_class = AdamRule
     alpha = HyperparameterProxy("alpha")
     beta1 = HyperparameterProxy("beta1")
     beta2 = HyperparameterProxy("beta2")
@@ -339,15 +332,18 @@ class Adam(GradientMethod):
         final_lr: float = 0.1,
         gamma: float = 1e-3,
     ) -> None:
-        super().__init__()
-        h = self.hyperparam
-        h.alpha, h.beta1, h.beta2, h.eps, h.eta = alpha, beta1, beta2, eps, eta
-        h.weight_decay_rate, h.amsgrad, h.adabound = weight_decay_rate, amsgrad, adabound
-        h.final_lr, h.gamma = final_lr, gamma
-
-    def create_update_rule(self) -> UpdateRule:
-        """Return a new `AdamRule`."""
-        return AdamRule(self.hyperparam)
+        super().__init__(
+            alpha=alpha,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            eta=eta,
+            weight_decay_rate=weight_decay_rate,
+            amsgrad=amsgrad,
+            adabound=adabound,
+            final_lr=final_lr,
+            gamma=gamma,
+        )
 
     @property
     def alpha_t(self) -> Any:

@@ -15,16 +15,11 @@ import optax
 from jaxchain.core.config import thread_state
 from jaxchain.core.variable import Parameter, Variable
 from jaxchain.link import Link
-from jaxchain.optimizers.base import (
-    _NO_HOOKS,
-    GradientMethod,
-    Hooks,
-    Loader,
-    UpdateRule,
-    _apply_hooks,
-    _hooks_of,
-    plain_number,
-)
+from jaxchain.optimizers.base import GradientMethod
+from jaxchain.optimizers.compiled import apply_hooks, hooks_of
+from jaxchain.optimizers.hooks import Hooks
+from jaxchain.optimizers.hyperparameter import plain_number
+from jaxchain.optimizers.update_rule import Loader, UpdateRule
 
 COUNT = "count"  # the leaf of a transformation that has no state: what an update leaves behind
 
@@ -316,8 +311,8 @@ class Optax(GradientMethod):
         paths = {id(p): path for path, p in own.items()}
         for p in params:  # those of others are seen by hooks
             paths.setdefault(id(p), "")
-        pre_static, pre_numbers = _hooks_of(pre) if pre else _NO_HOOKS
-        post_static, post_numbers = _hooks_of(post) if post else _NO_HOOKS
+        pre_static, pre_numbers = hooks_of(pre)
+        post_static, post_numbers = hooks_of(post)
         frozen = frozenset(path for path, p in own.items() if not p.update_rule.enabled)  # type: ignore[union-attr]
         value = self._value.array if isinstance(self._value, Variable) else self._value
         compiled = _program(
@@ -460,7 +455,7 @@ def _program(
     step = optax.with_extra_args_support(transformation).update
 
     def update(hook_numbers: Any, scale: Any, params: Any, grads: Any, leaves: Any, value: Any) -> Any:
-        grads = list(_apply_hooks(hooks[0], hook_numbers[0], params, grads))
+        grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads))
         if scaled:
             grads = [g / jnp.asarray(scale, g.dtype) for g in grads]
         by_path = {
@@ -480,7 +475,7 @@ def _program(
             for owner, new, old in zip(owners, tree.flatten_up_to(state), leaves if owners else (), strict=True)
         ]
         changed = bool(scaled or any(hooks))
-        grads = list(_apply_hooks(hooks[1], hook_numbers[1], new, grads))
+        grads = list(apply_hooks(hooks[1], hook_numbers[1], new, grads))
         return new, grads if changed else None, states if owners else [leaves[0] + 1]
 
     update.__name__ = update.__qualname__ = name

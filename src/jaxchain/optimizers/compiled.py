@@ -1,0 +1,174 @@
+"""The compiled update: rules and pure hooks over all parameters, one jitted program per layout.
+
+`apply_updates` gathers numbers, parameters, gradients and slots, calls `program` and writes the results back.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxchain.core.config import thread_state
+from jaxchain.core.variable import Parameter
+from jaxchain.optimizers.hyperparameter import Clock, split
+
+Group = tuple[Any, ...]  # (rule class, static values, hooks before, hooks after): what a program is compiled for
+
+
+def apply_hooks(hooks: Any, numbers: Any, params: Sequence[Any], grads: Sequence[Any]) -> Sequence[Any]:
+    """Apply pure hooks in order: return the new gradients."""
+    for (kind, statics), values in zip(hooks, numbers, strict=True):
+        grads = kind.gradients(SimpleNamespace(**values, **dict(statics)), params, grads)
+    return grads
+
+
+def _apply_rule(kind: Any, h: Any, t: Any, params: Sequence[Any], grads: Sequence[Any], slots: Any) -> tuple[Any, Any]:
+    """Apply a rule to some parameters: return (new parameters, new slots, one tuple of slots per parameter)."""
+    transformation = kind.transform(h, t)
+    probe = jax.eval_shape(transformation.init, jax.ShapeDtypeStruct((2, 3), jnp.float32))
+    leaves, tree = jax.tree_util.tree_flatten(probe)
+    if any(leaf.shape != (2, 3) for leaf in leaves):  # some state is not per element: one parameter at a time
+        updates, states = [], []
+        for p, g, s in zip(params, grads, slots, strict=True):
+            u, state = transformation.update(g, jax.tree_util.tree_unflatten(tree, s), p)
+            updates.append(u)
+            states.append(tuple(jax.tree_util.tree_leaves(state)))
+    else:
+        state = jax.tree_util.tree_unflatten(tree, [tuple(s[i] for s in slots) for i in range(len(leaves))])
+        updates, state = transformation.update(tuple(grads), state, tuple(params))
+        columns = tree.flatten_up_to(state)
+        states = [tuple(c[i] for c in columns) for i in range(len(params))]
+    new = [jnp.asarray(p + u).astype(p.dtype) for p, u in zip(params, updates, strict=True)]
+    return new, [
+        tuple(n.astype(o.dtype) for n, o in zip(s, old, strict=True)) for s, old in zip(states, slots, strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=256)
+def program(
+    name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre: Any, post: Any, scaled: bool
+) -> Callable[..., Any]:
+    """Return the compiled update of one layout.
+
+    Args:
+        name: Its name in jaxprs.
+        groups: What each group of parameters has in common.
+        members: Group of each parameter; -1: it is not updated, but seen by hooks.
+        pre: (class, static values) of the optimizer's hooks before the update.
+        post: The same after it.
+        scaled: Whether gradients are divided by a loss scale.
+    """
+    places = [[i for i, m in enumerate(members) if m == k] for k in range(len(groups))]
+
+    def update(numbers: Any, ts: Any, hook_numbers: Any, scale: Any, params: Any, grads: Any, slots: Any) -> Any:
+        params, slots = list(params), list(slots)
+        grads = list(apply_hooks(pre, hook_numbers[0], params, list(grads)))
+        for (kind, statics, before, after), at, values, t, inner in zip(
+            groups, places, numbers, ts, hook_numbers[2], strict=True
+        ):
+            h = SimpleNamespace(**values, **dict(statics))
+            some = [params[i] for i in at]
+            gs = [grads[i] / jnp.asarray(scale, grads[i].dtype) for i in at] if scaled else [grads[i] for i in at]
+            if before:
+                gs = [apply_hooks(before, inner[0], [p], [g])[0] for p, g in zip(some, gs, strict=True)]
+            new, states = _apply_rule(kind, h, t, some, gs, [slots[i] for i in at])
+            if after:
+                gs = [apply_hooks(after, inner[1], [p], [g])[0] for p, g in zip(new, gs, strict=True)]
+            for i, p, g, s in zip(at, new, gs, states, strict=True):
+                params[i], grads[i], slots[i] = p, g, s
+        changed = bool(pre or post or scaled or any(g[2] or g[3] for g in groups))
+        grads = list(apply_hooks(post, hook_numbers[1], params, grads))
+        return [p for p, m in zip(params, members, strict=True) if m >= 0], grads if changed else None, slots
+
+    update.__name__ = update.__qualname__ = name
+    return jax.jit(update)
+
+
+def hooks_of(hooks: Collection[Any]) -> tuple[Any, list[dict[str, Any]]]:
+    """Return (the static part, the numbers) of some pure hooks."""
+    if not hooks:
+        return (), []
+    parts = [(type(hook), *split(hook.__dict__)) for hook in hooks]
+    return tuple((kind, statics) for kind, _, statics in parts), [numbers for _, numbers, _ in parts]
+
+
+def apply_updates(
+    name: str,
+    params: Sequence[Parameter],
+    clock: Clock | None,
+    pre: Sequence[Any] = (),
+    post: Sequence[Any] = (),
+    scale: Any = None,
+) -> None:
+    """Update parameters with rules of ours, in one compiled call.
+
+    Args:
+        name: Name of the program.
+        params: Initialised parameters with gradients.
+        clock: The optimizer's clock; rules join it. None: each rule's own.
+        pre: Pure hooks of the optimizer, before.
+        post: Pure hooks of the optimizer, after.
+        scale: Loss scale to divide the gradients by, or None.
+    """
+    groups: dict[Any, int] = {}
+    details: list[Group] = []
+    numbers, ts, inner, members, slots = [], [], [], [], []
+    for p in params:
+        rule = p.update_rule
+        if rule is None or not rule._status[0]:
+            members.append(-1)
+            slots.append(())
+            continue
+        state = rule._state
+        names = rule.slots
+        if state is None and names:
+            rule._init_states(p)
+            state = rule._state
+        _, offset, own, hooks = rule._status
+        key = (type(rule), id(rule._hyper), offset if type(offset) is int else id(offset), id(hooks), rule._extra)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = len(details)
+            values, statics = rule._hyper.split()
+            before, before_numbers = hooks_of(hooks.pre.values() if hooks else ())
+            after, after_numbers = hooks_of(hooks.post.values() if hooks else ())
+            details.append((type(rule), statics + rule._extra, before, after))
+            numbers.append(values)
+            ts.append(own.t - offset)
+            inner.append((before_numbers, after_numbers))
+        members.append(group)
+        slots.append(tuple([state[s] for s in names]) if names and state else ())
+    pre_static, pre_numbers = hooks_of(pre)
+    post_static, post_numbers = hooks_of(post)
+    compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
+    arguments = (
+        numbers,
+        ts,
+        (pre_numbers, post_numbers, inner),
+        scale,
+        [p._array for p in params],
+        [p.grad for p in params],
+        slots,
+    )
+    trace = thread_state().trace
+    if trace is None:
+        new, grads, states = compiled(*arguments)
+    else:
+        with trace.op_scope(name.removesuffix("_update"), name):
+            new, grads, states = compiled(*arguments)
+    arrays = iter(new)
+    for p, member, values in zip(params, members, states, strict=True):
+        if member >= 0:
+            p._array = next(arrays)
+            if values:
+                state = p.update_rule._state
+                for slot, value in zip(p.update_rule.slots, values, strict=True):
+                    state[slot] = value
+    if grads is not None:
+        for p, g in zip(params, grads, strict=True):
+            p._grad = g

@@ -1,0 +1,368 @@
+"""Update rules: how one parameter is updated. A rule's own `t` is the optimizer's clock less an offset, so that 400
+parameters cost one counter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxchain.core.compat import Tracer
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import StaticError, user_line
+from jaxchain.core.variable import Parameter
+from jaxchain.optimizers.compiled import apply_updates
+from jaxchain.optimizers.hooks import Hooks, is_pure_hook
+from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """What tells a deserializer from a serializer: it loads."""
+
+    def load(self, obj: Any) -> None:
+        """Load an object."""
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """Return what was saved under a key."""
+
+
+class UpdateRule:
+    """How one parameter is updated. Subclasses give `transform` and `slots`, or override `update_core` as in Chainer.
+
+    Args:
+        parent_hyperparam: Where values that are not set on this rule come from.
+
+    Attributes:
+        slots: Names of the arrays of its state, in the order of the leaves of the transformation's state.
+    """
+
+    _extra: tuple[tuple[str, Any], ...] = ()  # static values of this rule that `transform` sees in `h`
+    slots: Any = ()
+    is_elementwise = False
+
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
+        self._state: dict[str, Any] | None = None
+        self._hyper = Hyperparameter() if parent_hyperparam is None else parent_hyperparam
+        # (enabled, clock.t - t, or t while disabled, clock, hooks): one object, compared by identity per static call
+        self._status: tuple[bool, Any, Clock, Hooks | None] = (True, 0, Clock(), None)
+        if not is_pure_rule(type(self)):
+            _ = self.hyperparam  # code of the user's will ask for it: better now than inside a trace
+
+    @staticmethod
+    def transform(h: Any, t: Any) -> optax.GradientTransformation:
+        """Return the rule as a transformation of a gradient into what is added to the parameter.
+
+        Args:
+            h: Hyperparameters as attributes; numbers are tracers.
+            t: The rule's number of updates, this one included: a tracer.
+        """
+        raise NotImplementedError
+
+    @property
+    def hyperparam(self) -> Hyperparameter:
+        """The rule's own hyperparameters, over the optimizer's."""
+        own = self._hyper
+        if not getattr(self, "_own_hyper", False):
+            own = self._hyper = Hyperparameter(own)
+            self._own_hyper = True
+        return own
+
+    @hyperparam.setter
+    def hyperparam(self, value: Hyperparameter) -> None:
+        self._hyper, self._own_hyper = value, True
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """Arrays by slot name; None before the first update."""
+        return self._state
+
+    @state.setter
+    def state(self, value: dict[str, Any] | None) -> None:
+        self._state = value
+
+    @property
+    def enabled(self) -> bool:
+        """Whether updates do anything."""
+        return self._status[0]
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        old, offset, clock, hooks = self._status
+        if bool(value) != old:
+            # the same step there and back; a plain number, so that compiled programs compare the tuple by identity
+            self._status = (bool(value), plain_number(clock.t - offset), clock, hooks)
+
+    @property
+    def t(self) -> Any:
+        """Number of updates made by this rule."""
+        enabled, offset, clock, _ = self._status
+        return plain_number(clock.t - offset if enabled else offset)
+
+    @t.setter
+    def t(self, value: Any) -> None:
+        if value is self.t or (type(value) is int and value == self.t):
+            return  # compiled programs know `_status` by identity
+        enabled, _, clock, hooks = self._status
+        self._status = (enabled, clock.t - value if enabled else value, clock, hooks)
+
+    def _join(self, clock: Clock) -> None:
+        """Count by another clock from now on."""
+        t = self.t
+        enabled, _, _, hooks = self._status
+        self._status = (enabled, plain_number(clock.t) - t if enabled else t, clock, hooks)
+
+    def add_hook(self, hook: Callable[..., Any], name: str | None = None, timing: str = "auto") -> None:
+        """Add a hook: ``hook(rule, param)``.
+
+        Args:
+            hook: The function.
+            name: Its key; None: ``hook.name``.
+            timing: ``'pre'``, ``'post'``, or ``'auto'``: ``hook.timing``.
+
+        Raises:
+            TypeError: It is not callable.
+            KeyError: There is a hook of that name.
+        """
+        enabled, offset, clock, hooks = self._status
+        hooks = Hooks() if hooks is None else hooks
+        hooks.add(hook, name, timing, False)
+        self._status = (enabled, offset, clock, hooks)
+
+    def remove_hook(self, name: str) -> None:
+        """Remove a hook.
+
+        Args:
+            name: Its key.
+        """
+        hooks = self._status[3]
+        if hooks is None:
+            raise KeyError(name)
+        hooks.remove(name)
+
+    def _is_pure(self) -> bool:
+        """Whether this rule can be part of the compiled update."""
+        hooks = self._status[3]
+        return (
+            is_pure_rule(type(self))
+            and not getattr(self, "_fp32", False)
+            and (hooks is None or all(map(is_pure_hook, (*hooks.pre.values(), *hooks.post.values()))))
+        )
+
+    def update(self, param: Parameter) -> None:
+        """Update a parameter: hooks, `update_core`, hooks.
+
+        Args:
+            param: The parameter, with its gradient.
+        """
+        if not self._status[0]:
+            return
+        if not self._status[2].busy:
+            self.t = self.t + 1
+        if param.array is None:
+            return
+        if getattr(self, "_fp32", False) and param.dtype == np.float16:
+            self._update_in_float32(param)
+        else:
+            self._update(param)
+
+    def _update(self, param: Parameter) -> None:
+        if self._state is None:
+            self._init_states(param)
+        hooks = self._status[3]
+        for hook in hooks.at("pre") if hooks else ():
+            hook(self, param)
+        self.update_core(param)
+        for hook in hooks.at("post") if hooks else ():
+            hook(self, param)
+
+    def _update_in_float32(self, param: Parameter) -> None:
+        """Update a float32 copy that is kept beside a float16 parameter."""
+        copied = getattr(self, "_fp32_param", None)
+        if copied is None:
+            if thread_state().trace is not None:
+                raise StaticError(
+                    f"the float32 copy of {param.name} does not exist yet: make the first update outside the static "
+                    f"function\nat {user_line(2)}"
+                )
+            copied = self._fp32_param = Parameter(param.array.astype(jnp.float32), name=param.name)
+        copied.grad = None if param.grad is None else param.grad.astype(jnp.float32)
+        copied.update_rule = self
+        self._update(copied)
+        copied.update_rule = None  # no cycle
+        copied.cleargrad()
+        param.array = copied.array.astype(param.dtype)
+
+    def update_core(self, param: Parameter) -> None:
+        """Update a parameter that has a gradient; override it to write a rule by hand (assign ``param.array``).
+
+        Args:
+            param: The parameter.
+        """
+        if type(self).update_core_cpu is not UpdateRule.update_core_cpu:
+            _update_on_numpy(self, param)
+        elif param.grad is not None:
+            _, offset, clock, _ = self._status
+            old_rule, old_status = param.update_rule, self._status
+            param.update_rule = self
+            self._status = (True, offset, clock, None)  # hooks are the caller's
+            try:
+                apply_updates(f"{type(self).__name__.removesuffix('Rule')}_update", [param], None)
+            finally:
+                param.update_rule, self._status = old_rule, old_status
+
+    def update_core_cpu(self, param: Any) -> None:
+        """As `update_core`, for rules written on NumPy: `param` and `state` hold arrays that may be changed in place.
+
+        Args:
+            param: The parameter.
+        """
+        raise NotImplementedError
+
+    def update_core_gpu(self, param: Any) -> None:
+        """Never called: there is one kind of array here.
+
+        Args:
+            param: The parameter.
+        """
+        raise NotImplementedError
+
+    def init_state(self, param: Parameter) -> None:
+        """Fill ``self.state`` for a parameter; called before its first update.
+
+        Args:
+            param: The parameter. Inside a static trace it holds zeros.
+        """
+        if type(self).transform is not UpdateRule.transform:
+            values = {k: 1.0 if isinstance(v, Tracer) else plain_number(v) for k, v in self._hyper.values().items()}
+            h = SimpleNamespace(**values, **dict(self._extra))
+            leaves = jax.tree_util.tree_leaves(type(self).transform(h, 1).init(param.array))
+            assert self._state is not None
+            self._state.update(zip(self.slots, leaves, strict=True))
+
+    def _init_states(self, param: Any) -> None:
+        self._state = {}
+        trace = thread_state().trace
+        with jax.ensure_compile_time_eval():
+            if trace is not None:
+                param = Parameter(np.zeros(param.shape, param.dtype), name=param.name)
+            self.init_state(param)
+            for key, value in self._state.items():
+                if isinstance(value, np.ndarray):
+                    self._state[key] = jnp.array(value)
+        if self._state and trace is not None:
+            trace.initialised(self)
+            self._state = dict(self._state)  # the trace writes into this one and keeps the other
+
+    def _uninitialise(self) -> None:
+        """Forget the state: undo of an initialisation."""
+        self._state = None
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load `t` and the state.
+
+        Args:
+            serializer: The serializer or deserializer.
+        """
+        self.t = int(serializer("t", self.t))
+        if self._state is not None:
+            for key, value in self._state.items():
+                self._state[key] = _loaded(serializer(key, value))
+        elif isinstance(serializer, Loader):
+            self._state = {}
+            self.init_state(Parameter(np.zeros(1, np.float32)))  # tells which keys there are
+            for key in self._state:
+                try:
+                    value = serializer(key, None)
+                except KeyError:
+                    if self.enabled:
+                        raise
+                    value = None
+                if value is None:
+                    self._state = None
+                    break
+                self._state[key] = _loaded(value)
+
+    def use_fp32_update(self, flag: bool = True) -> None:
+        """Update float16 parameters through a float32 copy.
+
+        Args:
+            flag: Whether to.
+        """
+        self._fp32 = flag
+
+
+def _loaded(value: Any) -> Any:
+    return jnp.array(value) if isinstance(value, np.ndarray) else value
+
+
+@functools.cache
+def is_pure_rule(kind: type[UpdateRule]) -> bool:
+    """Return whether a rule class is a transformation and nothing else."""
+    own = (kind.update, kind.update_core, kind.update_core_cpu)
+    return (
+        own == (UpdateRule.update, UpdateRule.update_core, UpdateRule.update_core_cpu)
+        and kind.transform is not UpdateRule.transform
+    )
+
+
+class _NumpyParameter(SimpleNamespace):
+    """A parameter as a NumPy-bodied rule sees it."""
+
+    xp = np
+
+    @property
+    def data(self) -> Any:
+        return self.array
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.array = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.array.dtype
+
+
+def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
+    """Run a rule's `update_core_cpu` on writable NumPy copies; under a trace, through `jax.pure_callback`."""
+    state = rule._state or {}
+    names = [k for k, v in state.items() if isinstance(v, jax.Array | np.ndarray)]
+    grad = param.grad
+
+    def run(t: Any, array: Any, grad: Any, *values: Any) -> tuple[Any, ...]:
+        stand_in = _NumpyParameter(
+            array=np.array(array), grad=None if grad is None else np.array(grad), name=param.name, update_rule=rule
+        )
+        saved, saved_status = rule._state, rule._status
+        rule._state = {**state, **{k: np.array(v) for k, v in zip(names, values, strict=True)}}
+        clock = Clock()
+        clock.t = clock_t = int(t)
+        rule._status = (True, 0, clock, None)
+        try:
+            rule.update_core_cpu(stand_in)
+            return tuple(np.asarray(v) for v in (stand_in.array, *(rule._state[k] for k in names)))
+        finally:
+            rule._state, rule._status = saved, saved_status
+            assert clock.t == clock_t
+
+    status = rule._status
+    arguments = (status[2].t - status[1], param.array, grad, *(state[k] for k in names))
+    if thread_state().trace is None:
+        results = [jnp.array(v) for v in run(*arguments)]
+    else:
+        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (param.array, *(state[k] for k in names))]
+        results = jax.pure_callback(run, shapes, *arguments, vmap_method="sequential")
+    param.array = results[0]
+    state.update(zip(names, results[1:], strict=True))
