@@ -219,3 +219,52 @@ def test_python_dash_m(model):
         [sys.executable, "-m", "jaxchain", "contrast", "nowhere.py:x"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "jaxchain: no file nowhere.py\n")
+
+
+def test_export_and_run_exported(model, capsys):
+    rng = np.random.RandomState(0)
+    shapes = {"l1/W": (8, 4), "l1/b": (8,), "l2/W": (5, 8), "l2/b": (5,)}
+    saved = {name: rng.randn(*shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(model / "weights.npz", **saved)
+    x = rng.randn(3, 4).astype(np.float32)
+    np.save(model / "x.npy", x)
+    options = ["--args", "4, 5", "--input", "1,4", "--weights", "weights.npz", "--out", "mlp.jaxchain"]
+    assert run("export", "the_model.py:MLP", *options, "--platforms", "cpu,tpu") == 0
+    printed = capsys.readouterr().out
+    assert "platforms: cpu, tpu" in printed and "input x: float32[batch,4]" in printed and "mlp.jaxchain" in printed
+    assert run("run-exported", "mlp.jaxchain") == 0
+    assert "output result 0: float32[batch,5]" in capsys.readouterr().out
+    assert run("run-exported", "mlp.jaxchain", "--input", "x.npy", "--out", "y.npz") == 0
+    hidden = np.maximum(x @ saved["l1/W"].T + saved["l1/b"], 0)
+    with np.load("y.npz") as results:
+        np.testing.assert_allclose(results["result 0"], hidden @ saved["l2/W"].T + saved["l2/b"], rtol=1e-4, atol=1e-5)
+    assert run("run-exported", "mlp.jaxchain", "--input", "7,4") == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["export", "the_model.py:MLP", "--input", "1,4", "--out", "none/x"], "not a file in an existing folder"),
+        (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--platforms", "gpu"], "platforms: expected"),
+        (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--vjp-order", "-1"], "vjp_order: expected"),
+        (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--weights", "no.npz"], "no.npz"),
+        (["export", "the_model.py:MLP", "--input", "1,5", "--out", "x"], "exporting it failed"),
+        (["export", "the_model.py:nothing", "--out", "x"], "no 'nothing' in the_model.py"),
+        (["run-exported", "the_model.py"], "no exported program, or damaged"),
+        (["run-exported", "none.jaxchain"], "none.jaxchain"),
+        (["run-exported", "the_model.py", "--input", "none.npy"], "cannot read 'none.npy'"),
+    ],
+)
+def test_mistakes_with_exports(model, capsys, argv, message):
+    assert run(*argv) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and "Traceback" not in captured.err
+    assert not (model / "x").exists()
+
+
+def test_an_exported_program_is_given_the_wrong_arrays(model, capsys):
+    assert run("export", "the_model.py:net", "--input", "1,4", "--out", "net.jaxchain") == 0
+    assert run("run-exported", "net.jaxchain", "--input", "1,4", "--input", "1,4") == 2
+    assert "expected 1 arrays (x: float32[batch,4]), got 2" in capsys.readouterr().err
+    assert run("run-exported", "net.jaxchain", "--input", "1,5") == 2
+    assert "expected x: float32[batch,4]" in capsys.readouterr().err

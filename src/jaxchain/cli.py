@@ -1,4 +1,4 @@
-"""The command line: `jaxchain contrast`, `view`, `run`, `demo`, `--version`.
+"""The command line: `jaxchain contrast`, `view`, `export`, `run-exported`, `run`, `demo`, `--version`.
 
 A user's mistake is one line on stderr and exit code 2; modes that disagree are exit code 1. A traceback means a bug of
 ours or an error inside the user's own program, which is shown as such.
@@ -136,6 +136,45 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
     view.add_argument("--test", action="store_true", help="with config.train False")
     view.set_defaults(run=_view)
+    export = commands.add_parser(
+        "export",
+        help="write a model and its weights as one file that runs without the model's code",
+        description="Export a model as StableHLO for several platforms, with its weights, in one file.",
+        epilog="Example: jaxchain export model.py:MLP --args '100, 10' --input 1,784 --weights mlp.npz --out mlp.zip",
+    )
+    export.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
+    export.add_argument(
+        "--input", action="append", default=[], type=_input, metavar="SHAPE[,DTYPE[:HIGH]]", help="an argument"
+    )
+    export.add_argument("--args", default="", metavar="ARGS", help="arguments of the class, Python literals")
+    export.add_argument("--weights", type=Path, metavar="NPZ", help="load these parameters first (save_npz)")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    export.add_argument("--platforms", default="cpu,cuda,tpu", metavar="LIST", help="default cpu,cuda,tpu")
+    export.add_argument(
+        "--batch", choices=("symbolic", "fixed"), default="symbolic", help="whether the first axis may have any size"
+    )
+    export.add_argument("--vjp-order", type=int, default=0, metavar="N", help="how often it can be differentiated")
+    export.add_argument("--train", action="store_true", help="with config.train True")
+    export.add_argument("--seed", type=int, default=0, help="seed of the parameters (default 0)")
+    export.set_defaults(run=_export)
+    exported = commands.add_parser(
+        "run-exported",
+        help="run an exported program, or say what it takes",
+        description="Run an exported program on arrays; without --input, say what it is.",
+        epilog="Example: jaxchain run-exported mlp.jaxchain --input x.npy --out y.npz",
+    )
+    exported.add_argument("file", type=Path, help="what jaxchain export wrote")
+    exported.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        type=_array,
+        metavar="FILE.npy|SHAPE[,DTYPE[:HIGH]]",
+        help="an argument: an array of a file, or random values",
+    )
+    exported.add_argument("--out", type=Path, metavar="NPZ", help="write the results here")
+    exported.add_argument("--seed", type=int, default=0, help="seed of random values (default 0)")
+    exported.set_defaults(run=_run_exported)
     demo = commands.add_parser(
         "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
     )
@@ -185,6 +224,16 @@ def _input(text: str) -> Input:
     if not all(part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"cannot read {text!r}: sizes are whole numbers, such as 32,784")
     return Input(tuple(map(int, parts)), dtype, high)
+
+
+def _array(text: str) -> np.ndarray | Input:
+    """Read the array of a file, or a shape of random values."""
+    if not text.endswith(".npy"):
+        return _input(text)
+    try:
+        return np.load(text, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"cannot read {text!r}: {error}") from None
 
 
 def _dtype(name: str) -> np.dtype:
@@ -356,6 +405,64 @@ def _view(options: argparse.Namespace) -> int:
             print(path)
     except (OSError, RenderError) as error:
         raise UsageError(f"--out {options.out}: {error}") from None
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    import jaxchain
+
+    if options.out.is_dir() or not options.out.absolute().parent.is_dir():
+        raise UsageError(f"--out {options.out}: not a file in an existing folder")
+    model = _target(options)
+    if isinstance(model, int):
+        return model
+    rng = np.random.default_rng(options.seed)
+    inputs = [given.draw(rng) for given in options.input]
+    try:
+        if options.weights is not None:
+            jaxchain.serializers.load_npz(options.weights, model)
+        exported = jaxchain.export(
+            model,
+            *inputs,
+            platforms=[p.strip() for p in options.platforms.split(",")],
+            batch=options.batch,
+            vjp_order=options.vjp_order,
+            train=options.train,
+        )
+        exported.save(options.out)
+    except (jaxchain.ExportError, ImportError, OSError) as error:
+        raise UsageError(str(error)) from None
+    except Exception as error:
+        return _theirs(error, f"{options.target}: exporting it failed")
+    print(f"{exported.describe()}\nsaved in {options.out.resolve()} ({options.out.stat().st_size:,} bytes)")
+    return OK
+
+
+def _run_exported(options: argparse.Namespace) -> int:
+    import jaxchain
+    from jaxchain.serializers.files import write_whole
+
+    try:
+        exported = jaxchain.load_exported(options.file)
+    except (jaxchain.ExportError, ImportError, OSError) as error:
+        raise UsageError(str(error)) from None
+    if not options.input:
+        print(exported.describe())
+        return OK
+    rng = np.random.default_rng(options.seed)
+    arrays = [given.draw(rng) if isinstance(given, Input) else given for given in options.input]
+    try:
+        results = exported.run(arrays)
+    except (TypeError, jaxchain.ExportError) as error:
+        raise UsageError(str(error)) from None
+    for name, array in results.items():
+        print(f"{name}: {array.dtype}{list(array.shape)}\n{array}")
+    if options.out is not None:
+        try:
+            write_whole(options.out, lambda file: np.savez(file, **results))
+        except OSError as error:
+            raise UsageError(f"--out {options.out}: {error.strerror or error}") from None
+        print(f"saved in {options.out.resolve()}")
     return OK
 
 

@@ -66,6 +66,7 @@ class Questions:
         self.guards: list[Guard] = []
         self.predicates: list[Any] = []
         self.undecided: Any = None
+        self.asked = ""  # where the question was asked that nobody could answer
         self.level = trace_state()
         self._answers: dict[tuple[int, bool], tuple[Any, Outcome]] = {}
 
@@ -83,7 +84,7 @@ class Questions:
                 f"{format_source(source) or 'an unknown line'}. For a loop on data use jaxchain.while_loop"
             )
         if at >= len(self.assumed):
-            self.undecided = predicate
+            self.undecided, self.asked = predicate, format_source(source) or "unknown line"
             raise Undecided
         outcome = self.assumed[at]
         self.guards.append(Guard(outcome, source))

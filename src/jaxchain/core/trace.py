@@ -33,6 +33,7 @@ from jaxchain.core.variable import (
 )
 
 MAX_RETRACES = 8
+TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
 _lock = threading.RLock()
 
 
@@ -207,7 +208,7 @@ def key_of(leaf: Any) -> Any:
         if isinstance(leaf, Parameter):
             return ("object", id(leaf))
         return ("Variable", leaf._node.info, leaf._grad is not None)
-    if isinstance(leaf, ARRAY_LIKE):
+    if isinstance(leaf, TRACED):
         return info_of(leaf, False)
     try:
         hash(leaf)
@@ -287,7 +288,7 @@ def _objects(leaves: Sequence[Any]) -> list[tuple[str, Any]]:
     return [
         (f"argument {i}", leaf)
         for i, leaf in enumerate(leaves)
-        if isinstance(leaf, Parameter) or not isinstance(leaf, (Variable, *ARRAY_LIKE))
+        if isinstance(leaf, Parameter) or not isinstance(leaf, TRACED)
     ]
 
 
@@ -342,7 +343,7 @@ def _trace_once(
     dynamic = [
         i
         for i, leaf in enumerate(leaves)
-        if isinstance(leaf, (Variable, *ARRAY_LIKE)) and not isinstance(leaf, Parameter)
+        if isinstance(leaf, TRACED) and not isinstance(leaf, Parameter)
     ]
     arguments: list[Any] = []
     argument_names: list[str] = []
@@ -456,6 +457,8 @@ def _trace_once(
             raise
     trace: Trace = found["trace"]
     if trace.questions.undecided is not None:
+        if any(isinstance(v, jax.ShapeDtypeStruct) for v in flat):
+            raise NotCompilable(f"it branches on a value, and there are only shapes: {trace.questions.asked}")
         return None, evaluate(jaxpr, flat)
     if trace.inits or trace.missing:
         return None, trace.missing

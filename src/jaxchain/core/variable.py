@@ -68,8 +68,11 @@ def as_jax(value: Any) -> jax.Array:
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Return zeros; `jnp.zeros` would compile a program for every shape."""
-    return jax.device_put(np.zeros(shape, dtype))
+    """Return zeros; `jnp.zeros` would compile a program for every shape. Sizes may be symbolic in a trace."""
+    try:
+        return jax.device_put(np.zeros(shape, dtype))
+    except TypeError:
+        return jnp.zeros(shape, dtype)
 
 
 class VariableNode:

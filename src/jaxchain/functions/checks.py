@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax.errors import InconclusiveDimensionOperation
 
 from jaxchain.core.errors import InvalidType, expect
 
@@ -47,6 +49,19 @@ def axis_in_range(name: str, x: Any, axis: int, extra: int = 0) -> None:
         f"{-ndim} <= axis < {name}.ndim{f' + {extra}' if extra else ''}",
         f"axis = {axis}, {name}.ndim = {x.ndim}",
     )
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of ints. Symbolic sizes (`jax.export`) stay as they are."""
+    try:
+        return tuple(map(int, shape))
+    except InconclusiveDimensionOperation:
+        return tuple(shape)
+
+
+def unbiased(count: Any) -> Any:
+    """Return what makes a variance over `count` values unbiased: count / (count - 1), and 1 for one value."""
+    return count / (max(count - 1.0, 1.0) if isinstance(count, int) else jnp.maximum(count - 1.0, 1.0))
 
 
 def axes(axis: Any) -> int | tuple[int, ...] | None:

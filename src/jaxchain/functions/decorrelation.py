@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.checks import same_dtype, unbiased
 from jaxchain.functions.normalization import updatable, update
 
 
@@ -87,7 +87,7 @@ def decorrelated_batch_normalization_with_statistics(
     """
     y, mean, projection = _decorrelated(x, groups, eps)
     m = x.shape[0] * math.prod(x.shape[2:])
-    weights = (1 - decay, (1 - decay) * m / max(m - 1.0, 1.0))
+    weights = (1 - decay, (1 - decay) * unbiased(m))
     new = [
         None if old is None else decay * old + (weight * now.array).astype(old.dtype)
         for old, now, weight in zip((running_mean, running_projection), (mean, projection), weights, strict=True)

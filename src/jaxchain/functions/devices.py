@@ -4,19 +4,9 @@ from typing import Any
 
 import jax
 
+from jaxchain.backend import jax_device
 from jaxchain.core.config import thread_state
 from jaxchain.core.function import FunctionNode
-
-
-def _device(dst: Any) -> Any:
-    """Return the `jax.Device` of a device object, a GPU's number (-1: the CPU) or a name as ``@numpy`` or ``gpu:0``."""
-    if isinstance(dst, int):
-        dst = f"gpu:{dst}" if dst >= 0 else "cpu"
-    if isinstance(dst, str):
-        name, _, index = dst.removeprefix("@").partition(":")
-        platform = {"numpy": "cpu", "native": "cpu", "intel64": "cpu", "cupy": "gpu", "cuda": "gpu"}.get(name, name)
-        return jax.devices(platform)[int(index or 0)]
-    return getattr(dst, "jax_device", dst)
 
 
 class Copy(FunctionNode):
@@ -43,7 +33,7 @@ def copy(x, dst: Any):
 
     Args:
         x: Any shape and dtype.
-        dst: A device: an object, the number of a GPU (-1: the CPU), or a name as ``@numpy``, ``@cupy:0``, ``gpu:0``.
+        dst: What `jaxchain.get_device` takes, e.g. ``@numpy``, ``@cupy:0``, ``gpu:0``, or a GPU's number (-1: the CPU).
 
     Returns:
         The same values. Inside a static call the arrays stay where they are: one compiled program has one place.
@@ -57,4 +47,4 @@ def copy(x, dst: Any):
         >>> F.copy(np.float32([1, 2]), -1).array
         Array([1., 2.], dtype=float32)
     """
-    return Copy(_device(dst)).apply((x,))[0]
+    return Copy(jax_device(dst)).apply((x,))[0]

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.functions.checks import same_dtype, same_shape
+from jaxchain.functions.checks import same_dtype, same_shape, unbiased
 from jaxchain.functions.half import in_single
 
 Axes = tuple[int, ...]
@@ -74,7 +74,7 @@ def _batch_normalization(
     if running_mean is None or running_var is None:
         return out
     m = x.size // gamma.size
-    adjust = m / max(m - 1.0, 1.0)  # the running variance is unbiased
+    adjust = unbiased(m)  # the running variance is unbiased
     new_mean = decay * running_mean + (1 - decay) * mean.astype(running_mean.dtype)
     new_var = decay * running_var + (1 - decay) * (adjust * var).astype(running_var.dtype)
     return (*out, new_mean, new_var)

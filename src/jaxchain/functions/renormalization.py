@@ -10,7 +10,7 @@ from jaxtyping import Float
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import same_dtype, same_shape
+from jaxchain.functions.checks import same_dtype, same_shape, unbiased
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
 
@@ -47,7 +47,7 @@ def _batch_renormalization(
     d = lax.stop_gradient(jnp.clip((mean - running_mean) / running_std, -dmax, dmax))
     y = wide(gamma) * (centred / wide(std) * wide(r) + wide(d)) + wide(beta)
     m = x.size // gamma.size
-    adjust = m / max(m - 1.0, 1.0)  # the running variance is unbiased
+    adjust = unbiased(m)  # the running variance is unbiased
     new_mean = decay * running_mean + ((1 - decay) * mean).astype(running_mean.dtype)
     new_var = decay * running_var + ((1 - decay) * adjust * var).astype(running_var.dtype)
     return y.astype(x.dtype), lax.stop_gradient(new_mean), lax.stop_gradient(new_var)

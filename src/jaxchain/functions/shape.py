@@ -14,7 +14,7 @@ from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
-from jaxchain.functions.checks import axis_in_range, broadcastable, same_dtype, same_shape
+from jaxchain.functions.checks import as_shape, axis_in_range, broadcastable, same_dtype, same_shape
 
 
 @op(label="Reshape", name="reshape")
@@ -58,7 +58,7 @@ def reshape(x, shape: Sequence[int]):
     """
     if x.shape == shape:
         return as_variable(x)
-    shape = tuple(map(int, shape))
+    shape = as_shape(shape)
     if sum(n < 0 for n in shape) > 1:
         raise ValueError(f"reshape: at most one size may be -1, got {shape}")
     return _reshape(x, shape)
@@ -418,7 +418,7 @@ def broadcast_to(x, shape: Sequence[int]):
     """
     if x.shape == shape:
         return as_variable(x)
-    return _broadcast_to(x, tuple(map(int, shape)))
+    return _broadcast_to(x, as_shape(shape))
 
 
 @op(label="Cast", name="cast")

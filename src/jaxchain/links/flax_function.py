@@ -13,11 +13,11 @@ import numpy as np
 from jaxchain.core.config import config, thread_state
 from jaxchain.core.op import Array, op
 from jaxchain.core.random import as_key, next_init_rng, next_key
-from jaxchain.core.variable import ARRAY_LIKE, Parameter, Variable, as_array
+from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
 from jaxchain.functions.noise import NO_KEY
-from jaxchain.link import Chain, Link
+from jaxchain.link import Link
+from jaxchain.links.parameter_tree import PARAM, STATE, Key_, ParameterTree
 
-PARAM, STATE = "param", "state"
 FLAGS = {  # arguments of modules that say whether they train: their values by config.train
     "train": lambda train: train,
     "training": lambda train: train,
@@ -25,23 +25,9 @@ FLAGS = {  # arguments of modules that say whether they train: their values by c
     "deterministic": lambda train: not train,
     "use_running_average": lambda train: not train,
 }
-Key_ = tuple[str, ...]  # where a leaf is in the variables of a module
-Leaf = tuple[str, Key_, tuple[str, ...], str]  # kind, key, names of the links on the way, name of the attribute
 
 
-class FlaxScope(Chain):
-    """Parameters and persistent values of a submodule of a Flax module: it is not called.
-
-    Attributes:
-        name: Name of the submodule.
-    """
-
-    def forward(self, *args: Any) -> Any:
-        """Refuse: only the whole module can be called."""
-        raise RuntimeError(f"FlaxScope {self.name!r} holds the parameters of a submodule: call the FlaxFunction")
-
-
-class FlaxFunction(Chain):
+class FlaxFunction(ParameterTree):
     """A Flax module as a link: its parameters are the chain's, and it trains, saves and shows like any other.
 
     Parameters are named by their paths in the module (``/Dense_0/kernel``), other variables, as the statistics of
@@ -84,18 +70,17 @@ class FlaxFunction(Chain):
         super().__init__()
         from flax import linen, nnx
 
-        self._layout: tuple[Leaf, ...] = ()
         if isinstance(module, nnx.Module):
             if inputs or variables is not None or kwargs:
                 raise TypeError("FlaxFunction: an nnx module has its parameters: expected no inputs and no variables")
             self._flax: Any = NnxModule(module)
-            self._register(self._flax.leaves)
+            self._register(self._flax.leaves, self._flax.path)
         elif isinstance(module, linen.Module):
             self._flax = LinenModule(module, tuple(rngs))
             if variables is not None:
-                self._register(self._flax.flatten(variables))
+                self._register(self._flax.flatten(variables), self._flax.path)
             elif inputs or kwargs:
-                self._register(self._flax.init(inputs, kwargs))
+                self._register(self._flax.init(inputs, kwargs), self._flax.path)
         else:
             raise TypeError(f"FlaxFunction: expected a module of flax.linen or flax.nnx, got {type(module).__name__}")
 
@@ -111,43 +96,6 @@ class FlaxFunction(Chain):
 
     def __str__(self) -> str:
         return Link.__str__(self)
-
-    def _register(self, leaves: Mapping[Key_, tuple[str, Any]]) -> None:
-        """Make parameters, persistent values and the links that hold them."""
-        layout = []
-        owners: dict[tuple[str, ...], Link] = {(): self}
-        names: dict[tuple[str, ...], tuple[str, ...]] = {(): ()}
-        for key, (kind, value) in sorted(leaves.items(), key=lambda item: item[0]):
-            path = self._flax.path(key)
-            for n in range(1, len(path)):
-                if path[:n] not in owners:
-                    parent = owners[path[: n - 1]]
-                    name = _free_name(parent, path[n - 1])
-                    scope = owners[path[:n]] = FlaxScope()
-                    names[path[:n]] = (*names[path[: n - 1]], name)
-                    with parent.init_scope():
-                        setattr(parent, name, scope)
-            owner, name = owners[path[:-1]], _free_name(owners[path[:-1]], path[-1])
-            if kind == PARAM:
-                with owner.init_scope():
-                    setattr(owner, name, Parameter(jnp.asarray(value)))
-            else:
-                owner.add_persistent(name, jnp.asarray(value))
-            layout.append((kind, key, names[path[:-1]], name))
-        self._layout = tuple(layout)
-
-    def _cells(self) -> tuple[list[Any], list[tuple[Link, str]]]:
-        """Return the parameters, and (link, name) of the persistent values."""
-        params, state = [], []
-        for kind, _, path, name in self._layout:
-            owner: Any = self
-            for part in path:
-                owner = owner.__dict__[part]
-            if kind == PARAM:
-                params.append(owner.__dict__[name])
-            else:
-                state.append((owner, name))
-        return params, state
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module.
@@ -171,7 +119,7 @@ class FlaxFunction(Chain):
                     f"FlaxFunction: the parameters of {self._flax.label} have not been made. Give it example inputs, "
                     "FlaxFunction(module, x), or call it once in eager mode"
                 )
-            self._register(self._flax.init(args, kwargs))
+            self._register(self._flax.init(args, kwargs), self._flax.path)
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
         arrays = [x for x in leaves if isinstance(x, (Variable, *ARRAY_LIKE))]
         static = tuple(INPUT if isinstance(x, (Variable, *ARRAY_LIKE)) else x for x in leaves)
@@ -209,12 +157,6 @@ class _Input:
 
 
 INPUT = _Input()
-
-
-def _free_name(owner: Link, name: str) -> str:
-    while hasattr(owner, name):  # attributes of links, or another collection's variable of the same path
-        name += "_"
-    return name
 
 
 class FlaxModule:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from jaxchain import functions as F
 from jaxchain.core.config import get_dtype
-from jaxchain.core.variable import Variable
+from jaxchain.core.variable import Variable, zeros
 from jaxchain.link import Chain
 from jaxchain.links.linear import Linear
 from jaxchain.links.recurrent import Stateful
@@ -274,6 +272,6 @@ class StatefulMGU(Stateful, _MGU):
         Returns:
             New state ``(n, out)``, which is the output.
         """
-        h = Variable(np.zeros((x.shape[0], self._state_size), get_dtype())) if self.h is None else self.h
+        h = Variable(zeros((x.shape[0], self._state_size), get_dtype())) if self.h is None else self.h
         h = self.h = self._step(h, x)
         return h

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core.variable import Variable
+from jaxchain.core.variable import Variable, zeros
 from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Blocks, Gates
 from jaxchain.link import Chain
@@ -32,19 +30,18 @@ class Stateful(Chain):
                 )
             setattr(self, name, value)
 
-    def to_device(self, device: Any) -> Self:
-        """Move the layer with its state."""
-        super().to_device(device)
+    def device_resident_accept(self, visitor: Any) -> None:
+        """Show a visitor the state, too."""
+        super().device_resident_accept(visitor)
         for name in self._state_names:
             state = getattr(self, name)
             if state is not None:
-                state.to_device(device)
-        return self
+                visitor.visit_variable(state)
 
 
 def zero_state(x: Any, size: int) -> Variable:
     """Return zeros ``(n, size)`` for an input of `n` rows, in its dtype."""
-    return Variable(np.zeros((x.shape[0], size), x.dtype))
+    return Variable(zeros((x.shape[0], size), x.dtype))
 
 
 class _LSTM(Chain):

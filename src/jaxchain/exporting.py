@@ -1,0 +1,303 @@
+"""Making an exported program: a target traced once, on symbolic sizes, as a function of its state and arguments.
+
+export(model, x)  ->  Exported, a link  ->  save(path)  ->  load_exported(path)  ->  Exported
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+from jax.extend.core import jaxpr_as_fun
+
+from jaxchain.core.compat import without_dead_code
+from jaxchain.core.config import using_config
+from jaxchain.core.errors import format_source, traceback_source
+from jaxchain.core.guard import NotCompilable
+from jaxchain.core.state import count, take
+from jaxchain.core.trace import Traced, argument_names, trace_call
+from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+from jaxchain.exported import (
+    FORMAT,
+    KEY,
+    PLATFORMS,
+    Exported,
+    ExportError,
+    Program,
+    flatten,
+    path_of,
+    spec_of,
+    unflatten,
+)
+from jaxchain.link import Link
+from jaxchain.links.parameter_tree import PARAM, STATE
+
+_scope = jax_export.SymbolicScope()  # one for all exports: sizes of the same name are the same everywhere
+
+
+# -- export ------------------------------------------------------------------------------------------------------------
+
+
+def export(
+    target: Callable[..., Any],
+    *args: Any,
+    platforms: Sequence[str] = PLATFORMS,
+    batch: str | Sequence[str | None] = "symbolic",
+    vjp_order: int = 0,
+    train: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Export a model, or any function on models, as a program that runs without its code.
+
+    The program is StableHLO for several platforms at once, made on any machine. Parameters, persistent values and all
+    other state that a call reads are inputs of the program and part of the file. Choices by value (`if` on data) cannot
+    be exported: use `jaxchain.cond` and `jaxchain.while_loop`. Numbers, strings and None among the arguments are part
+    of the program.
+
+    Args:
+        target: A link, or a function; a whole training step, too.
+        *args: Example arguments: arrays, Variables or `jax.ShapeDtypeStruct`, also in tuples, lists and dicts. Only
+            their shapes and dtypes count.
+        platforms: What it is to run on: of ``"cpu"``, ``"cuda"``, ``"rocm"``, ``"tpu"``.
+        batch: ``"symbolic"``: the first axis of all array arguments is one size, which may be any later. ``"fixed"``:
+            sizes are those of the examples. Or a shape per array argument, as `jax.export.symbolic_shape` takes it:
+            ``["b, t", "b, _"]`` (``_``: the example's size).
+        vjp_order: How often the program can be differentiated. Each order about doubles the file without its arrays.
+        train: The value of ``config.train`` in the program.
+        metadata: Further facts for the manifest, plain JSON data.
+
+    Returns:
+        The program as a link: call it, or ``save(path)`` it.
+
+    Raises:
+        ExportError: The target, its arguments or its result cannot be exported; the message says why, and where.
+
+    Examples:
+        >>> model = L.Linear(3, 2)
+        >>> exported = jaxchain.export(model, np.zeros((1, 3), np.float32))
+        >>> exported(np.ones((5, 3), np.float32)).shape
+        (5, 2)
+        >>> [path for path, _ in exported.namedparams()]
+        ['/W', '/b']
+    """
+    if not callable(target):
+        raise ExportError(f"export: expected a link or a function, got {type(target).__name__}")
+    unknown = sorted(set(platforms) - {*PLATFORMS, "rocm"})
+    if isinstance(platforms, str) or unknown or not platforms:
+        raise ExportError(f"export: platforms: expected some of cpu, cuda, rocm, tpu, got {platforms!r}")
+    if not isinstance(vjp_order, int) or vjp_order < 0:
+        raise ExportError(f"export: vjp_order: expected a number from 0, got {vjp_order!r}")
+    link = target if isinstance(target, Link) else None
+    name = getattr(target, "__name__", type(target).__name__).strip("<>") if link is None else type(target).__name__
+    leaves: list[Any] = []
+    structure = flatten(args, leaves, "the arguments")
+    names = argument_names(target if link is None else link._forward, args, {})  # type: ignore[attr-defined]
+    names = [
+        n
+        for n, leaf in zip(names, jax.tree_util.tree_leaves(args, is_leaf=lambda v: v is None), strict=True)
+        if isinstance(leaf, (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct))
+    ]
+    specs = _symbolic(leaves, names, batch)
+    result: dict[str, Any] = {}
+
+    def call(*flat: Any) -> Any:
+        values = [Variable(v) if isinstance(leaf, Variable) else v for v, leaf in zip(flat, leaves, strict=True)]
+        outputs: list[Any] = []
+        result["structure"] = flatten(target(*unflatten(structure, values)), outputs, f"the result of {name}")
+        # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
+        return tuple(jnp.array(as_array(y), copy=True) for y in outputs)
+
+    try:
+        with using_config("train", train):
+            traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None)
+    except NotCompilable as error:
+        raise ExportError(
+            f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
+        ) from error
+    except jax.errors.InconclusiveDimensionOperation as error:
+        raise ExportError(
+            f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
+            f"{str(error).splitlines()[0]}. Export it with batch='fixed', or make only other sizes symbolic"
+        ) from error
+    if traced.guards:
+        raise ExportError(f"export: {name} chooses by the value of its state: {traced.guards[0]}. Use jaxchain.cond")
+    facts = {
+        "version": importlib.metadata.version("jaxchain"),
+        "name": name,
+        "platforms": list(platforms),
+        "vjp_order": vjp_order,
+        "train": train,
+        "metadata": dict(metadata or {}),
+        "arguments": structure,
+        "inputs": [spec_of(n, x) for n, x in zip(names, specs, strict=True)],
+        "result": result["structure"],
+    }
+    return _exported(traced, link, specs, facts)
+
+
+def _line(error: BaseException) -> str:
+    line = format_source(traceback_source(error))
+    return f": {line}" if line else ", in one of its links"
+
+
+def _symbolic(leaves: Sequence[Any], names: Sequence[str], batch: str | Sequence[str | None]) -> list[Any]:
+    """Return the shapes that the program is traced on."""
+    if batch == "symbolic":
+        sizes = {n: x.shape[0] for n, x in zip(names, leaves, strict=True) if x.ndim}
+        if len(set(sizes.values())) > 1:
+            raise ExportError(
+                f"export: batch='symbolic' needs arguments with one size of the first axis, got {sizes}: say which "
+                "sizes vary, as in batch=['b, _', '_, _']"
+            )
+        shapes: Sequence[str | None] = ["batch, ..." if x.ndim else None for x in leaves]
+    elif batch == "fixed":
+        shapes = [None] * len(leaves)
+    elif isinstance(batch, str) or len(batch) != len(leaves):
+        raise ExportError(
+            f"export: batch: expected 'symbolic', 'fixed' or a list of {len(leaves)} shapes, one per array argument "
+            f"({', '.join(names)}), got {batch!r}"
+        )
+    else:
+        shapes = batch
+    specs = []
+    for name, x, shape in zip(names, leaves, shapes, strict=True):
+        try:
+            sizes = jax_export.symbolic_shape(shape, scope=_scope, like=x.shape)
+            if len(sizes) != x.ndim:
+                raise ValueError(f"it has {len(sizes)} sizes")
+        except ValueError as error:
+            raise ExportError(f"export: batch: {shape!r} does not fit {name} of shape {x.shape}: {error}") from None
+        specs.append(jax.ShapeDtypeStruct(sizes, x.dtype))
+    return specs
+
+
+def _clean(name: str, taken: set[str]) -> str:
+    """Return the name of a cell as a path of attribute names that is not taken."""
+    parts = [re.sub(r"\W+", "_", part).strip("_") for part in re.split(r"[./\[]", name)]
+    path = "/" + "/".join(part if not part[:1].isdigit() else f"_{part}" for part in parts if part)
+    while path in taken:
+        path += "_"
+    taken.add(path)
+    return path
+
+
+def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
+    """Return (kind, name) of each input of the program that is state; the names are those of the link."""
+    paths: dict[Any, str] = {}
+    for path, inner in link.namedlinks() if link is not None else ():
+        prefix = path.rstrip("/")
+        paths.update({id(inner.__dict__[n]): f"{prefix}/{n}" for n in inner._params})
+        paths.update({(id(inner.__dict__), n): f"{prefix}/{n}" for n in inner._persistent})
+    plan, taken = traced.plan, set(paths.values())
+    cells, at = {0: (KEY, KEY)}, 1
+    names = traced.inputs
+    for p in plan["arrays"]:
+        cells[at] = (PARAM, paths.get(id(p)) or _clean(names[at], taken))
+        at += 1
+    at += len(plan["grads"])
+    walk = plan["walk"]
+    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+        known = paths.get((id(container), key)) if count(template) == 1 else None
+        for _ in range(count(template)):
+            cells[at] = (STATE, known or _clean(names[at], taken))
+            at += 1
+    return cells
+
+
+def _writes_of(traced: Traced, name: str) -> dict[int, int]:
+    """Return {input: output} of the state that a call leaves behind."""
+    plan, writes, lost = traced.plan, {}, []
+    walk = plan["walk"]
+    avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
+    probes = [Variable(jnp.zeros(())) for _ in avals]
+    number = {id(v.array): i for i, v in enumerate(probes)}
+    parameters = {id(p): at for at, p in enumerate(plan["arrays"], 1)}
+    places, at = {}, 1 + len(plan["arrays"]) + len(plan["grads"])
+    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+        places[id(container), key] = at, template
+        at += count(template)
+    for write in plan["writes"]:
+        values: list[Any] = []
+        home = parameters.get(id(write.container)) if write.how == "array" else None
+        if home is not None:
+            values = [probes[write.index].array]
+        elif write.how in ("item", "place.array") and (id(write.container), write.key) in places:
+            home, template = places[id(write.container), write.key]
+            if write.how == "place.array":
+                values = [probes[write.index].array]
+            elif not take(template, write.build(probes), values):
+                home = None
+        if home is None:
+            lost += [] if write.how in ("grad", "place.grad") else [write.name]
+            continue
+        for i, value in enumerate(values, home):
+            before, after = traced.jaxpr.jaxpr.invars[i].aval, avals[number[id(value)]]
+            if (before.shape, before.dtype) == (after.shape, after.dtype):
+                writes[i] = number[id(value)]
+            elif plan["live"][i]:
+                raise ExportError(
+                    f"export: {name}: {write.name} changes from {before.str_short()} to {after.str_short()} in a call; "
+                    "state must keep its shape: export with batch='fixed', or reset it first"
+                )
+            else:
+                lost.append(write.name)
+    if lost:
+        warnings.warn(
+            f"export: {name} also sets {', '.join(sorted(set(lost)))}, which the program leaves out: every call starts "
+            "as the first one did",
+            stacklevel=4,
+        )
+    return writes
+
+
+def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: dict[str, Any]) -> Exported:
+    """Return the program of a trace."""
+    plan, name = traced.plan, facts["name"]
+    cells, writes = _cells_of(traced, link), _writes_of(traced, name)
+    jaxpr = traced.jaxpr
+    live = plan["live"]
+    first = len(live) - len(specs)
+    gradients = [traced.inputs[i] for i in range(first) if live[i] and i not in cells]
+    if gradients:
+        raise ExportError(f"export: {name} reads {gradients[0]} of before the call: clear gradients in it first")
+    state = sorted(
+        (i for i in cells if live[i] or i in writes), key=lambda i: (cells[i][0] == KEY, path_of(cells[i][1]))
+    )
+    probes = [jnp.zeros(()) for _ in jaxpr.jaxpr.outvars]
+    number = {id(v): i for i, v in enumerate(probes)}
+    results = [number[id(v)] for v in plan["result"](probes)]
+    wanted = [*results, *writes.values()]
+    order = [*state, *range(first, len(live))]
+    pruned, unread = without_dead_code(jaxpr, order)
+    fillers = [jaxpr.jaxpr.invars[i].aval for i in unread]
+    run = jaxpr_as_fun(pruned)
+
+    def program(*flat: Any) -> Any:
+        outputs = run(*flat, *(jnp.zeros(a.shape, a.dtype) for a in fillers))
+        return tuple(outputs[i] for i in wanted)
+
+    program.__name__ = name
+    arrays = [jnp.asarray(traced.values[i], jaxpr.jaxpr.invars[i].aval.dtype) for i in state]
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
+    made = jax_export.export(jax.jit(program, keep_unused=True), platforms=facts["platforms"])(*shapes, *specs)
+    places = {i: at for at, i in enumerate(state)}
+    manifest = {
+        "format": FORMAT,
+        "jaxchain": facts.pop("version"),
+        "jax": jax.__version__,
+        "calling_convention_version": made.calling_convention_version,
+        **facts,
+        "outputs": [spec_of(f"result {i}", a) for i, a in enumerate(made.out_avals[: len(results)])],
+        "state": [{"kind": cells[i][0], **spec_of(cells[i][1], a)} for i, a in zip(state, arrays, strict=True)],
+        "writes": [{"state": places[i], "output": at} for at, i in enumerate(writes, len(results))],
+        "draws": plan["trace"].draws if live[0] else 0,
+    }
+    values = [a for i, a in zip(state, arrays, strict=True) if cells[i][0] != KEY]
+    return Exported(Program(made, json.loads(json.dumps(manifest))), values)
