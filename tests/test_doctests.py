@@ -13,8 +13,8 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 
-ROOMS = ("jaxchain.functions", "jaxchain.links", "jaxchain.core", "jaxchain.optimizers", "jaxchain.initializers")
-FILES = ("jaxchain.link", "jaxchain.sequential", "jaxchain.reporter")
+ROOMS = ("jaxchain.functions", "jaxchain.link", "jaxchain.links", "jaxchain.core", "jaxchain.optimizers", "jaxchain.initializers")
+FILES = ("jaxchain.reporter",)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

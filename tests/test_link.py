@@ -13,6 +13,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, ChainList, Link, LinkHook, Parameter, Sequential
+from jaxchain.device_resident import DeviceResidentsVisitor
 from jaxchain.serializers import DictionarySerializer, NpzDeserializer
 
 MODES = pytest.mark.parametrize("mode", ["eager", "static"])
@@ -397,10 +398,55 @@ def test_devices():
     model = Model()
     assert model.to_cpu() is model and model.to_device(jax.devices()[0]) is model and model.to_chx() is model
     assert model.device == jax.devices()[0] and model.xp is jax.numpy
-    assert model.to_device("@numpy") is model
+    assert model.to_device("@numpy") is model and model.to_device(jaxchain.get_device(-1)) is model
+    with pytest.raises(ValueError, match="must be followed by a module name"):
+        model.to_device("@gpu")
     if jax.default_backend() == "cpu":
         with pytest.raises(RuntimeError):
             model.to_gpu()
+
+
+class Shifted(Scale):
+    def __init__(self):
+        super().__init__()
+        self.shift = np.zeros(3, np.float32)
+
+    def device_resident_accept(self, visitor):
+        super().device_resident_accept(visitor)
+        self.shift = visitor.visit_array(self.shift)
+
+
+def test_a_visitor_sees_every_array_in_the_tree():
+    class Sizes(DeviceResidentsVisitor):
+        def __init__(self):
+            self.kinds, self.names, self.shapes = [], [], []
+
+        def visit_device_resident(self, device_resident):
+            self.kinds.append(type(device_resident))
+
+        def visit_variable(self, param):
+            self.names.append(param.name)
+
+        def visit_array(self, arr):
+            self.shapes.append(arr.shape)
+            return arr + 1
+
+    lstm = L.LSTM(2, 3)
+    lstm(np.ones((1, 2), np.float32))
+    model, visitor = Chain(a=Shifted(), lstm=lstm), Sizes()
+    model.device_resident_accept(visitor)
+    assert visitor.kinds[:2] == [Chain, Shifted] and visitor.shapes == [(3,), (3,)]
+    assert set(visitor.names) == {"W", "b", None} and visitor.names.count(None) == 2  # c and h
+    assert model.a.shift[0] == 1 and float(model.a.mean[0]) == 1
+    assert isinstance(model.to_device("cpu").a.shift, jax.Array)
+
+
+def test_a_cpu_device_moves_the_state_of_layers_within():
+    lstm = L.LSTM(2, 3)
+    model = Chain(lstm=lstm)
+    lstm(np.ones((1, 2), np.float32))
+    model.to_device("@numpy")
+    assert model.lstm.h.array.committed and model.lstm.h.array.devices() == {jax.devices("cpu")[0]}
 
 
 # -- lists -------------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable
+from jaxchain.device_resident import DeviceResident as DeviceResident
 from jaxchain.function_hook import FunctionHook as FunctionHook
 from jaxchain.functions.control import cond as cond
 from jaxchain.functions.control import scan as scan

@@ -71,6 +71,15 @@ def _by_name(text: str) -> Device:
     return of(devices[int(number or 0)])
 
 
+def jax_device(device_spec: Any) -> Any:
+    """Return JAX's device, or sharding.
+
+    Args:
+        device_spec: What `get_device` takes, or a sharding, which is returned as it is.
+    """
+    return device_spec if isinstance(device_spec, jax.sharding.Sharding) else get_device(device_spec).jax_device
+
+
 def using_device(device_spec: Any) -> Any:
     """Return a context in which new arrays are made on a device.
 

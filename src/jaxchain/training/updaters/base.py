@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
+from jaxchain import backend
 from jaxchain.core.config import MODES, config
 from jaxchain.core.static import Static
 from jaxchain.dataset.convert import concat_examples
-from jaxchain.link import _device as device_of_name
 
 
 class Updater:
@@ -61,7 +61,7 @@ def as_device(device: Any) -> Any:
     """
     if isinstance(device, int):
         return jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
-    return device_of_name(device)
+    return backend.jax_device(device) if isinstance(device, str) else device
 
 
 def jax_device(device: Any) -> Any:
