@@ -9,14 +9,19 @@ user and be writable by nobody else, and each kind of CPU has a folder of its ow
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+
+from jaxchain.core.errors import StaticError
 
 VARIABLE = "JAXCHAIN_CACHE"
 
@@ -54,11 +59,36 @@ def enable() -> Path | None:
     folder = Path(chosen or Path(home, "jaxchain")).expanduser() / _machine()
     if not _safe(folder):
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    compilation_cache.reset_cache()  # what was compiled before, without a cache, had made up JAX's mind
+    _set(jax_compilation_cache_dir=str(folder), **EVERYTHING)
     return folder
+
+
+EVERYTHING = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
+
+
+def _set(**options: Any) -> None:
+    for name, value in options.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # what was compiled before had made up JAX's mind
+
+
+@contextlib.contextmanager
+def redirected(folder: Path) -> Iterator[None]:
+    """Keep what is compiled in the block in `folder`, as ``JAXCHAIN_CACHE=folder`` will look for it.
+
+    Raises:
+        StaticError: Others can write to the folder, or it cannot be made.
+    """
+    place = folder.expanduser() / _machine()
+    if not _safe(place):
+        raise StaticError(f"save_cache: {folder} cannot be used: it must be writable by you and by nobody else")
+    new = {"jax_compilation_cache_dir": str(place), "jax_enable_compilation_cache": True, **EVERYTHING}
+    old = {name: getattr(jax.config, name) for name in new}
+    _set(**new)
+    try:
+        yield
+    finally:
+        _set(**old)
 
 
 FOLDER = enable()

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from jaxchain.core.ahead import memory_of
+
 OFTEN = 8
 
 
@@ -30,6 +32,11 @@ class Compile:
         self.name, self.reason, self.key, self.variant = name, reason, key, variant
         self.trace_seconds, self.compile_seconds = trace_seconds, 0.0
 
+    def memory(self) -> dict[str, int]:
+        """Return the bytes that the program takes, by what takes them; empty if it never ran."""
+        jitted, specs = self.variant.programs()[0]
+        return memory_of(jitted.lower(*specs).compile()) if self.variant.hits else {}
+
     def to_dict(self) -> dict[str, Any]:
         """Return this compile as plain data."""
         variant = self.variant
@@ -49,6 +56,7 @@ class Compile:
             "nodes": len(traced.nodes),
             "guards": [str(g) for g in traced.guards],
             "misses": variant.misses,
+            "memory": self.memory(),
         }
 
 
@@ -74,6 +82,8 @@ class Explanation:
                 f"{' (program of an earlier variant)' if d['shared'] else ''}, {d['calls']} calls, "
                 f"{d['nodes']} nodes"
             )
+            if d["memory"]:
+                lines.append(f"     memory: {', '.join(f'{k} {_bytes(v)}' for k, v in d['memory'].items())}")
             lines.append(f"     reads: {_some(d['lifted'])}")
             lines.append(f"     writes: {_some(d['written'])}")
             if d["constants"]:
@@ -84,6 +94,10 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} B" if count < 10_000 else f"{count / 1e3:,.1f} kB" if count < 1e7 else f"{count / 1e6:,.1f} MB"
 
 
 def _some(names: Sequence[str], limit: int = 12) -> str:

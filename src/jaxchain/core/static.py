@@ -12,12 +12,14 @@ them, compiled.
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
@@ -193,6 +195,43 @@ class Static:
         if same:
             return same[-1].variant.difference() or "the shape or dtype of a state array changed"
         return _key_difference(self.compiles, key, names)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Trace and lower for given arguments, without running anything: ``lower(x).compile()`` compiles ahead of time.
+
+        Args:
+            *args: The arguments, or `jax.ShapeDtypeStruct` in the place of arrays.
+            **kwargs: The same by name.
+
+        Raises:
+            StaticError: The program cannot be compiled, or it branches on a value and there are only shapes.
+        """
+        if self.sizes is not None:
+            args, kwargs = self.sizes.apply(self.function, args, kwargs)
+        leaves, tree = leaves_of(args, kwargs)
+        key = (tree, tuple(map(key_of, leaves)), _config_key(thread_state()))
+        known = self.variants.get(key)
+        for variant in known if isinstance(known, list) else ():
+            if variant.difference() is None:
+                return Lowered(self, variant)
+        return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
+
+    def save_cache(self, folder: str | os.PathLike[str]) -> int:
+        """Write every compiled program of this callable into a folder.
+
+        A process that is started with ``JAXCHAIN_CACHE=folder`` loads them instead of compiling: on this kind of
+        machine, with this version of JAX. Machine code is run unchecked: use folders that only you can write to.
+
+        Args:
+            folder: The folder; it is made if it is not there.
+
+        Returns:
+            How many programs were written.
+
+        Raises:
+            StaticError: The folder cannot be made, or others can write to it.
+        """
+        return save((c.variant for c in self.compiles if not c.variant.shared), folder)
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""

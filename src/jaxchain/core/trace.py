@@ -340,11 +340,7 @@ def _trace_once(
         else (placeholder(a.shape, a.dtype) if all_grads else None)
         for a, g in zip(arrays, grads, strict=True)
     ]
-    dynamic = [
-        i
-        for i, leaf in enumerate(leaves)
-        if isinstance(leaf, TRACED) and not isinstance(leaf, Parameter)
-    ]
+    dynamic = [i for i, leaf in enumerate(leaves) if isinstance(leaf, TRACED) and not isinstance(leaf, Parameter)]
     arguments: list[Any] = []
     argument_names: list[str] = []
     for i in dynamic:

@@ -129,6 +129,11 @@ class Variant:
         """Return what is compiled for a call."""
         return traced.jaxpr
 
+    def programs(self) -> list[tuple[Any, list[Any]]]:
+        """Return the jitted functions and what each takes: that of the call first."""
+        invars = self.traced.jaxpr.jaxpr.invars
+        return [(self.compiled, [_spec(invars[i].aval) for i in self.order])]
+
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
@@ -278,6 +283,10 @@ class Variant:
         for container, key, at in self.item_writes:
             if at in donated:
                 container[key] = outputs[at]
+
+
+def _spec(aval: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def _held() -> int:
@@ -443,6 +452,14 @@ class LinkVariant(Variant):
         except ValueError as error:
             raise NotCompilable("its gradient looks at a value") from error
         return forward
+
+    def programs(self) -> list[tuple[Any, list[Any]]]:
+        """Return the jitted functions and what each takes: that of the call first, then that of the backward pass."""
+        found = super().programs()
+        if self.backward is not None:
+            assert self.gradient is not None
+            found.append((self.gradient.compiled, [_spec(v.aval) for v in self.backward.jaxpr.invars]))
+        return found
 
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:

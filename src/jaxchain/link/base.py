@@ -10,6 +10,7 @@ import contextlib
 import copy
 import functools
 import importlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -172,6 +173,33 @@ class Link(DeviceResident, Hierarchy):
         from jaxchain.core.static import static_link
 
         return static_link(self).explain()
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """Trace and lower a call without running it; ``lower(x).compile()`` compiles it ahead of time.
+
+        Args:
+            *args: The arguments, or `jax.ShapeDtypeStruct` in the place of arrays.
+            **kwargs: The same by name.
+
+        Raises:
+            StaticError: The call cannot be compiled, or it branches on a value and there are only shapes.
+        """
+        from jaxchain.core.static import static_link
+
+        return static_link(self).lower(*args, **kwargs)
+
+    def save_cache(self, folder: str | os.PathLike[str]) -> int:
+        """Write every compiled program of this link into a folder, for processes with ``JAXCHAIN_CACHE=folder``.
+
+        Returns:
+            How many programs were written.
+
+        Raises:
+            StaticError: The folder cannot be made, or others can write to it.
+        """
+        from jaxchain.core.static import static_link
+
+        return static_link(self).save_cache(folder)
 
     def summary(self, *args: Any, **kwargs: Any) -> Any:
         """Return a table of this link and those in it, on given arguments: `jaxchain.summary`."""
