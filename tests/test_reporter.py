@@ -2,6 +2,8 @@
 
 import threading
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import jaxchain
 import jaxchain.functions.reduction as F
 from jaxchain import reporter as R
 from jaxchain.link import Chain, Link
+from jaxchain.serializers import DictionarySerializer, NpzDeserializer
 
 
 def test_report_without_reporter_does_nothing():
@@ -128,8 +131,6 @@ def test_dict_summary():
 
 
 def test_dict_summary_serializes():
-    from jaxchain.serializers import DictionarySerializer, NpzDeserializer
-
     summary = R.DictSummary()
     summary.add({"a/b": 1.0, "c": np.float32(2)})
     summary.add({"a/b": 3.0})
@@ -142,3 +143,86 @@ def test_dict_summary_serializes():
     with pytest.warns(UserWarning, match="names of statistics are not saved"):
         NpzDeserializer({}).load(loaded)
     assert loaded.compute_mean() == {}
+
+
+def filled(values, weights=None):
+    summary = R.DictSummary()
+    for i, value in enumerate(values):
+        summary.add({"x": value if weights is None else (value, weights[i]), "other": np.zeros(3), "text": "no"})
+    return summary
+
+
+@pytest.mark.parametrize("n", [1, 3, R.AT_ONCE - 1, R.AT_ONCE, 3 * R.AT_ONCE + 5])
+@pytest.mark.parametrize("kind", [float, np.float32, jnp.float32, lambda v: jaxchain.Variable(np.float32(v))])
+def test_mean_and_deviation_in_float64(n, kind):
+    values = np.random.RandomState(0).rand(n).astype(np.float32)
+    summary = filled([kind(v) for v in values])
+    assert list(summary.compute_mean()) == ["x"]
+    assert summary.compute_mean()["x"] == pytest.approx(values.astype(np.float64).mean(), rel=1e-13)
+    statistics = summary.make_statistics()
+    assert statistics["x.std"] == pytest.approx(values.astype(np.float64).std(), rel=1e-6, abs=1e-9)
+
+
+def test_weights():
+    summary = filled([1.0, jnp.float32(4)], [1, jnp.int32(3)])
+    assert summary.compute_mean()["x"] == 3.25
+    with pytest.raises(ValueError, match="Given weight to a was not scalar"):
+        summary.add({"a": (1.0, np.zeros(2))})
+
+
+def test_integers_and_half_precision():
+    summary = R.DictSummary()
+    summary.add({"i": np.int32(3), "h": jnp.float16(0.5), "b": jnp.bfloat16(2)})
+    summary.add({"i": 4, "h": 1.5})
+    assert summary.compute_mean() == {"i": 3.5, "h": 1.0, "b": 2.0}
+
+
+def test_a_mean_goes_on_after_a_snapshot_exactly():
+    values = np.random.RandomState(0).rand(20).astype(np.float32)
+    whole = filled(values)
+    first, second = filled(values[:7]), R.DictSummary()
+    saved = {}
+    DictionarySerializer(saved).save(first)
+    NpzDeserializer(saved).load(second)
+    for value in values[7:]:
+        second.add({"x": jnp.float32(value)})
+    assert second.compute_mean() == whole.compute_mean()
+    assert second.make_statistics() == whole.make_statistics()
+
+
+def test_no_graph_is_kept():
+    x = jaxchain.Variable(np.float32([1, 2]))
+    y = jaxchain.functions.sum(x)
+    summary = R.DictSummary()
+    summary.add({"y": y})
+    assert all(isinstance(value, jax.Array) for value, _ in summary._summaries["y"]._pending)
+
+
+def test_statistics_of_complex_numbers():
+    summary = R.Summary()
+    for x in (1 + 1j, jnp.complex64(3 - 1j)):
+        summary.add(x)
+    mean, deviation = summary.make_statistics()
+    assert mean == 2 and deviation == np.sqrt(((1 + 1j) ** 2 + (3 - 1j) ** 2) / 2 - 4)
+
+
+def test_a_numpy_array_may_change_after_it_was_added():
+    summary, value = R.Summary(), np.zeros((), np.float32)
+    for _ in range(3):
+        value += 1
+        summary.add(value)
+    assert summary.compute_mean() == 2
+
+
+def test_a_sum_inside_a_static_function():
+    summary = R.Summary()
+
+    @jaxchain.static
+    def step(x):
+        summary.add(F.sum(x).array)
+
+    for i in range(3):
+        step(np.full(2, i, np.float32))
+        summary.add(jnp.float32(i))  # between the calls: compiles nothing
+    assert summary._n == 6 - len(summary._pending) and float(summary.compute_mean()) == 1.5
+    assert len(step.explain().compiles) <= 2, str(step.explain())

@@ -11,10 +11,9 @@ from typing import Any
 from jaxchain import reporter as reporting
 from jaxchain.core.config import no_backprop_mode, using_config
 from jaxchain.dataset.convert import concat_examples
-from jaxchain.reporter import Reporter
+from jaxchain.reporter import DictSummary, Reporter
 from jaxchain.training.extension import PRIORITY_WRITER, Extension
 from jaxchain.training.extensions.console import LiveLines, left
-from jaxchain.training.means import Means
 from jaxchain.training.updaters.base import Step, as_device, check_mode, convert
 
 
@@ -142,7 +141,7 @@ class Evaluator(Extension):
             iterator = copy.copy(iterator)
         step = self._get_step()
         bar = _IteratorBar(iterator) if self._progress_bar else None
-        summary = Means()
+        summary = DictSummary()
         for batch in iterator:
             observation: dict[str, Any] = {}
             with reporting.report_scope(observation):

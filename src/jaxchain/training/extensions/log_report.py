@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from jaxchain.reporter import DictSummary
 from jaxchain.serializer import Serializer
 from jaxchain.training.extension import Extension
 from jaxchain.training.files import write_aside
-from jaxchain.training.means import Means
 from jaxchain.training.util import get_trigger, serialize_trigger
 
 
@@ -41,7 +41,7 @@ class LogReport(Extension):
         self._postprocess = postprocess
         self._log_name = log_name if filename is None else filename
         self._log: list[dict[str, Any]] = []
-        self._summary = Means()
+        self._summary = DictSummary()
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ class LogReport(Extension):
         if self._postprocess is not None:
             self._postprocess(entry)
         self._log.append(entry)
-        self._summary = Means()
+        self._summary = DictSummary()
         if self._log_name is not None:
             write_aside(trainer.out, self._log_name.format(**entry), self._write)
 
@@ -87,7 +87,7 @@ class LogReport(Extension):
             self._log = json.loads(str(serializer("_log", "")) or "[]")
 
 
-def collect(summary: Means, observation: dict[str, Any], keys: Iterable[str] | None) -> None:
+def collect(summary: DictSummary, observation: dict[str, Any], keys: Iterable[str] | None) -> None:
     """Add an observation to a summary.
 
     Args:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.reporter import DictSummary
 from jaxchain.serializer import Serializer
 from jaxchain.training.extension import Extension
 from jaxchain.training.extensions import plotting
 from jaxchain.training.extensions.log_report import collect
 from jaxchain.training.files import write_aside
-from jaxchain.training.means import Means
 from jaxchain.training.util import get_trigger, is_present, serialize_trigger
 
 
@@ -36,7 +36,7 @@ class PlotReport(Extension):
         y_keys: Iterable[str] | str,
         x_key: str = "iteration",
         trigger: Any = (1, "epoch"),
-        postprocess: Callable[[Any, Any, Means], Any] | None = None,
+        postprocess: Callable[[Any, Any, DictSummary], Any] | None = None,
         filename: str | None = None,
         marker: Any = "x",
         grid: bool = True,
@@ -51,7 +51,7 @@ class PlotReport(Extension):
         self._file_name = file_name if filename is None else filename
         self._marker = marker
         self._grid = grid
-        self._summary = Means()
+        self._summary = DictSummary()
         self._data: dict[str, list[Any]] = {key: [] for key in self._y_keys}
 
     @staticmethod
@@ -77,7 +77,7 @@ class PlotReport(Extension):
             if key in means:
                 self._data[key].append((means[self._x_key], means[key]))
         self._plot(trainer.out)
-        self._summary = Means()
+        self._summary = DictSummary()
 
     def _plot(self, folder: str) -> None:
         import matplotlib.pyplot as plt

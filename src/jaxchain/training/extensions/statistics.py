@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxchain import reporter
 from jaxchain.link import Link
+from jaxchain.reporter import DictSummary
 from jaxchain.training.extension import PRIORITY_WRITER, Extension
-from jaxchain.training.means import Means
 from jaxchain.training.util import get_trigger, is_present, serialize_trigger
 
 SIGMAS = (0.13, 2.28, 15.87, 50, 84.13, 97.72, 99.87)  # percentiles at -3, -2, ... 3 standard deviations
@@ -67,7 +67,7 @@ class ParameterStatistics(Extension):
         self._attrs = ["data"] * report_params + ["grad"] * report_grads
         self._prefix = f"{prefix}/" if prefix else ""
         self._trigger = get_trigger(trigger)
-        self._summary = Means()
+        self._summary = DictSummary()
         self._skip_nan_params = skip_nan_params
 
     def register_statistics(self, name: str, function: Callable[[Any], Any]) -> None:
@@ -113,7 +113,7 @@ class ParameterStatistics(Extension):
         self._summary.add(found)
         if self._trigger(trainer):
             reporter.report(self._summary.compute_mean())
-            self._summary = Means()
+            self._summary = DictSummary()
 
     def serialize(self, serializer: Any) -> None:
         """Save or load the present interval. Chainer's snapshots have nothing of it.

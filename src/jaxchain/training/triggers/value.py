@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jaxchain.training.means import Means
+from jaxchain.reporter import DictSummary
 from jaxchain.training.util import get_trigger, is_present, optional, serialize_trigger
 
 
@@ -25,7 +25,7 @@ class BestValueTrigger:
         self._compare = compare
         self._interval_trigger = get_trigger(trigger)
         self._best_value: float | None = None
-        self._summary = Means()
+        self._summary = DictSummary()
 
     def __call__(self, trainer: Any) -> bool:
         """Return whether an interval ended with the best mean so far.
@@ -42,7 +42,7 @@ class BestValueTrigger:
         if not self._interval_trigger(trainer):
             return False
         value = float(self._summary.compute_mean()[key])
-        self._summary = Means()
+        self._summary = DictSummary()
         if self._best_value is not None and not self._compare(self._best_value, value):
             return False
         self._best_value = value
@@ -124,7 +124,7 @@ class EarlyStoppingTrigger:
         self.verbose = verbose
         self._max_trigger = get_trigger(max_trigger)
         self._interval_trigger = get_trigger(check_trigger)
-        self._summary = Means()
+        self._summary = DictSummary()
         greater = mode == "max" or (mode != "min" and "accuracy" in monitor)
         self._compare: Callable[[float, float], bool] = operator.gt if greater else operator.lt
         self.best = float("-inf") if greater else float("inf")
@@ -148,7 +148,7 @@ class EarlyStoppingTrigger:
             warnings.warn(f"{self.monitor} is not in observation", stacklevel=2)
             return False
         value = float(self._summary.compute_mean()[self.monitor])
-        self._summary = Means()
+        self._summary = DictSummary()
         if self._compare(value, self.best):
             self.best, self.count = value, 0
         else:

@@ -8,8 +8,6 @@ from typing import Any
 
 from jaxchain.core.config import using_config
 from jaxchain.dataset.convert import concat_examples
-from jaxchain.optimizer import UpdateRule
-from jaxchain.serializer import Serializer
 from jaxchain.training.updaters.base import Step, Updater, as_device, check_mode, convert, jax_device
 
 
@@ -183,18 +181,6 @@ class StandardUpdater(Updater):
         for name, iterator in self._iterators.items():
             iterator.serialize(serializer[f"iterator:{name}"])
         for name, optimizer in self._optimizers.items():
-            if isinstance(serializer, Serializer):
-                _save(optimizer, serializer[f"optimizer:{name}"])
-            else:
-                optimizer.serialize(serializer[f"optimizer:{name}"])
+            optimizer.serialize(serializer[f"optimizer:{name}"])
             optimizer.target.serialize(serializer[f"model:{name}"])
         self.iteration = serializer("iteration", self.iteration)
-
-
-def _save(optimizer: Any, serializer: Any) -> None:
-    """Save an optimizer and leave it as it is: the counters that it sets anew would make static mode trace again."""
-    rules = [param.update_rule for param in optimizer.target.params()]
-    kept = [(rule, rule._status) for rule in rules if isinstance(rule, UpdateRule)]
-    optimizer.serialize(serializer)
-    for rule, status in kept:
-        rule._status = status
