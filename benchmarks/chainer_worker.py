@@ -1,9 +1,12 @@
-"""The Chainer half of overhead.py and functions.py: answers requests on stdin, one a line, in Chainer's environment.
+"""The Chainer half of overhead.py, functions.py and models.py: answers requests on stdin, one a line, in Chainer's
+environment.
 
 A request is `time CASE N` (answer: seconds of N calls), `memory` (bytes that a CNN's graph holds) or `version`. A case
-of function_cases.py is `name/size/way`; the answer is nan if it does not run here (no SciPy, no gradient).
+of function_cases.py is `name/size/way`; the answer is nan if it does not run here (no SciPy, no gradient). A case of
+models.py is `models/name/batches of an epoch/what`.
 """
 
+import dataclasses
 import gc
 import sys
 import time
@@ -15,6 +18,8 @@ warnings.simplefilter("ignore")
 import chainer
 import chainer.functions as F
 import chainer.links as L
+import model_rows
+import model_spec
 import numpy as np
 from function_cases import caller
 
@@ -63,6 +68,18 @@ def mlp_step():
 CASES = {"op": lambda: F.relu(small), "mlp": mlp_step}
 
 
+PROGRAMS = {}
+
+
+def model(name, batches, what):
+    """Return a function that makes a step, an evaluation or an epoch of a model."""
+    size = dataclasses.replace(model_spec.SIZES[name], batches=int(batches))
+    if name not in PROGRAMS:
+        PROGRAMS[name] = model_rows.build(name, model_rows.CHAINER, size)
+    call, batch = getattr(PROGRAMS[name], what), model_rows.batch(PROGRAMS[name], name, size)
+    return call if what == "epoch" else lambda: call(*batch)
+
+
 def memory():
     cnn, images = CNN(), normal(32, 1, 28, 28)
     F.softmax_cross_entropy(cnn(images), t)
@@ -89,7 +106,8 @@ for line in sys.stdin:
         name, n = rest[0], int(rest[1])
         if name not in CASES:
             try:
-                CASES[name] = caller(*name.split("/"), chainer)
+                first, *more = name.split("/")
+                CASES[name] = model(*more) if first == "models" else caller(first, *more, chainer)
                 CASES[name]()
             except Exception:
                 CASES[name] = None

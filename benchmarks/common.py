@@ -92,13 +92,13 @@ def wait(result):
             array.block_until_ready()
 
 
-def interleaved(rows, rounds, seconds):
-    """Return {name: median seconds of a call}; each round of a row lasts about `seconds`."""
+def interleaved(rows, rounds, seconds, warm=3):
+    """Return {name: median seconds of a call}; each round of a row lasts about `seconds`, after 2 * `warm` calls."""
     counts, samples = {}, {name: [] for name in rows}
     for name, row in rows.items():
         if row is not None:
-            row(3)
-            counts[name] = max(1, int(seconds / max(row(3) / 3, 1e-7)))
+            row(warm)
+            counts[name] = max(1, int(seconds / max(row(warm) / warm, 1e-7)))
     for _ in range(rounds):
         for name, row in rows.items():
             if row is not None:
