@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jaxchain import dataset, datasets, iterators
+from jaxchain.dataset import tabular
 
-ROOMS = (dataset, datasets, iterators)
+ROOMS = (dataset, tabular, datasets, iterators)
 MODULES = [f"{room.__name__}.{module.name}" for room in ROOMS for module in pkgutil.iter_modules(room.__path__)]
 NAMES = {"np": np, **vars(iterators)}
 

@@ -13,6 +13,7 @@ from jaxchain.dataset.download import get_dataset_directory as get_dataset_direc
 from jaxchain.dataset.download import get_dataset_root as get_dataset_root
 from jaxchain.dataset.download import set_dataset_root as set_dataset_root
 from jaxchain.dataset.iterator import Iterator as Iterator
+from jaxchain.dataset.tabular.tabular_dataset import TabularDataset as TabularDataset
 
 __all__ = [
     "ConcatWithAsyncTransfer",
@@ -20,6 +21,7 @@ __all__ = [
     "DatasetMixin",
     "DownloadError",
     "Iterator",
+    "TabularDataset",
     "cache_or_load_file",
     "cached_download",
     "concat_examples",
