@@ -115,9 +115,9 @@ def test_doors_are_explicit_reexports(path):
         elif path == PACKAGE / "__init__.py" and isinstance(node, ast.FunctionDef):
             assert node.name in ("__getattr__", "__dir__")  # rooms are imported when first used
         else:
-            assert isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple | ast.Dict | ast.Constant), (
-                f"{relative(path)}:{node.lineno}: logic in a door"
-            )
+            assert isinstance(node, ast.Assign) and isinstance(
+                node.value, ast.List | ast.Tuple | ast.Dict | ast.Constant
+            ), f"{relative(path)}:{node.lineno}: logic in a door"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.read_text().strip()], ids=relative)
