@@ -76,7 +76,7 @@ def model(name, batches, what):
     size = dataclasses.replace(model_spec.SIZES[name], batches=int(batches))
     if name not in PROGRAMS:
         PROGRAMS[name] = model_rows.build(name, model_rows.CHAINER, size)
-    call, batch = getattr(PROGRAMS[name], what), model_rows.batch(PROGRAMS[name], name, size)
+    call, batch = getattr(PROGRAMS[name], what), PROGRAMS[name].batch
     return call if what == "epoch" else lambda: call(*batch)
 
 

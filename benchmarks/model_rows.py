@@ -40,16 +40,10 @@ def build(model, framework, size):
     return importlib.import_module(module).build(model, size, **options)
 
 
-def batch(program, model, size):
-    """Return the first batch of the data, as the program takes it."""
-    return program.put(*(a[: size.batch] for a in model_spec.data(model, size)))
-
-
 def losses(model, framework, size, steps=2):
     """Return the losses of the first steps."""
     program = build(model, framework, size)
-    one = batch(program, model, size)
-    return [number(program.step(*one)) for _ in range(steps)]
+    return [number(program.step(*program.batch)) for _ in range(steps)]
 
 
 def number(loss):
@@ -74,9 +68,8 @@ def memory(model, framework, size):
         importlib.import_module(options.get("library", "jaxchain"))
     imports = peak()
     program = build(model, framework, size)
-    one = batch(program, model, size)
     for run in (*[program.step] * 3, program.evaluate):
-        number(run(*one))
+        number(run(*program.batch))
     print(imports, peak())
 
 

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from common import NOT_INSTALLED, Chainer, interleaved, machine, make_chainer, steady, timer, torch, write_page
-from model_rows import CHAINER, FRAMEWORKS, batch, build
+from model_rows import CHAINER, FRAMEWORKS, build
 from model_spec import SIZES, TITLES
 
 MEASURES = ("step", "evaluate", "epoch")
@@ -57,7 +57,7 @@ def framework_rows(model, framework, size, chainer):
         program = build(model, framework, size)
     except ImportError:
         return dict.fromkeys(MEASURES), None
-    one, options = batch(program, model, size), FRAMEWORKS[framework][1]
+    one, options = program.batch, FRAMEWORKS[framework][1]
     calls = {"step": lambda: program.step(*one), "evaluate": lambda: program.evaluate(*one), "epoch": program.epoch}
     if options.get("mode") == "eager":
         steady(calls["step"])
@@ -97,7 +97,7 @@ def measure(model, a, chainer, python):
             memory[name] = peak_memory(model, name, python if name == CHAINER else sys.executable)
     text = [f"## {TITLES[model].format(**dataclasses.asdict(size))}", table(found, memory, size)]
     text += verdicts(found)
-    return "\n\n".join([*text, same_program(model, programs, size)])
+    return "\n\n".join([*text, same_program(programs)])
 
 
 def table(found, memory, size):
@@ -130,12 +130,11 @@ def verdicts(found):
     return lines
 
 
-def same_program(model, programs, size):
+def same_program(programs):
     """Return what XLA says of the compiled programs of a step."""
     counts = {}
     for name in (HAND, STATIC):
-        one = batch(programs[name], model, size)
-        compiled = programs[name].compiled(*one)
+        compiled = programs[name].compiled(*programs[name].batch)
         cost = compiled.cost_analysis()
         counts[name] = (cost["flops"] / 1e6, cost["bytes accessed"] / 2**20, compiled.as_text().count(" = "))
     said = "; ".join(f"{n}: {f:.4g} Mflop, {b:.4g} MiB touched, {i} instructions" for n, (f, b, i) in counts.items())
