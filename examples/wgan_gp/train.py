@@ -91,7 +91,7 @@ def main(argv=None):
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
     if args.smoke:
-        args.steps, args.n_critic, args.batch, args.units = 6, 1, 16, 16
+        args.steps, args.n_critic, args.batch, args.units = 6, 2, 16, 16
 
     jaxchain.seed(args.seed)
     np.random.seed(args.seed)

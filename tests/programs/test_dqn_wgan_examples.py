@@ -9,6 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+import jaxchain
+import jaxchain.links as L
+
 EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
 
 
@@ -36,6 +39,18 @@ def test_wgan_gp(tmp_path):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
     for name in ("samples.png", "distance.png"):
         assert (tmp_path / "static" / name).stat().st_size > 1000
+
+
+def test_gradient_penalty_of_a_linear_critic():
+    pytest.importorskip("sklearn")
+    w = np.array([[3.0, -4.0]], np.float32)
+    critic = L.Linear(2, 1, initialW=w)
+    real, fake, share = np.ones((5, 2), np.float32), np.zeros((5, 2), np.float32), np.full((5, 1), 0.3, np.float32)
+    penalty = load("wgan_gp/train.py").gradient_penalty(critic, real, jaxchain.Variable(fake), share)
+    critic.cleargrads()
+    penalty.backward()
+    np.testing.assert_allclose(penalty.array, (5 - 1) ** 2, rtol=1e-6)  # the gradient is w everywhere, its norm 5
+    np.testing.assert_allclose(critic.W.grad, 2 * (5 - 1) * w / 5, rtol=1e-5)
 
 
 def test_dqn(tmp_path, monkeypatch):
