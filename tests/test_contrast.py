@@ -11,8 +11,10 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
-from jaxchain.contrast import Difference, _difference, _differences, contrast
+from jaxchain.contrast import contrast
 from jaxchain.core import random as streams
+from jaxchain.views.compare import difference, differences
+from jaxchain.views.report import Difference
 from jaxchain.views.writers import image
 
 X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
@@ -223,22 +225,22 @@ def test_modes_that_differ_are_reported():
     ],
 )
 def test_differences(eager, compiled, largest, relative):
-    found = _difference("y", np.array(eager), np.array(compiled))
+    found = difference("y", np.array(eager), np.array(compiled))
     assert found == Difference("y", f"float64[{len(eager)}]", pytest.approx(largest), pytest.approx(relative))
 
 
 def test_what_should_be_zero_is_measured_against_the_largest():
     eager = [("bias", np.array([1e-8])), ("W", np.array([2.0]))]
     compiled = [("bias", np.array([3e-8])), ("W", np.array([2.0]))]
-    assert [d.relative for d in _differences(eager, compiled)] == [pytest.approx(2e-8 / 0.02), 0.0]
+    assert [d.relative for d in differences(eager, compiled)] == [pytest.approx(2e-8 / 0.02), 0.0]
 
 
 def test_differences_of_types_and_of_nothing():
-    assert _difference("y", np.zeros(2, np.float32), np.zeros(3, np.float32)).type == "float32[2] / float32[3]"
-    assert _difference("y", np.zeros(2, np.float32), np.zeros(2, np.float64)).largest == np.inf
-    assert _difference("y", None, None) == Difference("y", "none", 0.0, 0.0)
-    assert _difference("y", None, np.zeros(1)).largest == np.inf
-    assert _difference("y", np.array([1, 2]), np.array([1, 5])).largest == 3
+    assert difference("y", np.zeros(2, np.float32), np.zeros(3, np.float32)).type == "float32[2] / float32[3]"
+    assert difference("y", np.zeros(2, np.float32), np.zeros(2, np.float64)).largest == np.inf
+    assert difference("y", None, None) == Difference("y", "none", 0.0, 0.0)
+    assert difference("y", None, np.zeros(1)).largest == np.inf
+    assert difference("y", np.array([1, 2]), np.array([1, 5])).largest == 3
 
 
 def test_nothing_to_differentiate_and_bad_arguments():

@@ -106,7 +106,13 @@ _ENVIRONMENT = (
     "static_code",
     "static_graph",
 )
-_EXPORT = {"export": "exporting", "load_exported": "exported", "Exported": "exported", "ExportError": "exported"}
+_LATER = {  # name -> room, imported when first used
+    "export": "exporting",
+    "load_exported": "exported",
+    "Exported": "exported",
+    "ExportError": "exported",
+    "verify": "verification",
+}
 _DISTRIBUTION = ("Distribution", "cross_entropy", "kl_divergence", "register_kl")
 
 
@@ -119,8 +125,8 @@ def __getattr__(name: str) -> _Any:
         return getattr(_importlib.import_module("jaxchain.backend"), name)
     if name in _ENVIRONMENT:
         return getattr(_importlib.import_module("jaxchain.environment"), name)
-    if name in _EXPORT:
-        return getattr(_importlib.import_module(f"jaxchain.{_EXPORT[name]}"), name)
+    if name in _LATER:
+        return getattr(_importlib.import_module(f"jaxchain.{_LATER[name]}"), name)
     if name in _DISTRIBUTION:
         return getattr(_importlib.import_module("jaxchain.distribution"), name)
     raise AttributeError(f"module 'jaxchain' has no attribute {name!r}")

@@ -8,7 +8,6 @@ report itself is in views/report.py.
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,20 +21,18 @@ from jaxchain.core.config import using_config
 from jaxchain.core.graph import grad
 from jaxchain.core.state import Walk
 from jaxchain.core.static import Static
+from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Parameter, Variable, VariableNode
 from jaxchain.link import Link
 from jaxchain.views import programs, variants
+from jaxchain.views.compare import arrays_of, differences, flatten, is_variable
 from jaxchain.views.computational_graph import build_computational_graph
 from jaxchain.views.readers import eager as eager_reader
 from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.report import Contrast as Contrast
 from jaxchain.views.report import Cost as Cost
 from jaxchain.views.report import Difference as Difference
-from jaxchain.views.untouched import untouched
 
-# Gradients below a hundredth of the largest are measured against that: what should be zero (of a bias in front of batch
-# normalisation, say) is rounding noise: 85 % different between the modes.
-NOISE = 0.01
 SECONDS = 2.0  # time spent on repeats, per mode and kind of call
 
 
@@ -60,37 +57,37 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
     notes: list[str] = []
     taken = variants.levels(model_or_fn)
     model_or_fn = getattr(model_or_fn, "__wrapped_static__", model_or_fn)  # of a static function, the function
-    with untouched(model_or_fn, args, kwargs) as reset, _links_follow_the_mode(model_or_fn):
+    with untouched(model_or_fn, args, kwargs) as reset, links_follow_the_mode(model_or_fn):
         # forward
         call = _Call(model_or_fn)
         with using_config("mode", "eager"):
             eager_first, eager_out = _timed(call, args, kwargs)
-        graph_outputs = [v for _, v in _flatten(eager_out) if isinstance(v, Variable)]
+        graph_outputs = [v for _, v in flatten(eager_out) if isinstance(v, Variable)]
         graph = build_computational_graph(graph_outputs).freeze()
         retained, _ = eager_reader.retained_bytes(graph_outputs)
         reset()
         compiled = _compiled(_Call(model_or_fn))
         static_out = compiled(*args, **kwargs)
-        outputs = _differences(_arrays(eager_out), _arrays(static_out))
+        outputs = differences(arrays_of(eager_out), arrays_of(static_out))
         del eager_out, static_out, graph_outputs
         reset()
         made = _program(compiled, args, kwargs)
         forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
         # forward and gradients
-        differences: list[Difference] = []
+        gaps: list[Difference] = []
         backward = None
         levels = {"forward": (dataclasses.replace(made, values=()), hlo.text)}
         if gradients:
             reset()
             found = _gradients(model_or_fn, args, kwargs, repeats, reset, notes)
             if found is not None:
-                differences, backward, level = found
+                gaps, backward, level = found
                 levels = {"with gradients": level, **levels}
         return Contrast(
             name=programs.name_of(model_or_fn),
             backend=jax.default_backend(),
             outputs=outputs,
-            gradients=differences,
+            gradients=gaps,
             forward=forward,
             backward=backward,
             constants=list(made.constants),
@@ -105,7 +102,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
 
 
 @contextmanager
-def _links_follow_the_mode(target: Any) -> Iterator[None]:
+def links_follow_the_mode(target: Any) -> Iterator[None]:
     """Let links that are switched to static run eagerly, too: here the mode is chosen from outside."""
     switched = [v for v in Walk([("target", target)])._seen.values() if isinstance(v, Link) and v._mode == "static"]
     for link in switched:
@@ -140,7 +137,7 @@ class _CallWithGradients:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         out = self.target(*args, **kwargs)
         outputs = _differentiable(out)
-        wanted = [*self.parameters, *(v for _, v in _flatten((args, kwargs)) if _is_input(v))]
+        wanted = [*self.parameters, *(v for _, v in flatten((args, kwargs)) if _is_input(v))]
         return out, grad(outputs, wanted)
 
 
@@ -164,7 +161,7 @@ def _is_input(value: Any) -> bool:
 
 
 def _differentiable(out: Any) -> list[Variable]:
-    return [v for _, v in _flatten(out) if isinstance(v, Variable) and v.creator_node is not None and _is_float(v)]
+    return [v for _, v in flatten(out) if isinstance(v, Variable) and v.creator_node is not None and _is_float(v)]
 
 
 def _is_float(value: Any) -> bool:
@@ -176,7 +173,7 @@ def _gradients(
     target: Any, args: Any, kwargs: Any, repeats: int, reset: Callable[[], None], notes: list[str]
 ) -> tuple[list[Difference], Cost, tuple[programs.Program, str]] | None:
     plain_args, plain_kwargs = args, kwargs
-    wrapped = jax.tree_util.tree_map(_as_input, (args, kwargs), is_leaf=_is_variable)
+    wrapped = jax.tree_util.tree_map(_as_input, (args, kwargs), is_leaf=is_variable)
     with using_config("mode", "eager"):
         try:
             out = target(*wrapped[0], **wrapped[1])
@@ -198,7 +195,7 @@ def _gradients(
         if p.node in leaves:
             parameters.append(p)
             names.append(name.removeprefix("target").lstrip("."))
-    named = zip(_argument_names(target, args, kwargs), _flatten((args, kwargs)), strict=True)
+    named = zip(_argument_names(target, args, kwargs), flatten((args, kwargs)), strict=True)
     names += [name for name, (_, v) in named if _is_input(v)]
     del out, outputs, leaves
     reset()
@@ -209,16 +206,12 @@ def _gradients(
     reset()
     static_result = compiled(*args, **kwargs)
     pairs = [_named(names, result[1]) for result in (eager_result, static_result)]
-    differences = _differences(*pairs)
+    gaps = differences(*pairs)
     del eager_result, static_result
     reset()
     made = _program(compiled, args, kwargs)
     cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
-    return differences, cost, (dataclasses.replace(made, values=()), hlo.text)
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
+    return gaps, cost, (dataclasses.replace(made, values=()), hlo.text)
 
 
 def _as_input(value: Any) -> Any:
@@ -296,26 +289,15 @@ def _medians(eager: Any, compiled: Any, args: Any, kwargs: Any, repeats: int) ->
 def _timed(function: Any, args: Any, kwargs: Any) -> tuple[float, Any]:
     start = time.perf_counter()
     out = function(*args, **kwargs)
-    jax.block_until_ready([a for _, a in _arrays(out)])
+    jax.block_until_ready([a for _, a in arrays_of(out)])
     return time.perf_counter() - start, out
-
-
-# -- results -----------------------------------------------------------------------------------------------------------
-
-
-def _flatten(value: Any) -> list[tuple[str, Any]]:
-    """Return (path, leaf) pairs; Variables are leaves."""
-    return [
-        (jax.tree_util.keystr(path).strip(".") or "", leaf)
-        for path, leaf in jax.tree_util.tree_flatten_with_path(value, is_leaf=_is_variable)[0]
-    ]
 
 
 def _argument_names(target: Any, args: Any, kwargs: Any) -> list[str]:
     """Return the name of each leaf of the arguments, by the target's signature where it has one."""
     known = programs.parameter_names(target)
     names = []
-    for path, _ in jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=_is_variable)[0]:
+    for path, _ in jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=is_variable)[0]:
         at = path[1]
         if isinstance(at, jax.tree_util.DictKey):
             name = str(at.key)
@@ -323,48 +305,3 @@ def _argument_names(target: Any, args: Any, kwargs: Any) -> list[str]:
             name = known[at.idx] if at.idx < len(known) else f"argument {at.idx}"
         names.append(name + jax.tree_util.keystr(path[2:]))
     return names
-
-
-def _arrays(value: Any) -> list[tuple[str, Any]]:
-    return [
-        (f"output{path}", leaf.array if isinstance(leaf, Variable) else leaf)
-        for path, leaf in _flatten(value)
-        if isinstance(leaf, Variable | jax.Array | np.ndarray | np.generic | float | int)
-    ]
-
-
-def _differences(eager: Sequence[tuple[str, Any]], compiled: Sequence[tuple[str, Any]]) -> list[Difference]:
-    floor = NOISE * max((_scale(v) for _, v in eager if v is not None), default=0.0)
-    found = [_difference(name, a, b, floor) for (name, a), (_, b) in zip(eager, compiled, strict=False)]
-    extra = [*eager[len(compiled) :], *compiled[len(eager) :]]
-    return found + [Difference(name, "in one mode only", math.inf, math.inf) for name, _ in extra]
-
-
-def _difference(name: str, eager: Any, compiled: Any, floor: float = 0.0) -> Difference:
-    if eager is None and compiled is None:
-        return Difference(name, "none", 0.0, 0.0)
-    if eager is None or compiled is None:
-        return Difference(name, "in one mode only", math.inf, math.inf)
-    a, b = np.asarray(eager), np.asarray(compiled)
-    types = [f"{v.dtype}[{','.join(map(str, v.shape))}]" for v in (a, b)]
-    if types[0] != types[1]:
-        return Difference(name, f"{types[0]} / {types[1]}", math.inf, math.inf)
-    if a.size == 0:
-        return Difference(name, types[0], 0.0, 0.0)
-    a, b = _wide(a), _wide(b)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):
-        gap = np.where(same, 0.0, np.abs(a - b))
-    largest = float(np.max(np.where(np.isnan(gap), np.inf, gap)))
-    scale = max(_scale(a), floor)
-    return Difference(name, types[0], largest, 0.0 if largest == 0 else largest / scale if scale else math.inf)
-
-
-def _scale(value: Any) -> float:
-    """Return the largest finite absolute value."""
-    array = np.abs(_wide(np.asarray(value)))
-    return float(np.max(array, initial=0.0, where=np.isfinite(array)))
-
-
-def _wide(array: Any) -> Any:
-    return array.astype(np.complex128 if np.issubdtype(array.dtype, np.complexfloating) else np.float64)

@@ -11,7 +11,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain.views import programs
-from jaxchain.views.scopes import Tag, tags_of
+from jaxchain.core.scopes import Tag, tags_of
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

@@ -5,14 +5,20 @@ No `jax._src`. `jax.core.Tracer` is public; its import is here so that no other 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer as Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend import source_info_util
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.extend.core import get_opaque_trace_state as _trace_state
+
+# the lines that jaxprs, HLO and JAX's own messages name are the user's, not ours
+source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
 
 CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 
@@ -161,3 +167,27 @@ def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJ
         debug_info=jaxpr.debug_info.with_unknown_names(),
     )
     return ClosedJaxpr(pruned, [c for _, c in consts]), named
+
+
+def equations(closed: ClosedJaxpr, values: Sequence[Any]) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """Run a jaxpr equation by equation, each compiled alone: yields (equation, its inputs, its outputs)."""
+    jaxpr = closed.jaxpr
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *values], strict=True))
+    for eqn in jaxpr.eqns:
+        arguments = list(dict.fromkeys(v for v in eqn.invars if not isinstance(v, Literal)))
+        alone = jaxpr.replace(
+            constvars=[],
+            invars=arguments,
+            outvars=list(eqn.outvars),
+            eqns=[eqn],
+            debug_info=jaxpr.debug_info.with_unknown_names(),
+        )
+        outputs = list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in arguments)))
+        known.update(zip(eqn.outvars, outputs, strict=True))
+        yield eqn, [v.val if isinstance(v, Literal) else known[v] for v in eqn.invars], outputs
+
+
+def origin(eqn: Any) -> tuple[str, tuple[str, int, str] | None]:
+    """Return the scope path of an equation and the user's (file, line, function)."""
+    found = re.match(r"(.*?):(\d+)(?::\d+)? \((.*)\)$", source_info_util.summarize(eqn.source_info))
+    return str(eqn.source_info.name_stack), found and (found[1], int(found[2]), found[3].rpartition(".")[2])

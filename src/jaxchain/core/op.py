@@ -281,13 +281,18 @@ def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
     return out
 
 
+def has_nan(array: Any) -> bool:
+    """Return whether a NaN is among the values."""
+    return jnp.issubdtype(array.dtype, jnp.inexact) and bool(jnp.isnan(array).any())
+
+
 def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
     from jaxchain.core.errors import format_source
 
     if not is_debug():
         return
     for y in out if isinstance(out, tuple) else (out,):
-        if jnp.issubdtype(y.dtype, jnp.inexact) and bool(jnp.isnan(y).any()):
+        if has_nan(y):
             line = user_line(4) if node is None else format_source(node.source)
             raise RuntimeError(f"NaN is detected on the result of {label}\nat {line}")
 

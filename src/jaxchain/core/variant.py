@@ -7,7 +7,7 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,12 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
-from jaxchain.core.compat import fingerprint, split_gradient, without_dead_code
-from jaxchain.core.config import thread_state
-from jaxchain.core.errors import call_site
+from jaxchain.core.compat import equations, fingerprint, origin, split_gradient, without_dead_code
+from jaxchain.core.config import is_debug, thread_state
+from jaxchain.core.errors import call_site, format_source
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
-from jaxchain.core.op import Op, check_nan, special_pullback, variable_on
+from jaxchain.core.op import Op, has_nan, special_pullback, variable_on
+from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
 from jaxchain.core.trace import COTANGENT, Traced
 from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, as_array, info_of
@@ -32,6 +33,32 @@ class VariantMismatch(Exception):
 # XLA would leave out a cast to float16 and back; then the static result would not be the eager one
 EXACT = {"xla_allow_excess_precision": False}
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
+
+
+class Pruned(NamedTuple):
+    """A jaxpr without dead code, of some of its inputs.
+
+    Attributes:
+        closed: The jaxpr: those inputs, then those that nested calls name and nothing reads.
+        unread: What the latter look like: any value will do.
+    """
+
+    closed: ClosedJaxpr
+    unread: list[Any]
+
+    @classmethod
+    def of(cls, closed: ClosedJaxpr, keep: Sequence[int]) -> Pruned:
+        """Return what is left of a jaxpr; `keep` says which inputs there will be."""
+        pruned, unread = without_dead_code(closed, keep)
+        return cls(pruned, [closed.jaxpr.invars[i].aval for i in unread])
+
+    def filled(self, args: Sequence[Any]) -> list[Any]:
+        """Return all inputs of the jaxpr."""
+        return [*args, *(jnp.zeros(a.shape, a.dtype) for a in self.unread)]
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        """Run it."""
+        return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
 
 
 class Variant:
@@ -101,10 +128,9 @@ class Variant:
         self.order = order
         invars = traced.jaxpr.jaxpr.invars
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
-        self.pruned, unread = without_dead_code(self.forward_of(traced), order)
-        fillers = [(invars[i].aval.shape, invars[i].aval.dtype) for i in unread]  # named by nested calls, never read
-        run = jaxpr_as_fun(self.pruned)
-        self.donated: dict[int, int] = self._donated(live, bounds) if donate else {}
+        run = self.pruned = Pruned.of(self.forward_of(traced), order)
+        self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
+        self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
         guards, kept_safe = self.guards, self.donated
         first, last = self.predicates.start, self.predicates.stop
 
@@ -112,7 +138,7 @@ class Variant:
             for value, want in zip(args, expected, strict=True):
                 if value is None or (value.shape, value.dtype) != want:
                     raise VariantMismatch
-            outputs = run(*args, *(jnp.zeros(*f) for f in fillers))
+            outputs = list(run(*args))
             if guards:
                 held = passed(outputs[first:last], guards)
                 for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
@@ -137,7 +163,11 @@ class Variant:
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
-        return fingerprint(self.pruned), tuple(self.donated), tuple((type(g.outcome), g.outcome) for g in self.guards)
+        return (
+            fingerprint(self.pruned.closed),
+            tuple(self.donated),
+            tuple((type(g.outcome), g.outcome) for g in self.guards),
+        )
 
     def share(self, others: Sequence[Variant]) -> None:
         """Take over the compiled program of another variant if it is the same."""
@@ -266,6 +296,8 @@ class Variant:
             self.miss(outputs)
             self._put_back(outputs)
             return MISS
+        if self.debug and any(map(has_nan, outputs)):
+            raise nan_error(self.name, self.pruned, values)
         self.hits += 1
         return self.finish(outputs, leaves)
 
@@ -283,6 +315,26 @@ class Variant:
         for container, key, at in self.item_writes:
             if at in donated:
                 container[key] = outputs[at]
+
+
+def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:
+    """Return the error of a program that gave NaN: it names the node and the user's line where the first one arose."""
+    sources: dict[str, Any] = {}  # of the forward nodes, by scope
+    for eqn, _, outputs in equations(program.closed, program.filled(values)):
+        path, source = origin(eqn)
+        tag = tag_of(path)
+        if tag is not None and tag.role == "backward":
+            forward = path.rpartition("backward/")[2]
+            source = next((s for p, s in sources.items() if p.endswith(forward)), source)
+        sources.setdefault(path, source)
+        if any(map(has_nan, outputs)):
+            label = str(eqn.params.get("name", eqn.primitive)) if tag is None else tag.label
+            backward = " (backward)" if tag is not None and tag.role == "backward" else ""
+            return RuntimeError(f"NaN is detected on the result of {label}{backward}\nat {format_source(source)}")
+    return RuntimeError(
+        f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
+        "jaxchain.verify says more"
+    )
 
 
 def _spec(aval: Any) -> jax.ShapeDtypeStruct:
@@ -313,13 +365,12 @@ class LinkGradient(Op):
         cotangents: Shape and dtype of each output gradient.
     """
 
-    def __init__(self, name: str, backward: ClosedJaxpr, whole: Callable[..., Any], cotangents: Sequence[Any]) -> None:
+    def __init__(self, name: str, backward: Pruned, whole: Pruned, cotangents: Sequence[Any]) -> None:
         self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name}Grad", None, {}
         self.whole, self.cotangents = whole, cotangents
-        run = jaxpr_as_fun(backward)
 
         def call(*args: Any) -> tuple[Any, ...]:
-            return tuple(run(*args))
+            return backward(*args)
 
         call.__name__ = call.__qualname__ = self.name
         self.compiled = jax.jit(call, compiler_options=EXACT)
@@ -386,6 +437,8 @@ class LinkNode(FunctionRecord):
         """Return (positions, gradients) of the inputs, as arrays."""
         gys = self.gradient.filled(gys)
         state = thread_state()
+        if state.debug and any(map(has_nan, self.gradient.compiled(*self.kept, *gys))):
+            raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *gys])
         if state.special:
             return self.variant.needs, special_pullback(self, self.gradient, gys, state)
         return self.variant.needs, self.gradient.compiled(*self.kept, *gys)
@@ -420,33 +473,31 @@ class LinkVariant(Variant):
 
     def __init__(self, traced: Traced) -> None:
         self.gradient: LinkGradient | None = None
-        self.backward: ClosedJaxpr | None = None
+        self.backward: Pruned | None = None
+        self.split: ClosedJaxpr | None = None
         super().__init__(traced, donate=False)
         self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
-        if self.backward is None:
+        if self.split is None:
             return
         self.differentiable, reached = traced.plan["gradients"]
         place = {i: at for at, i in enumerate(self.order)}
         self.needs = tuple(place[i] for i in reached)
-        self.gradient_reads = [place[i] for i in self._reads]
+        # a random key that a nested call names, and nothing reads, is no input of the forward
+        known = [k for k, i in enumerate(self._reads) if i in place]
+        self.gradient_reads = [place[self._reads[k]] for k in known]
+        after = range(len(self._reads), len(self.split.jaxpr.invars))
+        self.backward = Pruned.of(self.split, [*known, *after])
         n, extra = len(traced.jaxpr.jaxpr.invars), len(self.differentiable)
-        pruned, unread = without_dead_code(self._whole, [*self.order, *range(n, n + extra)])
-        fillers = [self._whole.jaxpr.invars[i].aval for i in unread]
-        run = jaxpr_as_fun(pruned)
-
-        def whole(*args: Any) -> tuple[Any, ...]:
-            return tuple(run(*args, *(jnp.zeros(a.shape, a.dtype) for a in fillers)))
-
-        cotangents = [v.aval for v in self._whole.jaxpr.invars[n:]]
-        self.gradient = LinkGradient(self.name, self.backward, whole, cotangents)
-        del self._whole
+        whole = Pruned.of(self._whole, [*self.order, *range(n, n + extra)])
+        self.gradient = LinkGradient(self.name, self.backward, whole, [v.aval for v in self._whole.jaxpr.invars[n:]])
+        del self._whole, self.split
 
     def forward_of(self, traced: Traced) -> ClosedJaxpr:
         """Return the forward with the residuals as further outputs, if there is a gradient."""
         if not traced.plan.get("gradients", ((), ()))[1]:
             return traced.jaxpr
         try:
-            forward, self.backward, self._whole, self._reads = split_gradient(
+            forward, self.split, self._whole, self._reads = split_gradient(
                 traced.jaxpr, self.predicates.stop, COTANGENT
             )
         except ValueError as error:
@@ -458,14 +509,17 @@ class LinkVariant(Variant):
         found = super().programs()
         if self.backward is not None:
             assert self.gradient is not None
-            found.append((self.gradient.compiled, [_spec(v.aval) for v in self.backward.jaxpr.invars]))
+            inputs = self.backward.closed.jaxpr.invars
+            found.append(
+                (self.gradient.compiled, [_spec(v.aval) for v in inputs[: len(inputs) - len(self.backward.unread)]])
+            )
         return found
 
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled programs are."""
         program = Variant.program.func(self)  # type: ignore[attr-defined]
-        return program if self.backward is None else (*program, fingerprint(self.backward))
+        return program if self.backward is None else (*program, fingerprint(self.backward.closed))
 
     def share(self, others: Sequence[Any]) -> None:
         """Take over the compiled programs of another variant if they are the same."""
@@ -493,8 +547,8 @@ class LinkVariant(Variant):
         if self.guards and not outputs[-1]:
             self.miss(outputs)
             return MISS
-        if state.special:
-            check_nan(self.name, tuple(outputs[: self.predicates.start]))
+        if self.debug and any(map(has_nan, outputs[: self.predicates.start])):
+            raise nan_error(self.name, self.pruned, arrays)
         self.hits += 1
         if recording:
             assert node is not None

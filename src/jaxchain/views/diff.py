@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jaxchain.core.scopes import TAG
 from jaxchain.views.computational_graph import Drawable
 from jaxchain.views.matching import Side, facts, match
 from jaxchain.views.model import Builder, Graph, Node
 from jaxchain.views.readers import eager
-from jaxchain.views.scopes import TAG
 from jaxchain.views.writers import dot
 
 COLOURS = {"added": "#A6E3B0", "removed": "#F7B2AE", "changed": "#FBE29A", "same": "#ECEEF2"}

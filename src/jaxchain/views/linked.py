@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jaxchain.core.scopes import BACKWARD, TAG
 from jaxchain.views import programs
 from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
-from jaxchain.views.scopes import BACKWARD, TAG
 
 _WORK = ("equation", "control")
 _TYPE = re.compile(r"^([a-z]+\d*)\w*\[([\d,]*)\]$")

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import jax
 
 from jaxchain.core.config import using_config
+from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Variable
 from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
-from jaxchain.views.untouched import untouched
 from jaxchain.views.writers import explorer, text
 
 Format = Literal["dot", "svg", "png", "html", "json", "text"]

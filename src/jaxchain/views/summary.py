@@ -6,13 +6,13 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Parameter
 from jaxchain.link import Link
 from jaxchain.views.linked import Linked, link
 from jaxchain.views.programs import program
 from jaxchain.views.timing import link_times
 from jaxchain.views.units import seconds_text
-from jaxchain.views.untouched import untouched
 
 HEADING = ("link", "class", "result", "parameters", "flops", "equations", "eager", "static")
 

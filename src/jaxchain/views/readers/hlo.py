@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxchain.core.scopes import tags_of
 from jaxchain.views.model import Builder, Graph
-from jaxchain.views.scopes import tags_of
 
 # No work of their own: XLA's plumbing and what feeds it.
 PLUMBING = frozenset({"tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier"})

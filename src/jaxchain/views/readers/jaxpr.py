@@ -14,8 +14,8 @@ from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from jaxchain.core.compat import scan_counts
+from jaxchain.core.scopes import tag_of
 from jaxchain.views.model import Builder, Graph
-from jaxchain.views.scopes import tag_of
 
 LONGEST_PARAM = 80
 

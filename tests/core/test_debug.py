@@ -1,0 +1,111 @@
+"""Debug mode in both modes: the first NaN, with its node and the user's line, and nothing written."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Chain, optimizers
+
+X = np.ones((2, 3), np.float32)
+MODES = ["eager", "static"]
+
+
+@pytest.fixture(autouse=True)
+def debug():
+    with jaxchain.using_config("debug", True):
+        yield
+
+
+def line_of(text):
+    """Return the number of the line of this file that ends with a comment."""
+    lines = pathlib.Path(__file__).read_text().splitlines()
+    return next(i for i, line in enumerate(lines, 1) if line.endswith(f"# {text}"))
+
+
+class Model(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(3, 2, initialW=1.0)
+
+    def forward(self, x):
+        h = self.l(x)
+        h = F.log(h)  # log
+        return F.sum(h) * 0.5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_step_names_the_first_node_and_writes_nothing(mode):
+    model = Model()
+    optimizer = optimizers.Adam().setup(model)
+
+    def step(x):
+        loss = model(x)
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    call = jaxchain.static(step) if mode == "static" else step
+    call(X)
+    before = np.array(model.l.W.array), optimizer.t
+    with pytest.raises(
+        RuntimeError, match=rf"NaN is detected on the result of log\nat .*:{line_of('log')}, in forward"
+    ):
+        call(-X)
+    np.testing.assert_array_equal(model.l.W.array, before[0])
+    assert optimizer.t == before[1]
+    assert np.isfinite(float(call(X).array))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_link_names_the_node_inside(mode):
+    model = Model()
+    with jaxchain.using_config("mode", mode):
+        model(X)
+        with pytest.raises(RuntimeError, match=rf"result of log\nat .*:{line_of('log')}, in forward"):
+            model(-X)
+
+
+class Root(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(3, 2, initialW=0.0, nobias=True)
+
+    def forward(self, x):
+        h = self.l(x)
+        return F.sqrt(h) * 0.0  # sqrt
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_nan_in_the_backward_pass_of_a_link(mode):
+    model = Root()
+    with jaxchain.using_config("mode", mode):
+        y = F.sum(model(X))
+        with pytest.raises(RuntimeError, match=rf"result of sqrt \(backward\)\nat .*:{line_of('sqrt')}, in forward"):
+            y.backward()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_nan_in_the_backward_pass_of_a_step(mode):
+    model = Root()
+
+    def step(x):
+        loss = F.sum(model(x))
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    call = jaxchain.static(step) if mode == "static" else step
+    with pytest.raises(RuntimeError, match=rf"result of sqrt \(backward\)\nat .*:{line_of('sqrt')}, in forward"):
+        call(X)
+
+
+def test_without_debug_mode_a_nan_is_a_value():
+    with jaxchain.using_config("debug", False):
+        assert np.isnan(float(jaxchain.static(Model())(-X).array))
