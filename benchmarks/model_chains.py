@@ -138,7 +138,7 @@ def build(model, size, library="jaxchain", mode=None):
         return Program(step, evaluate, epoch, first_batch(arrays, size, lambda *batch: batch))
     batch = first_batch(arrays, size, lambda *batch: jax.device_put(batch))
     if mode == "eager":
-        return Program(step, evaluate, epoch, batch)
+        return Program(step, evaluate, epoch, batch, left=lambda: [p.array for p in net.params()])
 
     def compiled(*batch):
         from jaxchain.core.static import trace

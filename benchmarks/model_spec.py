@@ -54,6 +54,7 @@ class Program:
     epoch: Callable[[], Any]
     batch: tuple  # the first of the data, as step and evaluate take it
     compiled: Callable[..., Any] | None = None  # returns the compiled program of a step on a batch
+    left: Callable[[], Any] = list  # arrays that a step or an epoch leaves, which may come later than the loss
 
 
 def program(model, size, step, evaluate, put, channels_last=False, compiled=None):

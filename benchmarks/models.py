@@ -58,7 +58,11 @@ def framework_rows(model, framework, size, chainer):
     except ImportError:
         return dict.fromkeys(MEASURES), None
     one, options = program.batch, FRAMEWORKS[framework][1]
-    calls = {"step": lambda: program.step(*one), "evaluate": lambda: program.evaluate(*one), "epoch": program.epoch}
+    calls = {
+        "step": lambda: (program.step(*one), program.left()),
+        "evaluate": lambda: program.evaluate(*one),
+        "epoch": lambda: (program.epoch(), program.left()),
+    }
     if options.get("mode") == "eager":
         steady(calls["step"])
     rows = {measure: timer(call) for measure, call in calls.items()}
