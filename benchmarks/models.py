@@ -94,7 +94,8 @@ def measure(model, a, chainer, python):
     found = {}
     for what in MEASURES:
         own = {name: row[what] for name, row in rows.items()}
-        found[what] = interleaved(own, a.rounds, 0 if what == "epoch" else a.seconds, 1 if what == "epoch" else 3)
+        once = what == "epoch"
+        found[what] = interleaved(own, a.rounds, 0 if once else a.seconds, 1 if once or a.quick else 3)
     memory = {}
     for name in FRAMEWORKS if not a.no_memory else ():
         if found["step"][name] is not None:
