@@ -1,5 +1,6 @@
 """The models as chains: one text for jaxchain and for Chainer itself."""
 
+import importlib
 import tempfile
 
 import numpy as np
@@ -101,7 +102,8 @@ def chains(library):
 def build(model, size, library="jaxchain", mode=None):
     """Return the program of a model; `mode` is None where there is no choice of one."""
     ours = library == "jaxchain"
-    library = __import__(library)
+    library = importlib.import_module(library)
+    own = importlib.import_module("jax").device_put if ours else np.asarray
 
     def assign(owner, leaf, name, array):
         if leaf.startswith("w"):  # of an LSTM's gates, each a parameter: 0 to 3 of the input, 4 to 7 of the state
@@ -110,12 +112,6 @@ def build(model, size, library="jaxchain", mode=None):
                 getattr(layer, f"w{first + i}").array = own(gate)
         elif leaf[-1] not in "01":  # an LSTM's biases are 0 from the start
             getattr(owner, leaf).array = own(array)
-
-    def own(array):
-        return jax.numpy.asarray(array) if ours else array
-
-    if ours:
-        import jax
 
     net = chains(library)[model](size)
     set_weights(net, model, size, {}, assign)
@@ -134,10 +130,8 @@ def build(model, size, library="jaxchain", mode=None):
 
     arrays = data(model, size)
     epoch = trained(library, net, optimizer, arrays, size.batch, not ordered(model), {"mode": mode} if ours else {})
-    if not ours:
-        return Program(step, evaluate, epoch, first_batch(arrays, size, lambda *batch: batch))
-    batch = first_batch(arrays, size, lambda *batch: jax.device_put(batch))
-    if mode == "eager":
+    batch = first_batch(arrays, size, lambda *batch: tuple(map(own, batch)))
+    if mode != "static":
         return Program(step, evaluate, epoch, batch, left=lambda: [p.array for p in net.params()])
 
     def compiled(*batch):
