@@ -632,3 +632,67 @@ def test_a_hook_that_is_added_to_a_static_link_is_noticed():
     assert len(link.explain().compiles) == 2
     link.delete_hook("Scaled")
     np.testing.assert_array_equal(call(), [1, 1])
+
+
+class Scales(Chain):
+    """Eight small parameters: their gradients leave a compiled step as one array."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            for i in range(8):
+                setattr(self, f"p{i}", jaxchain.Parameter(np.full((2, i + 1), i + 1.0, np.float32)))
+
+    def forward(self, x):
+        return sum(F.sum(p**2) * (i + 1) for i, p in enumerate(self.params())) * F.sum(x)
+
+
+def test_many_small_gradients_are_those_of_eager_mode():
+    model = Scales()
+
+    @jaxchain.static
+    def step(x):
+        loss = model(x)
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    step(X)
+    (variants,) = step.variants.values()
+    assert len(variants[0].slices) == 1 and not variants[0].grad_writes
+    found = {path: np.array(p.grad) for path, p in model.namedparams()}
+    kept = model.p0.grad
+    assert model.p0.grad is kept  # cut out once
+    shared = copy.deepcopy(model)
+    step(2 * X)
+    for path, p in shared.namedparams():
+        np.testing.assert_array_equal(p.grad, found[path])  # a later call does not reach into copies
+    np.testing.assert_array_equal(kept, found["/p0"])
+    np.testing.assert_allclose(model.p0.grad, 2 * kept, rtol=1e-6)
+    with jaxchain.using_config("mode", "eager"):
+        loss = model(X)
+    model.cleargrads()
+    loss.backward()
+    for path, p in model.namedparams():
+        np.testing.assert_allclose(p.grad, found[path], rtol=1e-6)
+
+
+def test_small_gradients_accumulate_and_are_read_by_the_next_step():
+    model, eager = Scales(), Scales()
+
+    def accumulate(model):
+        def step(x):
+            loss = model(x)
+            loss.backward()
+            return model.p7.grad
+
+        return step
+
+    step, plain = jaxchain.static(accumulate(model)), accumulate(eager)
+    for _ in range(3):
+        np.testing.assert_allclose(step(X), plain(X), rtol=1e-6)
+    model(X).backward()  # eager on top of what the compiled step left
+    eager(X).backward()
+    for p, q in zip(model.params(), eager.params(), strict=True):
+        np.testing.assert_allclose(p.grad, q.grad, rtol=1e-6)
+        assert p.grad_var.array is p.grad

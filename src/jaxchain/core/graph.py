@@ -62,7 +62,7 @@ def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
         elif isinstance(gradient, Variable):
             variable._grad = variable.grad_var + gradient  # type: ignore[operator]
         else:
-            variable._grad = add_arrays(old._array if isinstance(old, Variable) else old, gradient)
+            variable._grad = add_arrays(variable.grad, gradient)
 
 
 def _arithmetic(create_graph: bool) -> dict[str, Any]:

@@ -372,6 +372,7 @@ class Outputs:
         self.names: list[str] = []
         self.name = "result"  # what is being collected now
         self.nodes: dict[int, Any] = {}  # output number -> node of the Variable that it was the array of
+        self.uses: list[int] = []  # how many things each output is needed for
         self._index: dict[int, int] = {}
 
     def add(self, array: Any) -> int:
@@ -381,7 +382,13 @@ class Outputs:
             at = self._index[id(array)] = len(self.arrays)
             self.arrays.append(array)
             self.names.append(f"result {at}" if self.name == "result" else self.name)
+            self.uses.append(0)
+        self.uses[at] += 1
         return at
+
+    def index_of(self, array: Any) -> int:
+        """Return the output number of an array that was added."""
+        return self._index[id(array)]
 
     def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
         """Return a function from the call's outputs to a value like `value`."""
@@ -507,7 +514,7 @@ class Installation:
             # by name: two variants that write the same cells have the same outputs
             outputs.name = name
             write = Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
-            write.index = outputs.add(value) if how != "delete" and is_tracer(value) else None
+            write.index = outputs.index_of(value) if is_tracer(value) else None
             writes.append(write)
         outputs.name = "report"
         return writes
@@ -587,4 +594,4 @@ def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
                 return None
         except (KeyError, IndexError, AttributeError, ValueError):
             return None
-    return [p._array for p in walk.parameters], [p._grad for p in walk.parameters], values
+    return [p._array for p in walk.parameters], [p._grad_array() for p in walk.parameters], values

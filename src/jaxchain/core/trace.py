@@ -505,6 +505,7 @@ def _trace_once(
             "grad_none": [g is None for g in grads],
             "dynamic": dynamic,
             "leaves": leaves,
+            "uses": outputs.uses,
         },
     }
     return Traced(**fields), None

@@ -8,6 +8,7 @@ graph at once. Nodes hold no arrays; a function keeps those that its gradient re
 from __future__ import annotations
 
 import importlib
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -73,6 +74,31 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
         return jax.device_put(np.zeros(shape, dtype))
     except TypeError:
         return jnp.zeros(shape, dtype)
+
+
+class Slice:
+    """An array inside a flat one, cut out when somebody asks for it. Every array that a program returns costs about as
+    much as a small kernel: a compiled step returns the small gradients, which few programs read, as one.
+
+    Args:
+        flat: The flat array.
+        start: Where it begins.
+        shape: Its shape.
+    """
+
+    __slots__ = ("flat", "shape", "start")
+
+    def __init__(self, flat: jax.Array, start: int, shape: tuple[int, ...]) -> None:
+        self.flat, self.start, self.shape = flat, start, shape
+
+    def array(self) -> jax.Array:
+        """Return the array, on the device of the flat one."""
+        stop = self.start + math.prod(self.shape)
+        devices = self.flat.devices()
+        if len(devices) > 1:
+            return self.flat[self.start : stop].reshape(self.shape)
+        value = jax.device_put(np.asarray(self.flat)[self.start : stop].reshape(self.shape))  # compiles nothing
+        return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
 
 
 class VariableNode:
@@ -410,7 +436,12 @@ class Variable:
     @property
     def grad(self) -> Any:
         """The gradient as an array, or None."""
+        return self._grad_array()
+
+    def _grad_array(self) -> Any:
         g = self._grad
+        if g.__class__ is Slice:
+            g = self._grad = g.array()
         return g._array if isinstance(g, Variable) else g
 
     @grad.setter
@@ -422,7 +453,7 @@ class Variable:
         """The gradient as a Variable (with a graph, if it was computed with double backprop), or None."""
         g = self._grad
         if g is not None and not isinstance(g, Variable):
-            self._grad = g = Variable(g)
+            self._grad = g = Variable(self._grad_array())
         return g
 
     @grad_var.setter
@@ -646,8 +677,7 @@ class Parameter(Variable):
         """
         if self._array is None and not self.grad_cleared:
             raise RuntimeError(f"parameter {self.name or ''} is not initialised: it has no gradient\nat {user_line(2)}")
-        g = self._grad
-        return g._array if isinstance(g, Variable) else g
+        return self._grad_array()
 
     @grad.setter
     def grad(self, value: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
+import math
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -23,7 +25,7 @@ from jaxchain.core.op import Op, has_nan, special_pullback, variable_on
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
 from jaxchain.core.trace import COTANGENT, Traced
-from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, as_array, info_of
+from jaxchain.core.variable import FunctionRecord, Slice, Variable, VariableNode, as_array, info_of
 
 
 class VariantMismatch(Exception):
@@ -32,6 +34,8 @@ class VariantMismatch(Exception):
 
 # XLA would leave out a cast to float16 and back; then the static result would not be the eager one
 EXACT = {"xla_allow_excess_precision": False}
+MANY = 4  # gradients from which that pays
+SMALL = 4096  # elements of a gradient up to which it is returned with others as one flat array: copying is cheaper
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
 
 
@@ -131,6 +135,7 @@ class Variant:
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
+        groups_flat = [[at for _, at in group] for group in self.flat_grads]
         guards, kept_safe = self.guards, self.donated
         first, last = self.predicates.start, self.predicates.stop
 
@@ -144,6 +149,11 @@ class Variant:
                 for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
                     outputs[at] = jnp.where(held, outputs[at], args[i])
                 outputs.append(held)
+            for group in groups_flat:
+                flat = jnp.concatenate([outputs[at].ravel() for at in group])
+                for at in group:
+                    outputs[at] = None
+                outputs[group[0]] = flat
             return tuple(outputs)
 
         call.__name__ = call.__qualname__ = self.name
@@ -181,6 +191,7 @@ class Variant:
         avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
         self.array_writes: list[tuple[Any, int]] = []
         self.grad_writes: list[tuple[Any, int]] = []
+        self.flat_grads: list[list[tuple[Any, int]]] = []
         self.item_writes: list[tuple[Any, Any, int]] = []
         self.other_writes: list[Write] = []
         for write in self.writes:
@@ -198,6 +209,15 @@ class Variant:
                 self.array_writes.append((owner, at))
             else:
                 self.other_writes.append(write)
+        if not self.variables:
+            small = [w for w in self.grad_writes if avals[w[1]].size <= SMALL and traced.plan["uses"][w[1]] == 1]
+            groups = [
+                [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
+            ]
+            self.flat_grads = [group for group in groups if len(group) >= MANY]
+            flat = {at for group in self.flat_grads for _, at in group}
+            self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
+        self.slices = [(group[0][1], _slices([(p, avals[at].shape) for p, at in group])) for group in self.flat_grads]
 
     def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> dict[int, int]:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
@@ -271,6 +291,10 @@ class Variant:
             parameter._array = arrays[at]
         for parameter, at in self.grad_writes:
             parameter._grad = arrays[at]
+        for at, slices in self.slices:
+            flat = outputs[at]
+            for parameter, start, shape in slices:
+                parameter._grad = Slice(flat, start, shape)
         for container, key, at in self.item_writes:
             container[key] = arrays[at]
         for write in self.other_writes:
@@ -296,7 +320,7 @@ class Variant:
             self.miss(outputs)
             self._put_back(outputs)
             return MISS
-        if self.debug and any(map(has_nan, outputs)):
+        if self.debug and any(has_nan(y) for y in outputs if y is not None):
             raise nan_error(self.name, self.pruned, values)
         self.hits += 1
         return self.finish(outputs, leaves)
@@ -335,6 +359,12 @@ def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError
         f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
         "jaxchain.verify says more"
     )
+
+
+def _slices(shapes: Sequence[tuple[Any, tuple[int, ...]]]) -> list[tuple[Any, int, tuple[int, ...]]]:
+    """Return (owner, start, shape) of arrays that follow each other in a flat one."""
+    starts = itertools.accumulate((math.prod(shape) for _, shape in shapes), initial=0)
+    return [(owner, start, shape) for (owner, shape), start in zip(shapes, starts, strict=False)]
 
 
 def _spec(aval: Any) -> jax.ShapeDtypeStruct:
