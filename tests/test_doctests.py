@@ -13,8 +13,15 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 
-ROOMS = ("jaxchain.functions", "jaxchain.link", "jaxchain.links", "jaxchain.core", "jaxchain.optimizers", "jaxchain.initializers")
-FILES = ("jaxchain.reporter",)
+ROOMS = (
+    "jaxchain.core",
+    "jaxchain.functions",
+    "jaxchain.initializers",
+    "jaxchain.link",
+    "jaxchain.links",
+    "jaxchain.optimizers",
+)
+FILES = ("jaxchain.exporting", "jaxchain.reporter", "jaxchain.verification")
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FORMATS = ("dot", "svg", "png", "html", "json", "text")
+FORMATS = ("dot", "svg", "png", "html", "json", "text", "mermaid", "model-explorer", "tensorboard", "stablehlo")
 OK, DISAGREE, USAGE = 0, 1, 2
 
 
@@ -385,8 +385,9 @@ def _view(options: argparse.Namespace) -> int:
         raise UsageError(f"--out {options.out} is a file, not a folder")
     if options.out is None and options.format != ["text"]:
         raise UsageError(f"--format {','.join(options.format)} writes files: name their folder with --out")
-    if options.mode == "eager" and "html" in options.format:
-        raise UsageError("--format html joins both modes: give --mode static or both")
+    for kind in ("html", "stablehlo"):
+        if options.mode == "eager" and kind in options.format:
+            raise UsageError(f"--format {kind} shows the program of static mode: give --mode static or both")
     model = _target(options)
     if isinstance(model, int):
         return model
@@ -403,7 +404,7 @@ def _view(options: argparse.Namespace) -> int:
     try:
         for path in views.save(options.out, options.format):
             print(path)
-    except (OSError, RenderError) as error:
+    except (OSError, RenderError, ImportError) as error:
         raise UsageError(f"--out {options.out}: {error}") from None
     return OK
 

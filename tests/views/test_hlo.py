@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from jaxchain.views.readers import hlo as reader
 from jaxchain.core.scopes import Tag, tag_of, tags_of
+from jaxchain.views.readers import hlo as reader
 from jaxchain.views.writers import dot, image
 
 OPTIMIZED = (Path(__file__).parent / "golden" / "program.hlo.txt").read_text()

@@ -10,8 +10,8 @@ from jax.experimental.compilation_cache import compilation_cache
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
-from jaxchain.views import programs
 from jaxchain.core.scopes import Tag, tags_of
+from jaxchain.views import programs
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

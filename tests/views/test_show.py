@@ -61,7 +61,7 @@ def test_text_of_one_mode(target, capsys, mode, there, missing):
     [
         (["--format", "svg"], "--out"),
         (["--format", "pdf"], "expected some of dot"),
-        (["--mode", "eager", "--format", "html", "--out", "somewhere"], "joins both modes"),
+        (["--mode", "eager", "--format", "html", "--out", "somewhere"], "static mode"),
         (["--args", "5, 6, 7"], "arguments go into --args"),
     ],
 )
@@ -79,5 +79,5 @@ def test_the_model_is_left_as_it_was():
 
 def test_html_of_eager_mode_alone_is_an_error(tmp_path):
     views = show(lambda x: F.tanh(x), jaxchain.Variable(np.ones(3, np.float32)), mode="eager")
-    with pytest.raises(ValueError, match="joins both modes"):
+    with pytest.raises(ValueError, match="static mode"):
         views.save(tmp_path, ["html"])

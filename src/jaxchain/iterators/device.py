@@ -66,7 +66,8 @@ class DeviceIterator(AheadIterator):
         self, iterator: SweepIterator, device: Any, converter: Callable[[Any, Any], Any], n_prefetch: int
     ) -> None:
         below = vars(iterator)
-        for name in ("dataset", "batch_size", "repeat", "shuffle", "order_sampler", "_state", "_previous_epoch_detail"):
+        names = ("dataset", "batch_size", "repeat", "shuffle", "order_sampler", "_position", "_previous_epoch_detail")
+        for name in names:
             setattr(self, name, below[name])
         self._drawn = deque(below.get("_drawn", ()))  # orders that the iterator has drawn, and not used
         self._order_keys = iterator._order_keys

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import user_line
+from jaxchain.core.guard import NotCompilable
 from jaxchain.dataset.iterator import Iterator
 from jaxchain.iterators.order import OrderSampler, Position, ShuffleOrderSampler
 from jaxchain.serializer import Serializer
@@ -27,6 +30,7 @@ class SweepIterator(Iterator):
     """
 
     _order_keys = ("order", "_order")  # the second is that of Chainer 2's snapshots
+    _opaque = True  # a compiled step that holds an iterator need not look inside: one that asks it anything is eager
 
     def __init__(
         self,
@@ -66,6 +70,17 @@ class SweepIterator(Iterator):
         order = None if self.order_sampler is None else self.order_sampler(np.arange(len(self.dataset)), 0)
         self._state = Position(0, 0, False, order)
         self._previous_epoch_detail = -1.0
+
+    @property
+    def _state(self) -> Position:
+        """Where the iterator is."""
+        if thread_state().trace is not None:
+            raise NotCompilable(f"it asks an iterator, which goes on between the calls: {user_line()}")
+        return self._position
+
+    @_state.setter
+    def _state(self, position: Position) -> None:
+        self._position = position
 
     @property
     def current_position(self) -> int:

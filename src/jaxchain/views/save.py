@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxchain.views.model import Graph
-from jaxchain.views.writers import image
+from jaxchain.views.writers import image, mermaid, model_explorer
 from jaxchain.views.writers import json as json_writer
 from jaxchain.views.writers import text as text_writer
 
-SUFFIXES = (".dot", ".gv", ".svg", ".png", ".json", ".txt")
+SUFFIXES = (".dot", ".gv", ".svg", ".png", ".json", ".model_explorer.json", ".mmd", ".txt")
 
 
 def write_file(path: str | Path, content: str | bytes) -> Path:
@@ -55,6 +55,10 @@ def save_graph(
         return write_file(path, dot())
     if suffix in (".svg", ".png"):
         return write_file(path, image.render(dot(), suffix[1:]))
+    if Path(path).name.lower().endswith(".model_explorer.json"):
+        return write_file(path, model_explorer.write(graph()))
+    if suffix == ".mmd":
+        return write_file(path, mermaid.write(graph()))
     if suffix == ".json":
         return write_file(path, json_writer.write(graph()))
     if suffix == ".txt":

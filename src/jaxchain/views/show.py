@@ -16,9 +16,10 @@ from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
-from jaxchain.views.writers import explorer, text
+from jaxchain.views.writers import explorer, tensorboard, text
 
-Format = Literal["dot", "svg", "png", "html", "json", "text"]
+Format = Literal["dot", "svg", "png", "html", "json", "text", "mermaid", "model-explorer", "tensorboard", "stablehlo"]
+SUFFIXES = {"text": "txt", "mermaid": "mmd", "model-explorer": "model_explorer.json"}  # of others: their names
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,19 @@ class Views:
         """Write ``graph``, ``jaxpr`` and ``hlo`` in the given formats; ``html`` is one file, ``explorer.html``.
 
         The HLO is written as text only: its graph is too large to draw whole; the explorer shows it in parts.
+        ``stablehlo`` is the program before XLA, ``program.mlir``; ``tensorboard`` are folders of event files.
 
         Returns:
             The paths written.
 
         Raises:
-            ValueError: ``html`` of eager mode alone.
+            ValueError: ``html`` or ``stablehlo`` of eager mode alone.
             RenderError: No picture could be made.
+            ImportError: ``tensorboard`` without tensorboardX.
         """
-        if "html" in formats and self.program is None:
-            raise ValueError("html: the explorer joins both modes, expected mode 'static' or 'both', got 'eager'")
+        for kind in ("html", "stablehlo"):
+            if kind in formats and self.program is None:
+                raise ValueError(f"{kind}: there is a program in static mode only, expected mode 'static' or 'both'")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
@@ -63,7 +67,15 @@ class Views:
                 page = explorer.write({"forward": link(self.program, hlo, eager)})
                 written.append(write_file(folder / "explorer.html", page))
                 continue
-            suffix = "txt" if kind == "text" else kind
+            if kind == "stablehlo" and self.program is not None:
+                written.append(write_file(folder / "program.mlir", self.program.lower().as_text()))
+                continue
+            if kind == "tensorboard":
+                views = {"graph": self.graph, "jaxpr": self.program and programs.jaxpr_of(self.program)}
+                graphs = {name: view.to_graph() for name, view in views.items() if view is not None}
+                written += [tensorboard.write(graph, folder / "tensorboard" / name) for name, graph in graphs.items()]
+                continue
+            suffix = SUFFIXES.get(kind, kind)
             if self.graph is not None:
                 written.append(self.graph.save(folder / f"graph.{suffix}"))
             if self.program is not None:

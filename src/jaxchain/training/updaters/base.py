@@ -16,6 +16,8 @@ from jaxchain.dataset.convert import concat_examples
 class Updater:
     """Base class of updaters: what a trainer asks of them."""
 
+    _lifted_scalars = True  # a compiled step of an updater may read `iteration`: a new value is no new program
+
     def connect_trainer(self, trainer: Any) -> None:
         """Get to know the trainer; called when it is made.
 
