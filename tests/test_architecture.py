@@ -32,6 +32,12 @@ def imported_names(tree):
             yield f"{node.value.id}.{node.attr}"
 
 
+def test_names_of_test_files_are_unique():
+    """pytest imports a test file under its bare name: of two files of one name, the second is not collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_import_contracts():
     command = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     run = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=300)

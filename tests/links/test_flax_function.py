@@ -243,6 +243,6 @@ def test_wrong_use():
         L.FlaxFunction(3)
     with pytest.raises(TypeError, match="no inputs"):
         L.FlaxFunction(Nnx(), X)
-    with pytest.raises(RuntimeError, match="call the FlaxFunction"):
+    with pytest.raises(RuntimeError, match="call the whole link"):
         MAKE["linen"]().Dense_0(X)
     assert str(MAKE["linen"]()) == "FlaxFunction(module=Linen)"
