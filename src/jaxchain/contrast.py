@@ -32,6 +32,7 @@ from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.report import Contrast as Contrast
 from jaxchain.views.report import Cost as Cost
 from jaxchain.views.report import Difference as Difference
+from jaxchain.views.timing import node_times
 
 SECONDS = 2.0  # time spent on repeats, per mode and kind of call
 
@@ -73,6 +74,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         reset()
         made = _program(compiled, args, kwargs)
         forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
+        times = node_times(model_or_fn, args, kwargs, reset)
         # forward and gradients
         gaps: list[Difference] = []
         backward = None
@@ -98,6 +100,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
             hlo_before=before,
             opcodes=hlo_reader.opcodes(hlo.text),
             levels={**levels, **taken},
+            times=times,
         )
 
 

@@ -144,7 +144,7 @@ def test_hostile_names_of_variables_and_links(tmp_path):
     """
     title, images, marks, shown = run(report.explorer(), script, tmp_path)
     assert title != "broken" and images == 0 and shown
-    assert marks == 8 + 4  # the strip's totals and facts; the scripts of the page and of this test
+    assert marks == 9 + 4  # the strip's totals and facts; the scripts of the page and of this test
     assert HOSTILE not in report.explorer() and HOSTILE not in report._repr_html_()
 
 

@@ -173,3 +173,16 @@ def test_calls_of_one_link_are_told_apart():
     assert first.path == last.path and first.ordinal == last.ordinal
     assert set(first.equations).isdisjoint(last.equations) and first.equations and last.equations
     assert (first.id, middle.id) in linked.edges and (middle.id, last.id) in linked.edges
+
+
+def test_times_go_to_the_nodes_that_were_measured():
+    model = LSTM()
+    x = rng.standard_normal((2, 3, 4)).astype(np.float32)
+    report = jaxchain.contrast(model, x, repeats=1)
+    assert all(seconds > 0 for *_, seconds in report.times)
+    graph, (made, text) = report.graph.to_graph(), report.levels["forward"]
+    numbered = [(label, path, float(k)) for k, (label, path, _) in enumerate(report.times, 1)]
+    nodes = link(made, text, graph, numbered).nodes
+    assert [n.seconds for n in nodes] == [float(k) for k in range(1, len(nodes) + 1)]  # the calls of one link in order
+    assert all(n.seconds is None for n in link(made, text, graph).nodes)
+    assert "eager nodes' time" in report.explorer() and report.explorer().count('"eager time"') >= 2 * len(nodes)

@@ -1,6 +1,6 @@
 """One program at three levels: each eager node with its jaxpr equations, and these with their HLO instructions.
 
-The scopes that tracing leaves (views/scopes.py) join the levels. What no scope tells is listed, not guessed:
+The scopes that tracing leaves (core/scopes.py) join the levels. What no scope tells is listed, not guessed:
 `Linked.outside` (equations and instructions of no op, such as the sum of two gradients) and `Linked.compiler_made`.
 """
 
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jaxchain.core.scopes import BACKWARD, TAG
 from jaxchain.views import programs
@@ -47,6 +48,7 @@ class LinkedNode:
         backward_instructions: Those of its gradient.
         fate: ``kernel``, ``fused``, ``library call``, ``removed`` or ``no equation``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
+        seconds: Measured time in eager mode, until its result is there, or None if it was not measured.
     """
 
     id: str
@@ -65,6 +67,7 @@ class LinkedNode:
     backward_instructions: tuple[str, ...]
     fate: str
     sharing: tuple[str, ...]
+    seconds: float | None = None
 
     @property
     def fused_with(self) -> tuple[str, ...]:
@@ -132,13 +135,19 @@ class _Names:
         return [], role
 
 
-def link(program: programs.Program, hlo_text: str | None = None, eager: Graph | None = None) -> Linked:
+def link(
+    program: programs.Program,
+    hlo_text: str | None = None,
+    eager: Graph | None = None,
+    times: Iterable[tuple[str, str, float]] = (),
+) -> Linked:
     """Join the levels of a traced program.
 
     Args:
         program: From `programs.program`.
         hlo_text: Its HLO after XLA's passes, if it is compiled already.
         eager: The eager graph of the same call, which knows the user's lines.
+        times: (label, link path, seconds) of the eager call's functions in their order, from `timing.node_times`.
 
     Returns:
         The linked program.
@@ -186,7 +195,7 @@ def link(program: programs.Program, hlo_text: str | None = None, eager: Graph | 
     kernels, home = _kernels(hlo, owners)
     return Linked(
         program.name,
-        tuple(_nodes(program, jaxpr, hlo, owners, roles, kernels, home, eager)),
+        tuple(_nodes(program, jaxpr, hlo, owners, roles, kernels, home, eager, times)),
         _edges(jaxpr, owners, roles),
         jaxpr,
         hlo,
@@ -244,6 +253,7 @@ def _nodes(
     kernels: dict[str, tuple[str, ...]],
     home: dict[str, str],
     eager: Graph | None,
+    times: Iterable[tuple[str, str, float]],
 ) -> Iterable[LinkedNode]:
     mine: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for key, ids in owners.items():
@@ -264,6 +274,9 @@ def _nodes(
             lines[n.label, n.attributes.get("link_path") or "", n.attributes.get("ordinal", 0)].append(
                 tuple(source[:3])
             )
+    measured: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+    for label, path, seconds in times:
+        measured[label, path].append(seconds)
     groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
     for k, (label, path, ordinal, op) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
@@ -301,6 +314,7 @@ def _nodes(
             backward_instructions=tuple(mine[id_, "h", "backward"]),
             fate=_fate(forward, [instructions[h] for h in at], len(shared) > 1),
             sharing=shared,
+            seconds=measured[label, path].popleft() if measured[label, path] else None,
         )
 
 
@@ -320,6 +334,7 @@ def _fate(equations: list[str], kernels: list[Node], shared: bool) -> str:
     return "fused" if shared else "kernel"
 
 
+@lru_cache
 def _size(type_: str) -> tuple[int, int]:
     """Return the elements and bytes of ``float32[3,4]``."""
     found = _TYPE.match(type_)

@@ -107,6 +107,7 @@ class Contrast:
         hlo_before: The HLO before them.
         opcodes: How often each opcode occurs.
         levels: The traced programs and their HLO text, for the explorer: with gradients, forward.
+        times: (label, link path, seconds) of each function of the forward call in eager mode, in order.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Contrast:
     hlo_before: programs.HloView
     opcodes: dict[str, int] = field(default_factory=dict)
     levels: dict[str, tuple[programs.Program, str]] = field(default_factory=dict)
+    times: list[tuple[str, str, float]] = field(default_factory=list)
 
     @property
     def largest_difference(self) -> float:
@@ -268,7 +270,7 @@ class Contrast:
         graph = self.graph.to_graph()
         costs = {"forward": self.forward, "with gradients": self.backward}
         return explorer.write(
-            {title: link(made, text, graph) for title, (made, text) in self.levels.items()},
+            {title: link(made, text, graph, self.times if title in costs else ()) for title, (made, text) in self.levels.items()},
             {title: _facts(cost) for title, cost in costs.items() if cost is not None},
         )
 

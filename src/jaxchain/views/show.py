@@ -16,6 +16,7 @@ from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
+from jaxchain.views.timing import node_times
 from jaxchain.views.writers import explorer, tensorboard, text
 
 Format = Literal["dot", "svg", "png", "html", "json", "text", "mermaid", "model-explorer", "tensorboard", "stablehlo"]
@@ -30,11 +31,13 @@ class Views:
         name: Name of the model or function.
         graph: The eager graph, or None if only static mode was asked for.
         program: The traced program, or None if only eager mode was asked for.
+        times: (label, link path, seconds) of each function in eager mode, in order, if both modes were asked for.
     """
 
     name: str
     graph: Drawing | None
     program: programs.Program | None
+    times: Sequence[tuple[str, str, float]] = ()
 
     def __str__(self) -> str:
         parts = [] if self.graph is None else [text.write(self.graph.to_graph())]
@@ -64,7 +67,7 @@ class Views:
         for kind in formats:
             if kind == "html" and self.program is not None:
                 eager = None if self.graph is None else self.graph.to_graph()
-                page = explorer.write({"forward": link(self.program, hlo, eager)})
+                page = explorer.write({"forward": link(self.program, hlo, eager, self.times)})
                 written.append(write_file(folder / "explorer.html", page))
                 continue
             if kind == "stablehlo" and self.program is not None:
@@ -97,7 +100,7 @@ def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] 
     Returns:
         The views.
     """
-    graph = program = None
+    graph, program, times = None, None, []
     with untouched(model_or_fn, args, kwargs) as reset:
         if mode != "static":
             with using_config("mode", "eager"):
@@ -105,6 +108,8 @@ def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] 
             leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda v: isinstance(v, Variable))
             graph = build_computational_graph([v for v in leaves if isinstance(v, Variable)]).freeze()
             reset()
+        if mode == "both":
+            times = node_times(model_or_fn, args, kwargs, reset)
         if mode != "eager":
             program = programs.program(model_or_fn, *args, **kwargs)
-    return Views(programs.name_of(model_or_fn), graph, program)
+    return Views(programs.name_of(model_or_fn), graph, program, times)

@@ -8,6 +8,7 @@ have inputs of their own, since each round sees other values. A jaxpr that is ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jax.extend import source_info_util
@@ -18,6 +19,7 @@ from jaxchain.core.scopes import tag_of
 from jaxchain.views.model import Builder, Graph
 
 LONGEST_PARAM = 80
+_JAXPRS = (ClosedJaxpr, Jaxpr)
 
 
 class _Value(NamedTuple):
@@ -89,10 +91,10 @@ def open_jaxpr(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:
 def nested_jaxprs(eqn: JaxprEqn) -> Iterator[tuple[str, Jaxpr]]:
     """Yield (parameter name, jaxpr) of each jaxpr among an equation's parameters, tuples of them included."""
     for key, value in eqn.params.items():
-        if isinstance(value, ClosedJaxpr | Jaxpr):
+        if isinstance(value, _JAXPRS):
             yield key, open_jaxpr(value)
         elif isinstance(value, tuple | list):
-            found = [v for v in value if isinstance(v, ClosedJaxpr | Jaxpr)]
+            found = [v for v in value if isinstance(v, _JAXPRS)]
             for k, v in enumerate(found):
                 yield f"{key}[{k}]", open_jaxpr(v)
 
@@ -102,7 +104,10 @@ def type_text(aval: Any) -> str:
     shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
     if shape is None or dtype is None:
         return str(aval)
-    return f"{dtype}[{','.join(map(str, shape))}]"
+    return f"{_dtype_text(dtype)}[{','.join(map(str, shape))}]"
+
+
+_dtype_text = lru_cache(str)  # NumPy derives a dtype's name anew each time
 
 
 def _short(value: Any) -> str:
@@ -246,7 +251,7 @@ def _control_label(eqn: JaxprEqn) -> str:
 
 
 def _facts(eqn: JaxprEqn, scope: str) -> dict[str, Any]:
-    nested = {key.split("[")[0] for key, _ in nested_jaxprs(eqn)}
+    nested = {key.split("[", 1)[0] for key, _ in nested_jaxprs(eqn)}
     facts: dict[str, Any] = {
         "primitive": eqn.primitive.name,
         "outputs": [type_text(v.aval) for v in eqn.outvars],

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxchain.views.linked import Linked, LinkedNode
 from jaxchain.views.model import Graph, Node
+from jaxchain.views.units import seconds_text
 from jaxchain.views.writers.page import asset, fill, script_data, snippet
 
 LISTED = 30  # nodes named in a card: all of them, for each node of a large fusion, would be n * n names
@@ -38,6 +39,7 @@ def _program(title: str, linked: Linked, facts: Iterable[tuple[str, str]]) -> di
     equations = [n for n in linked.jaxpr.nodes if n.kind in ("equation", "control")]
     totals = [("eager nodes", len(linked.nodes)), ("equations", len(equations)), ("kernels", _kernel_count(linked))]
     totals.append(("flops, forward", sum(n.flops for n in linked.nodes)))
+    facts = [*facts, *_eager_time(linked)]
     return {
         "title": title,
         "name": linked.name,
@@ -45,6 +47,12 @@ def _program(title: str, linked: Linked, facts: Iterable[tuple[str, str]]) -> di
         "facts": [list(f) for f in facts],
         "panes": [_eager(linked), _jaxpr(linked, equations), _hlo(linked)],
     }
+
+
+def _eager_time(linked: Linked) -> list[tuple[str, str]]:
+    """Return the pair for the strip, if the eager nodes were measured."""
+    times = [n.seconds for n in linked.nodes if n.seconds is not None]
+    return [("eager nodes' time", seconds_text(sum(times)))] if times else []
 
 
 def _kernel_count(linked: Linked) -> int:
@@ -57,6 +65,7 @@ def _groups(path: str) -> list[str]:
 
 def _eager(linked: Linked) -> dict[str, Any]:
     nodes = []
+    total = sum(n.seconds or 0.0 for n in linked.nodes)
     for n in linked.nodes:
         fused = [_called(linked.node(f)) for f in n.sharing[: LISTED + 1] if f != n.id][:LISTED]
         if len(n.sharing) - 1 > LISTED:
@@ -70,6 +79,7 @@ def _eager(linked: Linked) -> dict[str, Any]:
             "bytes of results": f"{n.bytes:,}",
             "equations": f"{len(n.equations)} forward, {len(n.backward_equations)} backward",
             "HLO instructions": f"{len(n.instructions)} forward, {len(n.backward_instructions)} backward",
+            "eager time": "" if n.seconds is None else f"{seconds_text(n.seconds)}, {n.seconds / total:.0%} of all nodes'",
             "became": _FATES[n.fate],
             "in kernels with": fused,
         }
