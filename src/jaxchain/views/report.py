@@ -270,7 +270,10 @@ class Contrast:
         graph = self.graph.to_graph()
         costs = {"forward": self.forward, "with gradients": self.backward}
         return explorer.write(
-            {title: link(made, text, graph, self.times if title in costs else ()) for title, (made, text) in self.levels.items()},
+            {
+                title: link(made, text, graph, self.times if title in costs else ())
+                for title, (made, text) in self.levels.items()
+            },
             {title: _facts(cost) for title, cost in costs.items() if cost is not None},
         )
 

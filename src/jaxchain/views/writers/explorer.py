@@ -79,7 +79,7 @@ def _eager(linked: Linked) -> dict[str, Any]:
             "bytes of results": f"{n.bytes:,}",
             "equations": f"{len(n.equations)} forward, {len(n.backward_equations)} backward",
             "HLO instructions": f"{len(n.instructions)} forward, {len(n.backward_instructions)} backward",
-            "eager time": "" if n.seconds is None else f"{seconds_text(n.seconds)}, {n.seconds / total:.0%} of all nodes'",
+            "eager time": _share(n.seconds, total),
             "became": _FATES[n.fate],
             "in kernels with": fused,
         }
@@ -97,6 +97,10 @@ def _eager(linked: Linked) -> dict[str, Any]:
             }
         )
     return {"name": "eager graph", "nodes": nodes, "edges": [list(e) for e in linked.edges]}
+
+
+def _share(seconds: float | None, total: float) -> str:
+    return "" if seconds is None else f"{seconds_text(seconds)}, {seconds / total:.0%} of all nodes'"
 
 
 def _called(node: LinkedNode) -> str:
