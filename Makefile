@@ -19,7 +19,7 @@ demo: $(VENV)/.installed  ## train an MLP and a CNN in both modes and leave the 
 	$(BIN)/jaxchain demo --out $(OUT)
 
 test: $(VENV)/.installed  ## the whole suite
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test-latest:  ## the same tests on the newest JAX, under the newest Python 3.12+ that is found
 	./.ci/latest

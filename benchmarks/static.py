@@ -47,8 +47,8 @@ def call(a):
         params = [jnp.ones(16) for _ in range(count)]
 
         def step(params, x):
-            grads = jax.grad(lambda ps: sum((p * x).sum() for p in ps))(params)
-            return [p - 0.01 * g for p, g in zip(params, grads, strict=True)]
+            loss, grads = jax.value_and_grad(lambda ps: sum((p * x).sum() for p in ps))(params)
+            return [p - 0.01 * g for p, g in zip(params, grads, strict=True)], loss
 
         rows[f"hand-written jit, donated, {count} parameters"] = timer(hand_written(step, params, x))
         rows[f"jaxchain static, {count} parameters"] = timer(scales(count, x, False))
@@ -66,8 +66,8 @@ def hand_written(step, params, x):
     jitted, held = jax.jit(step, donate_argnums=0), [params]
 
     def call():
-        held[0] = jitted(held[0], x)
-        return held[0][-1]
+        held[0], loss = jitted(held[0], x)
+        return loss
 
     return call
 
@@ -110,7 +110,8 @@ def branch(a):
     batches[0][0, 0], batches[1][0, 0] = 1, -1
     t = RNG.randint(0, 10, 64).astype(np.int32)
     rows = {}
-    for name, order in (("one outcome", (0,)), ("outcomes in turn", (0, 1))):
+    orders = {"one outcome": (0,), "outcomes in turn": (0, 1), "outcomes at random": RNG.randint(0, 2, 97)}
+    for name, order in orders.items():
         for peer, make in (
             ("hand-written lax.cond", branch_jax),
             ("jaxchain static, Python's if", branch_static),
@@ -123,7 +124,7 @@ def branch(a):
             rows[f"{name}: {peer}"] = make and timer(make([batches[i] for i in order], t))
     m = interleaved(rows, a.rounds, a.seconds)
     targets = []
-    for name in ("one outcome", "outcomes in turn"):
+    for name in orders:
         ratio = m[f"{name}: jaxchain static, Python's if"] / m[f"{name}: hand-written lax.cond"]
         targets.append((f"{name}: static / hand-written", "at most 1.3", ratio, ratio <= 1.3))
     return "A step with a branch on data: MLP 128-256-10, batch 64, SGD", m, "us", targets

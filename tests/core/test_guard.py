@@ -132,6 +132,44 @@ def test_the_last_variant_taken_is_tried_first():
     assert [c.variant.misses for c in step.explain().compiles] == [1, 1]
 
 
+@pytest.mark.parametrize("way", ["step", "link"])
+@pytest.mark.parametrize("period", [[0, 1], [0, 0, 1], [0, 1, 2, 1]], ids=str)
+def test_outcomes_that_go_round_are_predicted(way, period):
+    static, xs, _ = three_ways(way)
+    for k in range(40):
+        static(xs[period[k % len(period)]])
+    before = [c.variant.misses for c in static.explain().compiles]
+    for k in range(40, 80):
+        static(xs[period[k % len(period)]])
+    assert [c.variant.misses for c in static.explain().compiles] == before
+
+
+@pytest.mark.parametrize("way", ["step", "link"])
+def test_while_nothing_can_be_predicted_questions_come_first(way):
+    static, xs, eager = three_ways(way)
+    order = np.random.RandomState(0).randint(0, 3, 120)
+    for k in order:
+        np.testing.assert_allclose(static(xs[k]).array, eager(xs[k]).array, rtol=1e-6)
+    compiles = static.explain().compiles
+    assert len(compiles) == 3
+    assert sum(c.variant.hits for c in compiles) == len(order)
+    assert sum(c.variant.misses for c in compiles) < len(order) / 4  # of about 60 wrong guesses
+
+
+def three_ways(way):
+    """Return a static callable of three outcomes, an input for each, and the same callable in eager mode."""
+
+    class Way(jaxchain.Chain):
+        def forward(self, x):
+            if x.array.min() > 2:
+                return x * 3
+            return x + 1 if x.array.min() > 0 else -x
+
+    eager = Way()
+    static = Way().static() if way == "link" else jaxchain.static(Way())
+    return static, [Variable(np.full((2, 3), v, np.float32)) for v in (-1, 1, 5)], eager
+
+
 def test_one_question_twice_is_one_guard():
     @jaxchain.static
     def step(x):

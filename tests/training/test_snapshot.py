@@ -175,7 +175,7 @@ def test_killed_and_resumed(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode_", ["eager", "static"])
 def test_killed_twenty_times_and_resumed(tmp_path, mode_):
-    kill_often(tmp_path, mode_, 20, 999)
+    kill_often(tmp_path, mode_, 10, 999)
 
 
 def test_a_kill_in_the_middle_of_a_save_leaves_the_previous_one(tmp_path):

@@ -65,6 +65,13 @@ class Pruned(NamedTuple):
         return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
 
 
+def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]]) -> None:
+    """Raise `VariantMismatch` if an input has not the shape and dtype that a program was traced for."""
+    for value, want in zip(args, expected, strict=True):
+        if value is None or (value.shape, value.dtype) != want:
+            raise VariantMismatch
+
+
 class Variant:
     """One compiled program of a static callable: what it needs to hold, what it reads, what it writes.
 
@@ -133,6 +140,7 @@ class Variant:
         invars = traced.jaxpr.jaxpr.invars
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
+        self.expected = expected
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
         groups_flat = [[at for _, at in group] for group in self.flat_grads]
@@ -140,9 +148,7 @@ class Variant:
         first, last = self.predicates.start, self.predicates.stop
 
         def call(*args: Any) -> tuple[Any, ...]:
-            for value, want in zip(args, expected, strict=True):
-                if value is None or (value.shape, value.dtype) != want:
-                    raise VariantMismatch
+            check(args, expected)
             outputs = list(run(*args))
             if guards:
                 held = passed(outputs[first:last], guards)
@@ -317,7 +323,8 @@ class Variant:
                 values[i] = jnp.array(values[i], copy=True)
         outputs = self.compiled(*values)
         if self.guards and not outputs[-1]:
-            self.miss(outputs)
+            self.misses += 1
+            self.miss(outputs[self.predicates])
             self._put_back(outputs)
             return MISS
         if self.debug and any(has_nan(y) for y in outputs if y is not None):
@@ -325,10 +332,38 @@ class Variant:
         self.hits += 1
         return self.finish(outputs, leaves)
 
-    def miss(self, outputs: Sequence[Any]) -> None:
+    def miss(self, predicates: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
-        self.misses += 1
-        self.missed = first_miss(outputs[self.predicates], self.guards)
+        self.missed = first_miss(predicates, self.guards)
+
+    @functools.cached_property
+    def questions(self) -> tuple[Any, list[int]] | None:
+        """The program that gives only the predicates, and which of the inputs it takes; None if it has effects."""
+        closed = self.pruned.closed
+        wanted = closed.jaxpr.replace(
+            outvars=closed.jaxpr.outvars[self.predicates], debug_info=closed.jaxpr.debug_info.with_unknown_names()
+        )
+        asked, used = without_dead_code(ClosedJaxpr(wanted, closed.consts), ())
+        if closed.effects or len(closed.jaxpr.invars) != len(self.expected):
+            return None
+        expected = [self.expected[i] for i in used]
+
+        def questions(*args: Any) -> list[Any]:
+            check(args, expected)
+            return jaxpr_as_fun(asked)(*args)
+
+        questions.__name__ = f"{self.name}_questions"
+        return jax.jit(questions, compiler_options=EXACT), used
+
+    def foresee(self, leaves: Sequence[Any]) -> bool:
+        """Return whether the guards of a call would hold; note its outcomes if they would not."""
+        if not self.guards or self.questions is None:
+            return True
+        function, used = self.questions
+        values = self.gather(leaves)
+        values = [values[i] for i in used]
+        self.miss(function(*(v._array if isinstance(v, Variable) else v for v in values)))
+        return len(self.missed) == len(self.guards) and self.missed[-1] == self.guards[-1].outcome
 
     def _put_back(self, outputs: Sequence[Any]) -> None:
         """Give the cells whose buffers were donated their old values, which the program returned."""
@@ -575,7 +610,8 @@ class LinkVariant(Variant):
         for hook in hooks:
             hook.forward_postprocess(node, tuple(arrays))
         if self.guards and not outputs[-1]:
-            self.miss(outputs)
+            self.misses += 1
+            self.miss(outputs[self.predicates])
             return MISS
         if self.debug and any(map(has_nan, outputs[: self.predicates.start])):
             raise nan_error(self.name, self.pruned, arrays)
