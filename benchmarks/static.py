@@ -122,7 +122,7 @@ def branch(a):
             ("torch.compile", branch_compile if torch else None),
         ):
             rows[f"{name}: {peer}"] = make and timer(make([batches[i] for i in order], t))
-    m = interleaved(rows, a.rounds, a.seconds)
+    m = interleaved(rows, a.rounds, a.seconds, warm=20)  # every outcome compiled
     targets = []
     for name in orders:
         ratio = m[f"{name}: jaxchain static, Python's if"] / m[f"{name}: hand-written lax.cond"]

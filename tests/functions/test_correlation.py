@@ -1,0 +1,61 @@
+"""The forms of a convolution that are fast on CPU give what XLA's own convolution gives, and so do their gradients."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxchain.functions.correlation import correlate, has_fast_kernel, transposed
+
+rng = np.random.default_rng(0)
+CASES = {  # shape of x, shape of W, stride, padding, dilation, groups
+    "each channel": ((2, 4, 6, 5), (4, 1, 3, 3), (1, 1), [(1, 1), (1, 1)], (1, 1), 4),
+    "each channel, two results": ((2, 3, 6, 5), (6, 1, 3, 2), (2, 1), [(1, 0), (0, 2)], (1, 2), 3),
+    "each channel, one axis, cut off": ((2, 3, 9), (3, 1, 2), (3,), [(0, -1)], (2,), 3),
+    "each channel, a large filter": ((1, 2, 9, 9), (2, 1, 9, 9), (1, 1), [(4, 4), (4, 4)], (1, 1), 2),
+    "groups": ((2, 6, 5, 6), (4, 3, 3, 3), (2, 1), [(1, 2), (1, 1)], (1, 1), 2),
+    "many groups": ((2, 80, 4, 5), (40, 2, 3, 2), (1, 2), [(1, 1), (0, 1)], (1, 1), 40),
+    "three axes": ((2, 3, 5, 4, 6), (4, 3, 3, 2, 3), (2, 1, 1), [(1, 0), (1, 1), (0, 2)], (1, 2, 1), 1),
+    "three axes, groups": ((2, 4, 5, 4, 4), (6, 2, 2, 2, 2), (1, 1, 2), [(1, 1), (0, 0), (1, 0)], (2, 1, 1), 2),
+}
+
+
+OTHER_TYPES = [(name, dtype) for name in ("each channel", "groups") for dtype in ("float16", "float64")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in CASES), *OTHER_TYPES])
+def test_values_and_gradients_are_those_of_xlas_convolution(name, dtype):
+    x_shape, W_shape, stride, padding, dilate, groups = CASES[name]
+    with jax.enable_x64(dtype == "float64"):
+        x, W = (jnp.asarray(rng.standard_normal(s), dtype) for s in (x_shape, W_shape))
+
+        def plain(x, W):
+            return lax.conv_general_dilated(x, W, stride, padding, rhs_dilation=dilate, feature_group_count=groups)
+
+        def ours(x, W):
+            return correlate(x, W, stride, padding, dilate, groups)
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def run(function, x, W, gy):
+            y, pull = jax.vjp(function, x, W)
+            return y, *pull(gy)
+
+        gy = jnp.asarray(rng.standard_normal(jax.eval_shape(plain, x, W).shape), dtype)
+        expected, got = run(plain, x, W, gy), run(ours, x, W, gy)
+        back = jax.jit(lambda gy, W: transposed(gy, W, x_shape, stride, padding, dilate, groups))(gy, W)
+        tolerance = {2: 2e-2, 4: 2e-5, 8: 1e-12}[np.dtype(dtype).itemsize]
+        for a, b in zip((*got, back), (*expected, expected[1]), strict=True):
+            assert a.dtype == b.dtype == dtype
+            np.testing.assert_allclose(
+                np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=tolerance, atol=tolerance * 8
+            )
+
+
+def test_no_case_is_xlas_own_kernel_on_cpu():
+    assert jax.default_backend() == "cpu"
+    assert not any(has_fast_kernel(len(case[0]), case[-1]) for case in CASES.values())
+    assert has_fast_kernel(4, 1)
+    assert has_fast_kernel(3, 1)
