@@ -138,5 +138,5 @@ def test_what_is_not_there_is_said(tmp_path, monkeypatch):
         resnet.ResNetLayers(None, 18)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*pfnet.chainer.models.ResNet-50-model.npz"):
         L.ResNet50Layers()
-    with pytest.raises(ValueError, match="convert_caffemodel_to_npz"):
-        L.ResNet50Layers("ResNet-50-model.caffemodel")
+    with pytest.raises(FileNotFoundError):
+        L.GoogLeNet("bvlc_googlenet.caffemodel")

@@ -1,5 +1,6 @@
 """Links: layers with parameters. Chainer's names, arguments, initial values and serialised keys."""
 
+from jaxchain.links import caffe as caffe
 from jaxchain.links.activation import Maxout as Maxout
 from jaxchain.links.activation import PReLU as PReLU
 from jaxchain.links.activation import Swish as Swish

@@ -12,7 +12,8 @@ from jaxchain.core.config import get_dtype, no_backprop_mode, using_config
 from jaxchain.core.variable import Variable
 from jaxchain.dataset import concat_examples, get_dataset_directory
 from jaxchain.link import Chain
-from jaxchain.serializers import load_npz
+from jaxchain.links.caffe import CaffeFunction
+from jaxchain.serializers import DictionarySerializer, NpzDeserializer, load_npz, save_npz
 
 Stages = dict[str, list[Callable[[Any], Any]]]
 
@@ -39,17 +40,51 @@ class VisionModel(Chain):
         path = os.fspath(pretrained_model)
         if path == "auto":
             path = os.path.join(get_dataset_directory("pfnet/chainer/models", False), file)
+            caffe = os.path.splitext(path)[0] + ".caffemodel"
+            if not os.path.exists(path) and os.path.exists(caffe):
+                path = caffe
             if not os.path.exists(path):
                 raise FileNotFoundError(
-                    f"{type(self).__name__}: no weights at {path}. Put an npz file that Chainer saved there, "
-                    "give its path as pretrained_model, or give None to start from random weights."
+                    f"{type(self).__name__}: no weights at {path}. Put an npz file that Chainer saved or a caffemodel "
+                    "there, give its path as pretrained_model, or give None to start from random weights."
                 )
         if path.endswith(".caffemodel"):
-            raise ValueError(
-                f"{type(self).__name__}: expected an npz file that Chainer saved, got {path}. "
-                "Chainer's convert_caffemodel_to_npz makes one of it."
-            )
-        load_npz(path, self)
+            self._copy_caffe(path)
+        else:
+            load_npz(path, self)
+
+    def _caffe_path(self, key: str) -> str:
+        """Return where a caffemodel keeps what this model serialises under `key`."""
+        return key
+
+    def _copy_caffe(self, path: str | os.PathLike[str]) -> None:
+        """Take over the weights of a caffemodel. Biases and counters that it does not have stay as they are.
+
+        Raises:
+            ValueError: A weight is missing or has another shape.
+        """
+        theirs, ours = DictionarySerializer(), DictionarySerializer()
+        theirs.save(CaffeFunction(path))
+        ours.save(self)
+        found = {}
+        for key, value in ours.target.items():
+            source = self._caffe_path(key)
+            if source not in theirs.target and key.rsplit("/", 1)[-1] not in ("b", "N"):
+                raise ValueError(f"{type(self).__name__}: {os.fspath(path)} has no {source}, for {key}")
+            array = np.asarray(theirs.target.get(source, value))
+            if array.shape != np.shape(value):
+                raise ValueError(
+                    f"{type(self).__name__}: {os.fspath(path)}: {source}: expected the shape {np.shape(value)}, "
+                    f"got {array.shape}"
+                )
+            found[key] = array
+        NpzDeserializer(found).load(self)
+
+    @classmethod
+    def _convert(cls, path_caffemodel: str | os.PathLike[str], path_npz: str | os.PathLike[str], *args: Any) -> None:
+        model = cls(None, *args)  # type: ignore[call-arg]
+        model._copy_caffe(path_caffemodel)
+        save_npz(path_npz, model, compression=False)
 
     def forward(self, x: Any, layers: Sequence[str] | None = None) -> dict[str, Variable]:
         """Compute stages of the network.

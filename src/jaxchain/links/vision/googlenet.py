@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,22 @@ _INCEPTIONS = {
     "inc5a": (832, 256, 160, 320, 32, 128, 128),
     "inc5b": (832, 384, 192, 384, 48, 128, 128),
 }
+
+_CAFFE_INCEPTION = {
+    "conv1": "1x1",
+    "proj3": "3x3_reduce",
+    "conv3": "3x3",
+    "proj5": "5x5_reduce",
+    "conv5": "5x5",
+    "projp": "pool_proj",
+}
+_CAFFE_LAYERS = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
+
+
+def _loss_layer(link: str) -> str:
+    """Return Caffe's name of a layer of a classifier: ``loss1_fc2`` is ``loss1/classifier``."""
+    loss, layer = link.split("_")
+    return f"{loss}/" + {"conv": "conv", "fc1": "fc"}.get(layer, "classifier")
 
 
 def _pool(x: Any) -> Any:
@@ -69,6 +86,28 @@ class GoogLeNet(VisionModel):
                 setattr(self, f"loss{loss}_fc1", Linear(2048, 1024, **initial))
                 setattr(self, f"loss{loss}_fc2", Linear(1024, 1000, **initial))
         self._load(pretrained_model, "bvlc_googlenet.npz")
+
+    @classmethod
+    def convert_caffemodel_to_npz(
+        cls, path_caffemodel: str | os.PathLike[str], path_npz: str | os.PathLike[str]
+    ) -> None:
+        """Write the weights of a caffemodel as an npz file that this class and Chainer's load.
+
+        Args:
+            path_caffemodel: The binary caffemodel.
+            path_npz: The file to write.
+
+        Raises:
+            ValueError: The file is no caffemodel, or not of this network.
+        """
+        cls._convert(path_caffemodel, path_npz)
+
+    def _caffe_path(self, key: str) -> str:
+        """Return where the caffemodel keeps an entry: ``inc3a/proj3/W`` in ``inception_3a/3x3_reduce``."""
+        link, *inner, entry = key.split("/")
+        if inner:
+            return f"inception_{link.removeprefix('inc')}/{_CAFFE_INCEPTION[inner[0]]}/{entry}"
+        return f"{_CAFFE_LAYERS.get(link) or _loss_layer(link)}/{entry}"
 
     @property
     def functions(self) -> Stages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from jaxchain import functions as F
@@ -117,6 +118,7 @@ class ResNetLayers(VisionModel):
 
     def __init__(self, pretrained_model: str | None, n_layers: int, downsample_fb: bool = False) -> None:
         super().__init__()
+        self._numbered = n_layers > 50  # how the caffemodel names blocks: with letters, or b1, b2, ...
         counts = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
         if n_layers not in counts:
             raise ValueError(f"The n_layers argument should be either 50, 101, or 152, but {n_layers} was given.")
@@ -132,6 +134,39 @@ class ResNetLayers(VisionModel):
                 channels = out
             self.fc6 = Linear(2048, 1000)
         self._load(pretrained_model, f"ResNet-{n_layers}-model.npz")
+
+    @classmethod
+    def convert_caffemodel_to_npz(
+        cls, path_caffemodel: str | os.PathLike[str], path_npz: str | os.PathLike[str], n_layers: int = 50
+    ) -> None:
+        """Write the weights of a caffemodel as an npz file that this class and Chainer's load.
+
+        Args:
+            path_caffemodel: The binary caffemodel.
+            path_npz: The file to write.
+            n_layers: 50, 101 or 152; a class for one number of layers has its own.
+
+        Raises:
+            ValueError: The file is no caffemodel, or not of this network.
+        """
+        cls._convert(path_caffemodel, path_npz, *([n_layers] if cls is ResNetLayers else []))
+
+    def _caffe_path(self, key: str) -> str:
+        """Return where the caffemodel keeps an entry: ``res3/b2/bn1/gamma`` in ``scale3c_branch2a/W``."""
+        if key.startswith("fc6"):
+            return key.replace("fc6", "fc1000")
+        *block, link, entry = key.split("/")
+        if block:
+            stage, place = block[0].removeprefix("res"), block[1]
+            if place != "a" and not (self._numbered and len(list(self[block[0]].children())) > 3):
+                place = "abcdefgh"[int(place[1:])]
+            name = f"{stage}{place}_" + {"1": "branch2a", "2": "branch2b", "3": "branch2c", "4": "branch1"}[link[-1]]
+        else:
+            name = "_conv1"
+        if link.startswith("conv"):
+            return f"res{name}/{entry}" if block else key
+        layer = "bn" if entry in ("avg_mean", "avg_var", "N") else "scale"
+        return f"{layer}{name}/" + {"gamma": "W", "beta": "bias/b"}.get(entry, entry)
 
     @property
     def functions(self) -> Stages:

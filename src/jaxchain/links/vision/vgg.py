@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from jaxchain import functions as F
@@ -49,6 +50,21 @@ class VGGLayers(VisionModel):
             self.fc7 = Linear(4096, 4096, **initial)
             self.fc8 = Linear(4096, 1000, **initial)
         self._load(pretrained_model, f"VGG_ILSVRC_{n_layers}_layers.npz")
+
+    @classmethod
+    def convert_caffemodel_to_npz(
+        cls, path_caffemodel: str | os.PathLike[str], path_npz: str | os.PathLike[str]
+    ) -> None:
+        """Write the weights of a caffemodel as an npz file that this class and Chainer's load.
+
+        Args:
+            path_caffemodel: The binary caffemodel.
+            path_npz: The file to write.
+
+        Raises:
+            ValueError: The file is no caffemodel, or not of this network.
+        """
+        cls._convert(path_caffemodel, path_npz)
 
     @property
     def functions(self) -> Stages:

@@ -1,0 +1,3 @@
+"""Models that Caffe wrote: read from a caffemodel file, and run layer by layer."""
+
+from jaxchain.links.caffe.caffe_function import CaffeFunction as CaffeFunction
