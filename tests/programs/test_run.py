@@ -77,3 +77,8 @@ def test_bad_command_lines(arguments, message):
 def test_files_of_the_vision_models_have_names_of_their_own(file):
     module = chainer_modules.resolve(f"chainer.links.model.vision.{file}")
     assert module.prepare.__self__.__module__ == f"jaxchain.links.vision.{file}"
+
+
+def test_the_caffe_room_has_names_of_its_own():
+    room = chainer_modules.resolve("chainer.links.caffe")
+    assert room.CaffeFunction is chainer_modules.resolve("chainer.links.caffe.caffe_function").CaffeFunction

@@ -22,9 +22,10 @@ CHAINER_VERSION = "7.8.1"
 ABSENT = ("cupy", "cupyx", "ideep4py")
 FOLDERS = {
     "functions": "activation array connection evaluation loss math noise normalization pooling rnn theano util".split(),
-    "links": "activation caffe connection loss model model.vision normalization rnn theano".split(),
+    "links": "activation connection loss model model.vision normalization rnn theano".split(),
 }
 """Folders inside rooms: they have files, and no names of their own."""
+ROOMS_BELOW = {"links.caffe"}
 
 
 class ChainerModule(ModuleType):
@@ -98,7 +99,7 @@ def resolve(name: str) -> ChainerModule:
     room, below = (parts[0], ".".join(parts[1:])) if parts else ("", "")
     if below in FOLDERS.get(room, ()) and below:
         return ChainerModule(name, None)
-    if room not in FOLDERS or not below:
+    if room not in FOLDERS or not below or ".".join(parts) in ROOMS_BELOW:
         target = _import("jaxchain" + "".join("." + p for p in parts))
         if target is not None:
             return ChainerModule(name, target)
