@@ -69,7 +69,7 @@ class CaffeFunction(Chain):
         elif kind != "Data":
             warnings.warn(
                 f'Skip the layer "{layer.name}", since CaffeFunction does not support {kind or layer.type} layer',
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def forward(
