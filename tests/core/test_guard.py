@@ -206,6 +206,29 @@ def test_an_exception_that_is_caught_is_an_outcome():
         np.testing.assert_allclose(step(Variable(x)).array, abs(x))
 
 
+@pytest.mark.parametrize(("bad", "error"), [(np.nan, ValueError), (np.inf, OverflowError)])
+def test_the_integer_of_what_is_none_is_the_programs_own_error(bad, error):
+    link = L.Linear(3, 3)
+    optimizer = optimizers.SGD(0.1).setup(link)
+
+    @jaxchain.static
+    def step(x):
+        loss = F.sum(link(x)) * int(x.array[0, 0])
+        link.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    step(Variable(UP[None]))
+    before = np.asarray(link.W.array)
+    for _ in range(2):
+        with pytest.raises(error, match="cannot convert float"):
+            step(Variable(np.full_like(UP[None], bad)))
+    np.testing.assert_array_equal(link.W.array, before)
+    step(Variable(UP[None]))
+    assert len(step.explain().compiles) == 1
+
+
 # -- misses lose nothing -----------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,9 @@ def test_concat_examples():
     assert dataset.concat_examples([jnp.ones(2)] * 2).shape == (2, 2)
     with pytest.raises(ValueError, match="batch is empty"):
         dataset.concat_examples([])
+    with pytest.raises(ValueError, match="batch is empty"):
+        dataset.concat_examples(np.zeros((0, 2), np.float32))
+    np.testing.assert_array_equal(dataset.concat_examples(np.arange(6).reshape(3, 2)), np.arange(6).reshape(3, 2))
     with pytest.raises(ValueError, match="shape"):
         dataset.concat_examples([np.ones(2), np.ones(3)])
 

@@ -142,6 +142,8 @@ class Static:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
             except VariantMismatch:
                 continue
+            except NotCompilable:  # the integer of NaN: the program's own error
+                return self.function_eager(args, kwargs)
             if result is not MISS:
                 if many:
                     known.took(variant, not assumed)
@@ -173,7 +175,10 @@ class Static:
             except Raised:
                 break
             start = time.perf_counter()
-            result = variant(leaves)
+            try:
+                result = variant(leaves)
+            except NotCompilable:
+                break
             self.compiles[-1].compile_seconds = time.perf_counter() - start
             if result is not MISS:
                 return result

@@ -324,8 +324,8 @@ class Variant:
         outputs = self.compiled(*values)
         if self.guards and not outputs[-1]:
             self.misses += 1
-            self.miss(outputs[self.predicates])
             self._put_back(outputs)
+            self.miss(outputs[self.predicates])
             return MISS
         if self.debug and any(has_nan(y) for y in outputs if y is not None):
             raise nan_error(self.name, self.pruned, values)

@@ -135,7 +135,7 @@ def _concat_examples(batch: Sequence[Any], device: Any = None, padding: Any = No
     """
     if isinstance(batch, OnDevice):
         return batch.arrays
-    if not batch:
+    if len(batch) == 0:
         raise ValueError("batch is empty")
     first = batch[0]
     if isinstance(first, tuple):
