@@ -23,10 +23,11 @@ from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
+from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.sizes import bucket
 from jaxchain.core.trace import Raised, Traced, argument_names, key_of, leaves_of, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
-from jaxchain.core.variant import MISS, LinkVariant, Variant, VariantMismatch
+from jaxchain.core.variant import MISS, Variant, VariantMismatch
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
 

@@ -1,0 +1,240 @@
+"""The compiled call of a link: one differentiable node in the eager graph, its gradient compiled, too."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr
+
+from jaxchain.core.compat import fingerprint, split_gradient
+from jaxchain.core.config import thread_state
+from jaxchain.core.errors import call_site
+from jaxchain.core.guard import NotCompilable
+from jaxchain.core.op import Op, has_nan, special_pullback, variable_on
+from jaxchain.core.trace import COTANGENT, Traced
+from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, info_of
+from jaxchain.core.variant import EXACT, MISS, Pruned, Variant, nan_error, spec
+
+
+class LinkGradient(Op):
+    """The gradient of a compiled link call: what the tape of its trace says, in two forms.
+
+    `compiled` reads what the forward left; as an op it is a function of all inputs, to be differentiated again.
+
+    Args:
+        name: Name of the link's class.
+        backward: Inputs that are read, residuals, output gradients -> gradients.
+        whole: All inputs of the call, output gradients -> gradients.
+        cotangents: Shape and dtype of each output gradient.
+    """
+
+    def __init__(self, name: str, backward: Pruned, whole: Pruned, cotangents: Sequence[Any]) -> None:
+        self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name}Grad", None, {}
+        self.whole, self.cotangents = whole, cotangents
+
+        def call(*args: Any) -> tuple[Any, ...]:
+            return backward(*args)
+
+        call.__name__ = call.__qualname__ = self.name
+        self.compiled = jax.jit(call, compiler_options=EXACT)
+
+    def filled(self, gys: Sequence[Any]) -> list[Any]:
+        """Return the output gradients, zeros where none came."""
+        return [jnp.zeros(a.shape, a.dtype) if g is None else g for g, a in zip(gys, self.cotangents, strict=True)]
+
+    def pure(self, structure: Any) -> Callable[..., Any]:
+        """Return the gradients as a function of the inputs and the output gradients."""
+        return self.whole
+
+    def check(self, structure: Any, infos: Any) -> None:
+        """Nothing to check: the ops inside were checked."""
+
+    def describe(self, structure: Any, infos: Any) -> str:
+        """Return the call with its input types."""
+        return f"{self.name}({', '.join(map(repr, infos))})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        """A link call has no parameters of its own."""
+        return {}
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        """Return the link's class name."""
+        return self.label
+
+
+class LinkNode(FunctionRecord):
+    """The node that a compiled link call leaves in the graph."""
+
+    __slots__ = ("arrays", "gradient", "hooks", "residuals", "scalars", "variant")
+
+    variant: LinkVariant
+    gradient: LinkGradient
+    arrays: Sequence[Any]
+    residuals: Sequence[Any]
+
+    @property
+    def label(self) -> str:
+        """The link's class name."""
+        return self.variant.name
+
+    @property
+    def op_name(self) -> str:
+        """The link's class name."""
+        return self.variant.name
+
+    @property
+    def static_args(self) -> dict[str, Any]:
+        """A link call has no parameters of its own."""
+        return {}
+
+    @property
+    def kept(self) -> list[Any]:
+        """The arrays that the gradient reads."""
+        return [*(self.arrays[i] for i in self.variant.gradient_reads), *self.residuals]
+
+    def retained_output(self, index: int) -> Any:
+        """Return the array of an output, if it was kept: none is."""
+        return None
+
+    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as arrays."""
+        gys = self.gradient.filled(gys)
+        state = thread_state()
+        if state.debug and any(map(has_nan, self.gradient.compiled(*self.kept, *gys))):
+            raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *gys])
+        if state.special:
+            return self.variant.needs, special_pullback(self, self.gradient, gys, state)
+        return self.variant.needs, self.gradient.compiled(*self.kept, *gys)
+
+    def attach(self, outputs: list[Any], differentiable: Sequence[int]) -> None:
+        """Put Variables in the place of the outputs that a gradient can come from."""
+        nodes = []
+        for index, at in enumerate(differentiable):
+            array = outputs[at]
+            variable = outputs[at] = Variable._of(array, VariableNode(info_of(array, True)))
+            node = variable._node
+            node.creator_node, node.rank, node.output_index = self, self.rank + 1, index
+            nodes.append(weakref.ref(node))
+        self.outputs = tuple(nodes)
+
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
+        inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
+        return self.variant.needs, self.gradient.apply((), [*inputs, *self.gradient.filled(gys)], ())
+
+
+class LinkVariant(Variant):
+    """A variant of a link call: differentiable with respect to parameters, arguments and Variables in places.
+
+    Attributes:
+        needs: Positions of the inputs that a gradient goes to.
+        differentiable: The outputs that a gradient can come from.
+        gradient_reads: Positions of the inputs that the gradient reads.
+    """
+
+    variables = True
+
+    def __init__(self, traced: Traced) -> None:
+        self.gradient: LinkGradient | None = None
+        self.backward: Pruned | None = None
+        self.split: ClosedJaxpr | None = None
+        super().__init__(traced, donate=False)
+        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
+        if self.split is None:
+            return
+        self.differentiable, reached = traced.plan["gradients"]
+        place = {i: at for at, i in enumerate(self.order)}
+        self.needs = tuple(place[i] for i in reached)
+        # a random key that a nested call names, and nothing reads, is no input of the forward
+        known = [k for k, i in enumerate(self._reads) if i in place]
+        self.gradient_reads = [place[self._reads[k]] for k in known]
+        after = range(len(self._reads), len(self.split.jaxpr.invars))
+        self.backward = Pruned.of(self.split, [*known, *after])
+        n, extra = len(traced.jaxpr.jaxpr.invars), len(self.differentiable)
+        whole = Pruned.of(self._whole, [*self.order, *range(n, n + extra)])
+        self.gradient = LinkGradient(self.name, self.backward, whole, [v.aval for v in self._whole.jaxpr.invars[n:]])
+        del self._whole, self.split
+
+    def forward_of(self, traced: Traced) -> ClosedJaxpr:
+        """Return the forward with the residuals as further outputs, if there is a gradient."""
+        if not traced.plan.get("gradients", ((), ()))[1]:
+            return traced.jaxpr
+        try:
+            forward, self.split, self._whole, self._reads = split_gradient(
+                traced.jaxpr, self.predicates.stop, COTANGENT
+            )
+        except ValueError as error:
+            raise NotCompilable("its gradient looks at a value") from error
+        return forward
+
+    def programs(self) -> list[tuple[Any, list[Any]]]:
+        """Return the jitted functions and what each takes: that of the call first, then that of the backward pass."""
+        found = super().programs()
+        if self.backward is not None:
+            assert self.gradient is not None
+            inputs = self.backward.closed.jaxpr.invars
+            found.append(
+                (self.gradient.compiled, [spec(v.aval) for v in inputs[: len(inputs) - len(self.backward.unread)]])
+            )
+        return found
+
+    @functools.cached_property
+    def program(self) -> tuple[Any, ...]:
+        """What the compiled programs are."""
+        program = Variant.program.func(self)  # type: ignore[attr-defined]
+        return program if self.backward is None else (*program, fingerprint(self.backward.closed))
+
+    def share(self, others: Sequence[Any]) -> None:
+        """Take over the compiled programs of another variant if they are the same."""
+        for other in others:
+            if other.program == self.program:
+                self.function, self.compiled, self.shared = other.function, other.compiled, True
+                self.gradient = other.gradient
+                return
+
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        """Run the compiled program; leave one node in the graph."""
+        values = self.gather(leaves)
+        at = int(self.uses_key)
+        values[at : at + len(self.arrays)] = self.arrays
+        arrays = [x._array if isinstance(x, Variable) else x for x in values]
+        state = thread_state()
+        recording = self.gradient is not None and state.record
+        node = self._node(values, arrays, state) if recording or state.special else None
+        hooks = list(state.hooks.values())
+        for hook in hooks:
+            hook.forward_preprocess(node, tuple(arrays))
+        outputs = list(self.compiled(*arrays))
+        for hook in hooks:
+            hook.forward_postprocess(node, tuple(arrays))
+        if self.guards and not outputs[-1]:
+            self.misses += 1
+            self.miss(outputs[self.predicates])
+            return MISS
+        if self.debug and any(map(has_nan, outputs[: self.predicates.start])):
+            raise nan_error(self.name, self.pruned, arrays)
+        self.hits += 1
+        if recording:
+            assert node is not None
+            node.residuals = outputs[self.predicates.stop : len(outputs) - bool(self.guards)]
+            node.attach(outputs, self.differentiable)
+        return self.finish(outputs, leaves)
+
+    def _node(self, values: Sequence[Any], arrays: Sequence[Any], state: Any) -> LinkNode:
+        node = LinkNode()
+        node.variant, node.gradient, node.arrays, node.scalars = self, self.gradient, arrays, ()  # type: ignore[assignment]
+        node.inputs = tuple(
+            x._node if isinstance(x, Variable) else VariableNode(i) for x, i in zip(values, self.infos, strict=True)
+        )
+        node.rank = max((n.rank for n in node.inputs), default=0)
+        node.scope, node.site, node.outputs = state.scope, call_site(3), ()
+        node.ordinal = 0
+        if state.scope is not None:
+            node.ordinal = state.scope.count
+            state.scope.count += 1
+        return node
