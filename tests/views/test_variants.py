@@ -30,7 +30,10 @@ def test_a_program_per_path(step):
     assert [title.rsplit(" ", 1)[1] for title in found] == ["True", "False"]
     assert [[n[0] for n in p.nodes][1] for p in found.values()] == ["ReLU", "Sigmoid"]
     assert all(set(p.inputs) == {"model.W", "model.b", "x"} for p in found.values())
-    assert [dict(f)["calls"] for f in facts(step).values()] == ["2", "1"]
+    told = [dict(f) for f in facts(step).values()]
+    assert [f["calls"] for f in told] == ["2", "1"]
+    assert [f["misses"] for f in told] == [str(c.variant.misses) for c in step.explain().compiles]
+    assert all(f["memory: arguments"] for f in told)
 
 
 @browser

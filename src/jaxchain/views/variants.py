@@ -12,7 +12,7 @@ from jaxchain.link import Link
 from jaxchain.views import programs
 from jaxchain.views.linked import link
 from jaxchain.views.save import write_file
-from jaxchain.views.units import seconds_text
+from jaxchain.views.units import bytes_text, seconds_text
 from jaxchain.views.writers import explorer
 
 TABS = 12  # each costs a compile, to see the HLO
@@ -51,16 +51,23 @@ def variants(target: Any) -> dict[str, programs.Program]:
 
 
 def facts(target: Any) -> dict[str, list[tuple[str, str]]]:
-    """Return (name, value) pairs about each variant, by the titles of `variants`."""
-    return {
-        f"{k}. {_title(c)}": [
-            ("calls", f"{c.variant.hits:,}"),
-            ("traced in", seconds_text(c.trace_seconds)),
-            ("first call", seconds_text(c.compile_seconds)),
-            ("compiled because", c.reason),
-        ]
-        for k, c in _chosen(compiled(target))
-    }
+    """Return (name, value) pairs about each variant, by the titles of `variants`: what `explain()` says of it."""
+    return {f"{k}. {_title(c)}": _facts(c.to_dict()) for k, c in _chosen(compiled(target))}
+
+
+def _facts(variant: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        ("calls", f"{variant['calls']:,}"),
+        ("misses", f"{variant['misses']:,}" if variant["guards"] else ""),
+        ("traced in", seconds_text(variant["trace_seconds"])),
+        ("first call", seconds_text(variant["compile_seconds"])),
+        ("lifted", f"{len(variant['lifted'])}"),
+        ("written", f"{len(variant['written'])}"),
+        ("baked in", f"{len(variant['constants'])}"),
+        *((f"memory: {kind}", bytes_text(size)) for kind, size in variant["memory"].items()),
+        ("compiled because", variant["reason"]),
+    ]
+    return [(name, value) for name, value in found if value]
 
 
 def levels(target: Any) -> dict[str, tuple[programs.Program, str]]:
