@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import jaxchain
+import jaxchain.functions as F
 from jaxchain.core import cache
 
 PROGRAM = """
@@ -60,3 +63,25 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
     assert not cache._safe(tmp_path / "ours")
     (tmp_path / "file").touch()
     assert not cache._safe(tmp_path / "file" / "below")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mappings are counted on Linux only")
+def test_ever_new_shapes_do_not_use_up_the_memory_mappings(monkeypatch):
+    step = jaxchain.static(lambda x: F.tanh(x) * 2)
+
+    x = np.float32([0.5, 1.5])
+    expected = step(x).array
+    start = cache.Room.mappings()
+    monkeypatch.setattr(cache.room, "limit", start + 200)
+    monkeypatch.setattr(cache.room, "every", 8)
+    most = 0
+    for n in range(1, 81):
+        y = jaxchain.Variable(np.full((n, 7), n, np.float32))
+        z = F.sum(y * y)
+        z.backward()
+        assert float(z.array) == 7.0 * n**3
+        np.testing.assert_array_equal(y.grad, np.full((n, 7), 2.0 * n, np.float32))
+        most = max(most, cache.Room.mappings())
+    assert most < start + 500  # without room being made: more than 1,100
+    np.testing.assert_array_equal(step(x).array, expected)
+    assert len(step.explain().compiles) == 1  # the program was let go, what was traced was not

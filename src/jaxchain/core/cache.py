@@ -5,6 +5,11 @@ folder is `$JAXCHAIN_CACHE`, else `jaxchain/` in the user's cache folder (`$XDG_
 ``JAXCHAIN_CACHE=off`` there is none. A cache that JAX was told of, by `$JAX_COMPILATION_CACHE_DIR`,
 `jax_enable_compilation_cache` or `jax.config`, is left as it is. The folder holds machine code: it must belong to the
 user and be writable by nobody else, and each kind of CPU has a folder of its own, for homes that machines share.
+
+Within a process there is a limit too: each program that XLA compiles for the CPU takes about three memory mappings, Linux
+gives a process 65,530 of them (`vm.max_map_count`), and the compiler crashes the process when none is left. Eager code
+that meets ever new shapes gets there after some 20,000 programs. `room.make` lets the compiled programs go before that;
+those still in use are loaded again from the folder.
 """
 
 from __future__ import annotations
@@ -91,4 +96,37 @@ def redirected(folder: Path) -> Iterator[None]:
         _set(**old)
 
 
+class Room:
+    """Watches over the process's memory mappings.
+
+    Attributes:
+        limit: How many mappings the process may have before compiled programs are let go; None where no limit is known.
+        every: After how many new programs the mappings are counted (which takes a millisecond per thousand).
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.limit: int | None = int(Path("/proc/sys/vm/max_map_count").read_text()) * 2 // 3
+        except (OSError, ValueError):
+            self.limit = None
+        self.every = 256
+        self._new = 0
+
+    @staticmethod
+    def mappings() -> int:
+        """Return how many memory mappings the process has."""
+        with open("/proc/self/maps", "rb") as lines:
+            return sum(1 for _ in lines)
+
+    def make(self) -> None:
+        """Count one more program; lets all go that nobody holds if the process comes near its limit."""
+        self._new += 1
+        if self.limit is None or self._new < self.every:
+            return
+        self._new = 0
+        if self.mappings() > self.limit:
+            jax.clear_caches()
+
+
+room = Room()
 FOLDER = enable()

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.cache import room
 from jaxchain.core.compat import live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
 from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
@@ -464,6 +465,7 @@ class Op:
             invalid = InvalidType("shapes and dtypes that fit", text)
             raise invalid.located(self.label_of(structure, scalars), self.describe(structure, infos)) from error
         self.plans[key] = plan
+        room.make()
         return plan
 
     def _rebuild(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:

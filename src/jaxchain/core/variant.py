@@ -16,6 +16,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
+from jaxchain.core.cache import room
 from jaxchain.core.compat import equations, fingerprint, origin, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import format_source
@@ -164,6 +165,7 @@ class Variant:
         call.__name__ = call.__qualname__ = self.name
         self.function = call
         self.compiled = jax.jit(call, donate_argnums=tuple(self.donated), compiler_options=EXACT)
+        room.make()
         self.shared = False
 
     def forward_of(self, traced: Traced) -> ClosedJaxpr:
