@@ -6,10 +6,10 @@ folder is `$JAXCHAIN_CACHE`, else `jaxchain/` in the user's cache folder (`$XDG_
 `jax_enable_compilation_cache` or `jax.config`, is left as it is. The folder holds machine code: it must belong to the
 user and be writable by nobody else, and each kind of CPU has a folder of its own, for homes that machines share.
 
-Within a process there is a limit too: each program that XLA compiles for the CPU takes about three memory mappings, Linux
-gives a process 65,530 of them (`vm.max_map_count`), and the compiler crashes the process when none is left. Eager code
-that meets ever new shapes gets there after some 20,000 programs. `room.make` lets the compiled programs go before that;
-those still in use are loaded again from the folder.
+Within a process there is a limit too: each program that XLA compiles for the CPU takes about three memory mappings,
+Linux gives a process 65,530 of them (`vm.max_map_count`), and the compiler crashes the process when none is left. Eager
+code that meets ever new shapes gets there after some 20,000 programs. `room.make` lets the compiled programs go before
+that; those still in use are loaded again from the folder.
 """
 
 from __future__ import annotations
