@@ -40,6 +40,7 @@ CASES = [
         ],
         errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 1")],
         rtol=1e-4,
+        fills=("ties",),
     ),
     Case(
         "convolution_3d",
@@ -84,6 +85,7 @@ CASES = [
         ],
         errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 1")],
         rtol=1e-4,
+        fills=("ties",),
     ),
     Case(
         "deconvolution_3d",
@@ -97,6 +99,7 @@ CASES = [
         ],
         errors=[(S(ones(1, 1, 3, 3), ones(1, 1, 3, 3)), ValueError, "should be 3")],
         rtol=1e-4,
+        fills=("ties",),
     ),
     Case(
         "dilated_convolution_2d",
@@ -110,6 +113,7 @@ CASES = [
         ],
         errors=[(S(ones(1, 2, 5, 5), ones(1, 3, 3, 3)), TypeError, "shape")],
         rtol=1e-4,
+        fills=("ties",),
     ),
     Case(
         "depthwise_convolution_2d",
@@ -178,5 +182,6 @@ CASES = [
         errors=[(S(ones(1, 1, 3, 3), ones(1, 9, 1, 1), ones(1, 1, 3, 3)), ValueError, "offset")],
         rtol=1e-4,
         dtypes=(),
+        fills=("ties",),
     ),
 ]

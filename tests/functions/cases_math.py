@@ -192,6 +192,7 @@ LINALG = [
         ],
         dtypes=(),  # Chainer takes float32 alone
         warns="batch_matmul is deprecated",
+        fills=("ties", "unknown"),
     ),
     Case(
         "tensordot",
@@ -213,6 +214,7 @@ LINALG = [
             (S(ones(3), ones(3), axes=2), ValueError, "ndim"),
             (S(K([[1]], "int32"), ones(1, 1), axes=1), TypeError, "dtype"),
         ],
+        fills=("ties", "unknown"),
     ),
     Case("inv", [S(R(s)) for s in SQUARE], call=f"F.inv({DIAGONAL})", errors=[(S(ones(2, 3)), TypeError, "broadcast")]),
     Case(
@@ -246,6 +248,7 @@ LINALG = [
         "batch_det",
         [S(R(s)) for s in [(2, 3, 3), (1, 1, 1), (3, 2, 2), (1, 4, 4), (2, 5, 5), (4, 3, 3)]],
         errors=[(S(ones(2, 2)), TypeError, "a.ndim == 3"), (S(ones(2, 2, 3)), TypeError, "a.shape[-2]")],
+        fills=("ties",),
     ),
     Case(
         "cholesky",

@@ -177,6 +177,7 @@ CASES = [
             (S(ones(2, 3), ones(4, 3), mask=ones(2, 4, 3), use_batchwise_mask=False), TypeError, "mask.shape"),
         ],
         floats={"ratio": 0.4},
+        better="0 * infinity in what is left out",
     ),
     Case(
         "zoneout",
@@ -191,6 +192,7 @@ CASES = [
         errors=[(S(ones(2), ones(3)), TypeError, "broadcast")],
         floats={2: 0.3},
         retains=(),
+        better="0 * infinity in what is left out",
     ),
     Case(
         "batch_renormalization",
@@ -232,6 +234,7 @@ CASES = [
         ],
         errors=[(S(ones(2, 3), ones(2), ones(2), ones(2), ones(2)), TypeError, "shape")],
         warns="fixed_batch_renormalization is deprecated",
+        fills=("ties", "unknown"),
     ),
     Case(
         "decorrelated_batch_normalization",

@@ -70,6 +70,7 @@ class Case:
         label: Label of the node; None where ours and Chainer's differ on purpose.
         retains: Inputs by name, outputs as y0, y1, ..., that the node keeps for the gradient; None: not checked.
         warns: Pattern of the DeprecationWarning that the call gives.
+        fills: For a row without edges: the values that its first sample also runs on (see `FILLS`).
         better: Why a value may be other than Chainer's where Chainer's is nan or infinite.
     """
 
@@ -82,6 +83,7 @@ class Case:
     dtypes: tuple = ("float16", "float64")
     order: int = 2
     label: object = "golden"
+    fills: tuple = ("ties", "large", "unknown")
     better: str = ""
     retains: object = None
     rtol: float = 1e-5
@@ -93,17 +95,34 @@ class Case:
             yield f"{self.name}/{i}", s, "float32"
         for i, s in enumerate(self.edges):
             yield f"{self.name}/edge{i}", s, "float32"
+        if not self.edges:
+            for kind in self.fills:
+                yield f"{self.name}/{kind}", self.samples[0], "float32"
         for dtype in self.dtypes:
             yield f"{self.name}/{dtype}", self.samples[0], dtype
+
+
+# Values, over and over, in place of random ones. Where a sum overflows half-way, or a matrix is decomposed, the answer
+# depends on the order of the operations; and XLA multiplies the zeros that pad a convolution, Chainer leaves them out:
+# rows to which that happens name the fills that are left.
+FILLS = {
+    "ties": (0.0, 1.0, 1.0, -0.0, -1.0),
+    "large": (1e30, -2.0, 0.0, np.inf, -1e30, 1.0, -np.inf),
+    "unknown": (1.0, np.nan, -2.0),
+}
 
 
 def materialise(key, sample, dtype, wrap):
     """Return (args, kwargs, differentiated inputs) of a call: `wrap` makes a Variable of an array."""
     seed = key.split("/")[0] + "/0" if key.split("/")[1].startswith("float") else key
     rng = np.random.RandomState(zlib.crc32(seed.encode()) % (2**31))
+    fill = FILLS.get(key.rsplit("/")[-1])
     inputs = []
 
     def make(v):
+        if isinstance(v, R) and fill:
+            inputs.append(wrap(np.resize(fill, v.shape).astype(dtype)))
+            return inputs[-1]
         if isinstance(v, R):
             inputs.append(wrap(rng.uniform(v.low, v.high, v.shape).astype(dtype)))
             return inputs[-1]
