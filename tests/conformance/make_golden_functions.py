@@ -1,6 +1,7 @@
 """Record Chainer's answers for the rows of tests/functions/cases_*.py into tests/functions/golden/*.npz.
 
-Run with a Python that has Chainer 7.8.1 (NumPy 1.23, SciPy): `python tests/conformance/make_golden_functions.py [TABLE ...]`.
+Run with a Python that has Chainer 7.8.1, NumPy 1.23 and SciPy:
+`python tests/conformance/make_golden_functions.py [TABLE ...]`.
 Without names every table is recorded; `elementwise shape` records cases_elementwise.py and cases_shape.py only.
 """
 
