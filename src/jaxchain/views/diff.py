@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxchain.core.scopes import TAG
+from jaxchain.views import collector
 from jaxchain.views.computational_graph import Drawable
 from jaxchain.views.matching import Side, facts, match
 from jaxchain.views.model import Builder, Graph, Node
@@ -168,6 +169,7 @@ class Diff(Drawable):
         return f"<diff: {str(self).splitlines()[0]}>"
 
 
+@collector.paused()
 def diff(a: Any, b: Any) -> Diff:
     """Compare two graphs: two runs of a dynamic model, or eager mode against static mode.
 

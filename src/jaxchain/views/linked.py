@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from jaxchain.core.scopes import BACKWARD, TAG
-from jaxchain.views import programs
+from jaxchain.views import collector, programs
 from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
 
@@ -135,6 +135,7 @@ class _Names:
         return [], role
 
 
+@collector.paused()
 def link(
     program: programs.Program,
     hlo_text: str | None = None,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxchain.core.variable import FunctionRecord, Parameter, Variable, VariableNode
+from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
 
 AnyNode = VariableNode | FunctionRecord
@@ -66,6 +67,7 @@ def parents(node: AnyNode) -> Sequence[AnyNode]:
     return inputs if len(inputs) < 2 else tuple(dict.fromkeys(inputs))
 
 
+@collector.paused()
 def read(
     outputs: Any,
     *,

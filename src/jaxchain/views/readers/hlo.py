@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxchain.core.scopes import tags_of
+from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
 
 # No work of their own: XLA's plumbing and what feeds it.
@@ -107,6 +108,7 @@ def parse(text: str) -> Module:
     return Module(head.group(1), computations)
 
 
+@collector.paused()
 def read(text: str) -> Graph:
     """Return the graph of an HLO text, starting from its entry.
 

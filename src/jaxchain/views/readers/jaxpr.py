@@ -16,6 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from jaxchain.core.compat import scan_counts
 from jaxchain.core.scopes import tag_of
+from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
 
 LONGEST_PARAM = 80
@@ -29,6 +30,7 @@ class _Value(NamedTuple):
     text: str
 
 
+@collector.paused()
 def read(
     jaxpr: ClosedJaxpr | Jaxpr, *, inputs: Sequence[str] = (), outputs: Sequence[str] = (), name: str = ""
 ) -> Graph:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from jaxchain.views import collector
 from jaxchain.views.linked import Linked, LinkedNode
 from jaxchain.views.model import Graph, Node
 from jaxchain.views.units import seconds_text
@@ -14,6 +15,7 @@ from jaxchain.views.writers.page import asset, fill, script_data, snippet
 LISTED = 30  # nodes named in a card: all of them, for each node of a large fusion, would be n * n names
 
 
+@collector.paused()
 def write(programs: Mapping[str, Linked], facts: Mapping[str, Sequence[tuple[str, str]]] | None = None) -> str:
     """Return the page.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.views import collector
 from jaxchain.views.model import Cluster, Edge, Graph, Node
 
 FORMAT = "jaxchain-graph/1"
@@ -41,6 +42,7 @@ def as_dict(graph: Graph) -> dict[str, Any]:
     }
 
 
+@collector.paused()
 def write(graph: Graph, *, indent: int | None = None) -> str:
     r"""Return the graph as JSON. ``<`` is written as ``\u003c``, so that the text may stand inside a script element."""
     text = json.dumps(as_dict(graph), indent=indent, ensure_ascii=True, allow_nan=False)
