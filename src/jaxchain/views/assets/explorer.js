@@ -5,10 +5,20 @@ const $ = (s) => document.querySelector(s), SVG = "http://www.w3.org/2000/svg";
 const el = (tag, attrs = {}, text) => { const e = document.createElement(tag); for (const k in attrs) e.setAttribute(k, attrs[k]); if (text !== undefined) e.textContent = text; return e; };
 const svg = (tag, attrs = {}, text) => { const e = document.createElementNS(SVG, tag); for (const k in attrs) e.setAttribute(k, attrs[k]); if (text !== undefined) e.textContent = text; return e; };
 const shown = { forward: true, backward: true };
-const W = 178, H = 40, GX = 16, GY = 30, PAD = 12, HEAD = 24, ROW = 4;
+const W = 178, H = 40, GX = 16, GY = 30, PAD = 12, HEAD = 24, ROW = 4, SIDE = 48;
 const short = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
 let panes = [], held = null;
 
+// down from box to box; against the flow (frames can make cycles) from side to side
+function curve(s, t) {
+  if (t.y >= s.y + s.h) {
+    const x1 = s.x + s.w / 2, y1 = s.y + s.h, x2 = t.x + t.w / 2, y2 = t.y, d = Math.max(14, (y2 - y1) / 2.2);
+    return `M${x1} ${y1}C${x1} ${y1 + d} ${x2} ${y2 - d} ${x2} ${y2 - 1}`;
+  }
+  const y1 = s.y + s.h / 2, y2 = t.y + t.h / 2, side = t.x >= s.x + s.w ? 1 : t.x + t.w <= s.x ? -1 : 0;
+  const x1 = s.x + (side < 0 ? 0 : s.w), x2 = t.x + (side > 0 ? -1 : t.w + 1), d = side ? 14 : Math.min(SIDE, 14 + Math.abs(y2 - y1) / 6);
+  return `M${x1} ${y1}C${x1 + (side || 1) * d} ${y1} ${x2 + (side ? -side : 1) * d} ${y2} ${x2} ${y2}`;
+}
 class Pane {
   constructor(data, host) {
     this.data = data; this.open = new Set(); this.nodes = new Map(); this.view = { x: 0, y: 0, k: 1 };
@@ -66,8 +76,7 @@ class Pane {
     this.lines = [];
     this.paint(this.root, this.g);
     for (const [s, ts] of pairs) for (const t of ts) {
-      const x1 = s.x + s.w / 2, y1 = s.y + s.h, x2 = t.x + t.w / 2, y2 = t.y, d = Math.max(14, Math.abs(y2 - y1) / 2.2);
-      const path = svg("path", { class: "edge", d: `M${x1} ${y1}C${x1} ${y1 + d} ${x2} ${y2 - d} ${x2} ${y2 - 1}`, "marker-end": "url(#tip)" });
+      const path = svg("path", { class: "edge" + (t.y < s.y + s.h ? " up" : ""), d: curve(s, t), "marker-end": "url(#tip)" });
       lines.append(path); this.lines.push([s, t, path]);
     }
     this.g.prepend(lines);
@@ -78,13 +87,14 @@ class Pane {
     const items = frame.items.filter((i) => (i.frame ? i.count : this.visible(i)));
     for (const i of items) { if (i.frame && this.open.has(i.key)) this.measure(i); else { i.w = W; i.h = H; i.layers = null; } }
     const rank = new Map(items.map((i) => [i, 0])), order = new Map(items.map((i, k) => [i, k])), ins = new Map(items.map((i) => [i, []]));
-    // walk order is nearly topological; frames can make cycles, whose back edges do not count
+    // walk order is nearly topological; frames can make cycles, whose back edges do not count, nor what leads from backward to forward
+    const flows = (i, t) => rank.has(t) && (i.role !== "backward" || t.role === "backward");
     const state = new Map(), post = [];
     for (const start of items) {
       const stack = [[start, null]];
       while (stack.length) {
         const top = stack[stack.length - 1], [i] = top;
-        if (!top[1]) { if (state.get(i)) { stack.pop(); continue; } state.set(i, 1); top[1] = [...(frame.links.get(i) || [])].filter((t) => rank.has(t)).values(); }
+        if (!top[1]) { if (state.get(i)) { stack.pop(); continue; } state.set(i, 1); top[1] = [...(frame.links.get(i) || [])].filter((t) => flows(i, t)).values(); }
         const next = top[1].next();
         if (next.done) { state.set(i, 2); post.push(i); stack.pop(); }
         else if (state.get(next.value) !== 1) { ins.get(next.value).push(i); if (!state.get(next.value)) stack.push([next.value, null]); }
@@ -144,7 +154,7 @@ class Pane {
   under(frame) { return this.data.nodes.filter((n) => { for (let f = n.parent; f; f = f.parent) if (f === frame) return true; return false; }); }
   transform() { const { x, y, k } = this.view; this.g.setAttribute("transform", `translate(${x} ${y}) scale(${k})`); }
   fit() {
-    const b = this.svg.getBoundingClientRect(), w = this.root.w, h = this.root.h;
+    const b = this.svg.getBoundingClientRect(), w = this.root.w + (this.lines.some((l) => l[2].classList.contains("up")) ? SIDE : 0), h = this.root.h;
     const k = Math.max(0.05, Math.min(1.15, (b.width - 16) / w, Math.max((b.height - 16) / h, 0.55)));
     this.view = { k, x: (b.width - w * k) / 2, y: h * k < b.height ? Math.max(4, (b.height - h * k) / 3) : 2 }; this.transform();
   }

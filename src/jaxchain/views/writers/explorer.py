@@ -13,6 +13,7 @@ from jaxchain.views.units import seconds_text
 from jaxchain.views.writers.page import asset, fill, script_data, snippet
 
 LISTED = 30  # nodes named in a card: all of them, for each node of a large fusion, would be n * n names
+NUMBERED = 12  # nodes of one name in one link that have frames of their own: more are one frame
 
 
 @collector.paused()
@@ -118,7 +119,19 @@ _FATES = {
 }
 
 
-def _grouping(linked: Linked, key: str) -> tuple[list[str], str, list[str]]:
+def _frames(linked: Linked) -> dict[str, str]:
+    """Return what the frame of each eager node is called: ``ReLU``, or ``ReLU 2`` if few in its link are called so."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for n in linked.nodes:
+        alike.setdefault((n.path, n.label), []).append(n.id)
+    frames = {}
+    for (_, label), ids in alike.items():
+        numbered = 1 < len(ids) <= NUMBERED
+        frames |= {id_: f"{label} {k}" if numbered else label for k, id_ in enumerate(ids, 1)}
+    return frames
+
+
+def _grouping(linked: Linked, key: str, frames: Mapping[str, str]) -> tuple[list[str], str, list[str]]:
     """Return the frames, the role and the owners of an equation or instruction."""
     owners = list(linked.owners.get(key, ()))
     role = linked.roles.get(key, "other")
@@ -130,14 +143,14 @@ def _grouping(linked: Linked, key: str) -> tuple[list[str], str, list[str]]:
         while common != parts[: len(common)]:
             common.pop()
     if len(owners) == 1:
-        common = [*common, linked.node(owners[0]).label]
+        common = [*common, frames[owners[0]]]
     return (["backward", *common] if role == "backward" else common), role, owners
 
 
 def _jaxpr(linked: Linked, equations: Sequence[Node]) -> dict[str, Any]:
-    nodes = []
+    nodes, names = [], _frames(linked)
     for n in equations:
-        groups, role, owners = _grouping(linked, "j" + n.id)
+        groups, role, owners = _grouping(linked, "j" + n.id, names)
         outputs = n.attributes.get("outputs", ())
         more = {
             "results": list(outputs),
@@ -183,12 +196,12 @@ def _hlo(linked: Linked) -> dict[str, Any]:
         within.setdefault(homes[n.id], {}).update(dict.fromkeys(linked.owners.get("h" + n.id, ())))
         if homes[n.id] != n.id and n.kind in ("instruction", "fusion"):
             inner.setdefault(homes[n.id], []).append(f"{n.attributes['opcode']} {n.attributes['type'].split('{')[0]}")
-    nodes = []
+    nodes, names = [], _frames(linked)
     for n in linked.hlo.nodes:
         if n.cluster is not None or n.kind not in ("instruction", "fusion"):
             continue
         key = "h" + n.id
-        groups, role, _ = _grouping(linked, key)
+        groups, role, _ = _grouping(linked, key, names)
         owners = list(within.get(n.id, ()))
         opcode = str(n.attributes["opcode"])
         more = {
