@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import types
 import warnings
 
 import jax
@@ -152,6 +153,34 @@ def test_globals_closures_and_containers_are_part_of_the_key():
     np.testing.assert_array_equal(f(x).array, [6, 7])
     table[:] = 0
     np.testing.assert_array_equal(f(x).array, [5, 5])
+
+
+def test_globals_are_part_of_the_key_and_attributes_of_the_same_name_are_not():
+    program = """
+offset, scale, written = 1.0, 1.0, 0.0
+
+def f(x, to):
+    global written
+    written = 1.0
+    def inner(y):
+        return y + offset
+    return inner(x) * to.scale
+"""
+    module = {"__name__": "__main__"}
+    exec(program, module)
+    x = Variable(np.float32([1, 1]))
+    to = types.SimpleNamespace(scale=2.0)
+    f = jaxchain.static(module["f"])
+    np.testing.assert_array_equal(f(x, to).array, [4, 4])
+    assert module["written"] == 1.0
+    module["scale"] = 9.0
+    module["written"] = 0.0
+    np.testing.assert_array_equal(f(x, to).array, [4, 4])
+    assert module["written"] == 1.0
+    module["offset"] = 2.0
+    np.testing.assert_array_equal(f(x, to).array, [6, 6])
+    reasons = [c.reason for c in f.explain().compiles]
+    assert [r for r in reasons if "scale" in r] == [] and "offset 1.0 -> 2.0" in reasons[-1]
 
 
 def test_mutated_attributes_are_written_back():

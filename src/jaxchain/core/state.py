@@ -15,9 +15,11 @@ values back, also when it fails. Only core/static.py opens one.
 
 from __future__ import annotations
 
+import dis
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from operator import is_
 from typing import Any
 
@@ -250,9 +252,9 @@ class Walk:
             self._place(variable, SlotView(cell), "cell_contents", value, False)
         for default in (function.__defaults__ or (), tuple((function.__kwdefaults__ or {}).values())):
             self._stack.append((f"{name} default", default))
-        names = _names(code)
+        names, read = _names(code)
         namespace = function.__globals__
-        for variable in sorted(names):
+        for variable in sorted(read):
             if variable in namespace:
                 value = namespace[variable]
                 if isinstance(value, types.ModuleType):
@@ -262,7 +264,7 @@ class Walk:
                         self._seen[key] = namespace
                         self._place(variable, namespace, variable, value, False)
 
-    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+    def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         filename = getattr(module, "__file__", None)
         if filename is None or not is_user_code(filename):
             return
@@ -320,12 +322,22 @@ def is_user_module(kind: type) -> bool:
     return filename is not None and is_user_code(filename)
 
 
-def _names(code: types.CodeType) -> set[str]:
+@lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return all names in a function, attributes among them, and those that it looks up in its module."""
     names = set(code.co_names)
+    read = {i.argval for i in dis.get_instructions(code) if i.opname in _LOOKUPS}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
+            inner = _names(constant)
+            names |= inner[0]
+            read |= inner[1]
+    return frozenset(names), frozenset(read)
+
+
+_LOOKUPS = frozenset(f"{verb}_{where}" for verb in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME")) | {
+    "LOAD_FROM_DICT_OR_GLOBALS"
+}
 
 
 # -- a trace's hands on the cells --------------------------------------------------------------------------------------
