@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 import jaxchain
@@ -150,14 +151,15 @@ def step_times(runs: dict[str, Run], data: Any, rounds: int = 100) -> dict[str, 
         rounds: Steps of each.
 
     Returns:
-        The median time of a step of each mode in seconds, until its loss is there.
+        The median time of a step of each mode in seconds, until loss and parameters are there.
     """
     x, t = concat_examples(data[:64])
     times: dict[str, list[float]] = {mode: [] for mode in runs}
     for _ in range(rounds):
         for mode, run in runs.items():
             start = time.perf_counter()
-            float(run.step(x, t).array)
+            loss = run.step(x, t)
+            jax.block_until_ready([loss.array, *(p.array for p in run.model.params())])
             times[mode].append(time.perf_counter() - start)
     return {mode: statistics.median(taken) for mode, taken in times.items()}
 
