@@ -221,6 +221,43 @@ def test_python_dash_m(model):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "jaxchain: no file nowhere.py\n")
 
 
+CHAINER_MODEL = """
+import chainer
+import chainer.functions as F
+import chainer.links as L
+from weights import fill
+
+class MLP(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(4, 3)
+        fill(self.l1.b)
+
+    def __call__(self, x):
+        return F.relu(self.l1(x))
+"""
+
+
+@pytest.mark.parametrize("place", ["written_for_chainer.py", "./written_for_chainer.py", "written_for_chainer"])
+def test_a_model_written_for_chainer(place, tmp_path):
+    (tmp_path / "written_for_chainer.py").write_text(CHAINER_MODEL)
+    (tmp_path / "weights.py").write_text("def fill(p):\n    p.data[...] = 7\n")
+    command = [sys.executable, "-m", "jaxchain", "contrast", f"{place}:MLP", "--input", "2,4", "--out", "report"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "l1.W" in done.stdout and "__wrapped__" not in done.stdout
+    assert (tmp_path / "report" / "explorer.html").stat().st_size > 1000
+
+
+def test_a_model_whose_names_chainer_does_not_have(tmp_path):
+    (tmp_path / "m.py").write_text("from chainer import no_such_name\n")
+    command = [sys.executable, "-m", "jaxchain", "view", "m.py:MLP", "--input", "2,4"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "m.py:MLP: loading it failed" in done.stderr and "no_such_name" in done.stderr
+
+
 def test_export_and_run_exported(model, capsys):
     rng = np.random.RandomState(0)
     shapes = {"l1/W": (8, 4), "l1/b": (8,), "l2/W": (5, 8), "l2/b": (5,)}

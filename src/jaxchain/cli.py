@@ -7,7 +7,6 @@ ours or an error inside the user's own program, which is shown as such.
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import importlib.metadata
 import importlib.util
@@ -21,12 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxchain.targets import UsageError, call_arguments, load
+
 FORMATS = ("dot", "svg", "png", "html", "json", "text", "mermaid", "model-explorer", "tensorboard", "stablehlo")
 OK, DISAGREE, USAGE = 0, 1, 2
-
-
-class UsageError(Exception):
-    """The user asked for something that is not there or cannot be read."""
 
 
 class Input(NamedTuple):
@@ -246,77 +243,13 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
-def load(target: str) -> Any:
-    """Return the object that ``file.py:Name`` or ``pkg.mod:Name`` names.
-
-    Raises:
-        UsageError: The file, the module or the name is not there.
-        Exception: What the file itself raises.
-    """
-    place, colon, name = target.rpartition(":")
-    if not colon or not place or not name:
-        raise UsageError(f"cannot read the target {target!r}: expected file.py:Name or pkg.mod:Name")
-    if place.endswith(".py") or os.sep in place:
-        path = Path(place)
-        if not path.is_file():
-            raise UsageError(f"no file {place}")
-        module = _import_file(path)
-    else:
-        sys.path.insert(0, os.getcwd())
-        try:
-            module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
-                raise UsageError(f"no module {error.name!r} (looked in the current folder, too)") from None
-            raise
-        finally:
-            sys.path.remove(os.getcwd())
-    found: Any = module
-    for part in name.split("."):
-        if part not in dir(found):
-            public = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
-            own = [n for n in public if getattr(getattr(found, n), "__module__", None) == module.__name__] or public
-            raise UsageError(f"no {part!r} in {place}. It has: {', '.join(own[:20]) or 'nothing to call'}")
-        found = getattr(found, part)
-    return found
-
-
-def _import_file(path: Path) -> Any:
-    """Run a Python file as a module; files beside it can be imported."""
-    name = path.stem
-    if name in sys.modules and Path(getattr(sys.modules[name], "__file__", None) or "").resolve() == path.resolve():
-        return sys.modules[name]
-    if name in sys.modules:  # e.g. a user's file called random.py must not take the place of the library's module
-        name = f"_jaxchain_target_{name}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
-    return module
-
-
-def _call_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
-    """Read ``784, n_out=10``: Python literals only, nothing is evaluated."""
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-        if any(keyword.arg is None for keyword in call.keywords):
-            raise ValueError
-        return [ast.literal_eval(a) for a in call.args], {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, AssertionError):
-        raise UsageError(f"cannot read --args {text!r}: expected Python literals such as '784, n_out=10'") from None
-
-
 def _target(options: argparse.Namespace) -> Any:
     """Load and make the model that the options name; return an exit code if the user's file fails."""
     import jaxchain
 
     jaxchain.seed(options.seed)
     np.random.seed(options.seed % 2**32)
-    positional, keywords = _call_arguments(options.args)
+    positional, keywords = call_arguments(options.args)
     try:
         model = load(options.target)
     except UsageError:

@@ -123,18 +123,22 @@ class _Call:
     def __init__(self, target: Any) -> None:
         self.target = target
         self.__name__ = programs.name_of(target)
-        self.__wrapped__ = getattr(target, "forward", target)  # whose signature names the arguments
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """What names the arguments. No attribute: the walk for state would find the cells through it, too."""
+        return getattr(self.target, "forward", self.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
 
 
-class _CallWithGradients:
+class _CallWithGradients(_Call):
     """The same, giving (outputs, gradients of their sum)."""
 
     def __init__(self, target: Any, parameters: Sequence[Parameter]) -> None:
-        self.target, self.parameters = target, list(parameters)
-        self.__wrapped__ = getattr(target, "forward", target)
+        super().__init__(target)
+        self.parameters = list(parameters)
         self.__name__ = f"{programs.name_of(target)}_with_gradients"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
