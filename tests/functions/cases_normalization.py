@@ -287,6 +287,7 @@ CASES = [
         ],
         errors=[
             (S(ones(2, 3), 2, ones(3), ones(3)), ValueError, "multiple"),
+            (S(ones(2, 3), 2, ones(2), ones(2)), TypeError, "shape"),
             (S(ones(2, 3), 1.0, ones(3), ones(3)), TypeError, "groups"),
             (S(ones(2, 3), 1, ones(2), ones(2)), TypeError, "shape"),
             (S(ones(2, 3), 1, ones(3), ones(3, dtype="float16")), TypeError, "float16"),

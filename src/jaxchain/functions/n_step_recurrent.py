@@ -178,6 +178,8 @@ def _run(
     expect(lengths[0] <= n, "xs[0].shape[0] <= hx.shape[1]", f"{lengths[0]} > {n}")
     for t, (p, q) in enumerate(pairwise(lengths)):
         expect(p >= q, f"xs[{t}].shape[0] >= xs[{t + 1}].shape[0]", f"{p} < {q}")
+    x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
+    expect(x_in == w_in, "xs[0].shape[1] == ws[0][0].shape[1]", f"{x_in} != {w_in}")
     same_dtype(**{"hx": hx, "xs[0]": xs[0], "ws[0][0]": ws[0][0], "bs[0][0]": bs[0][0]})
     return _network(hx, cx, ws, bs, xs, dropout_ratio, key, cell, n_layers, directions, dropout, None)
 
@@ -208,7 +210,7 @@ def _apply(
 ) -> tuple[Any, ...]:
     """Return the last states and, last, the tuple of outputs."""
     x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
-    if x_in != w_in:
+    if x_in != w_in and cell != "gru":  # whose check is InvalidType, as in Chainer
         raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")
     dropout = bool(config.train and ratio > 0 and n_layers > 1)
     key: Any = next_key() if dropout else NO_KEY

@@ -315,7 +315,7 @@ def group_normalization(x, groups: int, gamma, beta, eps: float = 1e-5):
     """
     if not isinstance(groups, int):
         raise TypeError(f"group_normalization: groups: expected int, got {type(groups).__name__}")
-    if len(x.shape) > 1 and x.shape[1] % groups:
+    if len(x.shape) > 1 and tuple(gamma.shape) == (x.shape[1],) and x.shape[1] % groups:
         raise ValueError(
             f"group_normalization: expected the number of channels to be a multiple of groups, "
             f"got {x.shape[1]} channels and {groups} groups"
