@@ -53,6 +53,7 @@ def misfits(kind, directions):
         *others, ws, bs, _ = good.args
         return S(*others, weights or ws, bs, [ones(n, features) for n in lengths])
 
+    wide = (TypeError, "xs[0].shape[1]") if kind == "gru" else (ValueError, "Inconsistent input size")
     few = [[ones(2, 3)] * (2 * GATES[kind])] * directions
     return [
         (
