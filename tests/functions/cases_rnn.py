@@ -56,10 +56,7 @@ def misfits(kind, directions):
     wide = (TypeError, "xs[0].shape[1]") if kind == "gru" else (ValueError, "Inconsistent input size")
     few = [[ones(2, 3)] * (2 * GATES[kind])] * directions
     return [
-        (
-            call(features=4),
-            *((TypeError, "xs[0].shape[1]") if kind == "gru" else (ValueError, "Inconsistent input size")),
-        ),
+        (call(features=4), *wide),
         (call(lengths=(3,)), TypeError, "xs[0].shape[0]"),
         (call(lengths=(1, 2)), TypeError, "xs[0].shape[0] >= xs[1].shape[0]"),
         (call(weights=few), TypeError, "n_step"),
