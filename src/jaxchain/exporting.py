@@ -194,7 +194,7 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
     for path, inner in link.namedlinks() if link is not None else ():
         prefix = path.rstrip("/")
         paths.update({id(inner.__dict__[n]): f"{prefix}/{n}" for n in inner._params})
-        paths.update({(id(inner.__dict__), n): f"{prefix}/{n}" for n in inner._persistent})
+        paths.update({(id(inner._home(n)), n): f"{prefix}/{n}" for n in inner._persistent})
     plan, taken = traced.plan, set(paths.values())
     cells, at = {0: (KEY, KEY)}, 1
     names = traced.inputs

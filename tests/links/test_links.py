@@ -258,3 +258,19 @@ def test_copies_do_not_share_lists():
     copied[0].w0.array = copied[0].w0.array * 0
     assert float(np.abs(link.ws[0][0].array).sum()) > 0
     assert copied.ws[0][0] is copied[0].w0
+
+
+@pytest.mark.parametrize("integer", [np.int32, np.int64])
+def test_sizes_may_be_numpy_integers(integer):
+    """``n_vocab = max(words) + 1`` is one."""
+    three, four = integer(3), integer(4)
+    x, image = np.ones((2, 3), np.float32), np.ones((2, 3, 6, 6), np.float32)
+    assert L.Linear(three, four)(x).shape == L.Linear(None, four)(x).shape == (2, 4)
+    assert L.BatchNormalization(three)(x).shape == L.BatchRenormalization(three)(x).shape == (2, 3)
+    assert L.Convolution2D(three, four, three, stride=integer(1), pad=integer(1))(image).shape == (2, 4, 6, 6)
+    assert L.EmbedID(three, four)(np.zeros(2, np.int32)).shape == (2, 4)
+    assert L.LSTM(three, four)(x).shape == (2, 4)
+    assert L.InceptionBN(*[three] * 6, "max", three)(image).shape[0] == 2
+    assert jaxchain.Parameter(0, four).shape == (4,)
+    assert jaxchain.Parameter(0, np.array([3, 4])).shape == (3, 4)
+    assert all(type(n) is int for n in jaxchain.Parameter(0, (three, four)).shape)

@@ -28,7 +28,7 @@ import numpy as np
 
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.errors import is_library_file
-from jaxchain.core.variable import Parameter, Variable, as_array
+from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
 
 ATOMS = (int, float, complex, str, bytes, bool, type(None), type, np.dtype, types.ModuleType, types.BuiltinFunctionType)
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
@@ -161,6 +161,8 @@ class Walk:
         if getattr(type(obj), "_opaque", False):
             return
         if isinstance(obj, Parameter):
+            if isinstance(obj, SharedParameter):
+                self._visit(name, obj.origin)
             self.parameters.append(obj)
             self.parameter_names.append(name)
             if self.rules and obj.update_rule is not None:
@@ -452,6 +454,7 @@ class Installation:
     def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
         self.walk = walk
         self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
+        self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
         self.saved_places: list[tuple[Any, Any, Any, Any]] = []
         self.variables: dict[int, tuple[Any, Any]] = {}
         rest = iter(values)
@@ -464,7 +467,9 @@ class Installation:
             if new is not old:
                 container[key] = new
         for p, a, g in zip(walk.parameters, arrays, grads, strict=True):
-            if a is not None:
+            if isinstance(p, SharedParameter):  # comes after its origin
+                p.stand_in = (p.origin._array, a)
+            elif a is not None:
                 p._array = a
             p._grad = g
         self.arrays, self.grads = list(arrays), list(grads)
@@ -488,7 +493,8 @@ class Installation:
         walk = self.walk
         found: list[tuple[str, str, Any, Any, Any]] = []  # (name, how, container, key, value)
         for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
-            if p._array is not a and (a is not None or is_tracer(p._array)):
+            own = not isinstance(p, SharedParameter)
+            if own and p._array is not a and (a is not None or is_tracer(p._array)):
                 found.append((name, "array", p, None, p._array))
             if p._grad is not g:
                 found.append((f"{name}.grad", "grad", p, None, p.grad))
@@ -575,8 +581,12 @@ class Installation:
     def restore(self) -> None:
         """Put every cell back as it was."""
         for p, array, grad, info, creator, rank in self.saved:
-            p._array, p._grad = array, grad
+            if not isinstance(p, SharedParameter):
+                p._array = array
+            p._grad = grad
             p._node.info, p._node.creator_node, p._node.rank = info, creator, rank
+        for shared, stand_in in self.stand_ins:
+            shared.stand_in = stand_in
         for variable, (array, grad, info, creator) in self.variables.values():
             variable._array, variable._grad = array, grad
             variable._node.info, variable._node.creator_node = info, creator

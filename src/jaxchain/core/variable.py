@@ -661,7 +661,7 @@ class Parameter(Variable):
         if isinstance(initializer, ARRAY_TYPES) and shape is None:
             self.array = initializer
         elif shape is not None:
-            self.initialize((shape,) if isinstance(shape, int) else tuple(shape))
+            self.initialize((shape,) if isinstance(shape, int | np.integer) else tuple(shape))
 
     @property
     def is_initialized(self) -> bool:
@@ -693,10 +693,14 @@ class Parameter(Variable):
 
         Inside a static trace the array is made for real, and the trace starts over with it lifted.
         """
-        self.array = make_array(self.initializer, tuple(shape))
+        self.array = make_array(self.initializer, tuple(map(int, shape)))
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)
+
+    def share(self) -> Parameter:
+        """Return a parameter with this one's array, now and later, and a gradient and a graph of its own."""
+        return SharedParameter._new(self)
 
     def update(self) -> None:
         """Apply this parameter's update rule, if it has one."""
@@ -732,6 +736,76 @@ class Parameter(Variable):
         super().__setstate__(state)
         self.initializer, self.update_rule = state["initializer"], state["update_rule"]
         self.grad_cleared = state["grad_cleared"]
+
+
+class _SharedNode(VariableNode):
+    """The node of a `SharedParameter`: what is known of the array is known in one place."""
+
+    __slots__ = ("_origin",)
+
+    def __init__(self, origin: Parameter) -> None:
+        self._origin = origin
+        super().__init__(origin._node.info, origin.name)
+
+    @property
+    def info(self) -> Info:  # type: ignore[override]
+        return self._origin._node.info
+
+    @info.setter
+    def info(self, value: Info) -> None:
+        self._origin._node.info = value
+
+
+class SharedParameter(Parameter):
+    """A parameter whose array is that of another one: what `Link.copy` makes. Its gradient is its own.
+
+    Attributes:
+        origin: The other one; it is not shared itself.
+        stand_in: None, or (array of the origin, array that this parameter has instead, as long as the origin has that
+            one). Static mode tells by it which of the two a program read.
+    """
+
+    __slots__ = ("origin", "stand_in")
+
+    @classmethod
+    def _new(cls, parameter: Parameter) -> SharedParameter:
+        self = cls.__new__(cls)
+        self.origin = parameter.origin if isinstance(parameter, SharedParameter) else parameter
+        self.stand_in = None
+        self._node = _SharedNode(self.origin)
+        self._node._variable = weakref.ref(self)
+        self._grad = None
+        self.initializer, self.update_rule = parameter.initializer, parameter.update_rule
+        self.grad_cleared = parameter.grad_cleared
+        return self
+
+    @property
+    def _array(self) -> Any:
+        array = self.origin._array
+        return array if self.stand_in is None or array is not self.stand_in[0] else self.stand_in[1]
+
+    @_array.setter
+    def _array(self, value: Any) -> None:
+        self.origin._array = value
+
+    def __copy__(self) -> Variable:
+        return self._new(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        import copy
+
+        copied = memo[id(self)] = self._new(copy.deepcopy(self.origin, memo))
+        copied._grad, copied.grad_cleared = self._grad, self.grad_cleared
+        copied.update_rule = copy.deepcopy(self.update_rule, memo)
+        return copied
+
+    def __reduce__(self) -> Any:
+        grad = None if self._grad is None else np.asarray(self.grad)
+        return SharedParameter._new, (self.origin,), (grad, self.grad_cleared, self.update_rule)
+
+    def __setstate__(self, state: Any) -> None:
+        grad, self.grad_cleared, self.update_rule = state
+        self._grad = None if grad is None else jnp.array(grad)
 
 
 def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:

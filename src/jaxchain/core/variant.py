@@ -25,7 +25,7 @@ from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
 from jaxchain.core.trace import Traced
-from jaxchain.core.variable import Slice, Variable, as_array
+from jaxchain.core.variable import SharedParameter, Slice, Variable, as_array
 
 
 class VariantMismatch(Exception):
@@ -230,7 +230,8 @@ class Variant:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
         written = {(w.how, id(w.container), w.key): w.index for w in self.writes if w.index is not None}
         uses = collections.Counter(written.values())
-        cells = [("array", id(p), None) for p in self.arrays] + [None] * len(self.grads)
+        twice = {id(p.origin) for p in self.arrays if isinstance(p, SharedParameter)}  # buffers that come in again
+        cells = [None if id(p) in twice else ("array", id(p), None) for p in self.arrays] + [None] * len(self.grads)
         cells += [("item", id(container), key) for container, key in self.places]
         donated = {}
         for position, cell in enumerate(cells, int(self.uses_key)):

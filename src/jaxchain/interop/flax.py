@@ -55,17 +55,17 @@ class _Structure:
             written = []
             for link, name, path in self.cells:
                 variable = _at(module, path)
-                cell = link.__dict__[name]
+                cell = link._home(name)[name]
                 if isinstance(cell, Parameter):
                     cell._array = variable[...]
                 else:
-                    value = link.__dict__[name] = variable[...]
+                    value = link._home(name)[name] = variable[...]
                     written.append((link, name, variable, value))
             train = not module.deterministic
             with using_config("train", train), using_config("enable_backprop", False):
                 out = self.chain(*args, **kwargs)
             for link, name, variable, value in written:
-                new = link.__dict__[name]
+                new = link._home(name)[name]
                 if new is not value and isinstance(variable, nnx.Variable):
                     variable[...] = new
         return jax.tree_util.tree_map(
@@ -156,7 +156,7 @@ def to_nnx(chain: Link, rngs: Any = None) -> Any:
             setattr(owner, name, inner())
             places[path] = (*places[parent or "/"], name)
         for name in sorted(link._params | link._persistent):
-            value = link.__dict__[name]
+            value = link._home(name)[name]
             if id(value) in seen or not isinstance(value, Parameter | jax.Array):
                 continue
             seen.add(id(value))
@@ -192,8 +192,8 @@ def from_nnx(module: Any) -> Link:
     links = {id(old): new for old, new in zip(structure.chain.links(), chain.links(), strict=True)}
     for link, name, path in structure.cells:
         own, value = links[id(link)], _at(module, path)[...]
-        if isinstance(own.__dict__[name], Parameter):
-            own.__dict__[name].array = value
+        if isinstance(own._home(name)[name], Parameter):
+            own._home(name)[name].array = value
         else:
-            own.__dict__[name] = value
+            own._home(name)[name] = value
     return chain

@@ -61,11 +61,12 @@ class Link(DeviceResident, Hierarchy):
         "_mode",
         "_params",
         "_persistent",
+        "_shared",
         "_static",
         "_within_init_scope",
         "name",
     )
-    _walk_slots: ClassVar[tuple[str, ...]] = ("_hooks",)  # the slots in which static mode looks for state
+    _walk_slots: ClassVar[tuple[str, ...]] = ("_hooks", "_shared")  # the slots in which static mode looks for state
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -85,6 +86,7 @@ class Link(DeviceResident, Hierarchy):
         super().__init__()
         self._params: set[str] = set()
         self._persistent: set[str] = set()
+        self._shared: dict[str, Any] | None = None  # persistent arrays that copies have, too: see `copy`
         self._within_init_scope = False
         self._hooks: dict[str, LinkHook] | None = None
         self._mode: str | None = None
@@ -245,12 +247,27 @@ class Link(DeviceResident, Hierarchy):
                 self._persistent.discard(name)
         elif isinstance(value, np.ndarray) and name in getattr(self, "_persistent", ()):
             value = _as_persistent(value)
-        object.__setattr__(self, name, value)
+        shared = getattr(self, "_shared", None)
+        if shared is not None and name in shared and name not in self.__dict__:
+            shared[name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_shared":
+            shared = getattr(self, "_shared", None)
+            if shared is not None and name in shared:
+                return shared[name]
+        return object.__getattribute__(self, name)  # raises, with the message of a property that failed
 
     def __delattr__(self, name: str) -> None:
         self._params.discard(name)
         self._persistent.discard(name)
-        object.__delattr__(self, name)
+        home = self._home(name)
+        if home is self.__dict__:
+            object.__delattr__(self, name)
+        else:  # from here on the copies have it without this link
+            self._shared = {k: v for k, v in home.items() if k != name}
 
     def add_param(
         self, name: str, shape: int | Sequence[int] | None = None, dtype: Any = np.float32, initializer: Any = None
@@ -333,9 +350,9 @@ class Link(DeviceResident, Hierarchy):
         """Copy the hierarchy. The copy has no name.
 
         Args:
-            mode: ``share``: new `Parameter` objects with gradients of their own start with the same arrays (they stay
-                the same until one is assigned or updated: arrays are immutable here). ``copy``: everything is copied.
-                ``init``: copied, and initialised anew.
+            mode: ``share``: new `Parameter` objects with the same arrays, now and after every update or assignment of
+                either, and gradients of their own; persistent arrays are shared, too; other attributes (the state of
+                an LSTM) are not. ``copy``: everything is copied. ``init``: copied, and initialised anew.
 
         Raises:
             ValueError: Another mode.
@@ -343,11 +360,14 @@ class Link(DeviceResident, Hierarchy):
         if mode not in COPY_MODES:
             raise ValueError(f"The 'mode' argument should be either 'init', 'copy', or 'share'. But {mode} was given.")
         if mode == "share":
+            arrays = [n for n in self._persistent if isinstance(self.__dict__.get(n), jax.Array)]
+            if arrays:
+                self._shared = {} if self._shared is None else self._shared
+                self._shared.update({n: self.__dict__.pop(n) for n in arrays})
             copied = copy.copy(self)
             copied._params, copied._persistent = set(self._params), set(self._persistent)
             for name in copied._params:
-                param = copied.__dict__[name] = copy.copy(self.__dict__[name])
-                param._grad = None
+                copied.__dict__[name] = self.__dict__[name].share()
             copied._copy_children()
         else:
             copied = copy.deepcopy(self)
@@ -403,8 +423,9 @@ class Link(DeviceResident, Hierarchy):
         for name in self._params:
             visitor.visit_variable(attributes[name])
         for name in self._persistent:
-            if isinstance(attributes[name], jax.Array):
-                attributes[name] = visitor.visit_array(attributes[name])
+            home = self._home(name)
+            if isinstance(home[name], jax.Array):
+                home[name] = visitor.visit_array(home[name])
         for child in self.children():
             child.device_resident_accept(visitor)
 
@@ -434,7 +455,8 @@ class Link(DeviceResident, Hierarchy):
                 else:
                     param.array = jnp.array(data, param.array.dtype)
         for name in sorted(self._persistent):
-            attributes[name] = _as_persistent(serializer(name, attributes[name]))
+            home = self._home(name)
+            home[name] = _as_persistent(serializer(name, home[name]))
         for name, child in self._named_children():
             child.serialize(serializer[name])
 

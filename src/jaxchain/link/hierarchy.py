@@ -22,6 +22,7 @@ class Hierarchy:
     __slots__ = ()
     _params: set[str]
     _persistent: set[str]
+    _shared: dict[str, Any] | None
 
     def _named_children(self) -> Iterable[tuple[str, Link]]:
         return ()
@@ -94,6 +95,11 @@ class Hierarchy:
                 size += param.size
         return size
 
+    def _home(self, name: str) -> dict[str, Any]:
+        """Return the dict that holds a parameter or persistent value."""
+        own = self.__dict__
+        return own if self._shared is None or name in own or name not in self._shared else self._shared
+
     def copyparams(self, link: Any, copy_persistent: bool = True) -> None:
         """Take over the parameter arrays of a link of the same structure; gradients stay.
 
@@ -106,8 +112,8 @@ class Hierarchy:
             _copy_data(ours[name], theirs[name])
         if copy_persistent:
             for name in self._persistent:
-                value = theirs[name]
-                ours[name] = value if isinstance(value, jax.Array) else copy.deepcopy(value)
+                value = link._home(name)[name]
+                self._home(name)[name] = value if isinstance(value, jax.Array) else copy.deepcopy(value)
         self._with_children(link, lambda mine, other: mine.copyparams(other, copy_persistent))
 
     def addgrads(self, link: Any) -> None:

@@ -124,7 +124,7 @@ class FlaxFunction(ParameterTree):
         arrays = [x for x in leaves if isinstance(x, (Variable, *ARRAY_LIKE))]
         static = tuple(INPUT if isinstance(x, (Variable, *ARRAY_LIKE)) else x for x in leaves)
         params, cells = self._cells()
-        state = [as_array(owner.__dict__[name]) for owner, name in cells]
+        state = [as_array(owner._home(name)[name]) for owner, name in cells]
         key = next_key() if train and self._flax.draws else NO_KEY
         structure = (self._layout, tree, static)
         outputs = self._flax.call(params, arrays, [*state, key], structure, train)
@@ -133,14 +133,14 @@ class FlaxFunction(ParameterTree):
         count = out_tree.num_leaves
         if train and not config.in_recomputing:
             for (owner, name), new in zip(cells, outputs[count:], strict=True):
-                owner.__dict__[name] = new.array
+                owner._home(name)[name] = new.array
         return jax.tree_util.tree_unflatten(out_tree, outputs[:count])
 
     def to_flax(self) -> Any:
         """Return the weights as Flax has them: the variables of a linen module, or a new nnx module."""
         params, cells = self._cells()
         values = iter([p.array for p in params])
-        others = iter([owner.__dict__[name] for owner, name in cells])
+        others = iter([owner._home(name)[name] for owner, name in cells])
         return self._flax.unflatten(
             {key: next(values) if kind == PARAM else next(others) for kind, key, _, _ in self._layout}
         )

@@ -86,7 +86,7 @@ class BatchNormalization(Link):
         self.register_persistent("N")
         self.decay = decay
         self.eps = eps
-        self.axis = (axis,) if isinstance(axis, int) else axis if axis is None else tuple(axis)
+        self.axis = (int(axis),) if isinstance(axis, int | np.integer) else axis if axis is None else tuple(axis)
         self._highprec_dtype = get_dtype(dtype, map_mixed16=np.float32)
         with self.init_scope():
             if use_gamma:
@@ -103,7 +103,7 @@ class BatchNormalization(Link):
         self.register_persistent("avg_var")
 
     def _initialize_params(self, shape: Any) -> None:
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
         self.avg_mean = self._statistic(self._initial_avg_mean, 0, shape)
         self.avg_var = self._statistic(self._initial_avg_var, 1, shape)
         self._initial_avg_mean = self._initial_avg_var = None
