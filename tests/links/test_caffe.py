@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxchain
+import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain.links.caffe import CaffeFunction
 from jaxchain.links.vision import base, resnet, vgg
@@ -64,15 +65,17 @@ def test_layers_can_be_left_out_and_blobs_must_be_there(tmp_path):
         function(inputs, ["loss"])
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda f: f.copy(), lambda f: f.copy("init")])
-def test_a_copy_has_weights_of_its_own(duplicate, tmp_path):
+@pytest.mark.parametrize("mode", ["deep", "share", "copy", "init"])
+def test_a_copy_calls_its_own_links(mode, tmp_path):
     function = read("new", tmp_path)
-    other = duplicate(function)
+    other = copy.deepcopy(function) if mode == "deep" else function.copy(mode)
     before = function.fc.W.array
     other.fc.W.array = np.zeros_like(before)
     flat = {"flat": np.ones((3, 6), np.float32)}
     np.testing.assert_allclose(other(flat, ["fc"])[0].array, np.broadcast_to(other.fc.b.array, (3, 5)))
-    np.testing.assert_array_equal(function.fc.W.array, before)
+    np.testing.assert_array_equal(function.fc.W.array, np.zeros_like(before) if mode == "share" else before)
+    F.sum(other(flat, ["fc"])[0]).backward()
+    assert other.fc.W.grad is not None and function.fc.W.grad is None
 
 
 def test_gradients_reach_the_weights(tmp_path, mode):
