@@ -72,7 +72,8 @@ CASES = [
         ],
         errors=[
             (S(ones(1, 2, 5, 5), ones(1, 3, 3, 3)), TypeError, "x.shape[1] == W.shape[1] * groups"),
-            (S(ones(1, 1, 2, 2), ones(1, 1, 3, 3)), RuntimeError, "positive"),
+            (S(ones(1, 1, 2, 3), ones(1, 1, 3, 3)), AssertionError, "Height in the output should be positive"),
+            (S(ones(1, 1, 3, 2), ones(1, 1, 3, 3)), AssertionError, "Width"),
             (S(ones(1, 1, 3, 3), ones(1, 1, 3, 3), dilate=0), ValueError, "Dilate"),
             (S(ones(1, 3, 3), ones(1, 1, 3, 3)), TypeError, "ndim"),
         ],
@@ -142,6 +143,8 @@ CASES = [
             bn((4, 3, 2), (4,), axis=(1, 2)),
             bn((4, 1), (1,), eps=1e-2),
             bn((3, 4), (3,), axis=1),
+            bn((2, 0), (0,)),
+            bn((0, 2), (2,)),
         ],
         edges=[S(L([[1.0, 2.0], [1.0, 4.0]]), L([1.0, 2.0]), L([0.5, 0.0]))],
         errors=[

@@ -43,6 +43,22 @@ def test_erfcx_far_away(dtype):
         np.testing.assert_allclose(slope[2:], series[2:], rtol=2e-5)
 
 
+# SciPy 1.10: scipy.special.erfinv, at numbers that float32 has
+ERFINV = {
+    0.75: 0.8134198475976185,
+    0.984375: 1.7094723742995115,
+    0.9998779296875: 2.716655240567082,
+    0.9999998807907104: 3.7439211627767994,
+    -0.9998779296875: -2.716655240567082,
+}
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 4e-7), ("float64", 2e-15)])
+def test_erfinv_keeps_its_digits_towards_the_ends(dtype, rtol):
+    with jax.enable_x64(dtype == "float64"):
+        np.testing.assert_allclose(F.erfinv(np.array(list(ERFINV), dtype)).array, list(ERFINV.values()), rtol=rtol)
+
+
 @pytest.mark.parametrize(
     ("function", "points"),
     [

@@ -31,7 +31,16 @@ def dilated_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0, dilate: 
     Returns:
         ``(n, o, oh, ow)``, dtype of ``x``.
 
+    Raises:
+        InvalidType: Channels do not fit, or a dtype or number of axes is wrong.
+        AssertionError: The output would be empty.
+
     Source: Yu and Koltun 2016, arXiv:1511.07122.
+
+    Examples:
+        >>> x, W = np.ones((1, 1, 5, 5), np.float32), np.ones((1, 1, 3, 3), np.float32)
+        >>> F.dilated_convolution_2d(x, W, dilate=2).array
+        Array([[[[9.]]]], dtype=float32)
     """
     return convolution_2d(x, W, b, stride, pad, cover_all, dilate=dilate)
 
@@ -49,7 +58,15 @@ def depthwise_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0):
     Returns:
         ``(n, c * m, oh, ow)``, dtype of ``x``: the ``m`` results of a channel lie next to each other.
 
+    Raises:
+        InvalidType: Channels do not fit, or a dtype is wrong.
+        ValueError: ``W`` has other than four axes.
+
     Source: Sifre 2014, Rigid-motion scattering for image classification.
+
+    Examples:
+        >>> F.depthwise_convolution_2d(np.ones((1, 2, 3, 3), np.float32), np.ones((3, 2, 2, 2), np.float32)).shape
+        (1, 6, 2, 2)
     """
     m, c, kh, kw = W.shape
     W = reshape(transpose(W, (1, 0, 2, 3)), (m * c, 1, kh, kw))
@@ -90,6 +107,13 @@ def shift(x, ksize: Any = 3, dilate: Any = 1):
         ValueError: ``ksize`` is even.
 
     Source: Wu et al. 2017, arXiv:1711.08141.
+
+    Examples:
+        >>> x = np.arange(1, 10, dtype=np.float32).reshape(1, 9, 1, 1) * np.ones((1, 9, 3, 3), np.float32)
+        >>> F.shift(x).array[0, 0]
+        Array([[1., 1., 0.],
+               [1., 1., 0.],
+               [0., 0., 0.]], dtype=float32)
     """
     ksize = pair(ksize)
     for name, k in zip(("kh", "kw"), ksize, strict=True):
@@ -182,6 +206,12 @@ def local_convolution_2d(x, W, b=None, stride: Any = 1):
         InvalidType: Sizes or dtypes do not fit.
 
     Source: Taigman et al. 2014, DeepFace.
+
+    Examples:
+        >>> x, W = np.ones((1, 1, 2, 2), np.float32), np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1, 1, 1)
+        >>> F.local_convolution_2d(x, W).array[0, 0]
+        Array([[0., 1.],
+               [2., 3.]], dtype=float32)
     """
     return _local_convolution_2d(x, W, b, pair(stride))
 
@@ -204,6 +234,13 @@ def deformable_convolution_2d_sampler(x, offset, W, b=None, stride: Any = 1, pad
         ValueError: The channels of ``offset`` are not twice the places of the filter.
 
     Source: Dai et al. 2017, arXiv:1703.06211.
+
+    Examples:
+        >>> x, offset = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3), np.full((1, 2, 3, 3), 0.5, np.float32)
+        >>> F.deformable_convolution_2d_sampler(x, offset, np.ones((1, 1, 1, 1), np.float32)).array[0, 0]
+        Array([[2.  , 3.  , 1.75],
+               [5.  , 6.  , 3.25],
+               [3.25, 3.75, 2.  ]], dtype=float32)
     """
     (sy, sx), (ph, pw) = pair(stride), pair(pad)
     o, _, kh, kw = W.shape

@@ -38,14 +38,12 @@ def deconv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = False, d
     return s * (size - 1) + dk - s + 1 - 2 * p if cover_all else s * (size - 1) + dk - 2 * p
 
 
-def _positive(sizes: Sizes) -> None:
-    if len(sizes) != 2:
-        if min(sizes, default=1) <= 0:
-            raise AssertionError("Output sizes should be positive.")
-        return
-    for name, size in zip(("Height", "Width"), sizes, strict=True):
+def positive(sizes: Sequence[int], error: type[Exception] = AssertionError) -> None:
+    """Raise `error` unless every output size is positive."""
+    names = ("Height", "Width") if len(sizes) == 2 else ("Every size",) * len(sizes)
+    for name, size in zip(names, sizes, strict=True):
         if size <= 0:
-            raise RuntimeError(f"{name} in the output should be positive.")
+            raise error(f"{name} in the output should be positive.")
 
 
 def _add_bias(y: Array, b: Array | None, channels: int) -> Array:
@@ -68,7 +66,7 @@ def convolve(
     expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
     axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
     out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
-    _positive(tuple(out))
+    positive(out)
     # cover_all may need more padding at the end; without it some of the end may be unused
     padding = [(p, (m - 1) * s + (k - 1) * d + 1 - n - p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
     y = correlate(x.astype(W.dtype), W, stride, padding, dilate, groups).astype(x.dtype)
@@ -76,9 +74,17 @@ def convolve(
 
 
 def deconvolve(
-    x: Array, W: Array, b: Array | None, stride: Sizes, pad: Sizes, outsize: Sizes | None, dilate: Sizes, groups: int
+    x: Array,
+    W: Array,
+    b: Array | None,
+    stride: Sizes,
+    pad: Sizes,
+    outsize: Sizes | None,
+    dilate: Sizes,
+    groups: int,
+    error: type[Exception] = AssertionError,
 ) -> Array:
-    """Transpose of `convolve`: the body of every deconvolution op."""
+    """Transpose of `convolve`: the body of every deconvolution op. `error` is raised where the output is empty."""
     axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
     expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
     if outsize is None:
@@ -88,7 +94,7 @@ def deconvolve(
         for i, (m, (n, k, s, p, d)) in enumerate(zip(out, axes, strict=True), 2):
             low, high = conv_outsize(m, k, s, p, d=d), conv_outsize(m, k, s, p, True, d)
             expect(low <= n <= high, f"{low} <= x.shape[{i}] <= {high} (for outsize {m})", n)
-    _positive(tuple(out))
+    positive(out, error)
     c, o, *kernel = W.shape
     expect(c == x.shape[1], "x.shape[1] == W.shape[0]", f"{x.shape[1]} != {c}")
     if not has_fast_kernel(x.ndim, groups):
@@ -168,7 +174,7 @@ def convolution_2d(
 
     Raises:
         InvalidType: Channels do not fit, or a dtype or number of axes is wrong.
-        RuntimeError: The output would be empty.
+        AssertionError: The output would be empty.
         ValueError: ``dilate`` is not positive.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
@@ -194,7 +200,7 @@ def _deconvolution_2d(
     dilate: Pair,
     groups: int,
 ) -> Float[Array, "n o oh ow"]:
-    return deconvolve(x, W, b, stride, pad, outsize, dilate, groups)
+    return deconvolve(x, W, b, stride, pad, outsize, dilate, groups, RuntimeError)
 
 
 _deconvolution_2d.vjp(deconvolve_gradients)

@@ -79,6 +79,10 @@ def convolution_1d(
         ValueError: ``x`` has other than three axes.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.convolution_1d(np.ones((1, 1, 4), np.float32), np.ones((1, 1, 3), np.float32), pad=1).array
+        Array([[[2., 3., 3., 2.]]], dtype=float32)
     """
     spatial(x, 1)
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
@@ -106,6 +110,10 @@ def convolution_3d(
         ValueError: ``x`` has other than five axes.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.convolution_3d(np.ones((1, 1, 3, 2, 2), np.float32), np.ones((1, 1, 2, 2, 2), np.float32)).array.ravel()
+        Array([8., 8.], dtype=float32)
     """
     spatial(x, 3)
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
@@ -184,6 +192,10 @@ def deconvolution_1d(
         ValueError: ``x`` has other than three axes.
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
+
+    Examples:
+        >>> F.deconvolution_1d(np.ones((1, 1, 2), np.float32), np.ones((1, 1, 3), np.float32), stride=2).array
+        Array([[[1., 1., 2., 1., 1.]]], dtype=float32)
     """
     spatial(x, 1)
     return deconvolution_nd(x, W, b, stride, pad, outsize, dilate, groups)
@@ -211,6 +223,10 @@ def deconvolution_3d(
         ValueError: ``x`` has other than five axes.
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
+
+    Examples:
+        >>> F.deconvolution_3d(np.ones((1, 2, 1, 1, 1), np.float32), np.ones((2, 1, 1, 1, 3), np.float32)).array.ravel()
+        Array([2., 2., 2.], dtype=float32)
     """
     spatial(x, 3)
     return deconvolution_nd(x, W, b, stride, pad, outsize, dilate, groups)

@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import one_of, pair, same_dtype
-from jaxchain.functions.convolution import conv_outsize
+from jaxchain.functions.convolution import conv_outsize, positive
 
 
 @op(label="Depth2Space", name="depth2space")
@@ -88,8 +87,7 @@ def _im2col(
 ) -> Float[Array, "n k p q"]:
     axes = list(zip(x.shape[2:], ksize, stride, pad, dilate, strict=True))
     out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
-    for i, n in enumerate(out):
-        expect(n > 0, f"output size along axis {i + 2} > 0", n)
+    positive(out)
     # cover_all may reach over the end by less than a step
     x = jnp.pad(x, [(0, 0), (0, 0), *[(p, p + s - 1) for _, _, s, p, _ in axes]])
     (kh, kw), (sy, sx), (dy, dx) = ksize, stride, dilate
@@ -116,7 +114,8 @@ def im2col(x, ksize: Any, stride: Any = 1, pad: Any = 0, cover_all: bool = False
         ``(n, c * kh * kw, out_h, out_w)``.
 
     Raises:
-        InvalidType: ``x`` has other than four axes, is not floating, or is too small.
+        InvalidType: ``x`` has other than four axes or is not floating.
+        AssertionError: There is no patch.
 
     Source: Chellapilla et al. 2006, High performance convolutional neural networks for document processing.
 

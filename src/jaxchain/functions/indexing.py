@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Shaped
@@ -19,11 +20,14 @@ from jaxchain.functions.checks import integer
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that
 # x[i], x[i : i + n] and x[array] in a loop compile once.
+# A truth value is a mask of no axes: it makes an axis of one element, or of none.
 INTEGER, WINDOW, SLICE, ARRAY, NEW, REST = "integer", "window", "slice", "array", "new", "rest"
+TRUTH = "truth"
 
 
 def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any, ...]) -> Array:
     """Take what `places` says; `numbers` holds the integers and the starts of the windows, in order."""
+    x = jnp.expand_dims(x, _axes_of_truths(places))
     axis, at = 0, 0
     starts: list[Any] = [np.int32(0)] * x.ndim
     sizes = list(x.shape)
@@ -45,7 +49,7 @@ def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any,
             starts[axis], sizes[axis] = numbers[at], place[1]
             index.append(slice(None))
             at += 1
-        elif kind == ARRAY:
+        elif kind in (ARRAY, TRUTH):
             index.append(next(arrays))
         elif simple:
             starts[axis], sizes[axis] = numbers[at], 1
@@ -58,6 +62,15 @@ def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any,
     if at:
         x = lax.dynamic_slice(x, starts, sizes)
     return x[tuple(index)]
+
+
+def _axes_of_truths(places: tuple[Any, ...]) -> list[int]:
+    axis, found = 0, []
+    for place in places:
+        if place[0] == TRUTH:
+            found.append(axis)
+        axis += place[1] if place[0] == REST else place[0] != NEW
+    return found
 
 
 @op(label="GetItem", name="get_item")
@@ -79,7 +92,8 @@ def get_item(x, slices: Any):
         The chosen elements. Where an element is chosen more than once its gradients add up.
 
     Raises:
-        IndexError: An index is out of range, there are too many, or a mask is used inside a static call.
+        IndexError: An index is out of range, there are too many, arrays do not broadcast, or a mask is used inside a
+            static call.
 
     Source: NumPy's indexing.
 
@@ -125,7 +139,10 @@ def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray
                 places.append((WINDOW, size))
                 numbers.append(start if size else 0)
             axis += 1
-        elif isinstance(s, int | np.integer) and not isinstance(s, bool):
+        elif _is_truth(s):
+            places.append((TRUTH,))
+            indices.append(np.zeros(int(bool(s)), np.int32))
+        elif isinstance(s, int | np.integer):
             n = shape[axis]
             if not -n <= s < n:
                 raise IndexError(f"get_item: index {s} is out of bounds for axis {axis} with size {n}")
@@ -137,7 +154,17 @@ def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray
                 places.append((ARRAY,))
                 indices.append(array)
                 axis += 1
+    if len(indices) > 1:
+        try:
+            np.broadcast_shapes(*[i.shape for i in indices])
+        except ValueError:
+            shapes = ", ".join(str(tuple(i.shape)) for i in indices)
+            raise IndexError(f"get_item: index arrays of shapes {shapes} do not broadcast") from None
     return np.array(numbers, np.int32), indices, tuple(places)
+
+
+def _is_truth(s: Any) -> bool:
+    return isinstance(s, bool | np.bool_) or (isinstance(s, np.ndarray) and s.shape == () and s.dtype == bool)
 
 
 def values(index: Any) -> np.ndarray:
@@ -147,7 +174,7 @@ def values(index: Any) -> np.ndarray:
 
 def _consumes(s: Any) -> int:
     """Return how many axes an index takes."""
-    if s is None or s is Ellipsis:
+    if s is None or s is Ellipsis or _is_truth(s):
         return 0
     if isinstance(s, slice | int):
         return 1
@@ -214,7 +241,7 @@ def scatter_add(a, slices: Any, b):
         A new array of the shape and dtype of ``a``.
 
     Raises:
-        IndexError: An index is out of range.
+        IndexError: An index is out of range, or arrays do not broadcast.
         InvalidType: There are too many.
         ValueError: ``b`` has another shape than ``a[slices]``.
 

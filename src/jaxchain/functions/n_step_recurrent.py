@@ -273,6 +273,15 @@ def n_step_bilstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
         ValueError: The inputs do not fit the first weight.
 
     Source: Graves and Schmidhuber 2005; Hochreiter and Schmidhuber 1997.
+
+    Examples:
+        >>> hx = np.zeros((2, 2, 3), np.float32)
+        >>> ws = [[np.ones((3, 4 if i < 4 else 3), np.float32) for i in range(8)] for _ in range(2)]
+        >>> bs = [[np.zeros(3, np.float32) for _ in range(8)] for _ in range(2)]
+        >>> xs = [np.ones((2, 4), np.float32), np.ones((1, 4), np.float32)]
+        >>> *_, ys = F.n_step_bilstm(1, 0.0, hx, hx, ws, bs, xs)
+        >>> [y.shape for y in ys]
+        [(2, 6), (1, 6)]
     """
     return _apply(_n_step_bilstm, "lstm", 2, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
 
@@ -331,6 +340,15 @@ def n_step_bigru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
         ValueError: The inputs do not fit the first weight.
 
     Source: Cho et al. 2014, arXiv:1406.1078; Schuster and Paliwal 1997.
+
+    Examples:
+        >>> hx = np.zeros((2, 2, 3), np.float32)
+        >>> ws = [[np.ones((3, 4 if i < 3 else 3), np.float32) for i in range(6)] for _ in range(2)]
+        >>> bs = [[np.zeros(3, np.float32) for _ in range(6)] for _ in range(2)]
+        >>> xs = [np.ones((2, 4), np.float32), np.ones((1, 4), np.float32)]
+        >>> *_, ys = F.n_step_bigru(1, 0.0, hx, ws, bs, xs)
+        >>> [y.shape for y in ys]
+        [(2, 6), (1, 6)]
     """
     return _apply(_n_step_bigru, "gru", 2, n_layers, dropout_ratio, hx, None, ws, bs, xs)
 
@@ -392,6 +410,15 @@ def n_step_birnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation
         ValueError: The activation is unknown, or the inputs do not fit the first weight.
 
     Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
+
+    Examples:
+        >>> hx = np.zeros((2, 2, 3), np.float32)
+        >>> ws = [[np.ones((3, 4 if i < 1 else 3), np.float32) for i in range(2)] for _ in range(2)]
+        >>> bs = [[np.zeros(3, np.float32) for _ in range(2)] for _ in range(2)]
+        >>> xs = [np.ones((2, 4), np.float32), np.ones((1, 4), np.float32)]
+        >>> *_, ys = F.n_step_birnn(1, 0.0, hx, ws, bs, xs)
+        >>> [y.shape for y in ys]
+        [(2, 6), (1, 6)]
     """
     _check_activation(activation)
     return _apply(_n_step_birnn, activation, 2, n_layers, dropout_ratio, hx, None, ws, bs, xs)

@@ -1,5 +1,6 @@
 """Normalization over batches and layers."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -73,7 +74,7 @@ def _batch_normalization(
     out = (y.astype(x.dtype), mean, inv_std)
     if running_mean is None or running_var is None:
         return out
-    m = x.size // gamma.size
+    m = math.prod(x.shape[a] for a in axis)
     adjust = unbiased(m)  # the running variance is unbiased
     new_mean = decay * running_mean + (1 - decay) * mean.astype(running_mean.dtype)
     new_var = decay * running_var + (1 - decay) * (adjust * var).astype(running_var.dtype)
@@ -86,7 +87,7 @@ def _(gy, y, x, gamma, beta, running_mean, running_var, eps, decay, axis):
     axis, wide = _checked(x, axis, gamma=gamma, beta=beta)
     g, g_mean, g_inv_std = gy[:3]
     mean, inv_std = y[1], y[2]
-    m = x.size // gamma.size
+    m = math.prod(x.shape[a] for a in axis)
     hat = (x - mean.reshape(wide)) * inv_std.reshape(wide)
     g = g.astype(hat.dtype)
     gbeta = g.sum(axis)
@@ -123,6 +124,13 @@ def batch_normalization_with_statistics(
         RuntimeError: ``axis`` is not ascending.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+
+    Examples:
+        >>> x, one, zero = np.float32([[1], [3]]), np.ones(1, np.float32), np.zeros(1, np.float32)
+        >>> from jaxchain.functions import batch_normalization_with_statistics
+        >>> y, mean, var = batch_normalization_with_statistics(x, one, zero, zero, one, eps=0.0)
+        >>> y.array.ravel(), mean.round(2), var.round(2)
+        (Array([-1.,  1.], dtype=float32), Array([0.2], dtype=float32), Array([1.1], dtype=float32))
     """
     axis = _ascending(axis)
     over = _reduced(x.ndim, gamma.ndim, axis)

@@ -16,7 +16,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import sizes, spatial
-from jaxchain.functions.convolution import Sizes, conv_outsize
+from jaxchain.functions.convolution import Sizes, conv_outsize, positive
 from jaxchain.functions.shape import concat, reshape
 
 Padding = list[tuple[int, int]]
@@ -26,8 +26,7 @@ def _geometry(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool
     """Return (output size, padding) over the spatial axes."""
     axes = list(zip(x.shape[2:], ksize, stride, pad, strict=True))
     out = tuple(conv_outsize(n, k, s, p, cover_all) for n, k, s, p in axes)
-    if min(out) <= 0:
-        raise AssertionError("Output sizes should be positive.")
+    positive(out)
     return out, [(p, max(0, (m - 1) * s + k - n - p)) for m, (n, k, s, p) in zip(out, axes, strict=True)]
 
 
@@ -169,6 +168,10 @@ def max_pooling_1d(
         ValueError: ``x`` has other than three axes.
 
     Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
+
+    Examples:
+        >>> F.max_pooling_1d(np.float32([[[1, 3, 7, 5, 2]]]), 2).array
+        Array([[[3., 7., 2.]]], dtype=float32)
     """
     spatial(x, 1)
     return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
@@ -230,6 +233,10 @@ def max_pooling_3d(
         ValueError: ``x`` has other than five axes.
 
     Source: Ranzato et al. 2007, Unsupervised learning of invariant feature hierarchies.
+
+    Examples:
+        >>> F.max_pooling_3d(np.arange(8, dtype=np.float32).reshape(1, 1, 2, 2, 2), (1, 2, 2)).array.ravel()
+        Array([3., 7.], dtype=float32)
     """
     spatial(x, 3)
     return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
@@ -253,9 +260,7 @@ def _average(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, counts: Sequence
 def _average_pooling_2d(
     x: Float[Array, "n c h w"], ksize: Sizes, stride: Sizes, pad: Sizes
 ) -> Float[Array, "n c oh ow"]:
-    for name, n, k, s, p in zip(("Height", "Width"), x.shape[2:], ksize, stride, pad, strict=True):
-        if conv_outsize(n, k, s, p) <= 0:
-            raise AssertionError(f"{name} in the output should be positive.")
+    _geometry(x, ksize, stride, pad, False)
     return _average(x, ksize, stride, pad, None)
 
 
@@ -341,6 +346,10 @@ def average_pooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_valu
         ValueError: ``x`` has other than three axes, or ``pad_value`` is neither 0 nor None.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.average_pooling_1d(np.float32([[[1, 3, 5, 7]]]), 2).array
+        Array([[[2., 6.]]], dtype=float32)
     """
     spatial(x, 1)
     return average_pooling_nd(x, ksize, stride, pad, pad_value)
@@ -363,6 +372,10 @@ def average_pooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_valu
         ValueError: ``x`` has other than five axes, or ``pad_value`` is neither 0 nor None.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Examples:
+        >>> F.average_pooling_3d(np.arange(8, dtype=np.float32).reshape(1, 1, 2, 2, 2), 2).array.ravel()
+        Array([3.5], dtype=float32)
     """
     spatial(x, 3)
     return average_pooling_nd(x, ksize, stride, pad, pad_value)

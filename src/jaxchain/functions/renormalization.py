@@ -1,5 +1,6 @@
 """Batch renormalization: batch normalization that training and evaluation compute alike."""
 
+import math
 import warnings
 from typing import Any
 
@@ -46,7 +47,7 @@ def _batch_renormalization(
     r = lax.stop_gradient(jnp.clip(std / running_std, 1.0 / rmax, rmax))
     d = lax.stop_gradient(jnp.clip((mean - running_mean) / running_std, -dmax, dmax))
     y = wide(gamma) * (centred / wide(std) * wide(r) + wide(d)) + wide(beta)
-    m = x.size // gamma.size
+    m = math.prod(x.shape[a] for a in axis)
     adjust = unbiased(m)  # the running variance is unbiased
     new_mean = decay * running_mean + ((1 - decay) * mean).astype(running_mean.dtype)
     new_var = decay * running_var + ((1 - decay) * adjust * var).astype(running_var.dtype)
@@ -156,6 +157,11 @@ def fixed_batch_renormalization(x, gamma, beta, mean, var, eps: float = 2e-5):
         InvalidType: Shapes or dtypes do not fit.
 
     Source: Ioffe 2017, arXiv:1702.03275.
+
+    Examples:
+        >>> one, two = np.ones(2, np.float32), np.full(2, 2, np.float32)
+        >>> F.fixed_batch_renormalization(np.float32([[1, 5]]), one, one, two, one, eps=0.0).array
+        Array([[0., 4.]], dtype=float32)
     """
     warnings.warn(
         "fixed_batch_renormalization is deprecated. Use fixed_batch_normalization instead.",

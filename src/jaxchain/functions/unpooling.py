@@ -98,6 +98,10 @@ def unpooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
         ValueError: ``x`` has other than three axes.
 
     Source: Zeiler et al. 2011, Adaptive deconvolutional networks.
+
+    Examples:
+        >>> F.unpooling_1d(np.float32([[[1, 2]]]), 2, cover_all=False).array
+        Array([[[1., 1., 2., 2.]]], dtype=float32)
     """
     spatial(x, 1)
     return unpooling_nd(x, ksize, stride, pad, outsize, cover_all)
@@ -153,6 +157,10 @@ def unpooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
         ValueError: ``x`` has other than five axes.
 
     Source: Zeiler et al. 2011, Adaptive deconvolutional networks.
+
+    Examples:
+        >>> F.unpooling_3d(np.float32([[[[[1, 2]]]]]), 2, cover_all=False).shape
+        (1, 1, 2, 2, 4)
     """
     spatial(x, 3)
     return unpooling_nd(x, ksize, stride, pad, outsize, cover_all)
