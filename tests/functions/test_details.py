@@ -144,12 +144,23 @@ def test_labels_out_of_range():
         F.softmax_cross_entropy(X, np.int32([0, 3, -1]))
 
 
-@pytest.mark.parametrize("compare", [lambda x: x > 0, lambda x: x < 0, lambda x: x >= 0, lambda x: x <= 0])
+@pytest.mark.parametrize(
+    "compare",
+    [
+        *(lambda x: x > 0, lambda x: x < 0, lambda x: x >= 0, lambda x: x <= 0),
+        *(lambda x: x == 0, lambda x: x != 0, lambda x: x == x, lambda x: None == x, lambda x: x in [0]),
+    ],
+)
 def test_comparisons_are_not_defined(compare):
     with pytest.raises(
         TypeError, match=r"Variables do not support .* operator\. You could use `array` attribute instead\."
     ):
         compare(Variable(X))
+
+
+def test_a_variable_is_found_by_identity():
+    x, y = Variable(X), Variable(X)
+    assert x in [x] and {x: 1, y: 2}[y] == 2 and len({x, y}) == 2
 
 
 def test_arrays_beside_variables_take_their_dtype():

@@ -1,7 +1,7 @@
 """The operators and methods of `Variable`: one table, attached when this module is imported.
 
-Chainer's, and no more. Comparisons are not defined, as there: `==` and `!=` keep Python's identity, which the engine's
-own collections rely on; the four orders raise.
+Chainer's, and no more. Comparisons are not defined, as there: they raise. A Variable is hashed by its identity, so it
+may be a key, which it may not in Chainer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _mean(self, axis: Any = None, *, weights: Any = None, keepdims: bool = False
     return reduction.average(self, axis, weights, keepdims)
 
 
-def _unordered(symbol: str) -> Any:
+def _not_compared(symbol: str) -> Any:
     def compare(self, other: Any) -> bool:
         raise TypeError(
             f"Variables do not support {symbol} operator. You could use `array` attribute instead.\nat {user_line(2)}"
@@ -63,10 +63,12 @@ METHODS: dict[str, Any] = {
     "__matmul__": arithmetic.matmul_operator,
     "__rmatmul__": arithmetic.matmul_reflected,
     "__getitem__": indexing.get_item,
-    "__lt__": _unordered("<"),
-    "__le__": _unordered("<="),
-    "__gt__": _unordered(">"),
-    "__ge__": _unordered(">="),
+    "__eq__": _not_compared("=="),
+    "__ne__": _not_compared("!="),
+    "__lt__": _not_compared("<"),
+    "__le__": _not_compared("<="),
+    "__gt__": _not_compared(">"),
+    "__ge__": _not_compared(">="),
     "reshape": _reshape,
     "transpose": _transpose,
     "mean": _mean,
