@@ -108,6 +108,7 @@ def regions(name, **more):
         errors=[
             (S(ones(1, 1, 4, 4), ones(1, 5), K([0], "int32"), 1, 1.0), TypeError, "rois.shape[1] == 4"),
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0, 0], "int32"), 1, 1.0), TypeError, "roi_indices"),
+            (S(ones(1, 1, 4, 4), ones(1, 4), K([1], "int32"), 1, 1.0), IndexError, "out of bounds for axis 0"),
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0.0]), 1, 1.0), TypeError, "integer"),
             (S(ones(1, 4, 4), ones(1, 4), K([0], "int32"), 1, 1.0), TypeError, "ndim"),
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 0, 1.0), TypeError, "outsize"),

@@ -148,7 +148,7 @@ def test_labels_out_of_range():
     "compare",
     [
         *(lambda x: x > 0, lambda x: x < 0, lambda x: x >= 0, lambda x: x <= 0),
-        *(lambda x: x == 0, lambda x: x != 0, lambda x: x == x, lambda x: None == x, lambda x: x in [0]),
+        *(lambda x: x == 0, lambda x: x != 0, lambda x: x == x, lambda x: 0 == x, lambda x: x in [0]),
     ],
 )
 def test_comparisons_are_not_defined(compare):

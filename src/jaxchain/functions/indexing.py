@@ -203,11 +203,16 @@ def index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
         return [i.astype(np.int32) for i in np.nonzero(np.asarray(s))]
     if not np.issubdtype(s.dtype, np.integer):
         raise IndexError(f"get_item: arrays used as indices must be of integer or boolean type, got {s.dtype}")
-    if isinstance(s, np.ndarray) and s.size:  # on the host already: the check costs no transfer
-        n = shape[axis]
-        if s.min() < -n or s.max() >= n:
-            raise IndexError(f"get_item: an index is out of bounds for axis {axis} with size {n}")
+    in_range("get_item", s, shape, axis)
     return [s]
+
+
+def in_range(function: str, index: Any, shape: Sequence[int], axis: int) -> None:
+    """Raise IndexError unless a NumPy array's integers are indices along `axis`: a check that costs no transfer."""
+    if isinstance(index, np.ndarray) and index.size and index.dtype.kind in "iu":
+        n = shape[axis]
+        if index.min() < -n or index.max() >= n:
+            raise IndexError(f"{function}: an index is out of bounds for axis {axis} with size {n}")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -297,7 +302,7 @@ def select_item(x, t):
             known = values(labels)
             if known.size and (known.min() < 0 or known.max() >= x.shape[1]):
                 raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")
-        index_arrays(labels, x.shape, 1)
+        in_range("select_item", labels, x.shape, 1)
     return _select_item(x, t)
 
 

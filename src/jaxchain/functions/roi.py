@@ -18,6 +18,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Static, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, same_dtype
+from jaxchain.functions.indexing import in_range
 
 Size = tuple[int, int]
 
@@ -154,6 +155,7 @@ def roi_max_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float)
     Raises:
         InvalidType: Shapes or dtypes do not fit.
         TypeError: An option is not positive.
+        IndexError: A NumPy index names an image that is not there.
 
     Source: Girshick 2015, Fast R-CNN, arXiv:1504.08083.
 
@@ -162,6 +164,7 @@ def roi_max_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float)
         >>> F.roi_max_pooling_2d(x, np.float32([[0, 0, 2, 4]]), np.int32([0]), (1, 2), 1.0).array
         Array([[[[5., 7.]]]], dtype=float32)
     """
+    in_range("roi_max_pooling_2d", as_array(roi_indices), x.shape, 0)
     return _roi_max_pooling_2d(x, rois, roi_indices, *_options(outsize, spatial_scale))
 
 
@@ -198,6 +201,7 @@ def roi_average_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: fl
     Raises:
         InvalidType: Shapes or dtypes do not fit.
         TypeError: An option is not positive.
+        IndexError: A NumPy index names an image that is not there.
 
     Source: Girshick 2015, Fast R-CNN, arXiv:1504.08083.
 
@@ -206,6 +210,7 @@ def roi_average_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: fl
         >>> F.roi_average_pooling_2d(x, np.float32([[0, 0, 2, 4]]), np.int32([0]), (1, 2), 1.0).array
         Array([[[[2.5, 4.5]]]], dtype=float32)
     """
+    in_range("roi_average_pooling_2d", as_array(roi_indices), x.shape, 0)
     return _roi_average_pooling_2d(x, rois, roi_indices, *_options(outsize, spatial_scale))
 
 
@@ -292,6 +297,7 @@ def _roi_average_align_2d(
 
 
 def _align(function: Callable, x: Any, rois: Any, roi_indices: Any, outsize: Any, scale: Any, ratio: Any) -> Any:
+    in_range(function.__name__.lstrip("_"), as_array(roi_indices), x.shape, 0)
     out, scale = _options(outsize, scale)
     pair = tuple(ratio) if isinstance(ratio, list | tuple | np.ndarray) else (ratio, ratio)
     if not all(s is None or (isinstance(s, numbers.Integral) and int(s) >= 1) for s in pair):
@@ -333,6 +339,7 @@ def roi_max_align_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float, s
     Raises:
         InvalidType: Shapes or dtypes do not fit.
         TypeError: An option is not positive.
+        IndexError: A NumPy index names an image that is not there.
 
     Source: He et al. 2017, Mask R-CNN, arXiv:1703.06870.
 
@@ -362,6 +369,7 @@ def roi_average_align_2d(x, rois, roi_indices, outsize: Any, spatial_scale: floa
     Raises:
         InvalidType: Shapes or dtypes do not fit.
         TypeError: An option is not positive.
+        IndexError: A NumPy index names an image that is not there.
 
     Source: He et al. 2017, Mask R-CNN, arXiv:1703.06870.
 
