@@ -217,6 +217,8 @@ def _gradients(
     del eager_result, static_result
     reset()
     made = _program(compiled, args, kwargs)
+    called = {f"parameters[{k}]": name for k, name in enumerate(names[: len(parameters)])}
+    made = dataclasses.replace(made, inputs=tuple(called.get(name, name) for name in made.inputs))
     cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
     return gaps, cost, (dataclasses.replace(made, values=()), hlo.text)
 

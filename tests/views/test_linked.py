@@ -112,7 +112,7 @@ def test_equations_belong_to_the_op_that_their_scope_names(linked):
             assert len(owners) == 1  # calls of the same link are told apart
             node = linked.node(owners[0])
             tag = f"{node.label}#{node.ordinal}".replace("/", "|")
-            assert f"{node.path}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
+            assert f"{node.call}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
 
 
 def test_every_instruction_has_an_owner_or_is_listed(linked):
@@ -185,4 +185,4 @@ def test_times_go_to_the_nodes_that_were_measured():
     nodes = link(made, text, graph, numbered).nodes
     assert [n.seconds for n in nodes] == [float(k) for k in range(1, len(nodes) + 1)]  # the calls of one link in order
     assert all(n.seconds is None for n in link(made, text, graph).nodes)
-    assert "eager nodes' time" in report.explorer() and report.explorer().count('"eager time"') >= 2 * len(nodes)
+    assert "eager nodes, one by one" in report.explorer() and report.explorer().count('"eager time"') >= 2 * len(nodes)

@@ -25,6 +25,7 @@ from jaxchain.core.variable import (
     ARRAY_LIKE,
     NUMPY_TYPES,
     Parameter,
+    Scope,
     Variable,
     VariableNode,
     info_of,
@@ -51,7 +52,9 @@ class Trace:
         self.missing: list[Parameter] = []
         self.inits: list[tuple[Any, Any]] = []
         self.reports: list[tuple[dict[str, Any], Any, Any]] = []
-        self.nodes: list[tuple[str, str, int, str]] = []
+        self.nodes: list[tuple[str, str, int, str, str]] = []
+        self.calls: dict[Scope, str] = {}
+        self.counts: dict[str, int] = {}
         self.root = 0
         self.questions = Questions(assumed)
         self.installation: Installation | None = None
@@ -93,11 +96,28 @@ class Trace:
         """Remember what was reported: it is an output, reported by ``again(values, observer)`` after every call."""
         self.reports.append((dict(values), observer, again))
 
+    def call_path(self, scope: Scope | None) -> str:
+        """Return the path of a link call: as the link's, its later calls inside the same outer call numbered.
+
+        ``/predictor/lstm``, then ``/predictor/lstm~2``; a link without a name goes by its class.
+        """
+        outer = []
+        while scope is not None and scope not in self.calls:
+            outer.append(scope)
+            scope = scope.outer
+        path = "" if scope is None else self.calls[scope]
+        for inner in reversed(outer):
+            path = f"{path}/{inner.link.name or type(inner.link).__name__}"
+            self.counts[path] = count = self.counts.get(path, 0) + 1
+            path = path if count == 1 else f"{path}~{count}"
+            self.calls[inner] = path
+        return path
+
     @contextlib.contextmanager
     def op_scope(self, label: str, name: str, node: Any = None) -> Iterator[None]:
         """Name the equations of one op after its node."""
         scope = node.scope if node is not None else thread_state().scope
-        path = scope_path(scope)
+        call = self.call_path(scope)
         if node is not None:
             ordinal = node.ordinal
         elif scope is not None:
@@ -106,17 +126,17 @@ class Trace:
             ordinal = self.root
             self.root += 1
         if node is None:
-            self.nodes.append((label, path, ordinal, name))
+            self.nodes.append((label, scope_path(scope), ordinal, name, call))
         tag = f"{label}#{ordinal}".replace("/", "|").replace(";", ",").replace("@", "a")
         if node is not None:
-            tag = f"backward{path}/{tag}"
+            tag = f"backward{call}/{tag}"
         with jax.named_scope(tag):
             yield
 
     @contextlib.contextmanager
     def link_scope(self, link: Any) -> Iterator[None]:
         """Name the equations of one link call after the link."""
-        with jax.named_scope(link.name or type(link).__name__):
+        with jax.named_scope(self.call_path(thread_state().scope).rsplit("/", 1)[-1]):
             yield
 
 
@@ -153,7 +173,7 @@ class Traced:
         jaxpr: The closed jaxpr, one ``jit[name=...]`` equation per eager node.
         inputs: Names of its inputs: cells and arguments.
         outputs: Names of its outputs: results, then the cells that are written.
-        nodes: (label, link path, ordinal, op name) of each op, in the order of the calls.
+        nodes: (label, link path, ordinal, op name, path of the link's call) of each op, in the order of the calls.
         constants: What was baked in: (name, shape or value).
         guards: What was assumed about values. Their predicates are the last outputs.
     """
@@ -163,7 +183,7 @@ class Traced:
         self.name: str = fields["name"]
         self.inputs: list[str] = fields["inputs"]
         self.outputs: list[str] = fields["outputs"]
-        self.nodes: list[tuple[str, str, int, str]] = fields["nodes"]
+        self.nodes: list[tuple[str, str, int, str, str]] = fields["nodes"]
         self.constants: list[tuple[str, str]] = fields["constants"]
         self.guards: list[Guard] = fields["guards"]
         self.values: list[Any] = fields["values"]

@@ -6,25 +6,18 @@ The scopes that tracing leaves (core/scopes.py) join the levels. What no scope t
 
 from __future__ import annotations
 
-import math
-import re
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from jaxchain.core.scopes import BACKWARD, TAG
 from jaxchain.views import collector, programs
+from jaxchain.views.fates import Removals, fate
+from jaxchain.views.flops import flops_of, rounds_of, size_of
 from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
 
 _WORK = ("equation", "control")
-_TYPE = re.compile(r"^([a-z]+\d*)\w*\[([\d,]*)\]$")
-_FREE = frozenset(
-    "broadcast_in_dim reshape squeeze transpose convert_element_type slice dynamic_slice concatenate gather pad iota "
-    "copy copy_p stop_gradient expand_dims rev bitcast_convert_type split select_n".split()
-)
-_LIBRARY = frozenset({"custom-call", "dot", "convolution", "fft", "triangular-solve", "cholesky", "sort"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +28,7 @@ class LinkedNode:
         id: ``e1``, ``e2`` ... in the order of the calls.
         label: ``LinearFunction``.
         path: Path of the link: ``/predictor/l1``.
+        call: Path of the link's call: as `path`, the later calls of a link numbered: ``/Classifier/predictor/l1~2``.
         ordinal: Which op of its link's call.
         op: Name of the op.
         outputs: Types of its results, the op's own first: ``float32[6,8]``; then what its gradient keeps.
@@ -46,7 +40,9 @@ class LinkedNode:
         backward_equations: Those of its gradient.
         instructions: Ids of its forward instructions in `Linked.hlo`.
         backward_instructions: Those of its gradient.
-        fate: ``kernel``, ``fused``, ``library call``, ``removed`` or ``no equation``.
+        backward_flops: The same of its gradient's equations.
+        fate: ``kernel``, ``fused``, ``library call``, ``free`` (a reshape), ``removed`` or ``no equation``.
+        why: The reason in words, where it has left no code: ``dead: no result depends on it``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
         seconds: Measured time in eager mode, until its result is there, or None if it was not measured.
     """
@@ -54,6 +50,7 @@ class LinkedNode:
     id: str
     label: str
     path: str
+    call: str
     ordinal: int
     op: str
     outputs: tuple[str, ...]
@@ -65,7 +62,9 @@ class LinkedNode:
     backward_equations: tuple[str, ...]
     instructions: tuple[str, ...]
     backward_instructions: tuple[str, ...]
+    backward_flops: int
     fate: str
+    why: str
     sharing: tuple[str, ...]
     seconds: float | None = None
 
@@ -116,11 +115,11 @@ class Linked:
 class _Names:
     """Finds the eager nodes that a scope names."""
 
-    def __init__(self, nodes: Iterable[tuple[str, str, int, str]]) -> None:
+    def __init__(self, nodes: Iterable[tuple[str, str, int, str, str]]) -> None:
         self.nodes: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
-        for k, (label, path, ordinal, _) in enumerate(nodes, 1):
+        for k, (label, _, ordinal, _, call) in enumerate(nodes, 1):
             tag = label.replace("/", "|").replace(";", ",").replace("@", "a")
-            self.nodes[tag, ordinal].append((path, f"e{k}"))
+            self.nodes[tag, ordinal].append((call, f"e{k}"))
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
@@ -163,8 +162,8 @@ def link(
     compiler_made: list[str] = []
     frames = {c.id: c for c in jaxpr.clusters}
 
-    # The calls of one link share their scopes: the n-th frame of a scope belongs to the n-th node of its name.
-    calls: dict[str, dict[str | None, int]] = defaultdict(dict)
+    # An op on constants records no node, and its number is given again: the n-th frame of a scope is its n-th op.
+    shared: dict[str, dict[str | None, int]] = defaultdict(dict)
 
     for node in jaxpr.of_kind(*_WORK):
         ids, role = names.find(str(node.attributes.get("scope", "")))
@@ -172,9 +171,9 @@ def link(
             outside.append("j" + node.id)
             continue
         if len(ids) > 1:
-            rounds = calls[f"{role} {ids[0]}"]
+            rounds = shared[f"{role} {ids[0]}"]
             at = rounds.setdefault(_outermost(node.cluster, frames) or node.id, len(rounds))
-            if role == "backward":  # gradients come in the reverse order
+            if role == "backward":  # only the last has a gradient
                 at = len(ids) - 1 - at
             if 0 <= at < len(ids):
                 ids = [ids[at]]
@@ -278,15 +277,20 @@ def _nodes(
     measured: dict[tuple[str, str], deque[float]] = defaultdict(deque)
     for label, path, seconds in times:
         measured[label, path].append(seconds)
+
+    def work(id_: str) -> int:
+        return flops_of(by_id[id_], [t for _, t in into[id_]]) * rounds_of(by_id[id_], frames)
+
     groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
-    for k, (label, path, ordinal, op) in enumerate(program.nodes, 1):
+    removals = Removals(jaxpr, owners)
+    for k, (label, path, ordinal, op, call) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
         forward = mine[id_, "j", "forward"]
         own = set(forward)
         results = [e for e in forward if not out_of[e] or any(t not in own for t in out_of[e])]
-        calls = dict.fromkeys(_outermost(by_id[e].cluster, frames) for e in forward)
-        if len(calls) == 1 and (call := next(iter(calls))) is not None:  # one call of the op: its results in order
-            outputs = tuple(frames[call].attributes.get("outputs", ()))
+        runs = dict.fromkeys(_outermost(by_id[e].cluster, frames) for e in forward)
+        if len(runs) == 1 and (run := next(iter(runs))) is not None:  # one run of the op: its results in order
+            outputs = tuple(frames[run].attributes.get("outputs", ()))
         else:
             outputs = tuple(t for e in results for t in by_id[e].attributes.get("outputs", ()))
         reads = dict.fromkeys(
@@ -298,22 +302,29 @@ def _nodes(
             groups[at] = tuple(dict.fromkeys(o for h in at for o in kernels.get(h, ())))
         shared = groups[at]
         users = lines.get((label, path, ordinal), [])
+        backward = mine[id_, "j", "backward"]
+        became, why = fate(forward, [instructions[h] for h in at], len(shared) > 1), ""
+        if became == "removed":
+            became, why = removals.why(id_, forward)
         yield LinkedNode(
             id=id_,
             label=label,
             path=path,
+            call=call,
             ordinal=ordinal,
             op=op,
             outputs=outputs,
             inputs=tuple(reads),
             source=users.pop(0) if len(users) > 1 else (users[0] if users else None),
-            flops=sum(_flops(by_id[e], into[e]) for e in forward),
-            bytes=sum(_size(t)[1] for t in outputs),
+            flops=sum(work(e) for e in forward),
+            bytes=sum(size_of(t)[1] for t in outputs),
             equations=tuple(forward),
-            backward_equations=tuple(mine[id_, "j", "backward"]),
+            backward_equations=tuple(backward),
             instructions=tuple(used),
             backward_instructions=tuple(mine[id_, "h", "backward"]),
-            fate=_fate(forward, [instructions[h] for h in at], len(shared) > 1),
+            backward_flops=sum(work(e) for e in backward),
+            fate=became,
+            why=why,
             sharing=shared,
             seconds=measured[label, path].popleft() if measured[label, path] else None,
         )
@@ -323,42 +334,3 @@ def _outermost(cluster: str | None, frames: dict[str, Cluster]) -> str | None:
     while cluster is not None and frames[cluster].parent is not None:
         cluster = frames[cluster].parent
     return cluster
-
-
-def _fate(equations: list[str], kernels: list[Node], shared: bool) -> str:
-    if not equations:
-        return "no equation"
-    if not kernels:
-        return "removed"
-    if any(n.attributes.get("opcode") in _LIBRARY or n.attributes.get("detail") == "kCustom" for n in kernels):
-        return "library call"
-    return "fused" if shared else "kernel"
-
-
-@lru_cache
-def _size(type_: str) -> tuple[int, int]:
-    """Return the elements and bytes of ``float32[3,4]``."""
-    found = _TYPE.match(type_)
-    if found is None:
-        return 0, 0
-    n = math.prod(int(d) for d in found.group(2).split(",") if d)
-    bits = re.search(r"\d+", found.group(1))
-    return n, n * max(1, int(bits.group()) // 8 if bits else 1)
-
-
-def _flops(equation: Node, inputs: list[tuple[str, str]]) -> int:
-    primitive = str(equation.attributes.get("primitive"))
-    if primitive in _FREE or equation.kind == "control":
-        return 0
-    result = sum(_size(t)[0] for t in equation.attributes.get("outputs", ()))
-    params = equation.attributes.get("params", {})
-    shapes = [[int(d) for d in m.group(2).split(",") if d] for _, t in inputs if (m := _TYPE.match(t))]
-    if primitive == "dot_general" and shapes:
-        axes = re.match(r"\(\(\(([\d, ]*)\)", str(params.get("dimension_numbers", "")))
-        contracted = [int(a) for a in axes.group(1).split(",") if a.strip()] if axes else [-1]
-        return 2 * result * math.prod(shapes[0][a] for a in contracted)
-    if primitive == "conv_general_dilated" and len(shapes) > 1:
-        return 2 * result * math.prod(shapes[1][1:])
-    if primitive.startswith("reduce_") or primitive.startswith("cum"):
-        return max([result, *(_size(t)[0] for _, t in inputs)])
-    return result

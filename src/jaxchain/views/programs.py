@@ -137,7 +137,7 @@ class Program:
         inputs: Names of its inputs: cells, then arguments.
         outputs: Names of its outputs: results, then the cells that are written.
         values: Its inputs on the given arguments.
-        nodes: (label, link path, ordinal, op name) of each eager node, in the order of the calls.
+        nodes: (label, link path, ordinal, op name, path of the link's call) of each eager node, in order.
         constants: What was baked in: (name, what).
         seconds: Time to trace.
     """
@@ -147,7 +147,7 @@ class Program:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     values: tuple[Any, ...]
-    nodes: tuple[tuple[str, str, int, str], ...]
+    nodes: tuple[tuple[str, str, int, str, str], ...]
     constants: tuple[tuple[str, str], ...]
     seconds: float
 

@@ -269,12 +269,16 @@ class Contrast:
         """Return a page that shows the eager graph, the jaxpr and the HLO side by side, linked. It needs no server."""
         graph = self.graph.to_graph()
         costs = {"forward": self.forward, "with gradients": self.backward}
+        linked = {
+            title: link(made, text, graph, self.times if title in costs else ())
+            for title, (made, text) in self.levels.items()
+        }
+        if "backward" in linked["forward"].roles.values():  # a training step has its gradients already
+            linked = {"forward": linked["forward"], **linked}
         return explorer.write(
-            {
-                title: link(made, text, graph, self.times if title in costs else ())
-                for title, (made, text) in self.levels.items()
-            },
+            linked,
             {title: _facts(cost) for title, cost in costs.items() if cost is not None},
+            self.name,
         )
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -321,8 +325,8 @@ def _facts(cost: Cost) -> list[tuple[str, str]]:
     return [
         ("eager call", seconds_text(cost.eager_call)),
         ("static call", f"{seconds_text(cost.static_call)} ({cost.speedup:.1f}x)"),
-        ("retained by the eager graph", bytes_text(cost.retained)),
-        ("temporary in static mode", bytes_text(cost.temporary)),
+        ("kept for gradients, eager", bytes_text(cost.retained)),
+        ("temporary, static", bytes_text(cost.temporary)),
     ]
 
 

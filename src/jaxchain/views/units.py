@@ -20,3 +20,13 @@ def bytes_text(n: int | None) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} GB"
+
+
+def flops_text(n: int) -> str:
+    """Return a number of operations: ``12.3 MFLOP``."""
+    value = float(n)
+    for unit in ("FLOP", "kFLOP", "MFLOP", "GFLOP"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TFLOP"
