@@ -7,7 +7,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from jaxchain.views.model import Graph, Node
 
-VIEWS = frozenset({"reshape", "squeeze", "expand_dims", "bitcast_convert_type", "stop_gradient", "copy", "copy_p"})
+VIEWS = frozenset(
+    {"reshape", "squeeze", "expand_dims", "bitcast_convert_type", "stop_gradient", "copy", "copy_p", "jit", "pjit"}
+)
 LIBRARY = frozenset({"custom-call", "dot", "convolution", "fft", "triangular-solve", "cholesky", "sort"})
 _IDENTITIES = frozenset({"transpose", "broadcast_in_dim", "convert_element_type"})
 
@@ -86,7 +88,7 @@ class Removals:
         if not any(e in self._used for e in equations):
             return "removed", "dead: no result depends on it"
         if all(self._is_view(self._nodes[e]) for e in equations):
-            return "free", "free: the same bytes, seen under another shape"
+            return "free", "free: the same bytes"
         ends = [e for e in equations if self._number[e] in self._twins]
         twins = [t for e in ends[-1:] for t in self._twins[self._number[e]] if t != id_]
         if twins:

@@ -12,7 +12,8 @@ from jaxchain.views.model import Cluster, Node
 _TYPE = re.compile(r"^([a-z]+\d*)\w*\[([\d,]*)\]$")
 FREE = frozenset(
     "broadcast_in_dim reshape squeeze transpose convert_element_type slice dynamic_slice concatenate gather pad iota "
-    "copy copy_p stop_gradient expand_dims rev bitcast_convert_type split select_n".split()
+    "copy copy_p stop_gradient expand_dims rev bitcast_convert_type split select_n stack unstack tile jit pjit "
+    "dynamic_update_slice scatter optimization_barrier sharding_constraint".split()
 )
 
 
@@ -45,10 +46,13 @@ def flops_of(equation: Node, inputs: Sequence[str]) -> int:
         contracted = _numbers(axes.group(1)) if axes else [-1]
         return 2 * result * math.prod(shapes[0][a] for a in contracted)
     if primitive == "conv_general_dilated" and len(shapes) > 1:
-        spec = re.search(r"rhs_spec=\((\d+)", str(params.get("dimension_numbers", "")))
-        features = shapes[1][int(spec.group(1)) if spec else 0]
-        holes = math.prod(_numbers(str(params.get("lhs_dilation", ""))))  # of a transposed convolution: zeros between
-        return 2 * result * math.prod(shapes[1]) // max(1, features * holes)
+        spec = re.search(r"rhs_spec=\((\d+), (\d+)", str(params.get("dimension_numbers", "")))
+        out, into = (int(spec.group(1)), int(spec.group(2))) if spec else (0, 1)
+        if (
+            math.prod(_numbers(str(params.get("lhs_dilation", "")))) > 1
+        ):  # transposed: each input meets the whole filter
+            return 2 * math.prod(shapes[0]) * math.prod(shapes[1]) // max(1, shapes[1][into])
+        return 2 * result * math.prod(shapes[1]) // max(1, shapes[1][out])
     if primitive.startswith("reduce_") or primitive.startswith("cum"):
         return max([result, *(size_of(t)[0] for t in inputs)])
     return result

@@ -1,11 +1,13 @@
 """One program at three levels: each eager node with its jaxpr equations, and these with their HLO instructions.
 
-The scopes that tracing leaves (core/scopes.py) join the levels. What no scope tells is listed, not guessed:
+The scopes that tracing leaves (core/scopes.py) join the levels; where XLA has dropped them, an instruction's readers do
+(`Linked.inferred`). What neither tells is listed, not guessed:
 `Linked.outside` (equations and instructions of no op, such as the sum of two gradients) and `Linked.compiler_made`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +16,13 @@ from jaxchain.core.scopes import BACKWARD, TAG
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
 from jaxchain.views.flops import flops_of, rounds_of, size_of
+from jaxchain.views.inference import infer
 from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
 
 _WORK = ("equation", "control")
+# what JAX calls the bodies of loops and branches in HLO's scopes; ours are called after the function
+_LOOP, _BRANCH = re.compile(r"/while/(?:body|cond)(?:/closed_call)?(?=/|$)"), re.compile(r"/cond/branch_\d+_fun(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Linked:
         roles: For the same ids: ``forward`` or ``backward``.
         outside: Ids of equations and instructions with a scope that names no op.
         compiler_made: Ids of instructions without a scope: XLA's own.
+        inferred: Ids of instructions without a scope whose owner their readers tell (views/inference.py).
         kernels: For each instruction that runs by itself: the eager ids in it.
     """
 
@@ -100,6 +106,7 @@ class Linked:
     roles: dict[str, str]
     outside: tuple[str, ...]
     compiler_made: tuple[str, ...]
+    inferred: tuple[str, ...]
     kernels: dict[str, tuple[str, ...]]
 
     @property
@@ -116,21 +123,23 @@ class _Names:
     """Finds the eager nodes that a scope names."""
 
     def __init__(self, nodes: Iterable[tuple[str, str, int, str, str]]) -> None:
-        self.nodes: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
-        for k, (label, _, ordinal, _, call) in enumerate(nodes, 1):
+        self.nodes: dict[tuple[str, int], list[tuple[str, str, str]]] = defaultdict(list)
+        for k, (label, path, ordinal, _, call) in enumerate(nodes, 1):
             tag = label.replace("/", "|").replace(";", ",").replace("@", "a")
-            self.nodes[tag, ordinal].append((call, f"e{k}"))
+            self.nodes[tag, ordinal].append((call, path, f"e{k}"))
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
         role = "backward" if BACKWARD.search(scope) else "forward"
         for tag in reversed(list(TAG.finditer(scope))):
             candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
-            before = "/" + scope[: tag.start()].strip("/")
-            fitting = [(path, id_) for path, id_ in candidates if before.endswith(path)]
-            if fitting:
-                longest = max(len(path) for path, _ in fitting)
-                return [id_ for path, id_ in fitting if len(path) == longest], role
+            before = _BRANCH.sub("/cond", "/" + scope[: tag.start()].strip("/"))
+            around = before, *(_LOOP.sub(loop, before) for loop in ("/while", "/scan") if _LOOP.search(before))
+            for which in (0, 1):  # the call itself; inside a loop or branch, which has scopes of its own, the link
+                fitting = [(found[which], found[2]) for found in candidates for b in around if b.endswith(found[which])]
+                if fitting:
+                    longest = max(len(path) for path, _ in fitting)
+                    return list(dict.fromkeys(id_ for path, id_ in fitting if len(path) == longest)), role
         return [], role
 
 
@@ -192,6 +201,11 @@ def link(
             owners["h" + node.id], roles["h" + node.id] = tuple(found), role
         else:
             (outside if op_name else compiler_made).append("h" + node.id)
+    inferred = infer(hlo, jaxpr, owners, roles)
+    for key, (id_, role) in inferred.items():
+        if "h" + key not in owners and "h" + key not in outside:
+            owners["h" + key], roles["h" + key] = (id_,), role
+    compiler_made = [key for key in compiler_made if key not in owners]
     kernels, home = _kernels(hlo, owners)
     return Linked(
         program.name,
@@ -203,6 +217,7 @@ def link(
         roles,
         tuple(outside),
         tuple(compiler_made),
+        tuple("h" + key for key in inferred if "h" + key in owners),
         kernels,
     )
 

@@ -115,7 +115,7 @@ function arrange(frame, items, links, exits, entries) {
   let top = HEAD;
   for (const layer of layers) {
     const tall = Math.max(0, ...layer.map((c) => (c.item ? c.item.h : 0)));
-    for (const c of layer) { c.x += shift; c.top = top; c.bottom = top + tall; if (c.item) { c.item.dx = c.x - c.w / 2; c.item.dy = top; } }
+    for (const c of layer) { c.x += shift; c.top = top; c.bottom = top + tall; if (c.item) { c.item.dx = c.x - c.w / 2; c.item.dy = top; c.item.floor = top + tall; } }
     top += tall + GY;
   }
   frame.w = wide + 2 * PAD; frame.h = top - GY + PAD; frame.routes = routes; frame.goOut = goOut; frame.comeIn = comeIn;
@@ -125,9 +125,9 @@ const gate = (frame, c) => ({ x: frame.x + c.x, y0: frame.y + c.top, y1: frame.y
 function route(home, x, y) {
   const s = x[x.length - 1], t = y[y.length - 1], way = home.routes.get(x[0])?.get(y[0]);
   if (!way) return null;
-  const gates = [];
-  for (let k = x.length - 2; k >= 0; k--) { const f = x[k]; gates.push(...(f.goOut.get(x[k + 1]) || []).map((c) => gate(f, c))); }
-  gates.push(...way.map((c) => gate(home, c)));
+  const gates = [], px0 = s.x + s.w / 2, floor = (f, i, at) => ({ x: at, y0: 0, y1: f.y + i.floor }); // first down to where the layer ends
+  for (let k = x.length - 2; k >= 0; k--) { const f = x[k]; gates.push(floor(f, x[k + 1], gates.length ? gates[gates.length - 1].x : px0), ...(f.goOut.get(x[k + 1]) || []).map((c) => gate(f, c))); }
+  gates.push(floor(home, x[0], gates.length ? gates[gates.length - 1].x : px0), ...way.map((c) => gate(home, c)));
   for (let k = 0; k < y.length - 1; k++) { const f = y[k]; gates.push(...(f.comeIn.get(y[k + 1]) || []).map((c) => gate(f, c))); }
   let px = s.x + s.w / 2, py = s.y + s.h, d = `M${px} ${py}`;
   const to = (qx, qy) => { const b = Math.max(4, (qy - py) / 2); d += Math.abs(px - qx) < 0.5 ? `L${qx} ${qy}` : `C${px} ${py + b} ${qx} ${qy - b} ${qx} ${qy}`; px = qx; py = qy; };

@@ -248,7 +248,7 @@ _FATES = {
     "kernel": "A kernel of its own.",
     "fused": "Fused with others into one kernel.",
     "library call": "A library call: matrix product, convolution, sort, ...",
-    "free": "Free: the same bytes, seen under another shape.",
+    "free": "Free: the same bytes.",
     "removed": "Removed.",
     "no equation": "No equation: it ran in Python only.",
 }
@@ -303,7 +303,7 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
         within.setdefault(homes[n.id], {}).update(dict.fromkeys(linked.owners.get("h" + n.id, ())))
         if homes[n.id] != n.id and n.kind in ("instruction", "fusion"):
             inner.setdefault(homes[n.id], []).append(f"{n.attributes['opcode']} {n.attributes['type'].split('{')[0]}")
-    nodes = []
+    nodes, inferred = [], set(linked.inferred)
     for n in linked.hlo.nodes:
         if n.cluster is not None or n.kind not in ("instruction", "fusion"):
             continue
@@ -316,6 +316,7 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
             "type": n.attributes["type"],
             "from": [_called(linked.node(o)) for o in owners],
             "scope": n.attributes.get("op_name", ""),
+            "linked by": "what reads it: XLA has dropped its scope" if key in inferred else "",
             "inside": inner.get(n.id, [])[:60],
         }
         last = str(n.attributes.get("op_name", "")).split(";")[0].rsplit("/", 1)[-1]
