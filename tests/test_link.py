@@ -517,6 +517,26 @@ def test_sequential_unpacks_tuples_and_flattens():
         pickle.dumps(model)
 
 
+def test_sequential_takes_chainers_keywords():
+    model, layer = Sequential(F.relu), L.Linear(1, 2)
+    model.insert(i=0, layer=layer)
+    model.append(layer=F.tanh)
+    model.extend(sequential=Sequential(F.relu))
+    assert list(model) == [layer, F.relu, F.tanh, F.relu]
+    assert model.index(layer=F.relu, start=2, end=4) == 1 and model.count(layer=F.relu) == 2
+    model.remove(layer=F.relu)
+    assert model.pop(i=0) is layer and list(model) == [F.tanh, F.relu]
+    links = ChainList()
+    links.insert(index=0, link=layer)
+    assert links[0] is layer
+
+
+def test_sequential_prints_lambdas_without_source():
+    namespace = {"Sequential": Sequential}
+    exec("model = Sequential(lambda x: x)", namespace)  # as typed at a prompt
+    assert str(namespace["model"]).startswith("Sequential(\n  (0): <function <lambda> at ")
+
+
 @MODES
 def test_changes_of_a_list_are_seen(mode):
     model = Sequential(Scale(), Scale())

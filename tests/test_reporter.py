@@ -226,3 +226,14 @@ def test_a_sum_inside_a_static_function():
         summary.add(jnp.float32(i))  # between the calls: compiles nothing
     assert summary._n == 6 - len(summary._pending) and float(summary.compute_mean()) == 1.5
     assert len(step.explain().compiles) <= 2, str(step.explain())
+
+
+def test_arrays_are_averaged_element_by_element():
+    for array in (np.float32, jnp.asarray):
+        summary = R.Summary()
+        summary.add(array([1, 2]))
+        summary.add(array([3, 2]))
+        mean, deviation = summary.make_statistics()
+        np.testing.assert_array_equal(summary.compute_mean(), [2, 2])
+        np.testing.assert_array_equal(mean, [2, 2])
+        np.testing.assert_array_equal(deviation, [1, 0])

@@ -159,7 +159,7 @@ def report_scope(observation: dict[str, Any]) -> Iterator[None]:
 
 
 class Summary:
-    """Mean and standard deviation of scalars, one at a time: added up in float64, on the host.
+    """Mean and standard deviation of scalars or of arrays of one shape, one at a time: added up on the host.
 
     Arrays are kept as they are and added up later, so that nothing waits for the device. MEASURED 152 us for two values
     added on the device, 7 us here (jax 0.10.2, CPU).
@@ -175,10 +175,10 @@ class Summary:
         self._pending: list[tuple[Any, Any]] = []
 
     def add(self, value: Any, weight: Any = 1) -> None:
-        """Add a scalar.
+        """Add a value.
 
         Args:
-            value: A number or an array of no axes.
+            value: A number or an array; arrays of one shape are averaged element by element.
             weight: How much it counts.
         """
         if thread_state().trace is not None:
@@ -191,8 +191,8 @@ class Summary:
             self._sum(_number(value), _number(weight))
 
     def _sum(self, value: Any, weight: Any) -> None:
-        self._x += weight * value
-        self._x2 += weight * value * value
+        self._x = self._x + weight * value  # not in place: sums of arrays may have been saved
+        self._x2 = self._x2 + weight * value * value
         self._n += weight
 
     def _fold(self) -> None:
@@ -214,6 +214,8 @@ class Summary:
             return mean, np.sqrt(variance)
         if isinstance(variance, jax.Array):
             return mean, jnp.sqrt(jnp.maximum(variance, 0))  # rounding may leave it below 0
+        if isinstance(variance, np.ndarray):
+            return mean, np.sqrt(np.maximum(variance, 0))
         return mean, math.sqrt(max(variance, 0.0))
 
     def serialize(self, serializer: Any) -> None:

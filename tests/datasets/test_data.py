@@ -29,6 +29,7 @@ def test_dataset_mixin():
 def test_tuple_dataset():
     d = datasets.TupleDataset(np.arange(4), ["a", "b", "c", "d"])
     assert len(d) == 4 and d[1] == (1, "b") and d[1:3] == [(1, "b"), (2, "c")]
+    assert [part.tolist() for part in datasets.TupleDataset(np.arange(4), np.arange(4) * 2)[[1, 3]]] == [[1, 3], [2, 6]]
     with pytest.raises(ValueError, match="no datasets"):
         datasets.TupleDataset()
     with pytest.raises(ValueError, match="index 1 has a wrong length"):
@@ -50,6 +51,10 @@ def test_concat_examples():
     np.testing.assert_array_equal(dataset.concat_examples(np.arange(6).reshape(3, 2)), np.arange(6).reshape(3, 2))
     with pytest.raises(ValueError, match="shape"):
         dataset.concat_examples([np.ones(2), np.ones(3)])
+    with pytest.raises(IndexError, match="example 0 of the batch has 2 parts, example 1 has 1"):
+        dataset.concat_examples([(1, 2), (3,)])
+    with pytest.raises(ValueError, match=r"expected arrays with as many axes, got \[1, 2\]"):
+        dataset.concat_examples([np.ones((2, 2)), np.ones(3)], padding=0)
 
 
 def test_concat_examples_padding():

@@ -59,3 +59,10 @@ def test_put_together():
         D.DictDataset()
     upper = D.TransformDataset(DATA, str.upper)
     assert (len(upper), upper[1], upper[:2]) == (7, "B", ["A", "B"])
+
+
+def test_cross_validation_by_the_old_name():
+    with pytest.warns(DeprecationWarning, match="write n_folds"):
+        assert len(D.get_cross_validation_datasets(range(6), n_fold=3)) == 3
+    with pytest.raises(TypeError, match="expected n_folds"):
+        D.get_cross_validation_datasets(range(6))

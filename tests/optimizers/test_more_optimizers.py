@@ -74,8 +74,11 @@ def test_msvag_saves_how_many_updates_it_made():
     assert float(other.W.update_rule.state["updates"].max()) == 2
     for key in [k for k in target if k.endswith("/updates")]:
         del target[key]
-    jaxchain.serializers.NpzDeserializer(target).load(second)  # as Chainer saves it
-    assert float(other.W.update_rule.state["updates"].max()) == 2
+    third_model = L.Linear(3, 2)
+    third = optimizers.MSVAG().setup(third_model)
+    for m, optimizer in ((other, second), (third_model, third)):  # with slots and without
+        jaxchain.serializers.NpzDeserializer(target).load(optimizer)  # as Chainer saves it
+        assert m.W.update_rule.state["updates"].tolist() == [[2.0] * 3] * 2
 
 
 def test_values_of_a_rule_by_place_and_by_name():

@@ -366,3 +366,53 @@ def test_a_task_of_ones_own(tmp_path):
     writer.finalize()
     assert seen == [("it", str(tmp_path), {"a": 1})]
     assert training.extensions.snapshot(writer=writer).writer is writer
+
+
+def test_a_snapshot_holds_what_extensions_of_its_priority_did(tmp_path):
+    """Else the resumed run asks a trigger for an epoch whose observations are not in the file: Chainer's KeyError."""
+
+    def make():
+        trainer = program.make(str(tmp_path), "eager", 6, every=1000)
+        trainer.extend(extensions.snapshot(filename="s_{.updater.iteration}"), trigger=(1, "iteration"))
+        best = training.triggers.MinValueTrigger("seen", trigger=(3, "iteration"))
+        trainer.extend(extensions.snapshot_object(trainer.updater.get_optimizer("main").target, "best"), trigger=best)
+
+        def see(trainer):
+            if trainer.updater.iteration % 3 == 0:
+                jaxchain.report({"seen": 1.0})
+
+        trainer.extend(see, name="see", trigger=(1, "iteration"))
+        return trainer
+
+    make().run()
+    resumed = make()
+    load_npz(tmp_path / "s_3", resumed)
+    resumed.run()
+    assert resumed.updater.iteration == 6
+
+
+UNGUARDED = """
+import os, sys
+import numpy as np
+from jaxchain.training.extensions import snapshot_writers
+
+print("runs")
+with open(sys.argv[1] + "/count", "a") as file:
+    file.write("x")
+writers = [snapshot_writers.ProcessWriter(), snapshot_writers.ProcessQueueWriter()]
+for i, writer in enumerate(writers):
+    writer(f"w{i}", sys.argv[1], {"a": np.arange(300000)})  # more than a pipe holds
+writers[1].finalize()  # the other one is waited for at the end
+"""
+
+
+@pytest.mark.slow
+def test_processes_do_not_run_the_script_again(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "runs\n", "")
+    assert (tmp_path / "count").read_text() == "x"
+    for name in ("w0", "w1"):
+        with np.load(tmp_path / name) as file:
+            np.testing.assert_array_equal(file["a"], np.arange(300000))

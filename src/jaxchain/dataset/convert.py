@@ -126,6 +126,7 @@ def _concat_examples(batch: Sequence[Any], device: Any = None, padding: Any = No
 
     Raises:
         ValueError: The batch is empty, or shapes differ.
+        IndexError: Examples are tuples of different lengths.
 
     Examples:
         >>> x, t = concat_examples([(np.array([1, 2]), 0), (np.array([3]), 1)], padding=(9, None))
@@ -140,6 +141,9 @@ def _concat_examples(batch: Sequence[Any], device: Any = None, padding: Any = No
     first = batch[0]
     if isinstance(first, tuple):
         paddings = padding if isinstance(padding, tuple) else (padding,) * len(first)
+        for i, example in enumerate(batch):
+            if len(example) != len(first):
+                raise IndexError(f"example 0 of the batch has {len(first)} parts, example {i} has {len(example)}")
         columns = zip(*batch, strict=True)
         return tuple(_send(device, _stack(column, p)) for column, p in zip(columns, paddings, strict=True))
     if isinstance(first, dict):
@@ -192,6 +196,9 @@ def _stack(arrays: Sequence[Any], padding: Any) -> Any:
 
 
 def _pad(arrays: Sequence[Any], padding: Any) -> np.ndarray:
+    ndims = sorted({np.ndim(a) for a in arrays})
+    if len(ndims) > 1:
+        raise ValueError(f"padding evens out the sizes of axes: expected arrays with as many axes, got {ndims}")
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
     result = np.full((len(arrays), *shape), padding, arrays[0].dtype)
     for row, array in zip(result, arrays, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -106,7 +107,7 @@ def split_dataset_n_random(dataset: Any, n: int, seed: int | None = None) -> lis
 
 
 def get_cross_validation_datasets(
-    dataset: Any, n_folds: int, order: Sequence[int] | None = None
+    dataset: Any, n_folds: int | None = None, order: Sequence[int] | None = None, *, n_fold: int | None = None
 ) -> list[tuple[SubDataset, SubDataset]]:
     """Return pairs (training, test) whose test parts share nothing and together are the dataset.
 
@@ -114,7 +115,16 @@ def get_cross_validation_datasets(
         dataset: The dataset.
         n_folds: Number of pairs.
         order: A permutation of the indices.
+        n_fold: Chainer's deprecated name of `n_folds`.
+
+    Raises:
+        TypeError: The number of pairs is not given.
     """
+    if n_fold is not None:
+        warnings.warn("n_fold is deprecated: write n_folds", DeprecationWarning, stacklevel=2)
+        n_folds = n_fold
+    if n_folds is None:
+        raise TypeError("get_cross_validation_datasets: expected n_folds, the number of pairs")
     indices = np.arange(len(dataset)) if order is None else np.array(order)
     borders = [len(dataset) * i // n_folds for i in range(n_folds + 1)]
     folds = []

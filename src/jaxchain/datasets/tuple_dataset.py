@@ -29,14 +29,10 @@ class TupleDataset:
         self._length = len(datasets[0])
 
     def __getitem__(self, index: Any) -> Any:
-        """Return an example, or a list of them for a slice or an array of indices."""
-        parts = [dataset[index] for dataset in self._datasets]
-        return tuple(parts) if isinstance(index, int) or not _many(index) else list(zip(*parts, strict=True))
+        """Return an example, or a list of them for a slice; for any other index the tuple of what datasets return."""
+        parts = tuple(dataset[index] for dataset in self._datasets)
+        return list(zip(*parts, strict=True)) if isinstance(index, slice) else parts
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return self._length
-
-
-def _many(index: Any) -> bool:
-    return isinstance(index, slice | list) or getattr(index, "ndim", 0) > 0

@@ -22,7 +22,7 @@ from jaxchain.core.config import MODES, global_config
 from jaxchain.core.random import seed
 from jaxchain.interop import chainer_modules
 from jaxchain.interop.stores import HELPERS, ProgramLoader, compile_program
-from jaxchain.iterators.lanes import in_workers
+from jaxchain.iterators.launch import in_workers
 
 USAGE = """usage: jaxchain run [--mode eager|static] script.py [arguments of the script]
 

@@ -1,39 +1,20 @@
 """Worker processes: each has a thread here that hands it tasks, takes its answers, and sees when it dies.
 
-Processes are spawned, never forked: JAX is multi-threaded, and a fork of a multi-threaded process may deadlock (JAX
-warns of it, Python deprecates it). So the dataset goes to the workers as a pickle.
+They are new interpreters (launch.py), so the dataset goes to them as a pickle.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import pickle
 import queue
-import runpy
-import sys
 import threading
 from concurrent.futures import Future
 from multiprocessing import shared_memory
-from types import ModuleType
 from typing import Any
 
-_context = multiprocessing.get_context("spawn")
-_starting = threading.Lock()
-_setup: list[tuple[str, str, tuple[Any, ...]]] = []
-
-
-def in_workers(module: str, function: str, *args: Any) -> None:
-    """From now on, let worker processes begin with a call, before they unpickle the dataset.
-
-    Args:
-        module: Name of the function's module.
-        function: Its name.
-        *args: Its arguments.
-    """
-    if (module, function, args) not in _setup:
-        _setup.append((module, function, args))
+from jaxchain.iterators.launch import Worker, context
 
 
 class WorkerDied(RuntimeError):
@@ -59,11 +40,6 @@ class Lanes:
     """
 
     def __init__(self, dataset: Any, n_processes: int, shared_mem: int | None, max_tasks: int | None) -> None:
-        if multiprocessing.current_process().daemon:
-            raise RuntimeError(
-                "MultiprocessIterator: used in a worker process. Workers import the program's script; what it should "
-                "do only when it is run belongs under `if __name__ == '__main__':`"
-            )
         try:
             self.pickled = pickle.dumps(dataset, protocol=5)
         except Exception as error:
@@ -227,37 +203,11 @@ def _nobody() -> Exception:
 
 
 def _start() -> tuple[Any, Any]:
-    """Start a worker; return its process and the connection to it.
-
-    `multiprocessing` would import the program's script in it. The worker does that itself, where the dataset needs it:
-    so a program without a guard works with a dataset from a module, and `in_workers` comes before the script.
-    """
-    ours, theirs = _context.Pipe()
-    main = sys.modules["__main__"]
-    path = getattr(main, "__file__", None)
-    names = {
-        "connection": theirs,
-        "setup": list(_setup),
-        "main_name": getattr(getattr(main, "__spec__", None), "name", None),
-        "main_path": os.path.abspath(path) if path is not None and os.path.isfile(path) else None,  # "<stdin>"
-    }
-    worker = os.path.join(os.path.dirname(__file__), "worker.py")
-    process = _context.Process(
-        target=runpy.run_path,
-        args=(worker,),
-        kwargs={"init_globals": {"given": names}},
-        name="MultiprocessIterator",
-        daemon=True,
-    )
-    with _starting:
-        sys.modules["__mp_main__"] = main  # what workers name the script's classes after
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            process.start()
-        finally:
-            sys.modules["__main__"] = main
-    theirs.close()
-    return process, ours
+    """Start a worker; return its process and the connection to it."""
+    ours, theirs = context.Pipe()
+    worker = Worker("MultiprocessIterator", theirs)
+    worker.start()
+    return worker.process, ours
 
 
 def _allocate(size: int) -> shared_memory.SharedMemory | None:

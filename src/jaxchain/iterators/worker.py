@@ -1,17 +1,19 @@
-"""What a worker process of `MultiprocessIterator` runs.
+"""What a worker process runs: it reads examples for `MultiprocessIterator`, or calls functions for snapshot writers.
 
 This file is run by its path (`runpy`), so it imports nothing of jaxchain, JAX or NumPy: a worker has what the pickled
-dataset needs. It is no part of the program: the program's script is imported (as ``__mp_main__``, by the rules of
-`multiprocessing`) only if the dataset has a class from there.
+dataset or call needs. It is no part of the program: the program's script is imported (as ``__mp_main__``, by the rules
+of `multiprocessing`) only if a pickle has a class or function from there.
 
-Messages to a worker: the pickled dataset, then ``(indices, memory)`` each, then None. Answers: ``(ok, size, layout)``,
-then the pickle as bytes, then those buffers of arrays (pickle protocol 5) that are not in the shared memory.
+Messages to a worker that reads: the pickled dataset, then ``(indices, memory)`` each, then None. Answers:
+``(ok, size, layout)``, then the pickle as bytes, then those buffers of arrays (pickle protocol 5) that are not in the
+shared memory.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
+import multiprocessing
 import os
 import pickle
 import signal
@@ -39,8 +41,8 @@ def _load_main() -> None:
     path, name = _given["main_path"], _given["main_name"]
     if path is None and name is None:
         raise RuntimeError(
-            "the dataset has a class or function that was typed at a prompt or in a notebook, where worker processes "
-            "cannot find it: put it into a module, or use MultithreadIterator"
+            f"{_given['name']}: a class or function was typed at a prompt or in a notebook, where worker processes "
+            "cannot find it: put it into a module, or use threads (MultithreadIterator, ThreadWriter)"
         )
     _loaded.add("__mp_main__")
     spawn.prepare({"init_main_from_name": name} if name else {"init_main_from_path": path})
@@ -77,14 +79,24 @@ def _describe(error: BaseException) -> BaseException:
     return error
 
 
+def _prepare(setup: list[tuple[str, str, tuple]]) -> None:
+    for module, function, args in setup:
+        getattr(importlib.import_module(module), function)(*args)
+
+
+def _call(connection: Any, setup: list[tuple[str, str, tuple]]) -> None:
+    """Call what comes, until the other end is closed or the program is no more."""
+    _prepare(setup)
+    while True:
+        function, *args = _Unpickler(io.BytesIO(connection.recv_bytes())).load()
+        function(*args)
+
+
 def _serve(connection: Any, setup: list[tuple[str, str, tuple]]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then ends its workers
-    os.environ["JAX_PLATFORMS"] = "cpu"  # a worker that uses JAX must not take the accelerator's memory
     dataset: Any = None
     failure: BaseException | None = None
     try:
-        for module, function, args in setup:
-            getattr(importlib.import_module(module), function)(*args)
+        _prepare(setup)
         dataset = _Unpickler(io.BytesIO(connection.recv_bytes())).load()
     except EOFError:
         return
@@ -112,7 +124,10 @@ def _serve(connection: Any, setup: list[tuple[str, str, tuple]]) -> None:
 
 
 if _given:
+    multiprocessing.current_process().is_jaxchain_worker = True  # type: ignore[attr-defined] # starts no others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then ends its workers
+    os.environ["JAX_PLATFORMS"] = "cpu"  # a worker that uses JAX must not take the accelerator's memory
     try:
-        _serve(_given["connection"], _given["setup"])
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):  # the program is gone
+        {"read": _serve, "call": _call}[_given["task"]](_given["connection"], _given["setup"])
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):  # the program is gone, or has no more calls
         sys.exit(0)

@@ -137,14 +137,14 @@ class ChainList(Link, MutableSequence):
         del self._children[index]
         self._rename()
 
-    def insert(self, index: int, value: Link) -> None:
+    def insert(self, index: int, link: Link) -> None:  # type: ignore[override]
         """Insert a child link.
 
         Args:
             index: Where.
-            value: The link.
+            link: The link.
         """
-        self._children.insert(index, value)
+        self._children.insert(index, link)
         self._rename()
 
     def _rename(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator
@@ -94,61 +95,61 @@ class Sequential(ChainList):
         self.extend(other)
         return self
 
-    def append(self, value: Callable[..., Any]) -> None:
+    def append(self, layer: Callable[..., Any]) -> None:  # type: ignore[override]
         """Add a layer at the end.
 
         Args:
-            value: The layer.
+            layer: The layer.
         """
-        self.insert(len(self), value)
+        self.insert(len(self), layer)
 
-    def extend(self, values: Iterable[Callable[..., Any]]) -> None:
+    def extend(self, sequential: Iterable[Callable[..., Any]]) -> None:  # type: ignore[override]
         """Add layers at the end.
 
         Args:
-            values: The layers.
+            sequential: The layers: a `Sequential`, or any others.
         """
-        for layer in list(values):
+        for layer in list(sequential):
             self.append(layer)
 
-    def insert(self, index: int, value: Callable[..., Any]) -> None:
+    def insert(self, i: int, layer: Callable[..., Any]) -> None:  # type: ignore[override]
         """Insert a layer.
 
         Args:
-            index: Where.
-            value: The layer.
+            i: Where.
+            layer: The layer.
 
         Raises:
             IndexError: There is no such place.
             ValueError: It is not callable.
         """
         n = len(self._layers)
-        if not -n <= index <= n:
-            raise IndexError(f"Index out of range: {index}")
-        if index < 0:
-            index += n
-        _check_callable(value)
-        self._layers.insert(index, value)
-        if isinstance(value, Link):
+        if not -n <= i <= n:
+            raise IndexError(f"Index out of range: {i}")
+        if i < 0:
+            i += n
+        _check_callable(layer)
+        self._layers.insert(i, layer)
+        if isinstance(layer, Link):
             # Chainer's numbering, which its files have: a new link goes behind the first one, so that the links of
             # Sequential(a, b, c) are called 0, 2, 1.
-            before = [j for j in range(index) if isinstance(self._layers[j], Link)]
-            place = 0 if index == 0 else (before[0] if before else 0) + 1
-            self._children.insert(place, value)
+            before = [j for j in range(i) if isinstance(self._layers[j], Link)]
+            place = 0 if i == 0 else (before[0] if before else 0) + 1
+            self._children.insert(place, layer)
             self._rename()
 
-    def remove(self, value: Any) -> None:
-        """Remove the first layer that equals `value`.
+    def remove(self, layer: Any) -> None:  # type: ignore[override]
+        """Remove the first layer that equals `layer`.
 
         Args:
-            value: The layer.
+            layer: The layer.
 
         Raises:
             ValueError: There is none.
         """
-        if value not in self:
-            raise ValueError(f"There is no layer object that is same as {value}")
-        del self[self.index(value)]
+        if layer not in self:
+            raise ValueError(f"There is no layer object that is same as {layer}")
+        del self[self.index(layer)]
 
     def remove_by_layer_type(self, type_name: str) -> None:
         """Remove the layers of one kind.
@@ -159,37 +160,37 @@ class Sequential(ChainList):
         for layer in [layer for layer in self if _type_name(layer) == type_name]:
             self.remove(layer)
 
-    def pop(self, index: int = -1) -> Any:
+    def pop(self, i: int = -1) -> Any:  # type: ignore[override]
         """Remove a layer and return it.
 
         Args:
-            index: Which.
+            i: Which.
         """
-        layer = self._layers[index]
-        del self[index]
+        layer = self._layers[i]
+        del self[i]
         return layer
 
     def clear(self) -> None:
         """Remove every layer."""
         self._layers, self._children = [], []
 
-    def index(self, value: Any, start: int | None = None, stop: int | None = None) -> int:  # type: ignore[override]
+    def index(self, layer: Any, start: int | None = None, end: int | None = None) -> int:  # type: ignore[override]
         """Return the index of a layer, counted from `start`.
 
         Args:
-            value: The layer.
+            layer: The layer.
             start: First index to look at.
-            stop: End of the indices to look at.
+            end: End of the indices to look at.
         """
-        return self._layers[start:stop].index(value)
+        return self._layers[start:end].index(layer)
 
-    def count(self, value: Any) -> int:
+    def count(self, layer: Any) -> int:  # type: ignore[override]
         """Return how often a layer occurs.
 
         Args:
-            value: The layer.
+            layer: The layer.
         """
-        return self._layers.count(value)
+        return self._layers.count(layer)
 
     def count_by_layer_type(self, type_name: str) -> int:
         """Return how many layers of one kind there are.
@@ -265,5 +266,6 @@ def _type_name(layer: Any) -> str:
 
 def _layer_text(layer: Any) -> str:
     if getattr(layer, "__name__", None) == "<lambda>":
-        return inspect.getsource(layer).strip().rstrip(",")
+        with contextlib.suppress(OSError):  # typed at a prompt, it has no source
+            return inspect.getsource(layer).strip().rstrip(",")
     return str(layer)

@@ -203,23 +203,14 @@ class MSVAGRule(Rule):
 
         return stateful(("m", "v", "updates"), step)
 
-    def serialize(self, serializer: Any) -> None:
-        """Save or load the state. A file of Chainer's has no number of updates: it is that of the rule.
-
-        Args:
-            serializer: The serializer or deserializer.
-        """
-        own = self._state
-        if own is None:
-            return super().serialize(serializer)
-        self._state = {k: v for k, v in own.items() if k != "updates"}
-        super().serialize(serializer)
+    def _serialize_slot(self, serializer: Any, key: str, value: Any) -> Any:
+        """Save or load a slot. A file of Chainer's has no number of updates: it is that of the rule."""
         try:
-            updates = serializer("updates", own["updates"])
+            return super()._serialize_slot(serializer, key, value)
         except KeyError:
-            updates = jnp.full_like(own["updates"], self.t)
-        own.update(self._state, updates=jnp.asarray(updates))
-        self._state = own
+            if key != "updates" or self._state is None:
+                raise
+            return jnp.full_like(self._state["m"], self.t)
 
 
 class MSVAG(Method):

@@ -274,13 +274,13 @@ class UpdateRule:
         self.t = int(serializer("t", self.t))
         if self._state is not None:
             for key, value in self._state.items():
-                self._state[key] = _loaded(serializer(key, value))
+                self._state[key] = _loaded(self._serialize_slot(serializer, key, value))
         elif isinstance(serializer, Loader):
             self._state = {}
             self.init_state(Parameter(np.zeros(1, np.float32)))  # tells which keys there are
             for key in self._state:
                 try:
-                    value = serializer(key, None)
+                    value = self._serialize_slot(serializer, key, None)
                 except KeyError:
                     if self.enabled:
                         raise
@@ -289,6 +289,10 @@ class UpdateRule:
                     self._state = None
                     break
                 self._state[key] = _loaded(value)
+
+    def _serialize_slot(self, serializer: Any, key: str, value: Any) -> Any:
+        """Save or load one slot. Rules override it whose slots are not all in Chainer's files."""
+        return serializer(key, value)
 
     def use_fp32_update(self, flag: bool = True) -> None:
         """Update float16 parameters through a float32 copy.

@@ -160,7 +160,10 @@ class Trainer:
             raise RuntimeError("cannot run training loop multiple times")
         os.makedirs(self.out, exist_ok=True)
         sweep(self.out)
-        entries = sorted(self._extensions.values(), key=lambda e: -e.priority)
+        # of one priority, a snapshot of the trainer comes last: it then holds what the others did in this iteration
+        entries = sorted(
+            self._extensions.values(), key=lambda e: (-e.priority, getattr(e.extension, "saves_trainer", False))
+        )
         self._start_at = time.perf_counter()
         # a snapshot that loads itself comes first: the others then begin with what it brought, as after `load_npz`
         for entry in sorted(entries, key=lambda e: not getattr(e.extension, "autoload", False)):

@@ -93,6 +93,7 @@ class Snapshot(Extension):
         autoload: bool = False,
     ) -> None:
         self._target = target
+        self.saves_trainer = target is None
         self.filename = filename
         self.condition = (lambda: True) if condition is None else condition
         self.writer: Any = snapshot_writers.SimpleWriter() if writer is None else writer

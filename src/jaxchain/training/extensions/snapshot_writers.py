@@ -5,13 +5,13 @@ Whoever writes, a kill at any moment leaves the previous snapshot whole (trainin
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
+import functools
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jaxchain.iterators.launch import Calls, Worker
 from jaxchain.serializers import save_npz
 from jaxchain.training.files import write_aside
 
@@ -48,8 +48,10 @@ class Writer:
         raise NotImplementedError
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             self.finalize()
+        except Exception:  # when Python exits, modules may be gone
+            pass
 
     def finalize(self) -> None:
         """Wait until everything is written."""
@@ -148,13 +150,17 @@ class ThreadWriter(StandardWriter):
 
 
 class ProcessWriter(StandardWriter):
-    """Writes each snapshot in a new process. Hooks run here, before the next one."""
+    """Writes each snapshot in a new process. Hooks run here, before the next one.
+
+    The process is a new interpreter. It imports the program's script only if `savefun` comes from there.
+    """
 
     def create_worker(self, filename: str, outdir: str, target: Mapping[str, Any], **kwds: Any) -> Any:
         """Return a process."""
-        return _CONTEXT.Process(
-            target=write_snapshot, args=(filename, outdir, target, self._savefun), kwargs=kwds, daemon=False
-        )
+        calls = Calls()
+        calls.put((functools.partial(write_snapshot, **kwds), filename, outdir, target, self._savefun))
+        calls.put(None)
+        return Worker("ProcessWriter", calls, daemon=False)
 
     def finalize(self) -> None:
         """Wait for the last process.
@@ -234,8 +240,6 @@ class QueueWriter(Writer):
         if consumer is not None:
             self._queue.put(None)
             consumer.join()
-            if hasattr(self._queue, "cancel_join_thread"):  # else Python waits for somebody to read what is left
-                self._queue.cancel_join_thread()
             _check(consumer)
 
 
@@ -252,15 +256,18 @@ class ThreadQueueWriter(QueueWriter):
 
 
 class ProcessQueueWriter(QueueWriter):
-    """Writes all snapshots in one process. Hooks run here, when a snapshot is put into the queue, and at the end."""
+    """Writes all snapshots in one process. Hooks run here, when a snapshot is put into the queue, and at the end.
+
+    The process is a new interpreter, as for `ProcessWriter`.
+    """
 
     def create_queue(self) -> Any:
         """Return a queue between processes."""
-        return _CONTEXT.Queue()
+        return Calls()
 
     def create_consumer(self, q: Any) -> Any:
         """Return a process."""
-        return _CONTEXT.Process(target=_consume, args=(q,), daemon=True)
+        return Worker("ProcessQueueWriter", q)
 
     def __call__(self, filename: str, outdir: str, target: Mapping[str, Any]) -> None:
         """Put a snapshot into the queue."""
@@ -277,26 +284,6 @@ class ProcessQueueWriter(QueueWriter):
         super().finalize()
         if worked:
             self._post_save()
-
-
-def _consume(q: Any) -> None:
-    """Write what comes through a queue, until None does or the process that put it there is no more."""
-    parent = multiprocessing.parent_process()
-    while True:
-        try:
-            item = q.get(timeout=1)
-        except queue.Empty:
-            if parent is not None and not parent.is_alive():
-                return
-            continue
-        if item is None:
-            return
-        task, filename, outdir, target = item
-        task(filename, outdir, target)
-
-
-# a fork of a process in which JAX runs may hang: workers are new interpreters, which need only NumPy's arrays
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 class _Thread(threading.Thread):
