@@ -247,8 +247,11 @@ CASES = [
             S(R((5, 3, 2)), R((3,)), transa=True),
             S(R((1, 5, 2, 3)), R((4, 1, 3, 2))),
             S(R((2, 0)), R((0, 3))),
+            S(R((2, 0, 3)), R((2, 3, 2))),
+            S(R((2, 1, 0)), R((1, 0, 2))),
         ],
         errors=[
+            (S(K(np.ones((2, 1, 2))), K(np.ones((3, 2, 1)))), TypeError, "broadcast"),
             (S(K(np.ones((2, 3))), K(np.ones((4, 3)))), TypeError, "a.shape[-1] == b.shape[-2]"),
             (S(K(1.0), K(np.ones(2))), TypeError, "a.ndim >= 1"),
         ],

@@ -190,3 +190,9 @@ def test_operators_in_place_of_methods():
     assert x.T.shape == (4, 3) and x.reshape(2, -1).shape == (2, 6) and x.transpose(1, 0).shape == (4, 3)
     assert float(x.mean()) == 5.5 and (x**2)[0, 3].array == 9
     assert F.reshape(x, (3, 4)) is x and F.broadcast_to(x, (3, 4)) is x and F.broadcast(x) is x
+
+
+def test_the_gradient_of_triplet_keeps_its_digits_far_from_both_samples():
+    anchor, positive, negative = (Variable(np.float32([v])) for v in ([1e4, 2e4], [0.3, 0.1], [0.1, 0.9]))
+    F.triplet(anchor, positive, negative).backward()
+    np.testing.assert_allclose(anchor.grad, [[-0.4, 1.6]], rtol=1e-6)

@@ -237,6 +237,11 @@ def test_every_function_has_a_row():
     assert {n for n in NAMES if n != "batch_normalization_with_statistics"} <= set(CASES)
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) & set(CASES)))
+def test_a_row_has_six_cases(name):
+    assert len(CASES[name][1].samples) >= 6
+
+
 RETAINS = [pytest.param(case, id=name) for name, (_, case) in CASES.items() if case.retains is not None]
 
 
@@ -252,7 +257,7 @@ def test_retains_what_the_gradient_reads(case):
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring(name):
     text = inspect.getdoc(getattr(F, name))
-    for section in ("Args:", "Returns:", "Source:"):
+    for section in ("Args:", "Returns:", "Source:", "Examples:"):
         assert section in text, section
 
 

@@ -327,7 +327,7 @@ def matmul(
     if transb and b.ndim > 1:
         b = b.swapaxes(-1, -2)
     if a.ndim > 2 and b.ndim > 2:
-        broadcastable(a=a[..., 0, 0], b=b[..., 0, 0])
+        broadcastable(**{k: jax.ShapeDtypeStruct(x.shape[:-2], x.dtype) for k, x in (("a", a), ("b", b))})
     return jnp.matmul(a, b)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Shaped
 
@@ -98,8 +99,20 @@ def _triplet(
     same_shape(anchor=anchor, positive=positive, negative=negative)
     expect(anchor.ndim >= 2, "anchor.ndim >= 2", f"{anchor.ndim} < 2")
     expect(anchor.shape[0] > 0, "anchor.shape[0] > 0", 0)
-    difference = (jnp.square(anchor - positive) - jnp.square(anchor - negative)).sum(1)
-    return _mean_or_all(_positive(difference + margin), reduce)
+    return _mean_or_all(_positive(_nearer(anchor, positive, negative) + margin), reduce)
+
+
+def _nearer(anchor: Array, positive: Array, negative: Array) -> Array:
+    return (jnp.square(anchor - positive) - jnp.square(anchor - negative)).sum(1)
+
+
+@_triplet.vjp
+def _(gy, y, anchor, positive, negative, margin, reduce):
+    # Left to itself the anchor's gradient is a difference of two distances: far from both samples no digit is left.
+    loss = _nearer(anchor, positive, negative) + margin
+    _, pullback = jax.vjp(lambda loss: _mean_or_all(_positive(loss), reduce), loss)
+    g = 2 * pullback(gy)[0][:, None]
+    return g * (negative - positive), g * (positive - anchor), g * (anchor - negative)
 
 
 def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean"):
