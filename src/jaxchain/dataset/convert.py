@@ -6,6 +6,7 @@ gave wrong results 15 times of 15 when a program reused it for the next batch (F
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -178,6 +179,39 @@ class ConcatWithAsyncTransfer(Converter):
             padding: Value to fill with where arrays differ in shape.
         """
         return _concat_examples(batch, device, padding)
+
+
+class Conveyor:
+    """Sends arrays to a device and hands them out again in their order. JAX's transfers do not wait.
+
+    Args:
+        device: As for `to_device`. None: arrays stay as they are.
+        stream: Chainer's CUDA stream; not used.
+    """
+
+    def __init__(self, device: Any = None, stream: Any = None) -> None:
+        self._device, self._stream = device, stream
+        self._arrays: deque[Any] = deque()
+
+    def put(self, array: Any) -> None:
+        """Send an array.
+
+        Args:
+            array: NumPy or JAX array.
+        """
+        self._arrays.append(to_device(self._device, array))
+
+    def get(self, sync: bool = True) -> Any:
+        """Return the array that was put here first, and forget it.
+
+        Args:
+            sync: Whether to wait until it has arrived.
+
+        Raises:
+            IndexError: There is none.
+        """
+        array = self._arrays.popleft()
+        return jax.block_until_ready(array) if sync else array
 
 
 def _send(device: Any, x: Any) -> Any:
