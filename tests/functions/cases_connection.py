@@ -70,6 +70,7 @@ CASES = [
             (S(ones(1, 2, 5), ones(3, 1, 3)), TypeError, "shape"),
             (S(ones(1, 1, 2), ones(1, 1, 3), outsize=(20,)), TypeError, "outsize"),
             (S(ones(1, 1, 2), ones(1, 1, 1), pad=1), AssertionError, "positive"),
+            (S(ones(1, 1, 2), ones(2, 1, 1), pad=1), TypeError, "x.shape[1] == W.shape[0]"),
         ],
         rtol=1e-4,
     ),

@@ -94,9 +94,9 @@ def deconvolve(
         for i, (m, (n, k, s, p, d)) in enumerate(zip(out, axes, strict=True), 2):
             low, high = conv_outsize(m, k, s, p, d=d), conv_outsize(m, k, s, p, True, d)
             expect(low <= n <= high, f"{low} <= x.shape[{i}] <= {high} (for outsize {m})", n)
-    positive(out, error)
     c, o, *kernel = W.shape
     expect(c == x.shape[1], "x.shape[1] == W.shape[0]", f"{x.shape[1]} != {c}")
+    positive(out, error)
     if not has_fast_kernel(x.ndim, groups):
         shape, padding = (x.shape[0], groups * o, *out), _padding_of(x, out, kernel, stride, pad, dilate)
         y = transposed(x.astype(W.dtype), W, shape, stride, padding, dilate, groups).astype(x.dtype)
