@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxchain import Variable
-from jaxchain.core import backprop
+from jaxchain.core import forms
 
 jax.config.update("jax_enable_compilation_cache", False)  # compile times are real ones
 
@@ -66,10 +66,23 @@ class Chainer:
 
 def steady(step):
     """Run an eager step until its backward pass is compiled, as it is after the first moments of a training loop."""
-    for _ in range(backprop.AFTER):
+    for _ in range(forms.AFTER):
         step()
-    backprop.settle()
+    forms.settle()
     return step
+
+
+def read(call):
+    """Return a call that reads the arrays of the Variables it gives: an eager call of small arrays waits until then."""
+
+    def calling():
+        result = call()
+        for leaf in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(leaf, Variable):
+                leaf.array  # noqa: B018 - reading it is what is measured
+        return result
+
+    return calling
 
 
 def timer(call):

@@ -20,7 +20,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from common import Chainer, interleaved, machine, make_chainer, timer, torch
+from common import Chainer, interleaved, machine, make_chainer, read, timer, torch
 from function_cases import CASES, SIZES, caller, inputs, leaves
 
 import jaxchain
@@ -75,7 +75,7 @@ def measure(name, size, way, chainer, a):
     if ours is None:
         return None
     theirs = attempt(lambda: torch_caller(name, size, way), f"torch {name} {size} {way}")
-    rows = {"jaxchain": timer(ours), "torch": theirs and timer(theirs), "chainer": None}
+    rows = {"jaxchain": timer(read(ours)), "torch": theirs and timer(theirs), "chainer": None}
     if chainer is not None:
         asked = chainer.timer(f"{name}/{size}/{way}")
         if not math.isnan(asked(1)):

@@ -30,6 +30,7 @@ from common import (
     make_chainer,
     nnx,
     normal,
+    read,
     render,
     steady,
     timer,
@@ -131,7 +132,8 @@ def dispatch(a, chainer):
     bare = jax.jit(lambda x: jnp.where(x > 0, x, 0))
     rows = {
         "bare jitted dispatch": timer(lambda: bare(x)),
-        "jaxchain F.relu, eager, graph recorded": timer(lambda: F.relu(v)),
+        "jaxchain F.relu, eager, graph recorded, result read": timer(read(lambda: F.relu(v))),
+        "jaxchain F.relu, eager, graph recorded, not read: it waits": timer(lambda: F.relu(v)),
         "raw JAX, jax.nn.relu": timer(lambda: jax.nn.relu(x)),
         "raw JAX, jnp.where(x > 0, x, 0)": timer(lambda: jnp.where(x > 0, x, 0)),
         "PyTorch, torch.relu, graph recorded": None,
@@ -141,8 +143,8 @@ def dispatch(a, chainer):
         tx = torch.tensor(data, requires_grad=True)
         rows["PyTorch, torch.relu, graph recorded"] = timer(lambda: torch.relu(tx))
     m = interleaved(rows, a.rounds, a.seconds)
-    ratio = m["jaxchain F.relu, eager, graph recorded"] / m["bare jitted dispatch"]
-    return "One op (10 x 10)", m, "us", [("F.relu / bare jitted dispatch", "at most 1.5", ratio, ratio <= 1.5)]
+    ratio = m["jaxchain F.relu, eager, graph recorded, result read"] / m["bare jitted dispatch"]
+    return "One op (10 x 10)", m, "us", [("F.relu, read / bare jitted dispatch", "at most 1.5", ratio, ratio <= 1.5)]
 
 
 def mlp(a, chainer):
@@ -219,7 +221,8 @@ def deep_forward(a, chainer):
     peer = m["Flax NNX, nnx.jit"]
     ratio = peer and peer / m["jaxchain.static(function)"]
     base = m["raw JAX, hand-written jit"]
-    overhead = peer and (peer - base) / max(m["jaxchain.static(function)"] - base, 1e-9)
+    # a static call that is as fast as the hand-written one has no overhead to compare: count what a clock can tell
+    overhead = peer and (peer - base) / max(m["jaxchain.static(function)"] - base, 1e-6)
     targets = [
         ("whole call: nnx.jit / jaxchain.static", "no target", ratio, True),
         (
@@ -373,6 +376,7 @@ def memory(a, chainer):
     gc.collect()
     before = sum(array.nbytes for array in jax.live_arrays())
     loss = F.softmax_cross_entropy(model(images), t)
+    loss.array.block_until_ready()  # what waits holds no memory: it is computed
     gc.collect()
     held = sum(array.nbytes for array in jax.live_arrays()) - before
     del loss

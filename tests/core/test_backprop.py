@@ -1,4 +1,4 @@
-"""The compiled backward pass: the same bits as op by op, taken over silently, dropped where it does not apply."""
+"""Steps compiled as one program: the same bits as op by op, taken over silently, dropped where it does not apply."""
 
 import gc
 
@@ -10,7 +10,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable, function_hooks
-from jaxchain.core import backprop
+from jaxchain.core import forms
 
 RNG = np.random.RandomState(0)
 
@@ -76,22 +76,23 @@ def gradients(model, loss, args, passes):
     history = []
     for _ in range(passes):
         model.cleargrads()
-        loss(model, *args).backward()
-        history.append({name: np.asarray(p.grad) for name, p in model.namedparams()})
+        y = loss(model, *args)
+        y.backward()
+        history.append({"loss": np.asarray(y.array), **{name: np.asarray(p.grad) for name, p in model.namedparams()}})
         for p in model.params():
             p.array = p.array - 0.1 * p.grad.astype(p.dtype)
-        backprop.settle()
+        forms.settle()
     return history
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    monkeypatch.setattr(backprop, "AFTER", 2)
-    monkeypatch.setattr(backprop, "_forms", {})
+    monkeypatch.setattr(forms, "AFTER", 2)
+    monkeypatch.setattr(forms, "_forms", {})
 
 
 def compiled_forms():
-    return [form for form in backprop._forms.values() if form.program is not None]
+    return [form for form in forms._forms.values() if form.program is not None]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -102,9 +103,9 @@ def test_the_compiled_pass_gives_the_same_bits(name, monkeypatch):
     loss(model, *args)
     twin = model.copy("copy")
     compiled = gradients(model, loss, args, 5)
-    assert len(compiled_forms()) == 1 and len(backprop._forms) == 1
-    monkeypatch.setattr(backprop, "AFTER", 10**9)
-    backprop._forms.clear()
+    assert len(compiled_forms()) == (2 if name == "cnn" else 1)  # running means are read half-way
+    monkeypatch.setattr(forms, "AFTER", 10**9)
+    forms._forms.clear()
     op_by_op = gradients(twin, loss, args, 5)
     assert not compiled_forms()
     for ours, known in zip(compiled, op_by_op, strict=True):
@@ -120,7 +121,7 @@ def scale(x, w):
 def repeat(program, times=4):
     for _ in range(times):
         out = program()
-        backprop.settle()
+        forms.settle()
     return out
 
 
@@ -142,7 +143,7 @@ def test_another_wiring_is_another_form():
     repeat(lambda: one(w, v))
     assert len(compiled_forms()) == 1
     gw, gv = one(w, w)  # the same ops on the same shapes
-    assert gv is None and len(backprop._forms) == 2
+    assert gv is None and len(forms._forms) == 2
     np.testing.assert_allclose(gw, np.sin(2 * np.asarray(w.array)), rtol=1e-5)
 
 

@@ -17,7 +17,7 @@ logging.basicConfig(level=logging.DEBUG, format="%(message)s")
 import numpy as np, jax
 import jaxchain.functions as F
 from jaxchain.core import cache
-F.tanh(np.ones((3, 5), np.float32))
+F.tanh(np.ones((3, 5), np.float32)).array
 print("FOLDER", cache.FOLDER)
 """
 

@@ -33,6 +33,9 @@ def trace_state() -> Any:
     return _trace_state(convention="nnx")
 
 
+EAGER = trace_state()  # outside all traces
+
+
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
     """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted

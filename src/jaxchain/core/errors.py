@@ -110,7 +110,14 @@ class InvalidType(TypeError):
         message = f"Invalid operation is performed in: {function} (Forward)\n{inputs}" + (
             f"\nat {line}" if line else ""
         )
-        return InvalidType(self.expect, self.actual, message)
+        return type(self)(self.expect, self.actual, message)
+
+
+class InvalidValue(InvalidType, ValueError):
+    """The same where the array library raised a ValueError: the largest element of nothing, an axis that is not there.
+
+    Cause and way out as for `InvalidType`. Chainer lets NumPy's ValueError through: both names catch this one.
+    """
 
 
 class NotInitialized(RuntimeError):

@@ -17,13 +17,13 @@ import numpy as np
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized_array, retained
+from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 
 def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool) -> Any:
     if grad is None:
-        array = initialized_array(output)
+        array = initialized(output)
         if array.size != 1:
             raise RuntimeError(
                 f"backward: expected a one-element variable or one with grad set, got shape {array.shape} "
@@ -184,7 +184,7 @@ def grad(
 
 def _seed_for_grad(y: Variable, g: Any, loss_scale: float | None, create_graph: bool) -> Any:
     if g is None:
-        array = initialized_array(y)
+        array = initialized(y)
         g = _ones(array.shape, array.dtype)
         if loss_scale is not None:
             g = g * jnp.asarray(loss_scale, g.dtype)

@@ -5,7 +5,7 @@ the jitted forward, the jitted gradient derived by `jax.vjp` (or from the op's o
 reads, found by dead-code elimination on its jaxpr. Only those are kept by the node. The gradient of an op is an op
 again, so gradients of any order need no more code.
 
-    one call:  bind -> plan (one dict look-up) -> compiled forward -> Variable + OpNode
+    one call:  bind -> plan (one dict look-up) -> compiled forward, now or later -> Variable + OpNode
     backward:  OpNode.pullback(gys) -> compiled gradient on the retained arrays
 """
 
@@ -24,7 +24,8 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxchain.core.cache import room
 from jaxchain.core.compat import live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
-from jaxchain.core.errors import InvalidType, LeakedVariable, call_site, user_line
+from jaxchain.core.deferred import Deferred, Part, Waiting, concrete, defer, is_small
+from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     ARRAY_LIKE,
@@ -55,6 +56,7 @@ class Plan:
         out_infos: `Info` of each output.
         single: Whether the op returns one array and not a tuple.
         needs: Positions of the inputs that a gradient goes to; empty if none.
+        small: Whether a call may wait (core/deferred.py).
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class Plan:
         "recorded",
         "scalars",
         "single",
+        "small",
         "structure",
     )
 
@@ -81,7 +84,8 @@ class Plan:
         self.scalars = len(scalars)
         self.forward = jax.jit(_named(self.pure, op.name))
         op.check(structure, infos)
-        shapes = self.forward.eval_shape(*arrays, *scalars)
+        known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
+        shapes = self.forward.eval_shape(*known, *scalars)
         self.single = not isinstance(shapes, tuple)
         outputs = (shapes,) if self.single else shapes
         grads = any(i.differentiable for i in infos)
@@ -91,6 +95,7 @@ class Plan:
             if any(o.differentiable for o in self.out_infos)
             else ()
         )
+        self.small = is_small((*infos, *self.out_infos))
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self.recorded: str | None = None  # whether all inputs and nothing else are retained; None until it is known
         self._full_jaxpr: ClosedJaxpr | None = None
@@ -167,7 +172,7 @@ class OpNode(FunctionRecord):
     __slots__ = ("kept", "plan", "scalars")
 
     plan: Plan
-    kept: Sequence[Any]  # retained inputs, then retained outputs
+    kept: Sequence[Any]  # retained inputs, then retained outputs: arrays, or what waits in their place
     scalars: tuple[Any, ...]
 
     @property
@@ -188,7 +193,7 @@ class OpNode(FunctionRecord):
     def retained_output(self, index: int) -> Any:
         """Return the array of an output, if it was kept for the gradient."""
         ins, outs = self.plan.retained(self.scalars)
-        return self.kept[len(ins) + outs.index(index)] if index in outs else None
+        return concrete([self.kept[len(ins) + outs.index(index)]])[0] if index in outs else None
 
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
@@ -201,7 +206,7 @@ class OpNode(FunctionRecord):
         state = thread_state()
         if state.special:
             return plan.needs, special_pullback(self, op, gys, state)
-        return plan.needs, op.compiled(*self.kept, *gys, *self.scalars)
+        return plan.needs, op.compiled(*concrete(self.kept), *gys, *self.scalars)
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
@@ -267,14 +272,14 @@ def _special_forward(
 
 
 def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
-    in_data = tuple(node.kept)
+    in_data = tuple(concrete(node.kept))
     for hook in list(state.hooks.values()):
         hook.backward_preprocess(node, in_data, tuple(gys))
     if state.trace is None:
-        out = op.compiled(*node.kept, *gys, *node.scalars)
+        out = op.compiled(*in_data, *gys, *node.scalars)
     else:
         with state.trace.op_scope(node.label, op.name, node):
-            out = op.compiled(*node.kept, *gys, *node.scalars)
+            out = op.compiled(*in_data, *gys, *node.scalars)
     for hook in list(state.hooks.values()):
         hook.backward_postprocess(node, in_data, tuple(gys))
     if state.trace is None:
@@ -348,12 +353,14 @@ class Op:
             plan = plans.get(((), node.info))
             if plan is None or plan.recorded is None:  # not seen yet, or without a gradient
                 return apply((), (x,), ())
-            array = x._array
-            try:
-                out = plan.forward(array)
-            except jax.errors.UnexpectedTracerError as error:
-                raise self.leaked() from error
-            return _record(plan, out, (node,), (array,), node.rank, (), state)
+            arrays = [x._value]
+            out = defer(plan, arrays, ()) if plan.small else None
+            if out is None:
+                try:
+                    out = plan.forward(*concrete(arrays))
+                except jax.errors.UnexpectedTracerError as error:
+                    raise self.leaked() from error
+            return _record(plan, out, (node,), arrays, node.rank, (), state)
 
         return call_unary
 
@@ -399,7 +406,7 @@ class Op:
         for x in inputs:
             if isinstance(x, Variable):
                 node = x._node
-                arrays.append(x._array)
+                arrays.append(x._value)
                 key.append(node.info)
                 nodes.append(node)
                 if node.rank > rank:
@@ -417,18 +424,20 @@ class Op:
         try:
             if plan is None:
                 plan = self._plan(found, inputs, arrays, scalars)
-            if state.special:
-                out = _special_forward(self, plan, arrays, scalars, nodes, state)
-            elif scalars:
-                out = plan.forward(*arrays, *scalars)
-            else:
-                out = plan.forward(*arrays)
+            out = defer(plan, arrays, scalars) if plan.small and not state.special else None
+            if out is None:
+                arrays = concrete(arrays)
+                if state.special:
+                    out = _special_forward(self, plan, arrays, scalars, nodes, state)
+                else:
+                    out = plan.forward(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
         if not (plan.needs and state.record):
-            if plan.single:
-                return _result(out, plan.out_infos[0])
-            return tuple([_result(y, i) for y, i in zip(out, plan.out_infos, strict=True)])
+            results = [_result(y, i) for y, i in zip(_outputs(plan, out), plan.out_infos, strict=True)]
+            if out.__class__ is Deferred:
+                out.nodes = tuple([reference(y._node) for y in results])
+            return results[0] if plan.single else tuple(results)
         if raw:
             for i, node in enumerate(nodes):
                 if node is None:
@@ -462,7 +471,8 @@ class Op:
             if isinstance(error, jax.errors.JAXTypeError):
                 raise
             text = str(error).split("\n--------------------\n")[0].strip()
-            invalid = InvalidType("shapes and dtypes that fit", text)
+            kind = InvalidValue if isinstance(error, ValueError) else InvalidType
+            invalid = kind("shapes and dtypes that fit", text)
             raise invalid.located(self.label_of(structure, scalars), self.describe(structure, infos)) from error
         self.plans[key] = plan
         room.make()
@@ -645,15 +655,18 @@ def _record(
         scope.count += 1
     rank += 1
     if not plan.single:
-        function.kept = plan.keep(arrays, out)
+        outputs = _outputs(plan, out)
+        function.kept = plan.keep(arrays, outputs)
         results = []
-        for at, y in enumerate(out):
+        for at, y in enumerate(outputs):
             results.append(_result(y, plan.out_infos[at]))
             node = results[-1]._node
             node.creator_node = function
             node.rank = rank
             node.output_index = at
         function.outputs = tuple([reference(y._node) for y in results])
+        if out.__class__ is Deferred:
+            out.nodes = function.outputs
         return tuple(results)
     recorded = plan.recorded
     if recorded == "inputs":
@@ -663,7 +676,7 @@ def _record(
     else:
         function.kept = () if recorded == "nothing" else plan.keep(arrays, (out,))
     result = new(Variable)
-    result._array = out
+    result._value = out
     result._grad = None
     result._node = node = new(VariableNode)
     node.info = plan.out_infos[0]
@@ -672,14 +685,23 @@ def _record(
     node.output_index = 0
     node.rank = rank
     node._variable = reference(result)
-    function.outputs = (reference(node),)
+    function.outputs = outputs = (reference(node),)
+    if out.__class__ is Deferred:
+        out.nodes = outputs
     return result
+
+
+def _outputs(plan: Plan, out: Any) -> Sequence[Any]:
+    """Return the outputs of a call, arrays or what waits in their place."""
+    if plan.single:
+        return (out,)
+    return [Part(out, at) for at in range(len(plan.out_infos))] if out.__class__ is Deferred else out
 
 
 def _result(array: Any, info: Info) -> Variable:
     """Return the Variable of an op's output: `Variable.__init__` without its checks."""
     variable = Variable.__new__(Variable)
-    variable._array = array
+    variable._value = array
     variable._grad = None
     variable._node = node = VariableNode(info)
     node._variable = weakref.ref(variable)

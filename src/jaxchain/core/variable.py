@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import get_dtype, thread_state
+from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -300,7 +301,7 @@ class Variable:
         TypeError: `data` is not an array.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node")
+    __slots__ = ("__weakref__", "_grad", "_node", "_value")
     __array_priority__ = 200
     __hash__ = object.__hash__
 
@@ -312,8 +313,8 @@ class Variable:
         grad: Any = None,
         requires_grad: bool = True,
     ) -> None:
-        self._array: Any = None if data is None else as_jax(data)
-        info = UNINITIALIZED if data is None else info_of(self._array, requires_grad)
+        self._value: Any = None if data is None else as_jax(data)
+        info = UNINITIALIZED if data is None else info_of(self._value, requires_grad)
         self._node = VariableNode(info, name)
         self._node._variable = weakref.ref(self)
         self._grad: Any = None
@@ -324,11 +325,23 @@ class Variable:
     def _of(cls, array: Any, node: VariableNode) -> Variable:
         """Return a Variable on an existing node."""
         self = Variable.__new__(Variable)
-        self._array, self._node, self._grad = array, node, None
+        self._value, self._node, self._grad = array, node, None
         node._variable = weakref.ref(self)
         return self
 
     # -- the array ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _array(self) -> Any:
+        """The array; what waits is computed now. `_value` is the array, None, or what waits (core/deferred.py)."""
+        value = self._value
+        if value.__class__ in WAITING:
+            value = self._value = value.array()
+        return value
+
+    @_array.setter
+    def _array(self, value: Any) -> None:
+        self._value = value
 
     @property
     def array(self) -> Any:
@@ -347,22 +360,22 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return self._array.shape
+        return self._value.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the array."""
-        return self._array.dtype
+        return self._value.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._array.ndim
+        return self._value.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._array.size
+        return self._value.size
 
     @property
     def xp(self) -> ModuleType:
@@ -395,7 +408,9 @@ class Variable:
         return self._array.reshape(())
 
     def __len__(self) -> int:
-        return len(self._array)
+        if not self._value.shape:
+            raise TypeError(f"len(variable): expected at least one axis, got shape ()\nat {user_line(2)}")
+        return self._value.shape[0]
 
     def __bool__(self) -> bool:
         raise TypeError(f"Variables cannot be evaluated as Python bool. Use the `array` attribute.\nat {user_line(2)}")
@@ -404,9 +419,9 @@ class Variable:
         return self._copy_to(Variable.__new__(type(self)))
 
     def _copy_to(self, target: Variable) -> Variable:
-        target._array, target._grad = self._array, self._grad
-        target._node = VariableNode(self._node.info, self._node.name)
-        target._node._variable = weakref.ref(target)
+        target._node = node = VariableNode(self._node.info, self._node.name)
+        node._variable = weakref.ref(target)
+        target._value, target._grad = share(self._value, weakref.ref(node)), self._grad
         return target
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
@@ -463,7 +478,7 @@ class Variable:
         self._grad = value
 
     def _checked_grad(self, grad: Any) -> Any:
-        array = self._array
+        array = self._value
         if array is not None and grad is not None:
             if grad.dtype != array.dtype:
                 raise TypeError(f"Dtype of grad {grad.dtype} != dtype of data {array.dtype}\nat {user_line(3)}")
@@ -780,13 +795,13 @@ class SharedParameter(Parameter):
         return self
 
     @property
-    def _array(self) -> Any:
-        array = self.origin._array
+    def _value(self) -> Any:
+        array = self.origin._value
         return array if self.stand_in is None or array is not self.stand_in[0] else self.stand_in[1]
 
-    @_array.setter
-    def _array(self, value: Any) -> None:
-        self.origin._array = value
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        self.origin._value = value
 
     def __copy__(self) -> Variable:
         return self._new(self)
@@ -839,9 +854,15 @@ def as_array(obj: Any) -> Any:
 
 def initialized_array(variable: Variable) -> Any:
     """Return the variable's array; raises `NotInitialized`, naming it and the user's line, if there is none."""
-    if variable._array is None:
+    initialized(variable)
+    return variable._array
+
+
+def initialized(variable: Variable) -> Any:
+    """Return the variable's array or what waits in its place; raises as `initialized_array` does."""
+    if variable._value is None:
         raise NotInitialized(
             f"parameter {variable.name or ''} was used before it was initialised: call the link on data first, "
-            f"give its size, or call initialize(shape)\nat {user_line(3)}"
+            f"give its size, or call initialize(shape)\nat {user_line(4)}"
         )
-    return variable._array
+    return variable._value

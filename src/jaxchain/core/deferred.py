@@ -1,0 +1,327 @@
+"""Calls of small ops wait until somebody reads a result, or until a backward pass needs them.
+
+An eager call of an op on small arrays costs more for handing it to XLA than for computing it. So it is written down, as
+a `Deferred` in the place of the array, and run when the array is asked for, together with the calls it depends on. A
+training step then is one program, forward and backward (core/backprop.py), if it comes again and again
+(core/forms.py); otherwise the calls run one by one, in the order in which they were made.
+
+Nobody can tell but by the clock: shapes and dtypes are known at once, so are errors, and a `Variable` hands out arrays
+only. Calls are not put off while something watches or traces them (hooks, debug mode, static mode, JAX's own
+transformations), nor those on more than `SMALL` bytes: they are handed over at once and run beside Python.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+
+from jaxchain.core.compat import EAGER, Tracer, trace_state
+from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
+
+SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
+DEEP = 256  # calls that may wait for one another
+
+
+class Waiting:
+    """In the place of an array that nobody has computed yet: its shape and dtype are known."""
+
+    __slots__ = ()
+
+    info: Any  # shape and dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.info.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the array."""
+        return self.info.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.info.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.info.shape)
+
+
+class Deferred(Waiting):
+    """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
+
+    Attributes:
+        plan: What is called: it has `forward`, `single` and `out_infos`.
+        arguments: The arrays, or what waits in their place.
+        scalars: Further arguments.
+        depth: Length of the longest chain of calls that it waits for, itself included.
+        nodes: Weak references to the variable nodes of the results.
+        value: The result, once it was run.
+    """
+
+    __slots__ = ("arguments", "depth", "nodes", "plan", "scalars", "value")
+
+    arguments: Sequence[Any]
+
+    def __init__(self, plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...], depth: int) -> None:
+        self.plan, self.arguments, self.scalars, self.depth = plan, arguments, scalars, depth
+        self.nodes: Sequence[Callable[[], Any]] = ()
+        self.value: Any = None
+
+    @property
+    def info(self) -> Any:
+        """Shape and dtype of the array, interned."""
+        return self.plan.out_infos[0]
+
+    def array(self) -> Any:
+        """Return the array, now."""
+        if self.value is None:
+            _now(self)
+        return self.value
+
+    def finish(self, value: Any) -> None:
+        """Take the result, and let the arguments go."""
+        self.value = value
+        self.arguments = self.scalars = ()
+
+
+class Part(Waiting):
+    """One of several arrays that a waiting call gives.
+
+    Attributes:
+        call: The call.
+        at: Which of its results this is.
+    """
+
+    __slots__ = ("at", "call")
+
+    def __init__(self, call: Deferred, at: int) -> None:
+        self.call, self.at = call, at
+
+    @property
+    def info(self) -> Any:
+        """Shape and dtype of the array, interned."""
+        return self.call.plan.out_infos[self.at]
+
+    @property
+    def depth(self) -> int:
+        """That of the call."""
+        return self.call.depth
+
+    @property
+    def value(self) -> Any:
+        """The array, once the call was run."""
+        value = self.call.value
+        return None if value is None else value[self.at]
+
+    def array(self) -> Any:
+        """Return the array, now."""
+        return self.call.array()[self.at]
+
+
+WAITING = (Deferred, Part)
+
+
+def share(value: Any, node: Callable[[], Any]) -> Any:
+    """Return an array, or what waits in its place, for one more variable: `node` is a weak reference to its node."""
+    if value.__class__ in WAITING:
+        call = value if value.__class__ is Deferred else value.call
+        call.nodes = (*call.nodes, node)
+    return value
+
+
+def is_small(infos: Iterable[Any]) -> bool:
+    """Return whether a call with these inputs and outputs may wait."""
+    try:
+        return sum(math.prod(i.shape) * i.dtype.itemsize for i in infos) <= SMALL
+    except TypeError:  # symbolic sizes
+        return False
+
+
+def concrete(values: Iterable[Any]) -> list[Any]:
+    """Return arrays in the place of what waits."""
+    return [v.array() if v.__class__ in WAITING else v for v in values]
+
+
+def defer(plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...]) -> Deferred | None:
+    """Return a call that waits, or None: it has to be made at once."""
+    depth = 0
+    for value in arguments:
+        if value.__class__ in WAITING:
+            if value.value is None and value.depth > depth:
+                depth = value.depth
+        elif isinstance(value, Tracer):
+            return None
+    for scalar in scalars:
+        if isinstance(scalar, Tracer):
+            return None
+    return None if depth >= DEEP else Deferred(plan, arguments, scalars, depth + 1)
+
+
+class Reading:
+    """Calls that wait, and what they are run on.
+
+    Attributes:
+        calls: The calls, those that wait for others first.
+        inputs: Arrays and scalars.
+        form: What was called on what: an array is the number of an input, or less than 0 for the result of a call.
+        scalars: Where in `inputs` the scalars of each call begin.
+    """
+
+    __slots__ = ("calls", "form", "inputs", "numbers", "scalars")
+
+    def __init__(self) -> None:
+        self.calls: list[Deferred] = []
+        self.inputs: list[Any] = []
+        self.form: list[Any] = []
+        self.scalars: list[int] = []
+        self.numbers: dict[Any, int] = {}
+
+    def add(self, values: Iterable[Any], form: list[Any]) -> None:
+        """Append the names of arrays to a form."""
+        numbers = self.numbers
+        for value in values:
+            cls = value.__class__
+            if cls is Deferred:
+                known = value.value
+                if known is None:
+                    number = numbers.get(value)
+                    if number is None:
+                        number = numbers[value] = ~len(self.calls)
+                        self.calls.append(value)
+                    form.append(number)
+                    continue
+                value = known
+            elif cls is Part:
+                known = value.value
+                if known is None:
+                    self.add((value.call,), form)
+                    form.append((value.at,))
+                    continue
+                value = known
+            key = id(value)
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(self.inputs)
+                self.inputs.append(value)
+            form.append(number)
+
+    def close(self) -> None:
+        """Read the calls, and those that they wait for."""
+        form = self.form
+        for call in self.calls:  # grows
+            form.append(call.plan)
+            self.add(call.arguments, form)
+            self.scalars.append(len(self.inputs))
+            if call.scalars:
+                self.inputs += call.scalars
+
+    def replay(self, fence: Fence, flat: Sequence[Any]) -> tuple[Callable[[Any], Any], list[Any]]:
+        """Trace the calls on other inputs.
+
+        Args:
+            fence: Goes around each op.
+            flat: What stands for `inputs`.
+
+        Returns:
+            What stands for an array, as a function of the array; the results of the calls.
+        """
+        results: list[Any] = [None] * len(self.calls)
+        numbers = self.numbers
+
+        def stand_in(value: Any) -> Any:
+            if value.__class__ is Deferred and value in numbers:
+                return results[~numbers[value]]
+            if value.__class__ is Part and value.call in numbers:
+                return results[~numbers[value.call]][value.at]
+            return flat[numbers[id(value.value if value.__class__ in WAITING else value)]]
+
+        for call in self.in_order():
+            at = self.scalars[~numbers[call]]
+            scalars = flat[at : at + len(call.scalars)]
+            results[~numbers[call]] = fence.around(call.plan.forward)(*[stand_in(v) for v in call.arguments], *scalars)
+        return stand_in, results
+
+    def in_order(self) -> list[Deferred]:
+        """Return the calls, each after those that it waits for."""
+        return sorted(self.calls, key=_depth)
+
+    def run(self) -> None:
+        """Run the calls one by one."""
+        for call in self.in_order():
+            if call.value is None:
+                call.finish(call.plan.forward(*concrete(call.arguments), *call.scalars))
+
+
+_depth = operator.attrgetter("depth")
+
+
+def _now(call: Deferred) -> None:
+    """Run a call and those it waits for. In a trace of JAX's own it is no part of what is traced."""
+    if trace_state() == EAGER:
+        _run(call)
+    else:
+        with jax.ensure_compile_time_eval():
+            _run(call)
+
+
+def _run(call: Deferred) -> None:
+    for value in call.arguments:
+        if value.__class__ in WAITING and value.value is None:
+            break
+    else:
+        return call.finish(call.plan.forward(*concrete(call.arguments), *call.scalars))
+    reading = Reading()
+    reading.add((call,), reading.form)
+    reading.close()
+    calls = reading.calls
+    if len(calls) > LIMIT:
+        return reading.run()
+    wanted = [is_wanted(c) for c in calls]
+    wanted[0] = True
+    form = form_of((*reading.form, *wanted))
+    if form.program is None:
+        if is_due(form):
+            _compile(form, reading, wanted)
+        return reading.run()
+    results = form.run(reading.inputs)
+    if results is None:
+        return reading.run()
+    fill(calls, wanted, results)
+
+
+def fill(calls: Sequence[Deferred], wanted: Sequence[bool], results: Iterable[Any]) -> None:
+    """Give calls their results."""
+    rest = iter(results)
+    for call, is_result in zip(calls, wanted, strict=True):
+        if is_result:
+            call.finish(next(rest))
+
+
+def is_wanted(call: Deferred) -> bool:
+    """Return whether somebody may still read the result: a variable, or the graph."""
+    return any([node() is not None for node in call.nodes])
+
+
+def is_held(call: Deferred) -> bool:
+    """Return whether a variable has the result."""
+    for reference in call.nodes:
+        node = reference()
+        if node is not None and node.get_variable_or_none() is not None:
+            return True
+    return False
+
+
+def _compile(form: Form, reading: Reading, wanted: Sequence[bool]) -> None:
+    def forward(fence: Fence, *flat: Any) -> list[Any]:
+        _, results = reading.replay(fence, flat)
+        return [r for r, w in zip(results, wanted, strict=True) if w]
+
+    compile_form(form, forward, reading.inputs)
