@@ -59,6 +59,16 @@ def test_digits_mlp_saves_what_it_learnt(tmp_path):
     assert model.predictor.l1.W.shape == (100, 64)
 
 
+def test_flax_module():
+    pytest.importorskip("sklearn")
+    pytest.importorskip("tqdm")
+    module = load("flax_module/train.py")
+    options = ["--epochs", "1", "--features", "4"]
+    (eager, a, alone), (static, b, _) = (module.main(["--mode", mode, *options]) for mode in ("eager", "static"))
+    agree(eager, static)
+    assert a == pytest.approx(b, abs=0.01) and alone == pytest.approx(a, abs=0.003) and eager[-1] < eager[0]
+
+
 def test_word_lstm_compiles_once_a_length():
     module = load("word_lstm/train.py")
     options = ["--steps", "12", "--longest", "4", "--units", "16", "--batch", "16"]
