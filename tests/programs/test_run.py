@@ -82,3 +82,42 @@ def test_files_of_the_vision_models_have_names_of_their_own(file):
 def test_the_caffe_room_has_names_of_its_own():
     room = chainer_modules.resolve("chainer.links.caffe")
     assert room.CaffeFunction is chainer_modules.resolve("chainer.links.caffe.caffe_function").CaffeFunction
+
+
+def test_arrays_have_more_of_numpys_methods(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import chainer\n"
+        "a = chainer.links.Linear(1, 1).xp.zeros((1, 1), 'f') + 2.5\n"
+        "print(float(a), int(a), complex(a), a.tobytes() == b'\\x00\\x00 @', a.strides, a.flags.c_contiguous)\n"
+        "try:\n    float(a.repeat(2))\nexcept TypeError as error:\n    print('TypeError')\n"
+    )
+    result = run(program)
+    assert result.stdout == "2.5 2 (2.5+0j) True (4, 4) True\nTypeError\n", result.stderr
+
+
+def test_installed_packages_that_import_chainer_may_write_into_arrays(tmp_path):
+    (tmp_path / "program").mkdir()
+    package = tmp_path / "site-packages"
+    package.mkdir()
+    (package / "filler.py").write_text("import chainer.links as L\nlink = L.Linear(1, 2)\nlink.W.array[...] = 3\n")
+    program = tmp_path / "program" / "program.py"
+    program.write_text(
+        f"import sys\nsys.path.append({str(package)!r})\nfrom filler import link\nprint(link.W.array.tolist())\n"
+    )
+    result = run(program)
+    assert result.stdout == "[[3.0], [3.0]]\n", result.stderr
+
+
+def test_draws_of_the_array_module(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np, chainer\n"
+        "xp = chainer.links.Linear(1, 1).xp\n"
+        "np.random.seed(0)\n"
+        "for name, mean in (('gumbel', 0.577), ('laplace', 0), ('exponential', 1)):\n"
+        "    a = getattr(xp.random, name)(size=(400, 50))\n"
+        "    print(name, a.shape, a.dtype, abs(float(a.mean()) - mean) < 0.05)\n"
+    )
+    result = run(program)
+    assert result.stdout == "".join(f"{n} (400, 50) float32 True\n" for n in ("gumbel", "laplace", "exponential"))

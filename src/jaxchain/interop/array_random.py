@@ -152,8 +152,44 @@ def binomial(n: Any, p: Any, size: Size = None, dtype: Any = np.int32) -> jax.Ar
     return jax.random.binomial(_key(), n, p, _shape(size, n, p)).astype(dtype)
 
 
+def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
+    """Return draws from a Gumbel distribution.
+
+    Args:
+        loc: Its mode.
+        scale: Its scale.
+        size: Shape.
+        dtype: Floating type.
+    """
+    return loc + scale * jax.random.gumbel(_key(), _shape(size, loc, scale), dtype)
+
+
+def laplace(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
+    """Return draws from a Laplace distribution.
+
+    Args:
+        loc: Its mean.
+        scale: Its scale.
+        size: Shape.
+        dtype: Floating type.
+    """
+    return loc + scale * jax.random.laplace(_key(), _shape(size, loc, scale), dtype)
+
+
+def exponential(scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
+    """Return draws from an exponential distribution.
+
+    Args:
+        scale: Its mean.
+        size: Shape.
+        dtype: Floating type.
+    """
+    return scale * jax.random.exponential(_key(), _shape(size, scale), dtype)
+
+
 def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"xp.random.{name}: not there for JAX arrays. There are normal, uniform, rand, randn, random, randint, "
-        "permutation, choice, binomial and seed; or draw with numpy.random outside compiled steps."
+        "permutation, choice, binomial, gumbel, laplace, exponential and seed; or draw with numpy.random outside "
+        "compiled steps."
     )

@@ -3,7 +3,8 @@
 As with ``python script.py``, the program is ``__main__``, sees its own arguments in `sys.argv`, its folder first in
 `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all for the life of the
 process: `chainer` is jaxchain (`chainer_modules`), in-place writes to parameters work (`stores`), `numpy.random.seed`
-seeds jaxchain's streams, too, and the array module has `random` (`array_random`).
+seeds jaxchain's streams, too, the array module has `random` (`array_random`), and arrays have more of NumPy's methods
+(`array_methods`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import builtins
 import importlib.machinery
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -31,6 +33,9 @@ Run a program written for Chainer, untouched: `import chainer` gives jaxchain.
   --mode eager|static  static compiles the outermost call of a link, and the Trainer's updates.
                        It may also follow the script; behind -- everything is the script's.
 """
+
+
+_IMPORTS = re.compile(rb"^\s*(?:import|from)\s+chainer\b", re.MULTILINE)
 
 
 class RunError(Exception):
@@ -168,25 +173,26 @@ def _explain(error: BaseException) -> None:
 
 
 class _ProgramFinder(importlib.machinery.PathFinder):
-    """Finds modules in the program's folder; their in-place writes are rewritten."""
+    """Finds modules in the program's folder and those that import Chainer; their in-place writes are rewritten."""
 
     folder = ""
 
     @classmethod
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
-        """Return the spec of a module in the program's folder; None for others."""
+        """Return the spec of one of the program's modules; None for others."""
         spec = super().find_spec(fullname, path, target)
         origin = None if spec is None or not spec.has_location else spec.origin
-        if (
-            spec is None
-            or origin is None
-            or not origin.endswith(".py")
-            or "site-packages" in origin
-            or not os.path.realpath(origin).startswith(cls.folder + os.sep)
-        ):
+        if spec is None or origin is None or not origin.endswith(".py") or not cls._is_programs(origin):
             return None
         spec.loader = ProgramLoader(spec.name, origin)
         return spec
+
+    @classmethod
+    def _is_programs(cls, file: str) -> bool:
+        if "site-packages" not in file and os.path.realpath(file).startswith(cls.folder + os.sep):
+            return True
+        with open(file, "rb") as source:
+            return _IMPORTS.search(source.read()) is not None
 
 
 def prepare(folder: str) -> None:
@@ -197,7 +203,7 @@ def prepare(folder: str) -> None:
     """
     import jax.numpy as jnp
 
-    from jaxchain.interop import array_random
+    from jaxchain.interop import array_methods, array_random
 
     chainer_modules.install()
     for name, helper in HELPERS.items():
@@ -208,6 +214,7 @@ def prepare(folder: str) -> None:
         paths.insert(0, _ProgramFinder)
     if not hasattr(jnp, "random"):
         jnp.random = array_random  # type: ignore[attr-defined]
+    array_methods.install()
     _seed_both()
     if not sys.flags.safe_path:
         sys.path[0] = folder
