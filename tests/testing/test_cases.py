@@ -1,0 +1,139 @@
+"""`testing`: the cases here are written as programs for Chainer write them, and pass there, too."""
+
+import unittest
+import warnings
+
+import numpy as np
+
+import jaxchain as chainer
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import testing
+from jaxchain.testing import attr, condition
+
+
+@testing.parameterize(*testing.product({"shape": [(3, 2), ()], "dtype": [np.float32]}))
+@testing.inject_backend_tests(None, [{}, {"use_cuda": True}])
+class TestMultiply(testing.FunctionTestCase):
+    def generate_inputs(self):
+        return tuple(np.asarray(np.random.uniform(-1, 1, self.shape), self.dtype) for _ in range(2))
+
+    def forward(self, inputs, device):
+        return (inputs[0] * inputs[1],)
+
+    def forward_expected(self, inputs):
+        return (np.asarray(inputs[0] * inputs[1], self.dtype),)
+
+
+@testing.inject_backend_tests(None, [{}])
+class TestLinear(testing.LinkTestCase):
+    param_names = "W", "b"
+
+    def generate_params(self):
+        return chainer.initializers.Normal(1), np.random.randn(2).astype("f")
+
+    def create_link(self, initializers):
+        return L.Linear(3, 2, initialW=initializers[0], initial_bias=initializers[1])
+
+    def generate_inputs(self):
+        return (np.random.randn(4, 3).astype("f"),)
+
+    def forward_expected(self, link, inputs):
+        return ((inputs[0] @ np.asarray(link.W.array).T + np.asarray(link.b.array)).astype("f"),)
+
+
+def run(case, name):
+    result = unittest.TestResult()
+    testing.inject_backend_tests(None, [{}])(case)[0](name).run(result)
+    return result
+
+
+def test_a_wrong_function_fails():
+    class Wrong(testing.FunctionTestCase):
+        def generate_inputs(self):
+            return (np.ones(3, "f"),)
+
+        def forward(self, inputs, device):
+            return (F.exp(inputs[0]),)
+
+        def forward_expected(self, inputs):
+            return (inputs[0],)
+
+    ((_, message),) = run(Wrong, "test_forward").failures
+    assert "Wrong_backend_0: output 0 is not as expected" in message and "<BackendConfig {}>" in message
+    assert run(Wrong, "test_backward").wasSuccessful()
+
+
+@testing.fix_random()
+class TestOther(unittest.TestCase):
+    def setUp(self):
+        self.runs = 0
+
+    @condition.retry(3)
+    def test_retry(self):
+        type(self).tries = getattr(type(self), "tries", 0) + 1
+        assert self.tries == 2 and self.runs == 0
+
+    @condition.repeat(2)
+    def test_repeat(self):
+        self.runs += 1
+        assert self.runs == 1  # set up anew
+
+    @attr.gpu
+    def test_gpu(self):
+        raise AssertionError("CuPy is not there")
+
+    def test_seed(self):
+        assert round(np.random.rand(), 7) == 0.5488135
+
+    def test_warnings(self):
+        with testing.assert_warns(UserWarning):
+            warnings.warn("x", UserWarning, stacklevel=1)
+        with self.assertRaises(AssertionError), testing.assert_warns(DeprecationWarning):
+            pass
+
+    @testing.with_requires("numpy>=99")
+    def test_requires(self):
+        raise AssertionError("skipped")
+
+    @testing.without_requires("nothing-of-this-name")
+    def test_requires_not(self):
+        pass
+
+    def test_matrix(self):
+        m = testing.generate_matrix((2, 4, 3), dtype="f", singular_values=[1, 2, 3])
+        np.testing.assert_allclose(sorted(np.linalg.svd(m[0])[1]), [1, 2, 3], rtol=1e-4)
+        with self.assertRaises(ValueError):
+            testing.generate_matrix((2,), singular_values=[1])
+
+    def test_trainer(self):
+        seen = []
+        trainer = testing.get_trainer_with_mock_updater((7, "iteration"), 3)
+        count = lambda t: seen.append((t.updater.iteration, t.updater.epoch))  # noqa: E731
+        trainer.extend(count, name="count", trigger=(1, "epoch"))
+        trainer.run()
+        assert seen == [(3, 1), (6, 2)]
+
+    def test_files(self):
+        a, b = L.Linear(2, 2), L.Linear(2, 2)
+        testing.save_and_load_npz(a, b)
+        testing.assert_allclose(a.W, b.W)
+        with self.assertRaises(AssertionError):
+            testing.assert_allclose(a.W, b.W.array + 1)
+
+
+@testing.parameterize_pytest("a,b", [(1, 2), (3, 4)])
+class TestPairs(unittest.TestCase):
+    def test_pair(self):
+        assert self.b == self.a + 1
+
+
+def test_parameters():
+    assert testing.product({"b": [1, 2], "a": [3]}) == [{"a": 3, "b": 1}, {"a": 3, "b": 2}]
+    assert testing.product_dict([{"a": 1}], [{"b": 2}, {"b": 3}]) == [{"a": 1, "b": 2}, {"a": 1, "b": 3}]
+    assert testing.from_pytest_parameterize("a", [1, 2]) == [{"a": 1}, {"a": 2}]
+    names = [n for n in globals() if n.startswith(("TestMultiply", "TestPairs")) and isinstance(globals()[n], type)]
+    assert names == [
+        *(f"TestMultiply_backend_0_param_{n}" for n in range(2)),
+        *(f"TestPairs_param_{n}" for n in range(2)),
+    ]
