@@ -73,6 +73,7 @@ _ROOMS = (  # imported when first used: optax alone takes a second
     "function_hooks",
     "function_node",
     "gradient_check",
+    "initializer",
     "initializers",
     "interop",
     "iterators",

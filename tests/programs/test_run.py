@@ -3,6 +3,7 @@
 The answers beside the scripts (`*.out`) were recorded with Chainer 7.8.1: ``python SCRIPT.py > SCRIPT.out``.
 """
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,39 @@ def test_draws_of_the_array_module(tmp_path):
     )
     result = run(program)
     assert result.stdout == "".join(f"{n} (400, 50) float32 True\n" for n in ("gumbel", "laplace", "exponential"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "initializer.Initializer",
+        "functions.array.reshape.reshape",
+        "functions.connection.convolution_2d.convolution_2d",
+        "links.model.vision.vgg.VGG16Layers",
+        "optimizers.adam.Adam",
+        "training.updaters.standard_updater.StandardUpdater",
+        "training.triggers.minmax_value_trigger.BestValueTrigger",
+        "datasets.sub_dataset.split_dataset_random",
+        "iterators.order_samplers.ShuffleOrderSampler",
+        "optimizer_hooks.weight_decay.WeightDecay",
+        "utils.conv.get_conv_outsize",
+        "testing.attr.gpu",
+    ],
+)
+def test_files_are_attributes_once_chainer_is_imported(path):
+    value = chainer_modules.resolve("chainer")
+    with contextlib.ExitStack() as stack:
+        stack.callback(sys.meta_path.remove, finder := chainer_modules.Finder())
+        sys.meta_path.insert(0, finder)
+        for name in path.split("."):
+            value = getattr(value, name)
+        for name in [n for n in sys.modules if n.partition(".")[0] == "chainer"]:
+            del sys.modules[name]
+    assert callable(value)
+
+
+def test_names_are_not_taken_for_files():
+    for path in ("chainer.nothing", "chainer.optimizers.adma", "chainer.functions.rleu"):
+        room, _, name = path.rpartition(".")
+        with pytest.raises(AttributeError, match=f"jaxchain has no {path}"):
+            getattr(chainer_modules.resolve(room), name)

@@ -25,6 +25,16 @@ FOLDERS = {
     "links": "activation connection loss model model.vision normalization rnn theano".split(),
 }
 """Folders inside rooms: they have files, and no names of their own."""
+FILES = {
+    "datasets": {"fashion_mnist", "kuzushiji_mnist"},
+    "function_hooks": {"debug_print"},
+    "iterators": {"order_samplers"},
+    "training.extensions": {"computational_graph", "util", "value_observation", "variable_unchain"},
+    "training.triggers": {"minmax_value_trigger"},
+}
+"""Files inside rooms that are not named like one of the room's classes."""
+FLAT = {"optimizer_hooks"}
+"""Rooms that are a file here."""
 ROOMS_BELOW = {"links.caffe"}
 
 
@@ -60,6 +70,8 @@ class ChainerModule(ModuleType):
             value = getattr(target, name)
         except AttributeError:
             path = f"{self.__name__}.{name}"
+            if self._has_file(name):
+                return importlib.import_module(path)
             if target is None or name.startswith("_"):
                 raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
             raise AttributeError(f"jaxchain has no {path}{_similar(name, dir(target))}") from None
@@ -75,6 +87,20 @@ class ChainerModule(ModuleType):
         if isinstance(value, type) or callable(value):
             self.__dict__[name] = value  # the next look-up is a plain one
         return value
+
+    def _has_file(self, name: str) -> bool:
+        """Return whether a name is that of a file of Chainer's below this module, which importing `chainer` imports."""
+        if name.startswith("_") or self.__name__ == "chainer":
+            return False
+        target = self.__dict__["_target"]
+        if target is None:
+            return True
+        room = self.__name__.partition(".")[2]
+        if name in FOLDERS.get(room, ()):
+            return True
+        classes = {n.lower() for n in dir(target) if n[:1].isupper()}
+        is_room = hasattr(target, "__path__") or room in FLAT
+        return is_room and (name in FILES.get(room, ()) or name.replace("_", "") in classes)
 
 
 def _similar(name: str, names: Sequence[str]) -> str:
@@ -105,7 +131,7 @@ def resolve(name: str) -> ChainerModule:
             return ChainerModule(name, target)
     for n in range(len(parts) - 1, 0, -1):  # a file: its names are in the nearest room above
         target = _import("jaxchain." + ".".join(parts[:n]))
-        if target is not None and hasattr(target, "__path__"):
+        if target is not None and (hasattr(target, "__path__") or ".".join(parts[:n]) in FLAT):
             return ChainerModule(name, target)
     raise ModuleNotFoundError(f"jaxchain has nothing in the place of the module {name!r}", name=name)
 

@@ -1,0 +1,61 @@
+"""`utils`: what functions that users write need. The values are Chainer 7.8.1's."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxchain import utils
+from jaxchain.utils import argument, conv
+
+ROWS = [
+    (lambda: utils.force_array(np.float32(3)), np.float32, 3),
+    (lambda: utils.force_array(2.0, np.float16), np.float16, 2),
+    (lambda: utils.force_array(jnp.ones(2, "f"), np.float16), np.float16, [1, 1]),
+    (lambda: utils.force_type(np.float32, np.float64(2)), np.float32, 2),
+    (lambda: utils.force_type(np.float32, np.ones(2)), np.float32, [1, 1]),
+    (lambda: utils.sum_to(np.ones((2, 3, 4), "f"), (3, 1)), np.float32, [[8], [8], [8]]),
+    (lambda: utils.sum_to(jnp.ones((2, 3), "f"), ()), np.float32, 6),
+    (lambda: utils.sum_to(jnp.ones((2, 3), "f"), (2, 3)), np.float32, [[1, 1, 1], [1, 1, 1]]),
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_arrays(row):
+    value = row[0]()
+    assert value.dtype == row[1] and np.asarray(value).tolist() == row[2]
+
+
+def test_sizes():
+    assert [utils.size_of_shape(s) for s in ((2, 3, 4), ())] == [24, 1]
+    given = [(5, 3, 2, 1), (5, 3, 2, 1, True), (6, 3, 2, 0, True, 2), (7, 2, 3, 0, False, 3)]
+    assert [conv.get_conv_outsize(*a) for a in given] == [3, 3, 2, 2]
+    given = [(3, 3, 2, 1), (3, 3, 2, 1, True), (3, 3, 2, 0, False, 2)]
+    assert [conv.get_deconv_outsize(*a) for a in given] == [5, 4, 9]
+
+
+def test_windows():
+    x = np.arange(32.0).reshape(1, 2, 4, 4)
+    c = conv.im2col_cpu(x, 3, 2, 2, 1, 1, 0)
+    assert c.shape == (1, 2, 3, 2, 2, 3) and c.sum() == 906
+    assert c[0, 1, 2, 1].tolist() == [[21, 22, 23], [29, 30, 31]]
+    covering = conv.im2col_cpu(x, 2, 2, 2, 2, 1, 1, 7.0, True, 1, 2)
+    assert covering.shape == (1, 2, 2, 2, 3, 3) and covering.sum() == 792
+    d = conv.col2im_cpu(c, 2, 1, 1, 0, 4, 4)
+    assert d[0, 1].tolist() == [[16, 34, 36, 19], [40, 84, 88, 46], [24, 50, 52, 27], [28, 58, 60, 31]]
+
+
+def test_arguments():
+    def f(**kwargs):
+        return argument.parse_kwargs(kwargs, ("a", 1), ("b", 2), c="c is gone")
+
+    assert (f(), f(b=5)) == ((1, 2), (1, 5))
+    with pytest.raises(ValueError, match="c is gone"):
+        f(c=1)
+    with pytest.raises(TypeError, match="'z'"):
+        f(z=1)
+
+
+def test_experimental():
+    with pytest.warns(FutureWarning, match=r"my\.api is experimental"):
+        utils.experimental("my.api")
+    assert utils.collections_abc.Iterable
