@@ -158,3 +158,12 @@ def test_names_are_not_taken_for_files():
         room, _, name = path.rpartition(".")
         with pytest.raises(AttributeError, match=f"jaxchain has no {path}"):
             getattr(chainer_modules.resolve(room), name)
+
+
+@pytest.mark.parametrize("path", ["functions.activation.relu", "testing.attr", "utils.type_check", "optimizers.adam"])
+def test_a_name_that_a_file_lacks_cannot_be_imported(path, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(f"import chainer.optimizer_hooks.lasso\nfrom chainer.{path} import nothing_of_this_name\n")
+    result = run(program)
+    assert result.returncode == 1
+    assert "ImportError: cannot import name 'nothing_of_this_name'" in result.stderr

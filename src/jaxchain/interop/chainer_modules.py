@@ -163,7 +163,11 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return resolve(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the module is complete."""
+        """Leave only rooms and folders packages: a name that a file lacks is not looked for below it."""
+        target, room = getattr(module, "_target", None), module.__name__.partition(".")[2]
+        named = target is not None and target.__name__.partition(".")[2] == room
+        if target is not None and not (named and (hasattr(target, "__path__") or room in FLAT)):
+            del module.__path__
 
 
 def install() -> None:
