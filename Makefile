@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test test-fast test-latest lint docs doctest bench examples size clean
+.PHONY: demo test test-fast test-latest lint docs pictures doctest bench examples size clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ lint: $(VENV)/.installed
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+pictures: $(VENV)/.installed  ## the explorer's pictures in docs/images; needs Chromium
+	$(BIN)/python docs/images/make.py
 
 doctest: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b doctest docs docs/_build/doctest

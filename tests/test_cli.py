@@ -127,6 +127,7 @@ def test_same_seed_same_numbers(model, capsys):
         (["contrast", "the_model.py:Fails"], "OSError: no weights"),
         (["contrast", "the_model.py:net", "--input", "2,5"], "float32[2,5] failed"),
         (["contrast", "the_model.py:net"], "on no arguments (see --input) failed"),
+        (["view", "the_model.py:net"], "on no arguments (see --input) failed"),
         (["contrast", "broken.py:f"], "RuntimeError: inside the file"),
         (["contrast", "syntax.py:f"], "SyntaxError"),
         (["contrast", "imports.py:f"], "No module named 'not_installed_anywhere'"),

@@ -290,8 +290,7 @@ def _contrast(options: argparse.Namespace) -> int:
         with jaxchain.using_config("train", not options.test):
             report = contrast(model, *inputs, repeats=options.repeats, gradients=not options.no_gradients)
     except Exception as error:
-        shapes = ", ".join(f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in inputs) or "no arguments (see --input)"
-        return _theirs(error, f"{options.target}: calling it on {shapes} failed")
+        return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
     print(report)
     if options.out is not None:
         try:
@@ -307,6 +306,11 @@ def _contrast(options: argparse.Namespace) -> int:
         )
         return DISAGREE
     return OK
+
+
+def _types(inputs: Sequence[np.ndarray]) -> str:
+    """Return what a model was called on, for messages."""
+    return ", ".join(f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in inputs) or "no arguments (see --input)"
 
 
 def _view(options: argparse.Namespace) -> int:
@@ -330,7 +334,7 @@ def _view(options: argparse.Namespace) -> int:
         with jaxchain.using_config("train", not options.test):
             views = show(model, *inputs, mode=options.mode)
     except Exception as error:
-        return _theirs(error, f"{options.target}: viewing it failed")
+        return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
     if options.out is None:
         print(views)
         return OK

@@ -68,6 +68,7 @@ def test_links_without_a_time_of_their_own():
 def test_html_is_escaped():
     kind = type("<b>", (MLP,), {})
     page = summary(kind(), np.ones((6, 4), np.float32))._repr_html_()
+    assert page.count("text-align:left") == 3 * page.count("<tr>") and "text-align:right" in page
     assert "&lt;b&gt;" in page and "<b>" not in page
 
 

@@ -92,7 +92,16 @@ class Summary:
 
     def _repr_html_(self) -> str:
         def line(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+            looks = ("left" if k < 3 else "right" for k in range(len(cells)))  # words, then numbers
+            style = "padding:2px 10px;white-space:nowrap;text-align"
+            return (
+                "<tr>"
+                + "".join(
+                    f'<{tag} style="{style}:{look}">{html.escape(c)}</{tag}>'
+                    for c, look in zip(cells, looks, strict=True)
+                )
+                + "</tr>"
+            )
 
         return "<table>" + line(HEADING, "th") + "".join(line(cells, "td") for cells in self._cells()) + "</table>"
 

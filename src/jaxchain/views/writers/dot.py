@@ -87,7 +87,7 @@ PROGRAM = Style(
         "call": {"style": "dashed", "color": "#B7791F"},
         "carry": {"style": "dashed", "constraint": "false", "color": "#B7791F"},
     },
-    clusters={"": {"style": "rounded", "color": "#9AA7B8", "fontcolor": "#3B4A5E"}},
+    clusters={"": {"style": "rounded", "color": "#9AA7B8", "fontcolor": "#3B4A5E", "labeljust": "l"}},
     graph={"fontname": "Helvetica"},
 )
 
