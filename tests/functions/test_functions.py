@@ -1,7 +1,6 @@
 """One walk over all rows of cases_*.py: Chainer's answers, second derivatives, static mode, compiles, errors."""
 
 import contextlib
-import doctest
 import functools
 import importlib
 import inspect
@@ -259,14 +258,3 @@ def test_docstring(name):
     text = inspect.getdoc(getattr(F, name))
     for section in ("Args:", "Returns:", "Source:", "Examples:"):
         assert section in text, section
-
-
-@pytest.mark.parametrize("module", sorted({inspect.getmodule(getattr(F, n)).__name__ for n in NAMES}))
-def test_examples(module):
-    room = importlib.import_module(module)
-    found = [t for t in doctest.DocTestFinder().find(room, globs={"F": F, "np": np}) if t.examples]
-    assert found
-    for example in found:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # some of Chainer's functions warn of themselves
-            assert doctest.DocTestRunner(verbose=False).run(example).failed == 0, example.name

@@ -5,9 +5,10 @@ No `jax._src`. `jax.core.Tracer` is public; its import is here so that no other 
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -31,6 +32,16 @@ def is_tracer(value: Any) -> bool:
 def trace_state() -> Any:
     """Return what is equal only inside the same trace: tells our trace from one inside it."""
     return _trace_state(convention="nnx")
+
+
+def bytes_of(avals: Iterable[Any]) -> int | None:
+    """Return how many bytes arrays of these shapes and dtypes take, or None: a size is a symbol."""
+    total = 0
+    for aval in avals:
+        if not all(isinstance(n, int) for n in aval.shape):
+            return None
+        total += math.prod(aval.shape) * aval.dtype.itemsize
+    return total
 
 
 EAGER = trace_state()  # outside all traces

@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from jaxchain.core.compat import EAGER, Tracer, trace_state
+from jaxchain.core.compat import EAGER, Tracer, bytes_of, trace_state
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
 
 SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
@@ -139,10 +139,8 @@ def share(value: Any, node: Callable[[], Any]) -> Any:
 
 def is_small(infos: Iterable[Any]) -> bool:
     """Return whether a call with these inputs and outputs may wait."""
-    try:
-        return sum(math.prod(i.shape) * i.dtype.itemsize for i in infos) <= SMALL
-    except TypeError:  # symbolic sizes
-        return False
+    size = bytes_of(infos)
+    return size is not None and size <= SMALL
 
 
 def concrete(values: Iterable[Any]) -> list[Any]:

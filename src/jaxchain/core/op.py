@@ -26,6 +26,7 @@ from jaxchain.core.compat import live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
 from jaxchain.core.deferred import Deferred, Part, Waiting, concrete, defer, is_small
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
+from jaxchain.core.movement import mover
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     ARRAY_LIKE,
@@ -82,11 +83,13 @@ class Plan:
         self.op, self.structure, self.infos = op, structure, infos
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
-        self.forward = jax.jit(_named(self.pure, op.name))
         op.check(structure, infos)
         known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
-        shapes = self.forward.eval_shape(*known, *scalars)
+        compiled = jax.jit(_named(self.pure, op.name))
+        traced = compiled.trace(*known, *scalars)
+        shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
+        self.forward = mover(compiled, traced.jaxpr, self.single)
         outputs = (shapes,) if self.single else shapes
         grads = any(i.differentiable for i in infos)
         self.out_infos = tuple(info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs)
@@ -601,7 +604,8 @@ class VjpOp(Op):
         self.flat = jaxpr_as_fun(pruned)
         # inputs that the gradient names but does not read were not kept: any value of the right shape will do
         self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
-        self.compiled = jax.jit(_named(self.pure_tuple, self.name))
+        compiled = jax.jit(_named(self.pure_tuple, self.name))
+        self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
 
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
         """Return the gradients from retained arrays, output gradients and scalars."""

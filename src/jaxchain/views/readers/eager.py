@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jaxchain.core.deferred import concrete
 from jaxchain.core.variable import FunctionRecord, Parameter, Variable, VariableNode
 from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
@@ -158,7 +159,7 @@ def retained_bytes(outputs: Any) -> tuple[int, int]:
             if node.creator_node is None:
                 owned.add(id(node.data))
         else:
-            kept.update((id(a), a) for a in getattr(node, "kept", None) or () if a is not None)
+            kept.update((id(a), a) for a in concrete(getattr(node, "kept", None) or ()) if a is not None)
     own = [a for key, a in kept.items() if key not in owned]
     return sum(int(getattr(a, "nbytes", 0)) for a in own), len(own)
 

@@ -1,0 +1,86 @@
+"""Programs that only move data: NumPy gives what XLA gives, and nothing is compiled for it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxchain.functions as F
+from jaxchain import Variable
+from jaxchain.core import movement
+
+X = np.arange(24, dtype=np.float32).reshape(4, 6) - 7
+I = np.array([0, 3, -1, 9, 3], np.int32)
+
+PROGRAMS = {
+    "pad": lambda x: lax.pad(x, 0.5, [(1, 2, 0), (0, 1, 2)]),
+    "pad, negative": lambda x: lax.pad(x, 0.5, [(-1, -2, 0), (2, -3, 1)]),
+    "pad, negative inside a gap": lambda x: lax.pad(x, 0.5, [(-1, -1, 3), (-4, -4, 2)]),
+    "pad to nothing": lambda x: lax.pad(x, 0.5, [(-2, -2, 0), (0, 0, 0)]),
+    "slice with steps": lambda x: lax.slice(x, (0, 1), (4, 6), (2, 3)),
+    "dynamic slice, out of bounds": lambda x: lax.dynamic_slice(x, (3, -4), (2, 3)),
+    "dynamic update": lambda x: lax.dynamic_update_slice(x, x[:2, :2] + x[2:, :2], (3, 1)),
+    "reverse, transpose, broadcast": lambda x: jnp.broadcast_to(x[::-1].T[:, None], (6, 3, 4)),
+    "rows": lambda x: x.at[I].get(mode="fill", fill_value=jnp.nan),
+    "elements": lambda x: x.at[I, I].get(mode="fill", fill_value=2.0),
+    "rows, known to be there": lambda x: x.at[np.clip(I, 0, 3)].get(mode="promise_in_bounds"),
+    "rows added": lambda x: jnp.zeros_like(x).at[I].add(x[0], mode="drop"),
+    "choice": lambda x: jnp.where(x < 0, x[:1], x),
+    "cast": lambda x: x.astype(np.float16).astype(np.float32),
+    "stack, split, concatenate": lambda x: jnp.concatenate(jnp.split(jnp.stack([x, x + x]), 2, axis=2), 1),
+    "repeat": lambda x: jnp.tile(x, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_numpy_gives_what_xla_gives(name):
+    function = PROGRAMS[name]
+    closed = jax.make_jaxpr(function)(X)
+    assert movement.only_moves(closed.jaxpr), closed
+    (found,) = movement.run(closed.jaxpr, closed.consts, [X])
+    known = np.asarray(jax.jit(function)(X))
+    assert found.dtype == known.dtype
+    np.testing.assert_array_equal(found, known)
+
+
+@pytest.mark.parametrize("function", [jnp.sin, lambda x: x * 2, lambda x: x.sum(), lambda x: x.astype(np.int32)])
+def test_what_computes_is_compiled(function):
+    assert not movement.only_moves(jax.make_jaxpr(function)(X).jaxpr)
+
+
+def concat():
+    parts = [Variable(np.full((n, 3), n, np.float32)) for n in (2, 5)]
+    y = F.concat(parts, axis=0)
+    F.sum(F.concat([y, y], axis=1) * np.float32(2)).backward()
+    return y, parts
+
+
+def test_nothing_is_compiled_until_it_comes_again_and_again():
+    y, parts = concat()
+    plan = y.creator.plan
+    assert isinstance(plan.forward, movement.Mover) and plan.forward.calls <= movement.AFTER
+    known = np.asarray(y.array)
+    for _ in range(movement.AFTER + 1):
+        y, parts = concat()
+        np.testing.assert_array_equal(y.array, known)
+        np.testing.assert_array_equal(parts[1].grad, np.full((5, 3), 4, np.float32))
+    assert plan.forward.calls == movement.AFTER
+
+
+def test_results_are_arrays_of_their_own():
+    x = Variable(X)
+    y = F.reshape(x, (24,))
+    before = x.array.unsafe_buffer_pointer()
+    assert y.array.unsafe_buffer_pointer() != before  # a donated buffer is written to
+
+
+def test_in_a_trace_it_is_compiled_code():
+    found = jax.make_jaxpr(lambda a: F.reshape(Variable(a), (6, 4)).array)(X)
+    assert [eqn.primitive.name for eqn in found.eqns] == ["jit"]
+
+
+def test_an_index_out_of_bounds_as_when_compiled():
+    w = Variable(X)
+    y = F.embed_id(np.array([1, 7], np.int32), w)
+    assert np.isnan(np.asarray(y.array)[1]).all() and not np.isnan(np.asarray(y.array)[0]).any()
