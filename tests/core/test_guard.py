@@ -197,8 +197,9 @@ def test_an_exception_that_is_caught_is_an_outcome():
     @jaxchain.static
     def step(x):
         try:
-            assert x.array.min() > 0
-        except AssertionError:
+            if x.array.min() <= 0:  # pytest's own assert would write down the values
+                raise ValueError
+        except ValueError:
             return -x
         return x
 

@@ -9,6 +9,9 @@ from typing import Any
 from jaxchain.core.ahead import memory_of
 
 OFTEN = 8
+ATTRIBUTE = (
+    "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
+)
 
 
 class RecompileWarning(UserWarning):
@@ -55,6 +58,7 @@ class Compile:
             "random_draws": variant.draws,
             "nodes": len(traced.nodes),
             "guards": [str(g) for g in traced.guards],
+            "prints": traced.prints,
             "misses": variant.misses,
             "memory": self.memory(),
         }
@@ -88,6 +92,8 @@ class Explanation:
             lines.append(f"     writes: {_some(d['written'])}")
             if d["constants"]:
                 lines.append(f"     baked in: {_some([f'{n} = {v}' for n, v in d['constants']])}")
+            if d["prints"]:
+                lines.append(f"     prints after every call: {_some(d['prints'])}")
             if d["guards"]:
                 lines.append(f"     assumes: {_some(d['guards'])}; {d['misses']} misses")
         lines += [f"  runs in eager mode: {reason}" for reason in self.eager]
@@ -118,6 +124,18 @@ def warn_eager(name: str, reason: str) -> None:
     )
 
 
+def _remedy(last: Compile) -> str:
+    """Return what to do about compiles for such a reason."""
+    reason = last.reason
+    if reason.startswith("arg ") and "[" in reason:
+        return "Pad sizes that vary: @jaxchain.static(sizes=jaxchain.bucket(...))"
+    if reason.startswith("arg "):
+        return "Pass a number that changes as an array (np.float32(v)), or leave this function eager"
+    if last.variant.guards:
+        return "jaxchain.cond, while_loop and scan are one program for all outcomes"
+    return f"{ATTRIBUTE}; or leave this function eager"
+
+
 def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
     """Warn, with the last reasons and the remedy, each time the number of compiles doubles from `OFTEN` on.
 
@@ -130,8 +148,8 @@ def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
     if n >= OFTEN and n & (n - 1) == 0:
         reasons = "; ".join(c.reason for c in counted[-3:])
         warnings.warn(
-            f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call: pass what "
-            "changes as an array, pad shapes, or leave this function eager. See explain().",
+            f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call. "
+            f"{_remedy(counted[-1])}. See explain().",
             RecompileWarning,
             stacklevel=4,
         )

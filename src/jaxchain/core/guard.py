@@ -5,16 +5,18 @@ answer is the outcome that this variant assumes; the predicate becomes one more 
 whose guards do not hold is thrown away before anything is written back, and the variant for the outcomes it saw runs.
 
 An outcome that nobody knows yet stops the trace (`Undecided`), the predicate is evaluated on the arguments, and the
-trace starts over knowing one more.
+trace starts over knowing one more. What no variant can assume (`float(x)`, the text of an array) stops it for good
+(`refuse`): the call runs in eager mode. `print` is put off: it is repeated after every call, with the values.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,10 @@ Outcome = bool | int
 
 class Undecided(BaseException):
     """A trace came to an outcome that nobody knows yet. Not an `Exception`: user code must not catch it."""
+
+
+class Refused(BaseException):
+    """A trace came to what no variant can assume. Not an `Exception`: user code must not catch it."""
 
 
 class NotCompilable(StaticError):
@@ -67,6 +73,8 @@ class Questions:
         self.predicates: list[Any] = []
         self.undecided: Any = None
         self.asked = ""  # where the question was asked that nobody could answer
+        self.refused: str | None = None  # why this is no program, the first reason
+        self.inner = 0  # how often a value was looked at inside another trace, a loop body's say
         self.level = trace_state()
         self._answers: dict[tuple[int, bool], tuple[Any, Outcome]] = {}
 
@@ -135,51 +143,91 @@ def first_miss(predicates: Sequence[Any], guards: Sequence[Guard]) -> tuple[Outc
 # -- the questions that Python asks of a tracer ------------------------------------------------------------------------
 
 
-def _asked(kind: type, original: Callable[..., Any], tracer: Any, args: tuple[Any, ...]) -> Any:
-    trace = thread_state().trace
-    questions = getattr(trace, "questions", None)
-    if questions is None or args or tracer.size != 1 or trace_state() != questions.level:
-        return original(tracer, *args)
-    if kind is int and tracer.dtype == np.bool_:
-        kind = bool
-    return questions.answer(tracer, kind)
+def refuse(reason: str) -> NoReturn:
+    """Stop this thread's trace: the program does what no variant can assume. The call runs in eager mode.
+
+    Raises:
+        Refused: There is a trace of a static call; it is stopped even if the program catches this.
+        NotCompilable: There is another one.
+    """
+    questions = getattr(thread_state().trace, "questions", None)
+    if questions is None:
+        raise NotCompilable(reason)
+    questions.refused = questions.refused or reason
+    raise Refused(reason)
 
 
-def _hook(name: str, kind: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _here() -> Questions | None:
+    """Return the questions of this thread's trace, if its own values are looked at, not those of a trace inside it."""
+    questions = getattr(thread_state().trace, "questions", None)
+    if questions is None or trace_state() == questions.level:
+        return questions
+    questions.inner += 1
+    return None
+
+
+def _answered(name: str, kind: type) -> Callable[..., Any]:
     original = getattr(Tracer, name)
 
     def method(tracer: Any, *args: Any) -> Any:
-        if name == "__index__" and not jnp.issubdtype(tracer.dtype, jnp.integer):
+        whole = jnp.issubdtype(tracer.dtype, jnp.integer)
+        if name == "__index__" and not whole:
             return original(tracer, *args)
-        if name == "item" and not (jnp.issubdtype(tracer.dtype, jnp.integer) or tracer.dtype == np.bool_):
-            return original(tracer, *args)  # a float: a variant per value would never end
-        answer = _asked(kind, original, tracer, args)
+        questions = _here()
+        if questions is None or args or tracer.size != 1:
+            return original(tracer, *args)
+        if name == "item" and not (whole or tracer.dtype == np.bool_):  # a float: a variant per value would never end
+            refuse(f"it takes a value out of the program: {_line()}")
+        answer = questions.answer(tracer, bool if kind is int and tracer.dtype == np.bool_ else kind)
         return int(answer) if name in ("__int__", "__index__") else answer
 
-    return method, original
+    return method
 
 
-def _format(tracer: Any, spec: str) -> str:
-    if spec:
-        raise NotCompilable(f"it formats a value: {format_source(source_of(call_site(2)))}")
-    return object.__format__(tracer, spec)
+def _refused(name: str, what: str) -> Callable[..., Any]:
+    original = getattr(Tracer, name)
+
+    def method(tracer: Any, *args: Any, **kwargs: Any) -> Any:
+        if _here() is None:
+            return original(tracer, *args, **kwargs)
+        refuse(f"it {what}: {_line()}")
+
+    return method
 
 
-_HOOKS = {n: _hook(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
+def _line() -> str:
+    return format_source(source_of(call_site(3))) or "unknown line"
+
+
+def _print(*args: Any, **kwargs: Any) -> None:
+    trace = thread_state().trace
+    if getattr(trace, "questions", None) is None:
+        _real_print(*args, **kwargs)
+    elif _here() is not None:
+        trace.print(args, kwargs, source_of(call_site(2)))
+
+
+_real_print = builtins.print
+_TAKEN, _WRITTEN = "takes a value out of the program", "formats a value"
+_HOOKS = {n: _answered(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
+_HOOKS |= {n: _refused(n, _TAKEN) for n in ("__float__", "__complex__", "__array__", "tolist", "tobytes")}
+_HOOKS |= {n: _refused(n, _WRITTEN) for n in ("__format__", "__repr__")}
 
 
 @contextlib.contextmanager
 def answering() -> Iterator[None]:
     """Answer the questions asked of this thread's trace for the time of the block. One block at a time."""
-    for name, (method, _) in _HOOKS.items():
+    global _real_print
+    own = {name: Tracer.__dict__.get(name) for name in _HOOKS}
+    for name, method in _HOOKS.items():
         setattr(Tracer, name, method)
-    setattr(Tracer, "__format__", _format)  # noqa: B010 - Tracer has none of its own
+    _real_print, builtins.print = builtins.print, _print
     try:
         yield
     finally:
-        del Tracer.__format__
-        for name, (_, original) in _HOOKS.items():
-            setattr(Tracer, name, original)
+        builtins.print = _real_print
+        for name, original in own.items():
+            delattr(Tracer, name) if original is None else setattr(Tracer, name, original)
 
 
 def evaluate(closed: Any, values: Sequence[Any]) -> Outcome:

@@ -1,7 +1,7 @@
-"""The one functionalisation point: which mutable cells a callable can reach, and their values in and out of a trace.
+"""What a step can read or write: which mutable cells a callable can reach. State is discovered, not declared.
 
-State is discovered, not declared. `Walk` goes from the callable through its closure, the globals it names, `self`,
-links, optimizers, containers and plain objects, and sorts what it finds:
+`Walk` goes from the callable through its closure, the globals it names, `self`, links, optimizers, containers, classes
+and plain objects, and sorts what it finds:
 
 - *parameters*: `Parameter` objects, by identity;
 - *places*: (container, key) pairs that hold arrays, Variables (an LSTM's `h`), tuples of these, or the numbers of
@@ -9,16 +9,22 @@ links, optimizers, containers and plain objects, and sorts what it finds:
 - *plain values*: everything else that a step could read. They are part of the variant's key: compared by identity, then
   by equality, per call. Nothing is baked in silently.
 
-While a trace is on, cells hold tracers; `Installation` puts them there, finds what the trace changed and puts the old
-values back, also when it fails. Only core/static.py opens one.
+What a compiled program cannot repeat is noted, too: iterators, generators of random numbers, caches of functions.
 """
 
 from __future__ import annotations
 
+import argparse
+import array
+import collections
+import dataclasses
 import dis
+import random
 import sys
+import threading
 import types
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from operator import is_
 from typing import Any
@@ -26,12 +32,30 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.compat import is_tracer
+from jaxchain.core.cells import (
+    ARRAY,
+    ATOMS,
+    MISSING,
+    NUMBER,
+    ClassView,
+    SlotView,
+    Template,
+    alike,
+    contents_of,
+    same,
+    take,
+    template_of,
+)
 from jaxchain.core.errors import is_library_file
-from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
+from jaxchain.core.variable import Parameter, SharedParameter, Variable
 
-ATOMS = (int, float, complex, str, bytes, bool, type(None), type, np.dtype, types.ModuleType, types.BuiltinFunctionType)
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
+SAMPLE = 1024  # elements of a larger one that are
+GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
+RECORDS = (
+    types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
+    threading.local,
+)  # fmt: skip
 
 
 def is_user_code(filename: str) -> bool:
@@ -39,89 +63,34 @@ def is_user_code(filename: str) -> bool:
     return not is_library_file(filename) and "site-packages" not in filename and "dist-packages" not in filename
 
 
-class SlotView:
-    """A slot or closure cell as a container with one key."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, owner: Any) -> None:
-        self.owner = owner
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self.owner, name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self.owner, name, value)
+def is_iterator(value: Any) -> bool:
+    """Return whether a value is an iterator of Python's own: what was taken from it cannot be put back."""
+    return isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools")
 
 
-# -- values in places ------------------------------------------------------------------------------------------------
-# A template says where the arrays are in a value: ARRAY | NUMBER | None |
-# ("var", has_grad, requires_grad) | ("tuple", [...]); what is no array in such a tuple is ("same", value)
-
-ARRAY, NUMBER = "array", "number"
-Template = Any
+def is_record(value: Any) -> bool:
+    """Return whether a value is an object of the user's program that holds data: one like it may take its place."""
+    return _holds_data(type(value))
 
 
-def template_of(value: Any) -> Template:
-    """Return the template of a value that holds arrays, or None if it holds none."""
-    if isinstance(value, jax.Array):
-        return ARRAY
-    if isinstance(value, Variable):
-        if isinstance(value, Parameter) or value._array is None:
-            return None
-        return ("var", value._grad is not None, value.requires_grad)
-    if type(value) is tuple:
-        parts = [template_of(v) for v in value]
-        if any(p is not None for p in parts):
-            return ("tuple", tuple(("same", v) if p is None else p for p, v in zip(parts, value, strict=True)))
-    return None
-
-
-def same(new: Any, old: Any) -> bool:
-    """Return whether two plain values are one object, or equal numbers, texts or tuples of these."""
-    if new is old:
-        return True
-    if type(new) is not type(old):
+@lru_cache(maxsize=4096)
+def _holds_data(kind: type) -> bool:
+    if issubclass(kind, (*ATOMS, types.FunctionType, types.MethodType)) or _is_ours(kind):
         return False
-    if type(new) is tuple:
-        return len(new) == len(old) and all(map(same, new, old))
-    return isinstance(new, ATOMS) and new == old
+    return (
+        issubclass(kind, RECORDS)
+        or is_user_module(kind)
+        or (
+            dataclasses.is_dataclass(kind) and not hasattr(kind, "__call__")  # noqa: B004 - a module, not a record
+        )
+    )
 
 
-def take(template: Template, value: Any, out: list[Any], variables: bool = False) -> bool:
-    """Append the arrays of `value` to `out`; with `variables` the Variables themselves. False if it does not fit."""
-    if template is ARRAY:
-        out.append(value)
-        return isinstance(value, jax.Array)
-    if template is NUMBER:
-        out.append(value)
-        return isinstance(value, int | float | jax.Array)
-    if template[0] == "same":
-        return same(value, template[1])
-    if template[0] == "var":
-        if not isinstance(value, Variable) or isinstance(value, Parameter) or value._array is None:
-            return False
-        if (value._grad is not None) != template[1] or value.requires_grad != template[2]:
-            return False
-        out.append(value if variables else value._array)
-        if template[1]:
-            out.append(value.grad)
-        return True
-    if type(value) is not tuple or len(value) != len(template[1]):
-        return False
-    return all([take(t, v, out, variables) for t, v in zip(template[1], value, strict=True)])
-
-
-def count(template: Template) -> int:
-    """Return how many arrays a template holds."""
-    if template is ARRAY or template is NUMBER:
-        return 1
-    if template[0] == "same":
-        return 0
-    return 1 + template[1] if template[0] == "var" else sum(map(count, template[1]))
-
-
-# -- discovery ---------------------------------------------------------------------------------------------------------
+def sampled(buffer: np.ndarray) -> np.ndarray:
+    """Return a copy of a NumPy array, or of some elements of a large one."""
+    if buffer.nbytes <= SMALL or buffer.dtype == object:
+        return buffer.copy()
+    return buffer.flat[:: max(1, buffer.size // SAMPLE)]
 
 
 class Walk:
@@ -144,9 +113,15 @@ class Walk:
         self.plain_names: list[str] = []
         self.sized: list[Any] = []
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
-        self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # small NumPy arrays, compared by content
-        self.large: list[tuple[str, np.ndarray]] = []
+        self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
+        self.large: list[tuple[str, np.ndarray]] = []  # those of which some elements are
+        self.iterators: list[tuple[Any, Any, str]] = []  # places of what cannot be put back
+        self.generators: list[tuple[str, Any]] = []  # of random numbers
+        self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
+        self.caches: list[Any] = []  # functions that remember results
+        self.unseen: list[tuple[str, str]] = []  # objects of other libraries, not looked into
         self.rules = rules
+        self.methods: list[tuple[str, Any, list[str], list[Any]]] = []  # of the classes of the user's program
         self._seen: dict[int, Any] = {}
         self._stack: list[tuple[str, Any]] = list(roots)[::-1]
         while self._stack:
@@ -154,11 +129,19 @@ class Walk:
             self._visit(name, value)
         self.sizes = [len(c) for c in self.sized]
 
+    @property
+    def objects(self) -> dict[int, Any]:
+        """What was found, by the identity that it had when it was: another may have taken its place since."""
+        return self._seen
+
     def _visit(self, name: str, obj: Any) -> None:
-        if isinstance(obj, ATOMS) or id(obj) in self._seen:
+        if id(obj) in self._seen or (isinstance(obj, ATOMS) and not isinstance(obj, type)):
             return
         self._seen[id(obj)] = obj
         if getattr(type(obj), "_opaque", False):
+            return
+        if isinstance(obj, type):
+            self._class(obj)
             return
         if isinstance(obj, Parameter):
             if isinstance(obj, SharedParameter):
@@ -170,22 +153,38 @@ class Walk:
         elif isinstance(obj, jax.Array | Variable):
             pass  # lifted by the place that holds it
         elif isinstance(obj, np.ndarray):
-            if obj.nbytes <= SMALL and obj.dtype != object:
-                self.buffers.append((name, obj, obj.copy()))
-            else:
+            self.buffers.append((name, obj, sampled(obj)))
+            if obj.dtype == object:
+                self._stack += [(f"{name}[{i}]", value) for i, value in enumerate(obj.flat)]
+            elif obj.nbytes > SMALL:
                 self.large.append((name, obj))
         elif isinstance(obj, types.FunctionType):
             self._function(name, obj)
         elif isinstance(obj, types.MethodType):
             self._stack.append((name, obj.__func__))
             self._stack.append((_owner_name(name, obj), obj.__self__))
-        elif isinstance(obj, dict):
-            self._container(name, obj, list(obj), "{}[{!r}]")
-        elif isinstance(obj, list):
-            self._container(name, obj, range(len(obj)), "{}[{}]")
+        elif isinstance(obj, dict | list | collections.deque):
+            is_dict = isinstance(obj, dict)
+            self._container(name, obj, list(obj) if is_dict else range(len(obj)), "{}[{!r}]" if is_dict else "{}[{}]")
+            if is_record(obj):  # of a class of the user's program
+                self._object(name, obj)
         elif isinstance(obj, tuple | set | frozenset):
+            if isinstance(obj, set):
+                self.contents.append((obj, contents_of(obj)))
+                self.compared.append((name, obj, set(obj)))
             for i, value in enumerate(obj):
                 self._stack.append((f"{name}[{i}]", value))
+        elif isinstance(obj, types.MappingProxyType):
+            self.sized.append(obj)
+            for key, value in obj.items():
+                if template_of(value) is None:
+                    self._place(f"{name}[{key!r}]", obj, key, value, False)
+        elif isinstance(obj, bytearray | array.array):
+            self.compared.append((name, obj, obj[:]))
+        elif isinstance(obj, weakref.ref):
+            self._stack.append((name, obj()))
+        elif isinstance(obj, GENERATORS):
+            self.generators.append((name, obj))
         elif hasattr(obj, "__wrapped_static__"):
             self._stack.append((name, obj.__wrapped_static__))
         else:
@@ -193,14 +192,17 @@ class Walk:
 
     def _object(self, name: str, obj: Any) -> None:
         kind = type(obj)
-        ours = any(base.__module__.startswith("jaxchain.") for base in kind.__mro__)
-        if not ours and not is_user_module(kind):
-            partial = getattr(obj, "func", None), getattr(obj, "args", None), getattr(obj, "keywords", None)
-            if partial[0] is not None:  # functools.partial
-                self._stack += [(name, p) for p in partial]
-            return
         attributes = getattr(obj, "__dict__", None)
-        if attributes is not None:
+        if not _is_ours(kind) and not is_record(obj):
+            if hasattr(obj, "cache_clear") and hasattr(obj, "__wrapped__"):
+                self.caches.append(obj)
+                self._stack.append((name, obj.__wrapped__))
+            elif hasattr(obj, "func") and hasattr(obj, "keywords"):  # functools.partial
+                self._stack += [(name, part) for part in (obj.func, obj.args, obj.keywords)]
+            elif attributes and not callable(obj):
+                self.unseen.append((name, kind.__name__))
+            return
+        if attributes is not None and attributes is not obj and id(attributes) not in self._seen:
             lifted = getattr(kind, "_lifted_scalars", False)
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
@@ -211,15 +213,32 @@ class Walk:
             for slot in slots:
                 if hasattr(obj, slot):
                     self._place(f"{name}.{slot}", view, slot, getattr(obj, slot), False)
+        if id(kind) not in self._seen:
+            self._seen[id(kind)] = kind
+            self._class(kind)
+
+    def _class(self, kind: type) -> None:
+        """Look at the methods of a class of the user's program, and at the values that it holds itself."""
         for base in kind.__mro__:
-            for member in vars(base).values():
+            if not is_user_module(base) or (base is not kind and id(base) in self._seen):
+                continue
+            self._seen[id(base)] = base
+            view = ClassView(base)
+            self.sized.append(vars(base))
+            methods: dict[str, Any] = {}
+            for key, member in list(vars(base).items()):
                 function = getattr(member, "__func__", getattr(member, "fget", member))
-                if isinstance(function, types.FunctionType) and is_user_code(function.__code__.co_filename):
-                    self._stack.append((function.__qualname__, function))
+                if isinstance(function, types.FunctionType):
+                    methods[key] = member
+                    if is_user_code(function.__code__.co_filename):
+                        self._stack.append((function.__qualname__, function))
+                elif not (key.startswith(("__", "_abc_")) or hasattr(type(member), "__get__")):
+                    self._place(f"{base.__qualname__}.{key}", view, key, member, False)
+            self.methods.append((base.__qualname__, vars(base), list(methods), list(methods.values())))
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
         self.sized.append(container)
-        self.contents.append((container, dict(container) if isinstance(container, dict) else list(container)))
+        self.contents.append((container, contents_of(container)))
         for key in keys:
             self._place(form.format(name, key), container, key, container[key], numbers)
 
@@ -233,6 +252,8 @@ class Walk:
             self.plain.append((container, key))
             self.plain_values.append(value)
             self.plain_names.append(name)
+            if is_iterator(value):
+                self.iterators.append((container, key, name))
             self._stack.append((name, value))
         else:
             self.places.append((container, key))
@@ -252,8 +273,12 @@ class Walk:
             except ValueError:
                 continue
             self._place(variable, SlotView(cell), "cell_contents", value, False)
-        for default in (function.__defaults__ or (), tuple((function.__kwdefaults__ or {}).values())):
-            self._stack.append((f"{name} default", default))
+        view = SlotView(function)
+        for kind in ("__defaults__", "__kwdefaults__"):
+            if (value := getattr(function, kind)) is not None:
+                self._place(f"{name} default", view, kind, value, False)
+        if function.__dict__:
+            self._container(name, function.__dict__, list(function.__dict__), "{}.{}")
         names, read = _names(code)
         namespace = function.__globals__
         for variable in sorted(read):
@@ -281,7 +306,7 @@ class Walk:
         """Return what a step could read that has changed since the walk, or None: the check of every call."""
         try:
             now = [container[key] for container, key in self.plain]
-        except (KeyError, IndexError, AttributeError, ValueError):
+        except MISSING:
             return "an attribute was deleted"
         if not all(map(is_, now, self.plain_values)):
             for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
@@ -293,10 +318,91 @@ class Walk:
                 return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:
             return "an attribute or item was added or removed"
+        for name, attributes, keys, methods in self.methods:
+            if not all(map(is_, map(attributes.get, keys), methods)):
+                return f"a method of {name} was replaced"
+        for name, held, copy in self.compared:
+            if held != copy:
+                return f"{name} was changed"
+        return self.buffer_difference()
+
+    def buffer_difference(self) -> str | None:
+        """Return which NumPy array was changed in place, or None."""
         for name, buffer, copy in self.buffers:
-            if not np.array_equal(buffer, copy, equal_nan=buffer.dtype.kind in "fc"):
+            if buffer.dtype == object:
+                equal = all(map(same, buffer.flat, copy.flat))
+            else:
+                now = buffer if buffer.nbytes <= SMALL else sampled(buffer)
+                equal = np.array_equal(now, copy, equal_nan=buffer.dtype.kind in "fc")
+            if not equal:
                 return f"NumPy array {name} was changed in place"
         return None
+
+    def restore_buffers(self) -> None:
+        """Write back what small NumPy arrays held."""
+        for _, buffer, copy in self.buffers:
+            if buffer.shape == copy.shape and buffer.flags.writeable:
+                buffer[...] = copy
+
+    def _fixed(self) -> list[list[Any]]:
+        """Return what nothing else can take the place of."""
+        named = (self.generators, self.large)
+        methods = [m for _, _, _, found in self.methods for m in found]
+        return [list(self.parameters), self.caches, methods, *([value for _, value in pairs] for pairs in named)]
+
+    def take_over(self, other: Walk) -> dict[int, Any] | None:
+        """Look at the objects of another walk from now on, if they are like those of this one.
+
+        Returns:
+            What has taken the place of which container, by the identity of the latter; None if they are not alike.
+        """
+        old, new = list(self._seen.values()), list(other._seen.values())
+        if len(old) != len(new) or not all(map(is_, map(type, old), map(type, new))):
+            return None
+        names, others = (self.plain_names, self.place_names), (other.plain_names, other.place_names)
+        if names != others or self.sizes != other.sizes or len(self.compared) != len(other.compared):
+            return None
+        if any(len(a) != len(b) or not all(map(is_, a, b)) for a, b in zip(self._fixed(), other._fixed(), strict=True)):
+            return None
+        moved = {id(a): b for a, b in zip(old, new, strict=True)}
+        for a, b in zip(self.plain_values, other.plain_values, strict=True):
+            if not _corresponds(a, b, moved):
+                return None
+        if not all(map(alike, self.templates, other.templates)):
+            return None
+        if any(a != b for (_, _, a), (_, _, b) in zip(self.compared, other.compared, strict=True)):
+            return None
+        if [a.tobytes() for _, _, a in self.buffers] != [a.tobytes() for _, _, a in other.buffers]:
+            return None
+        cells = [*self.places, *self.plain], [*other.places, *other.plain]
+        if [k for _, k in cells[0]] != [k for _, k in cells[1]]:
+            return None
+        moved.update({id(a): b for (a, _), (b, _) in zip(*cells, strict=True)})
+        moved.update({id(a): b for (a, _), (b, _) in zip(self.contents, other.contents, strict=True)})
+        seen = dict(zip(self._seen, new, strict=True))
+        self.__dict__.update(other.__dict__)
+        self._seen = seen
+        return moved
+
+
+def _corresponds(old: Any, new: Any, moved: dict[int, Any]) -> bool:
+    """Return whether a value is what it was, or an object that has taken the place of another."""
+    if same(new, old):
+        return True
+    if isinstance(old, tuple):
+        return (
+            type(new) is type(old)
+            and len(new) == len(old)
+            and all(_corresponds(a, b, moved) for a, b in zip(old, new, strict=True))
+        )
+    if isinstance(old, types.FunctionType):
+        return isinstance(new, types.FunctionType) and new.__code__ is old.__code__
+    exchangeable = isinstance(old, (dict, list, set, collections.deque, np.ndarray)) or is_record(old)
+    return exchangeable and moved.get(id(old)) is new
+
+
+def _is_ours(kind: type) -> bool:
+    return any(base.__module__.startswith("jaxchain.") for base in kind.__mro__)
 
 
 def _short(value: Any) -> str:
@@ -340,280 +446,3 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
 _LOOKUPS = frozenset(f"{verb}_{where}" for verb in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME")) | {
     "LOAD_FROM_DICT_OR_GLOBALS"
 }
-
-
-# -- a trace's hands on the cells --------------------------------------------------------------------------------------
-
-
-class Write:
-    """One thing that a compiled call leaves behind: where, and how to build the value from the call's outputs."""
-
-    __slots__ = ("build", "container", "how", "index", "key", "name")
-
-    def __init__(
-        self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None
-    ) -> None:
-        self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
-        self.index: int | None = None  # which output it is, if it is just one
-
-    def apply(self, outputs: Sequence[Any]) -> None:
-        """Write the value of this call."""
-        if self.how == "delete":
-            self.container.pop(self.key, None) if isinstance(self.container, dict) else None
-        elif self.how == "list":
-            assert self.build is not None
-            self.container[:] = self.build(outputs)
-        else:
-            assert self.build is not None
-            value = self.build(outputs)
-            if self.how == "item":
-                self.container[self.key] = value
-            elif self.how == "place.array":
-                self.container[self.key].array = value
-            elif self.how == "place.grad":
-                self.container[self.key]._grad = value
-            elif self.how == "array":
-                self.container.array = value
-            else:
-                self.container._grad = value
-
-
-class Outputs:
-    """Collects the arrays that leave a trace, and makes builders that put them together again outside."""
-
-    def __init__(self) -> None:
-        self.arrays: list[Any] = []
-        self.names: list[str] = []
-        self.name = "result"  # what is being collected now
-        self.nodes: dict[int, Any] = {}  # output number -> node of the Variable that it was the array of
-        self.uses: list[int] = []  # how many things each output is needed for
-        self._index: dict[int, int] = {}
-
-    def add(self, array: Any) -> int:
-        """Return the output number of an array."""
-        at = self._index.get(id(array))
-        if at is None:
-            at = self._index[id(array)] = len(self.arrays)
-            self.arrays.append(array)
-            self.names.append(f"result {at}" if self.name == "result" else self.name)
-            self.uses.append(0)
-        self.uses[at] += 1
-        return at
-
-    def index_of(self, array: Any) -> int:
-        """Return the output number of an array that was added."""
-        return self._index[id(array)]
-
-    def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
-        """Return a function from the call's outputs to a value like `value`."""
-        if is_tracer(value):
-            at = self.add(value)
-            return lambda outputs: as_array(outputs[at])
-        if isinstance(value, Variable) and not isinstance(value, Parameter):
-            if not is_tracer(value._array):
-                return lambda outputs: value
-            at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
-            self.nodes.setdefault(at, value._node)
-            grad = None if value._grad is None else self.add(value.grad)
-
-            def variable(outputs: Sequence[Any]) -> Variable:
-                array = outputs[at]
-                if isinstance(array, Variable):
-                    return array
-                made = Variable(array, name=name, requires_grad=requires_grad)
-                if grad is not None:
-                    made._grad = outputs[grad]
-                return made
-
-            return variable
-        if isinstance(value, tuple | list):
-            parts = [self.builder(v) for v in value]
-            kind = type(value)
-            if hasattr(value, "_fields"):
-                return lambda outputs: kind(*(p(outputs) for p in parts))
-            return lambda outputs: kind(p(outputs) for p in parts)
-        if isinstance(value, dict):
-            items = {k: self.builder(v) for k, v in value.items()}
-            kind = type(value)
-            if kind is dict:
-                return lambda outputs: {k: b(outputs) for k, b in items.items()}
-            return lambda outputs: kind((k, b(outputs)) for k, b in items.items())
-        return lambda outputs: value
-
-
-class Installation:
-    """The cells of a walk with other values in them, for the time of a trace.
-
-    Args:
-        walk: The cells.
-        arrays: New parameter arrays, one per parameter (None: leave).
-        grads: New gradients, one per parameter.
-        values: Flat arrays of the places, in order.
-    """
-
-    def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
-        self.walk = walk
-        self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
-        self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
-        self.saved_places: list[tuple[Any, Any, Any, Any]] = []
-        self.variables: dict[int, tuple[Any, Any]] = {}
-        rest = iter(values)
-        self.installed: list[Any] = []
-        for (container, key), template in zip(walk.places, walk.templates, strict=True):
-            old = container[key]
-            new = self._build(template, old, rest)
-            self.installed.append(new)
-            self.saved_places.append((container, key, old, new))
-            if new is not old:
-                container[key] = new
-        for p, a, g in zip(walk.parameters, arrays, grads, strict=True):
-            if isinstance(p, SharedParameter):  # comes after its origin
-                p.stand_in = (p.origin._array, a)
-            elif a is not None:
-                p._array = a
-            p._grad = g
-        self.arrays, self.grads = list(arrays), list(grads)
-
-    def _build(self, template: Template, old: Any, rest: Any) -> Any:
-        if template is ARRAY or template is NUMBER:
-            return next(rest)
-        if template[0] == "same":
-            return old
-        if template[0] == "var":  # the same object, with a tracer in it
-            if id(old) not in self.variables:
-                self.variables[id(old)] = (old, (old._array, old._grad, old._node.info, old._node.creator_node))
-            old._array = next(rest)
-            old._grad = next(rest) if template[1] else None
-            old._node.creator_node = None
-            return old
-        return tuple(self._build(t, v, rest) for t, v in zip(template[1], old, strict=True))
-
-    def writes(self, outputs: Outputs) -> list[Write]:
-        """Return what the trace changed, as writes to do after every call."""
-        walk = self.walk
-        found: list[tuple[str, str, Any, Any, Any]] = []  # (name, how, container, key, value)
-        for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
-            own = not isinstance(p, SharedParameter)
-            if own and p._array is not a and (a is not None or is_tracer(p._array)):
-                found.append((name, "array", p, None, p._array))
-            if p._grad is not g:
-                found.append((f"{name}.grad", "grad", p, None, p.grad))
-        for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
-            try:
-                now = container[key]
-            except (KeyError, IndexError, AttributeError):
-                found.append((name, "delete", container, key, None))
-                continue
-            if now is not new:
-                found.append((name, "item", container, key, now))
-            elif isinstance(now, Variable) and id(now) in self.variables:
-                array, grad = self._variable_tracers[id(now)]
-                if now._array is not array:
-                    found.append((name, "place.array", container, key, now._array))
-                if now._grad is not grad:
-                    found.append((f"{name}.grad", "place.grad", container, key, now.grad))
-        for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
-            try:
-                now = container[key]
-            except (KeyError, IndexError, AttributeError, ValueError):
-                found.append((name, "delete", container, key, None))
-                continue
-            if now is not old:
-                found.append((name, "item", container, key, now))
-        for container, contents in walk.contents:
-            if isinstance(container, dict):
-                for key in container.keys() - contents.keys():
-                    found.append((str(key), "item", container, key, container[key]))
-            elif len(container) != len(contents):
-                found = [w for w in found if w[2] is not container]
-                found.append(("list", "list", container, None, list(container)))
-        writes = []
-        for name, how, container, key, value in sorted(found, key=lambda w: w[:2]):
-            # by name: two variants that write the same cells have the same outputs
-            outputs.name = name
-            write = Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
-            write.index = outputs.index_of(value) if is_tracer(value) else None
-            writes.append(write)
-        outputs.name = "report"
-        return writes
-
-    def freeze(self) -> None:
-        """Remember the tracers put into Variables, to tell later which were replaced."""
-        self._variable_tracers = {i: (v._array, v._grad) for i, (v, _) in self.variables.items()}
-
-    def snapshot(self) -> list[tuple[Any, ...]]:
-        """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
-        found: list[tuple[Any, ...]] = [("array", p, None, p._array) for p in self.walk.parameters]
-        found += [("grad", p, None, p._grad) for p in self.walk.parameters]
-        for v, _ in self.variables.values():
-            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-        found += [("contents", c, None, c.copy()) for c, _ in self.walk.contents]
-        slots = [*self.walk.places, *self.walk.plain]
-        found += [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
-        return found
-
-    def put_back(self, snapshot: Sequence[tuple[Any, ...]]) -> bool:
-        """Put every cell back as it was at a snapshot; return whether anything had changed."""
-        changed = False
-        for how, owner, key, old in snapshot:
-            if how == "contents":
-                same = len(owner) == len(old) and (
-                    all(k in old and old[k] is v for k, v in owner.items())
-                    if isinstance(owner, dict)
-                    else all(map(is_, owner, old))
-                )
-                if not same and isinstance(owner, dict):
-                    owner.clear()
-                    owner.update(old)
-                elif not same:
-                    owner[:] = old
-            elif how == "item":
-                same = owner[key] is old
-                if not same:
-                    owner[key] = old
-            else:
-                same = getattr(owner, f"_{how}") is old
-                if not same:
-                    setattr(owner, f"_{how}", old)
-            changed = changed or not same
-        return changed
-
-    def restore(self) -> None:
-        """Put every cell back as it was."""
-        for p, array, grad, info, creator, rank in self.saved:
-            if not isinstance(p, SharedParameter):
-                p._array = array
-            p._grad = grad
-            p._node.info, p._node.creator_node, p._node.rank = info, creator, rank
-        for shared, stand_in in self.stand_ins:
-            shared.stand_in = stand_in
-        for variable, (array, grad, info, creator) in self.variables.values():
-            variable._array, variable._grad = array, grad
-            variable._node.info, variable._node.creator_node = info, creator
-        for container, contents in self.walk.contents:
-            if isinstance(container, dict):
-                if container.keys() - contents.keys() or len(container) != len(contents):
-                    container.clear()
-                container.update(contents)
-            elif container != contents or len(container) != len(contents):
-                container[:] = contents
-        for container, key, old, new in self.saved_places:
-            if new is not old or isinstance(container, SlotView):
-                container[key] = old
-        for (container, key), old in zip(self.walk.plain, self.walk.plain_values, strict=True):
-            if not isinstance(container, dict | list):
-                container[key] = old
-            elif isinstance(container, dict) and container.get(key, self) is not old:
-                container[key] = old
-
-
-def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
-    """Return (parameter arrays, gradients, flat place arrays), or None if a place no longer fits its template."""
-    values: list[Any] = []
-    for (container, key), template in zip(walk.places, walk.templates, strict=True):
-        try:
-            if not take(template, container[key], values):
-                return None
-        except (KeyError, IndexError, AttributeError, ValueError):
-            return None
-    return [p._array for p in walk.parameters], [p._grad_array() for p in walk.parameters], values

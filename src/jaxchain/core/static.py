@@ -12,6 +12,7 @@ them, compiled.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,11 +22,11 @@ import numpy as np
 
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.config import config, snapshot, thread_state, using_config
-from jaxchain.core.explain import Compile, Explanation, warn_eager, warn_if_often
+from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.sizes import bucket
-from jaxchain.core.trace import Raised, Traced, argument_names, key_of, leaves_of, trace_call
+from jaxchain.core.trace import Raised, Traced, argument_names, keys_of, leaves_of, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, Variant, VariantMismatch
 
@@ -96,10 +97,12 @@ class Static:
         self.roots = [(self.name, function)] if roots is None else list(roots)
         self.rules, self.donate, self.differentiable = rules, donate, False
         self.sizes = sizes
+        self.keywords = _takes_keywords(function)  # then their order is part of the program
         self.variants: dict[Any, Any] = {}  # EAGER, or Known
         self.compiles: list[Compile] = []
         self.eager_reasons: list[str] = []
         self.eager_outcomes: set[Any] = set()
+        self.unbounded: set[Any] = set()  # keys for which the state differs at every call
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own."""
@@ -124,8 +127,10 @@ class Static:
             return self.function(*args, **kwargs)
         if self.sizes is not None:
             args, kwargs = self.sizes.apply(self.function, args, kwargs)
+        if len(kwargs) > 1 and not self.keywords:
+            kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
-        key = (tree, tuple(map(key_of, leaves)), _config_key(state))
+        key = (tree, keys_of(leaves), _config_key(state))
         known = self.variants.get(key)
         if known is None:
             return self._new(key, leaves, args, kwargs, ())
@@ -133,11 +138,12 @@ class Static:
             return self.run_eager(args, kwargs)
         assumed: tuple[Outcome, ...] = ()
         many = len(known) > 1
+        walks: dict[Any, Any] = {}
         ask = many and known.doubt > known.DOUBTFUL
         for variant in known.ordered() if many else known:
             if assumed and tuple([g.outcome for g in variant.guards[: len(assumed)]]) != assumed:
                 continue
-            if variant.difference() is not None:
+            if variant.difference(leaves) is not None and not variant.rebind(leaves, walks):
                 continue
             try:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
@@ -152,12 +158,20 @@ class Static:
             assumed = variant.missed
         if (key, assumed) in self.eager_outcomes:
             return self.run_eager(args, kwargs)
-        if len(known) >= config.max_variants and assumed:
-            self.warn(
-                f"{len(known)} variants are compiled for values that differ from call to call (config.max_variants), "
-                f"the last asked for: {known[0].guards[-1]}"
-            )
-            return self.run_eager(args, kwargs)
+        if len(known) >= config.max_variants:
+            result = self.run_eager(args, kwargs)
+            if assumed:
+                self.warn(
+                    f"{len(known)} variants are compiled for values that differ from call to call "
+                    f"(config.max_variants), the last asked for: {known[0].guards[-1]}"
+                )
+            elif key not in self.unbounded:
+                self.unbounded.add(key)
+                self.warn(
+                    f"{len(known)} variants are compiled for state that differs from call to call "
+                    f"(config.max_variants), the last because of: {self.compiles[-1].reason}. {ATTRIBUTE}"
+                )
+            return result
         return self._new(key, leaves, args, kwargs, assumed)
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
@@ -252,8 +266,10 @@ class Static:
         """
         if self.sizes is not None:
             args, kwargs = self.sizes.apply(self.function, args, kwargs)
+        if len(kwargs) > 1 and not self.keywords:
+            kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
-        key = (tree, tuple(map(key_of, leaves)), _config_key(thread_state()))
+        key = (tree, keys_of(leaves), _config_key(thread_state()))
         known = self.variants.get(key)
         for variant in known if isinstance(known, list) else ():
             if variant.difference() is None:
@@ -287,6 +303,17 @@ class Static:
         self.compiles.clear()
         self.eager_reasons.clear()
         self.eager_outcomes.clear()
+        self.unbounded.clear()
+
+    def __copy__(self) -> Static:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Static:
+        return self  # as functions are
+
+    def __reduce__(self) -> Any:
+        owner = getattr(self.function, "__self__", None)
+        return self.function.__qualname__ if owner is None else (getattr, (owner, self.name))
 
 
 class _Methods(dict):
@@ -299,6 +326,11 @@ class _Methods(dict):
 
     def __reduce__(self) -> Any:
         return (_Methods, ())
+
+
+def _takes_keywords(function: Any) -> bool:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is None or bool(code.co_flags & inspect.CO_VARKEYWORDS)
 
 
 def _config_key(state: Any) -> Any:
@@ -317,7 +349,9 @@ def _describe_leaf(key: Any) -> str:
     if isinstance(key, tuple):
         if key[0] == "Variable":
             return f"Variable {key[1]!r}" + (" with grad" if key[2] else "")
-        return "another object" if key[0] == "object" else repr(key[1])
+        if key[0] in ("object", "record"):
+            return "another object"
+        return repr(float.fromhex(key[1]) if isinstance(key[0], type) and issubclass(key[0], float) else key[1])
     return repr(key)
 
 
@@ -327,9 +361,11 @@ def _key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str])
         if old[0] != key[0]:
             found.append("the structure of the arguments changed")
         else:
-            for name, a, b in zip(names, old[1], key[1], strict=True):
+            for name, a, b in zip(names, old[1], key[1], strict=False):
                 if a != b:
                     found.append(f"arg {name}: {_describe_leaf(a)} -> {_describe_leaf(b)}")
+            if old[1][len(names) :] != key[1][len(names) :]:
+                found.append("which arguments are the same Variable changed")
         before, after = dict(old[2]), dict(key[2])
         found += [
             f"config.{k} {before.get(k)} -> {after.get(k)}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import inspect
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,11 +16,14 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
+from jaxchain.core.cells import contents_of, count, holds, tuple_of
 from jaxchain.core.compat import is_tracer, live_inputs
 from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Undecided, answering, evaluate
-from jaxchain.core.state import Installation, Outputs, Walk, read
+from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Refused, Undecided, answering, evaluate
+from jaxchain.core.installation import Installation, Outputs, Untaken, lock, read
+from jaxchain.core.state import SAMPLE, Walk, is_iterator, is_record
 from jaxchain.core.variable import (
     ARRAY_LIKE,
     NUMPY_TYPES,
@@ -35,7 +38,6 @@ from jaxchain.core.variable import (
 
 MAX_RETRACES = 8
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
-_lock = threading.RLock()
 
 
 class Raised(Exception):
@@ -55,6 +57,7 @@ class Trace:
         self.nodes: list[tuple[str, str, int, str, str]] = []
         self.calls: dict[Scope, str] = {}
         self.counts: dict[str, int] = {}
+        self.prints: list[Any] = []  # where something was printed
         self.root = 0
         self.questions = Questions(assumed)
         self.installation: Installation | None = None
@@ -88,8 +91,8 @@ class Trace:
         cells, *counts = snapshot
         lists = (self.reports, self.inits, self.missing)
         changed = [len(values) for values in lists] != counts
-        for values, count in zip(lists, counts, strict=True):
-            del values[count:]
+        for values, length in zip(lists, counts, strict=True):
+            del values[length:]
         return self.installation.put_back(cells) or changed
 
     def report(self, values: dict[str, Any], observer: Any, again: Callable[..., None]) -> None:
@@ -112,6 +115,18 @@ class Trace:
             path = path if count == 1 else f"{path}~{count}"
             self.calls[inner] = path
         return path
+
+    def print(self, args: Sequence[Any], kwargs: dict[str, Any], source: Any) -> None:
+        """Remember what was printed: it is printed after every call, with the values."""
+        self.prints.append(source)
+        values = {str(i): _as_printed(value) for i, value in enumerate(args)}
+        self.reports.append((values, kwargs, _print_again))
+
+    def print_out(self) -> None:
+        """Print what the program printed before it failed."""
+        for values, kwargs, again in self.reports:
+            if again is _print_again:
+                again(values, kwargs)
 
     @contextlib.contextmanager
     def op_scope(self, label: str, name: str, node: Any = None) -> Iterator[None]:
@@ -140,6 +155,19 @@ class Trace:
             yield
 
 
+def _as_printed(value: Any) -> Any:
+    """Return what `print` would write of a value now, as far as it is known before the call."""
+    if isinstance(value, Variable) and value._array is not None:
+        return Variable(value._array, name=value.name)
+    if type(value) in (list, tuple, dict, set):
+        return contents_of(value) if type(value) is not tuple else tuple(map(_as_printed, value))
+    return value
+
+
+def _print_again(values: dict[str, Any], kwargs: dict[str, Any]) -> None:
+    print(*values.values(), **kwargs)
+
+
 @contextlib.contextmanager
 def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[None]:
     """Run code of `target` inside somebody else's transformation: its cells may be given tracers, and are put back.
@@ -149,7 +177,7 @@ def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[
         make: Returns the trace that ops and links see, from the parameters.
     """
     state = thread_state()
-    with _lock:
+    with lock:
         walk = Walk([("target", target)], rules=False)
         cells = read(walk)
         assert cells is not None
@@ -176,6 +204,7 @@ class Traced:
         nodes: (label, link path, ordinal, op name, path of the link's call) of each op, in the order of the calls.
         constants: What was baked in: (name, shape or value).
         guards: What was assumed about values. Their predicates are the last outputs.
+        prints: The lines that print something: it is printed after every call.
     """
 
     def __init__(self, **fields: Any) -> None:
@@ -186,6 +215,7 @@ class Traced:
         self.nodes: list[tuple[str, str, int, str, str]] = fields["nodes"]
         self.constants: list[tuple[str, str]] = fields["constants"]
         self.guards: list[Guard] = fields["guards"]
+        self.prints: list[str] = fields["prints"]
         self.values: list[Any] = fields["values"]
         self.plan: dict[str, Any] = fields["plan"]
         self.seconds: float = fields["seconds"]
@@ -211,7 +241,32 @@ def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
     if not kwargs and _single.issuperset(map(type, args)):
         return list(args), _flat_structure(len(args))
     _single.update(type(a) for a in args if isinstance(a, (Variable, *ARRAY_LIKE)))
-    return jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda v: v is None)
+    return jax.tree_util.tree_flatten(_in_order((args, kwargs)), is_leaf=lambda v: v is None)
+
+
+class _Dict(dict):
+    """A dictionary in an argument: JAX would sort its keys, and a program may go through them."""
+
+
+def _flatten_dict(value: _Dict) -> tuple[Any, Any]:
+    return [(jax.tree_util.DictKey(k), v) for k, v in value.items()], tuple(value)
+
+
+def _unflatten_dict(keys: Any, values: Any) -> Any:
+    return dict(zip(keys, values, strict=True))
+
+
+jax.tree_util.register_pytree_with_keys(_Dict, _flatten_dict, _unflatten_dict)
+
+
+def _in_order(value: Any) -> Any:
+    """Return a call's arguments with dictionaries that stay in order."""
+    kind = type(value)
+    if kind is dict:
+        return _Dict((k, _in_order(v)) for k, v in value.items())
+    if kind is list:
+        return list(map(_in_order, value))
+    return tuple_of(kind, map(_in_order, value)) if isinstance(value, tuple) else value
 
 
 _single: set[type] = set()  # types seen so far whose objects are one leaf: no need to ask JAX
@@ -219,7 +274,7 @@ _single: set[type] = set()  # types seen so far whose objects are one leaf: no n
 
 @functools.cache
 def _flat_structure(count: int) -> Any:
-    return jax.tree_util.tree_structure(((0,) * count, {}))
+    return jax.tree_util.tree_structure(((0,) * count, _Dict()))
 
 
 def key_of(leaf: Any) -> Any:
@@ -230,11 +285,32 @@ def key_of(leaf: Any) -> Any:
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
         return info_of(leaf, False)
+    if isinstance(leaf, float):
+        return (type(leaf), leaf.hex())  # two zeros are two, and NaN is one
+    if is_exchangeable(leaf):
+        return ("record", type(leaf))
     try:
         hash(leaf)
     except TypeError:
         return ("object", id(leaf))
     return (type(leaf), leaf)
+
+
+def is_exchangeable(leaf: Any) -> bool:
+    """Return whether an argument is an object with data and no equality: each call may bring another."""
+    kind = type(leaf)
+    return kind.__hash__ in (object.__hash__, None) and (kind in (set, collections.deque) or is_record(leaf))
+
+
+def keys_of(leaves: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what a variant's key holds of the arguments, and which Variables among them are one."""
+    keys = tuple(map(key_of, leaves))
+    if len(leaves) > 1 and len(set(map(id, leaves))) < len(leaves):
+        at: dict[int, int] = {}
+        firsts = tuple(at.setdefault(id(v), i) if isinstance(v, Variable) else i for i, v in enumerate(leaves))
+        if firsts != tuple(range(len(leaves))):
+            return (*keys, ("aliases", firsts))
+    return keys
 
 
 def _array_of(leaf: Any) -> Any:
@@ -266,6 +342,20 @@ def trace_call(
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
     """
+    with lock:
+        return _trace_call(function, args, kwargs, roots, name, rules, assumed, differentiate)
+
+
+def _trace_call(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    roots: Sequence[tuple[str, Any]],
+    name: str,
+    rules: bool,
+    assumed: Sequence[Outcome],
+    differentiate: bool,
+) -> Traced:
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
     names = argument_names(function, args, kwargs)
@@ -276,10 +366,13 @@ def trace_call(
     early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
     try:
         while attempts < MAX_RETRACES:
-            walk = Walk([*roots, *extra, *_objects(leaves)], rules=rules)
+            walk = Walk([*roots, *extra, *objects_of(leaves)], rules=rules)
             if early is not None and _initialise_rules(walk, early):
-                walk = Walk([*roots, *extra, *_objects(leaves)], rules=rules)
-            traced, again = _trace_once(function, leaves, tree, names, walk, name, all_grads, outcomes, differentiate)
+                walk = Walk([*roots, *extra, *objects_of(leaves)], rules=rules)
+            every = [*roots, *extra]
+            traced, again = _trace_once(
+                function, leaves, tree, names, walk, name, all_grads, outcomes, differentiate, every
+            )
             if traced is not None:
                 if early is not None and _forget_unused(traced, early):
                     early = None
@@ -303,7 +396,16 @@ def trace_call(
     )
 
 
-def _objects(leaves: Sequence[Any]) -> list[tuple[str, Any]]:
+def _containers(value: Any) -> Iterator[Any]:
+    """Return the lists and dictionaries in a call's arguments."""
+    if isinstance(value, list | dict):
+        yield value
+    if isinstance(value, list | dict | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _containers(inner)
+
+
+def objects_of(leaves: Sequence[Any]) -> list[tuple[str, Any]]:
     """Return the arguments that state may hang on."""
     return [
         (f"argument {i}", leaf)
@@ -335,6 +437,13 @@ def _forget_unused(traced: Traced, early: Sequence[Any]) -> bool:
     return bool(unused)
 
 
+def _holders(walk: Walk, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return the places that hold Variables: an argument may be one of these."""
+    if not any(isinstance(leaf, Variable) for leaf in leaves):
+        return []
+    return [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+
+
 def _trace_once(
     function: Callable[..., Any],
     leaves: Sequence[Any],
@@ -345,6 +454,7 @@ def _trace_once(
     all_grads: bool,
     assumed: Sequence[Outcome],
     differentiate: bool,
+    roots: Sequence[tuple[str, Any]] = (),
 ) -> tuple[Traced | None, Any]:
     state_values = read(walk)
     assert state_values is not None
@@ -378,7 +488,8 @@ def _trace_once(
         "arguments": arguments,
     }
     flat = [v for g in groups.values() for v in g]
-    outputs = Outputs()
+    outputs = Outputs(walk)
+    effects = Effects(walk)
     found: dict[str, Any] = {}
     state = thread_state()
 
@@ -400,20 +511,31 @@ def _trace_once(
             installation.freeze()
             stand_ins = list(leaves)
             originals: list[tuple[int, Variable, Any, Any]] = []
+            for i, leaf in enumerate(leaves):
+                if is_iterator(leaf):
+                    stand_ins[i] = Untaken(names[i])
+            known = {i: leaf for i, (leaf, _) in installation.variables.items()}
             for i in dynamic:
                 leaf = leaves[i]
                 array = next(rest)
-                if isinstance(leaf, Variable):
+                if id(leaf) in known:  # the state holds it, or it came before
+                    stand_ins[i] = known[id(leaf)]
+                    if leaf._grad is not None:
+                        next(rest)
+                elif isinstance(leaf, Variable):
                     stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
                     grad = None
                     if leaf._grad is not None:
                         stand_in._grad = grad = next(rest)
                     originals.append((i, stand_in, array, grad))
-                    stand_ins[i] = stand_in
+                    stand_ins[i] = known[id(leaf)] = stand_in
                 else:
                     stand_ins[i] = array
             call_args, call_kwargs = jax.tree_util.tree_unflatten(tree, stand_ins)
+            given = [(c, contents_of(c)) for c in _containers((call_args, [*call_kwargs.values()]))]
             result = function(*call_args, **call_kwargs)
+            if not all(holds(c, contents) for c, contents in given):
+                raise NotCompilable("it changes a list or a dictionary that is an argument")
             found["result"] = outputs.builder(result)
             outputs.name = "argument"
             found["argument_writes"] = []
@@ -437,14 +559,17 @@ def _trace_once(
                 leaves_in += [(v._node, v._array) for v, _ in installation.variables.values()]
                 targets = {node: position[id(a)] for node, a in leaves_in if id(a) in position}
                 found["gradients"] = _gradients(outputs, targets)
-            ok = trace.questions.undecided is None
+            ok = trace.questions.undecided is None and trace.questions.refused is None
             return tuple(outputs.arrays) if ok else (trace.questions.undecided,)
-        except Undecided:
+        except (Undecided, Refused):
             return (trace.questions.undecided,)
         finally:
             state.trace, state.scope = old_trace, old_scope
             state.refresh()
             installation.restore()
+            if not (ok and trace.inits):  # what is initialised on the way stays so
+                trace.questions.refused = trace.questions.refused or effects.undone()
+            effects.forget_tracers()
             if ok:
                 for owner, value in trace.inits:
                     if isinstance(owner, Parameter):
@@ -456,7 +581,7 @@ def _trace_once(
 
     pure.__name__ = name
     start = time.perf_counter()
-    with _lock, answering():
+    with answering():
         try:
             jaxpr = jax.make_jaxpr(pure)(*flat)
         except (
@@ -468,16 +593,22 @@ def _trace_once(
         except StaticError:
             raise
         except Exception as error:
+            if found["trace"].questions.refused is not None:
+                raise NotCompilable(found["trace"].questions.refused) from error
             if found["trace"].questions.guards:
                 raise Raised from error
+            found["trace"].print_out()
             raise
     trace: Trace = found["trace"]
+    if trace.questions.refused is not None:
+        raise NotCompilable(trace.questions.refused)
     if trace.questions.undecided is not None:
         if any(isinstance(v, jax.ShapeDtypeStruct) for v in flat):
             raise NotCompilable(f"it branches on a value, and there are only shapes: {trace.questions.asked}")
         return None, evaluate(jaxpr, flat)
     if trace.inits or trace.missing:
         return None, trace.missing
+    jaxpr = ClosedJaxpr(jaxpr.jaxpr, [c.copy() if isinstance(c, np.ndarray) else c for c in jaxpr.consts])
     live = live_inputs(jaxpr.jaxpr)
     at = 1 + len(groups["arrays"])
     if (
@@ -496,7 +627,11 @@ def _trace_once(
         for i, c in enumerate(jaxpr.consts)
         if getattr(c, "size", 0) > 1
     ]
-    constants += [(n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are not seen") for n, a in walk.large]
+    constants += [
+        (n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are looked for in {SAMPLE} elements")
+        for n, a in walk.large
+    ]
+    constants += [(n, f"{kind} object, not looked into") for n, kind in walk.unseen]
     constants += [
         (n, repr(v))
         for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
@@ -511,6 +646,7 @@ def _trace_once(
         "nodes": trace.nodes,
         "constants": constants,
         "guards": trace.questions.guards,
+        "prints": [format_source(s) for s in trace.prints],
         "values": flat,
         "seconds": time.perf_counter() - start,
         "plan": {
@@ -525,6 +661,8 @@ def _trace_once(
             "grad_none": [g is None for g in grads],
             "dynamic": dynamic,
             "leaves": leaves,
+            "roots": roots,
+            "holders": _holders(walk, leaves),
             "uses": outputs.uses,
         },
     }
@@ -562,8 +700,6 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
 
 
 def _place_names(walk: Walk) -> list[str]:
-    from jaxchain.core.state import count
-
     names = []
     for name, template in zip(walk.place_names, walk.templates, strict=True):
         n = count(template)
@@ -573,7 +709,7 @@ def _place_names(walk: Walk) -> list[str]:
 
 def argument_names(function: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
     """Return the name of each leaf of a call's arguments, as in ``x``, ``batch['image']``."""
-    paths = jax.tree_util.tree_flatten_with_path((args, kwargs), is_leaf=lambda v: v is None)[0]
+    paths = jax.tree_util.tree_flatten_with_path(_in_order((args, kwargs)), is_leaf=lambda v: v is None)[0]
     function = inspect.unwrap(function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     known: tuple[str, ...] = code.co_varnames[: code.co_argcount] if code is not None else ()

@@ -17,14 +17,16 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.cache import room
+from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import equations, fingerprint, origin, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import format_source
 from jaxchain.core.guard import Outcome, first_miss, passed
+from jaxchain.core.installation import Installation, Write, lock
 from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
-from jaxchain.core.state import ARRAY, NUMBER, Walk, Write, count, take, template_of
-from jaxchain.core.trace import Traced
+from jaxchain.core.state import Walk
+from jaxchain.core.trace import Traced, is_exchangeable, objects_of
 from jaxchain.core.variable import SharedParameter, Slice, Variable, as_array
 
 
@@ -118,6 +120,10 @@ class Variant:
         self.mixed = mixed
         self.argument_at = kept("arguments")
         self.dynamic = plan["dynamic"]
+        self.roots = plan["roots"]
+        self.records = [(i, leaf) for i, leaf in enumerate(plan["leaves"]) if is_exchangeable(leaf)]
+        self.holders = plan["holders"]
+        self.held = self._held(plan["leaves"]) if self.holders else None
         self.result = plan["result"]
         self.writes: list[Write] = plan["writes"]
         self._sort_writes(traced)
@@ -240,8 +246,53 @@ class Variant:
                 donated[position] = at
         return donated
 
-    def difference(self) -> str | None:
-        """Return why this variant does not fit the program's state now, or None."""
+    def _held(self, leaves: Sequence[Any]) -> list[int]:
+        """Return of each argument which place holds the same Variable, or -1."""
+        held = [container[key] for container, key in self.holders]
+        at = {id(v): i for i, value in enumerate(held) for v in (value if isinstance(value, tuple) else (value,))}
+        return [at.get(id(leaf), -1) if isinstance(leaf, Variable) else -1 for leaf in leaves]
+
+    def _held_now(self, leaves: Sequence[Any]) -> list[int] | None:
+        try:
+            return self._held(leaves)
+        except MISSING:
+            return None
+
+    def rebind(self, leaves: Sequence[Any], walks: dict[Any, Walk]) -> bool:
+        """Look at other objects than before, if the state is now held by such as were there: lists that are made anew
+        in every step, a batch that is an object.
+
+        Args:
+            leaves: The arguments of the call.
+            walks: What was found from which roots, filled here.
+        """
+        roots = tuple((name, id(root)) for name, root in self.roots)
+        with lock:
+            if roots not in walks:
+                walks[roots] = Walk([*self.roots, *objects_of(leaves)], rules=self.walk.rules)
+            moved = self.walk.take_over(walks[roots])
+        if moved is None:
+            return False
+
+        def there(container: Any) -> Any:
+            return moved.get(id(container), container)
+
+        self.places = [(there(c), k) for c, k in self.places]
+        self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
+        self.holders = [(there(c), k) for c, k in self.holders]
+        self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
+        for write in self.writes:
+            write.container = there(write.container)
+        self.records = [(i, leaves[i]) for i, _ in self.records]
+        return self.difference(leaves) is None
+
+    def difference(self, leaves: Sequence[Any] | None = None) -> str | None:
+        """Return why this variant does not fit the program's state and a call's arguments now, or None."""
+        if leaves is not None:
+            if self.records and any(leaves[i] is not old for i, old in self.records):
+                return "an argument is another object"
+            if self.held is not None and self._held_now(leaves) != self.held:
+                return "an argument is now a Variable of the state, or was one"
         for p in self.uninitialised:
             if p._array is not None:
                 return f"parameter {p.name} was initialised"
@@ -251,7 +302,7 @@ class Variant:
         for container, key, template in self.mixed:
             try:
                 value = container[key]
-            except (KeyError, IndexError, AttributeError, ValueError):
+            except MISSING:
                 return f"{key} was deleted"
             if not take(template, value, []):
                 return f"{key}: {template} -> {template_of(value) or type(value).__name__}"
@@ -262,7 +313,17 @@ class Variant:
         return None
 
     def gather(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the flat inputs of a call."""
+        """Return the flat inputs of a call; wait while another thread traces, whose tracers are in the cells."""
+        while True:
+            count = Installation.count
+            if not Installation.here:
+                values = self._gathered(leaves)
+                if count == Installation.count:
+                    return values
+            with lock:
+                pass
+
+    def _gathered(self, leaves: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
         if self.uses_key:
             values.append(random.ops.state())

@@ -1,0 +1,161 @@
+"""Cells: the slots, items and attributes that hold what a step reads and writes, and the arrays in them.
+
+A cell is a container and a key. A *template* says where the arrays are in the value of a cell: `ARRAY`, `NUMBER`,
+None (there are none), ``("var", has_grad, requires_grad)`` or ``("tuple", parts, kind)``; what is no array in such a
+tuple is ``("same", value)``. Found by core/state.py, filled with tracers by core/installation.py.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import math
+import types
+from operator import is_
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxchain.core.variable import Parameter, Variable
+
+ATOMS = (
+    int, float, complex, str, bytes, bool, type(None), type, enum.Enum, np.dtype, np.generic, types.ModuleType,
+    types.BuiltinFunctionType,
+)  # fmt: skip
+MISSING = (KeyError, IndexError, AttributeError, ValueError)  # what reading a cell that is gone raises
+ARRAY, NUMBER = "array", "number"
+Template = Any
+
+
+class SlotView:
+    """A slot, closure cell or function as a container with keys."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self.owner, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self.owner, name, value)
+
+
+class ClassView(SlotView):
+    """The attributes of a class, its own, as a container."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.owner.__dict__[name]
+
+
+# -- the contents of containers ----------------------------------------------------------------------------------------
+
+
+def contents_of(container: Any) -> Any:
+    """Return a copy of what a dict, list, deque or set holds."""
+    if isinstance(container, dict):
+        return dict(container)
+    return set(container) if isinstance(container, set) else list(container)
+
+
+def holds(container: Any, contents: Any) -> bool:
+    """Return whether a container holds the very objects that it held."""
+    if len(container) != len(contents):
+        return False
+    if isinstance(container, dict):
+        return all(k in contents and contents[k] is v for k, v in container.items())
+    return container == contents if isinstance(container, set) else all(map(is_, container, contents))
+
+
+def refill(container: Any, contents: Any) -> None:
+    """Make a container hold what it held."""
+    if isinstance(container, list):
+        container[:] = contents
+        return
+    container.clear()
+    container.extend(contents) if isinstance(container, collections.deque) else container.update(contents)
+
+
+# -- values in places --------------------------------------------------------------------------------------------------
+
+
+def template_of(value: Any) -> Template:
+    """Return the template of a value that holds arrays, or None if it holds none."""
+    if isinstance(value, jax.Array):
+        return ARRAY
+    if isinstance(value, Variable):
+        if isinstance(value, Parameter) or value._array is None:
+            return None
+        return ("var", value._grad is not None, value.requires_grad)
+    if isinstance(value, tuple):
+        parts = [template_of(v) for v in value]
+        if any(p is not None for p in parts):
+            fixed = tuple(("same", v) if p is None else p for p, v in zip(parts, value, strict=True))
+            return ("tuple", fixed, type(value))
+    return None
+
+
+def tuple_of(kind: type, parts: Any) -> Any:
+    """Return a tuple, or a named tuple, of a kind."""
+    return kind._make(parts) if hasattr(kind, "_make") else kind(parts)  # type: ignore[attr-defined]
+
+
+def same(new: Any, old: Any) -> bool:
+    """Return whether two plain values are one object, or equal numbers, texts or tuples of these."""
+    if new is old:
+        return True
+    if type(new) is not type(old):
+        return False
+    if isinstance(new, tuple):
+        return len(new) == len(old) and all(map(same, new, old))
+    if isinstance(new, float):
+        return math.copysign(1, new) == math.copysign(1, old) if new == old else new != new and old != old
+    return isinstance(new, ATOMS) and bool(new == old)
+
+
+def take(template: Template, value: Any, out: list[Any], variables: bool = False) -> bool:
+    """Append the arrays of `value` to `out`; with `variables` the Variables themselves. False if it does not fit."""
+    if template is ARRAY:
+        out.append(value)
+        return isinstance(value, jax.Array)
+    if template is NUMBER:
+        out.append(value)
+        return isinstance(value, int | float | jax.Array)
+    if template[0] == "same":
+        return same(value, template[1])
+    if template[0] == "var":
+        if not isinstance(value, Variable) or isinstance(value, Parameter) or value._array is None:
+            return False
+        if (value._grad is not None) != template[1] or value.requires_grad != template[2]:
+            return False
+        out.append(value if variables else value._array)
+        if template[1]:
+            out.append(value.grad)
+        return True
+    if type(value) is not template[2] or len(value) != len(template[1]):
+        return False
+    return all([take(t, v, out, variables) for t, v in zip(template[1], value, strict=True)])
+
+
+def alike(a: Template, b: Template) -> bool:
+    """Return whether two templates are the same."""
+    if isinstance(a, str) or isinstance(b, str) or a[0] != b[0]:
+        return a is b
+    if a[0] == "same":
+        return same(a[1], b[1])
+    if a[0] == "var":
+        return a == b
+    return a[2] is b[2] and len(a[1]) == len(b[1]) and all(map(alike, a[1], b[1]))
+
+
+def count(template: Template) -> int:
+    """Return how many arrays a template holds."""
+    if template is ARRAY or template is NUMBER:
+        return 1
+    if template[0] == "same":
+        return 0
+    return 1 + template[1] if template[0] == "var" else sum(map(count, template[1]))

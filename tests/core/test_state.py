@@ -1,0 +1,802 @@
+"""What a step reads and writes, wherever it is kept: static equals eager, and no more compiles than needed."""
+
+import argparse
+import collections
+import contextlib
+import copy
+import dataclasses
+import functools
+import io
+import itertools
+import logging
+import math
+import pickle
+import random
+import threading
+import types
+import warnings
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Chain, Variable
+from jaxchain.core.explain import EagerFallback
+
+State = collections.namedtuple("State", "h c")
+
+
+@dataclasses.dataclass
+class Batch:
+    x: object
+    scale: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    h: object
+    steps: int
+
+
+class Box:
+    """Whatever a program hangs on an object."""
+
+    def __init__(self, **values):
+        self.__dict__.update(values)
+
+
+def variable(*values):
+    return Variable(np.float32(values))
+
+
+def plain(value):
+    """A value as what can be compared: arrays as lists."""
+    if isinstance(value, Variable):
+        return "variable", plain(value.array), plain(value.grad)
+    if isinstance(value, jax.core.Tracer):
+        return "a tracer came out"
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return np.round(np.asarray(value, np.float64), 4).tolist()
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return type(value).__name__, [(k, plain(v)) for k, v in value.items()]
+    if isinstance(value, list | tuple | collections.deque):
+        return type(value).__name__, [plain(v) for v in value]
+    if isinstance(value, set):
+        return sorted(map(repr, value))
+    if isinstance(value, jaxchain.Link):
+        return [(n, plain(p)) for n, p in sorted(value.namedparams())]
+    return (type(value).__name__, plain(vars(value))) if hasattr(value, "__dict__") and not callable(value) else value
+
+
+def run(program, static):
+    jaxchain.seed(0), np.random.seed(0), random.seed(0)
+    made = []
+
+    def decorator(function):
+        if static:
+            function = jaxchain.static(function)
+            made.append(function)
+        return function
+
+    result = program(decorator)
+    after = (np.random.rand(), random.random(), F.dropout(np.ones(8, "f"), 0.5))  # where the streams are now
+    return plain((result, after)), made
+
+
+def repeated(make, calls=4):
+    """A program that calls one step several times: `make` gives the step and what it leaves behind."""
+
+    @functools.wraps(make)
+    def program(static):
+        step, left = make(static)
+        return [plain(step(variable(i, i + 1.0))) for i in range(calls)], left
+
+    return program
+
+
+# -- state of any form ------------------------------------------------------------------------------------------------
+
+COMPILES = {}  # program -> how many compiles there may be
+
+
+def program(compiles, calls=4, whole=False):
+    def register(make):
+        COMPILES[make if whole else repeated(make, calls)] = compiles
+        return make
+
+    return register
+
+
+@program(1)
+def a_named_tuple(static):
+    box = Box(state=State(jnp.zeros(2), jnp.ones(2)))
+
+    @static
+    def step(x):
+        box.state = State(box.state.h + x.array, box.state.c * 2)
+        return Variable(box.state.h + box.state.c)
+
+    return step, box
+
+
+@program(1, calls=6)
+def a_frozen_dataclass_that_is_replaced(static):
+    box = Box(state=Frozen(jnp.zeros(2), 0))
+
+    @static
+    def step(x):
+        box.state = dataclasses.replace(box.state, h=box.state.h + x.array)
+        return Variable(box.state.h * 2)
+
+    return step, box
+
+
+@program(2, calls=6)
+def a_list_made_anew(static):
+    box = Box(hs=None)
+
+    @static
+    def step(x):
+        box.hs = []
+        for k in range(2):
+            box.hs.append(x * k)
+        return box.hs[-1]
+
+    return step, box
+
+
+@program(2, calls=6)
+def a_dictionary_made_anew(static):
+    box = Box(hs=None)
+
+    @static
+    def step(x):
+        last = box.hs
+        box.hs = {"h": x * 2, "of": [x]}
+        return x if last is None else last["h"] + last["of"][0]
+
+    return step, box
+
+
+@program(1, calls=5)
+def lists_that_change_places(static):
+    box = Box(p=[jnp.zeros(2)], q=[jnp.ones(2)])
+
+    @static
+    def step(x):
+        box.p, box.q = box.q, box.p
+        box.q.append(box.q.pop() + x.array)
+        return x + box.p[0]
+
+    return step, box
+
+
+@program(3)
+def a_deque(static):
+    box = Box(last=collections.deque(maxlen=2))
+
+    @static
+    def step(x):
+        box.last.append(x * 2)
+        return sum(box.last)
+
+    return step, box
+
+
+@program(2)
+def a_set(static):
+    box = Box(seen=set())
+
+    @static
+    def step(x):
+        box.seen.add("key")
+        return x * len(box.seen)
+
+    return step, box
+
+
+@program(1)
+def a_class_attribute(static):
+    class Model:
+        h = jnp.zeros(2)
+
+    @static
+    def step(x):
+        Model.h = Model.h + x.array
+        return Variable(Model.h)
+
+    return step, _Late(lambda: plain(Model.h))
+
+
+@program(1)
+def two_names_of_one_list(static):
+    hs = [jnp.zeros(2)]
+    box = Box(a=hs, b=hs)
+
+    @static
+    def step(x):
+        box.a[0] = box.a[0] + x.array
+        return x * box.b[0]
+
+    return step, box
+
+
+@program(2)
+def the_very_list_comes_back(static):
+    box = Box(hs=[None])
+
+    @static
+    def step(x):
+        box.hs.clear()
+        box.hs.append(1)
+        return box.hs
+
+    return lambda x: step(x) is box.hs, box
+
+
+# -- what changes between two calls -----------------------------------------------------------------------------------
+
+
+def between(change, compiles=2, **values):
+    """A program whose step multiplies by what `read` gives, before and after a change."""
+
+    def register(read):
+        @functools.wraps(read)
+        def two_calls(static):
+            box = values["make"]()
+
+            @static
+            def step(x):
+                return x * read(box)
+
+            first = plain(step(variable(1, 2)))
+            change(box)
+            return first, step(variable(1, 2))
+
+        COMPILES[two_calls] = compiles
+        return read
+
+    return register
+
+
+class Scaled:
+    scale, scales = 2, [1]
+
+
+def _scaled():
+    Scaled.scale, Scaled.scales = 2, [1]
+    return Scaled()
+
+
+between(lambda box: setattr(Scaled, "scale", 5), make=_scaled)(lambda box: box.scale)
+between(lambda box: Scaled.scales.append(5), make=_scaled)(lambda box: sum(box.scales))
+between(lambda box: box.tags.add(5), make=lambda: Box(tags={1}))(lambda box: 2 if 5 in box.tags else 3)
+between(lambda box: setattr(box, "k", 5), make=lambda: types.SimpleNamespace(k=2))(lambda box: box.k)
+between(lambda box: setattr(box, "k", 5), make=lambda: argparse.Namespace(k=2))(lambda box: box.k)
+between(lambda box: box.update(k=5), make=lambda: collections.UserDict(k=2))(lambda box: box["k"])
+between(lambda box: box.append(5), make=lambda: collections.deque([1]))(lambda box: sum(box))
+between(lambda box: setattr(box, "k", -0.0), make=lambda: Box(k=0.0))(lambda box: math.copysign(1, box.k))
+between(lambda box: box.k.__setitem__(0, 5), make=lambda: Box(k=np.array([1, 2], dtype=object)))(lambda box: box.k[0])
+between(lambda box: box.k.__setitem__(0, 5), make=lambda: Box(k=np.ones(2, "f")))(lambda box: box.k)
+between(lambda box: box.k.fill(5), make=lambda: Box(k=np.ones((400, 300), "f")))(lambda box: box.k.mean())
+
+
+between(lambda box: setattr(box, "k", 5), make=lambda: _local(k=2))(lambda box: box.k)
+between(lambda box: box.k.extend(b"x"), make=lambda: Box(k=bytearray(b"ab")))(lambda box: len(box.k))
+between(lambda box: box.maps[0].update(k=5), make=lambda: collections.ChainMap({"k": 2}))(lambda box: box["k"])
+between(lambda box: box.d.update(k=5), make=lambda: _proxy(k=2))(lambda box: box.proxy["k"])
+between(lambda box: setattr(box, "k", 5), make=lambda: _Named([1], k=2))(lambda box: box.k)
+between(lambda box: setattr(_Patched, "factor", lambda self: 5), make=lambda: _patched())(lambda box: box.factor())
+between(lambda box: setattr(_Patched, "scale", 5), make=lambda: _patched())(lambda box: box.scale)
+
+
+class _Named(list):
+    """A list with attributes."""
+
+    def __init__(self, items, **values):
+        super().__init__(items)
+        self.__dict__.update(values)
+
+
+class _Base:
+    scale = 2
+
+
+class _Patched(_Base):
+    def factor(self):
+        return 2
+
+
+def _patched():
+    if "scale" in vars(_Patched):
+        del _Patched.scale
+    _Patched.factor = lambda self: 2
+    return _Patched()
+
+
+def _local(**values):
+    box = threading.local()
+    box.__dict__.update(values)
+    return box
+
+
+def _proxy(**values):
+    return Box(d=values, proxy=types.MappingProxyType(values))
+
+
+@program(2, whole=True)
+def what_a_weak_reference_names(static):
+    box = Box(k=2)
+    reference = weakref.ref(box)
+
+    @static
+    def step(x):
+        return x * reference().k
+
+    first = plain(step(variable(1)))
+    box.k = 5
+    return first, step(variable(1))
+
+
+@program(2, whole=True)
+def default_arguments(static):
+    def scaled(x, k=2):
+        return x * k
+
+    step = static(scaled)
+    first = plain(step(variable(1)))
+    scaled.__defaults__ = (7,)
+    return first, step(variable(1))
+
+
+@program(3, whole=True)
+def an_attribute_of_a_function(static):
+    def counted(x):
+        counted.calls += 1
+        return x * counted.calls
+
+    counted.calls = 0
+    step = static(counted)
+    return [plain(step(variable(1))) for _ in range(3)], counted.calls
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+@program(2, whole=True)
+def one_variable_twice(static):
+    @static
+    def step(x, y):
+        loss = F.sum(x * y * y)
+        loss.backward()
+        return loss * (2 if x is y else 1)
+
+    x, y = variable(1, 2), variable(1, 2)
+    return [step(x, y), step(x, x)], x, y
+
+
+@program(3, whole=True)
+def a_variable_of_the_state(static):
+    box = Box(v=variable(1, 2))
+
+    @static
+    def step(x):
+        loss = F.sum(x * box.v)
+        loss.backward()
+        return loss
+
+    return [step(box.v), step(box.v), step(variable(3, 4)), step(box.v)], box
+
+
+@program(1, whole=True)
+def a_batch_that_is_an_object(static):
+    @static
+    def step(batch):
+        return F.sum(batch.x * batch.scale)
+
+    return [step(Batch(variable(i, 2))) for i in range(4)]
+
+
+@program(2, whole=True)
+def a_number_of_such_an_object(static):
+    @static
+    def step(batch):
+        return F.sum(batch.x * batch.scale)
+
+    return [step(Batch(variable(1, 2), scale=k)) for k in (2, 3, 2, 3)]
+
+
+@program(2, whole=True)
+def zero_and_minus_zero(static):
+    @static
+    def step(x, k):
+        return F.sum(x * k)
+
+    return [np.signbit(np.asarray(step(variable(1), k).array)) for k in (0.0, -0.0)], step(variable(1), 0.0)
+
+
+@program(1, whole=True)
+def not_a_number(static):
+    @static
+    def step(x, k):
+        return F.sum(x * k)
+
+    return [plain(step(variable(1), float(text)))[1] != 0 for text in ("nan", "nan")]
+
+
+@program(3, whole=True)
+def a_set_as_argument(static):
+    @static
+    def step(x, tags):
+        return x * len(tags)
+
+    tags = {1}
+    return [plain(step(variable(1), {1})), plain(step(variable(1), tags)), tags.clear(), step(variable(1), tags)], [
+        plain(step(variable(1), frozenset("ab"))) for _ in range(2)
+    ]
+
+
+@program(2, whole=True)
+def dictionaries_stay_in_order(static):
+    @static
+    def step(d):
+        total = 0
+        for x in d.values():
+            total = total * 2 + F.dropout(x, 0.5)
+        return total, d
+
+    ones, twos = np.ones(8, "f"), np.full(8, 2, "f")
+    return [step({"b": ones, "a": twos}), step({"a": ones, "b": twos}), step({"b": twos, "a": ones})]
+
+
+@program(3, whole=True)
+def keywords_stay_in_order(static):
+    @static
+    def step(**xs):
+        total = 0
+        for x in xs.values():
+            total = total * 2 + x
+        return total, list(xs)
+
+    x, y = variable(1), variable(2)
+    return [step(b=x, a=y), step(a=y, b=x), step(b=y, a=x), step(c=x)]
+
+
+@program(1, whole=True)
+def the_order_of_named_arguments_is_no_matter(static):
+    @static
+    def step(x, y=0, z=0):
+        return x + y * 2 + z * 3
+
+    x, y = variable(1), variable(2)
+    return [step(x, y=x, z=y), step(x, z=y, y=x)]
+
+
+@program(1, whole=True)
+def keys_of_any_kind(static):
+    return static(lambda d: d[1] + d["a"] * 2)({1: variable(1), "a": variable(2)})
+
+
+# -- results ----------------------------------------------------------------------------------------------------------
+
+
+@program(1)
+def a_dataclass_comes_out(static):
+    return static(lambda x: Batch(x * 2, {"sum": F.sum(x)})), None
+
+
+@program(1)
+def dictionaries_with_a_mind_of_their_own(static):
+    @static
+    def step(x):
+        lists = collections.defaultdict(list)
+        lists["a"].append(x * 2)
+        return lists, collections.Counter("aab"), collections.OrderedDict(b=x, a=x * 2)
+
+    return step, None
+
+
+@program(1)
+def a_deque_comes_out(static):
+    return static(lambda x: collections.deque([x, x * 2], maxlen=5)), None
+
+
+@program(1)
+def a_function_that_remembers(static):
+    @functools.lru_cache
+    def table(n):
+        return jnp.arange(float(n))
+
+    step = static(lambda x: x + table(2))
+    return lambda x: (step(x), table(2)), None
+
+
+@program(1)
+def what_is_printed(static):
+    box = Box(out=io.StringIO(), n=3)
+
+    @static
+    def step(x):
+        print("before", x, box.n, [x.array], file=box.out)
+        x.array = x.array * 2
+        print(x.array, sep="", end=";", file=box.out)
+        return x
+
+    return step, Box(text=_Late(box.out.getvalue))
+
+
+class _Late:
+    """The value that a function has at the end."""
+
+    __slots__ = ("get",)
+
+    def __init__(self, get):
+        self.get = get
+
+    def __eq__(self, other):
+        return self.get() == other.get()
+
+    def __hash__(self):
+        return 0
+
+
+@pytest.mark.parametrize("program", COMPILES, ids=lambda p: p.__name__)
+def test_static_equals_eager(program):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected, _ = run(program, static=False)
+        got, made = run(program, static=True)
+    assert got == expected
+    assert [len(f.compiles) for f in made] == [COMPILES[program]], made[0].explain()
+
+
+# -- what no compiled program repeats ---------------------------------------------------------------------------------
+
+
+def _generator():
+    yield from itertools.cycle([1, 2, 3])
+
+
+def _logger(stream):
+    logger = logging.getLogger("jaxchain.test_state")
+    logger.handlers, logger.propagate = [logging.StreamHandler(stream)], False
+    logger.setLevel(logging.INFO)
+    return logger
+
+
+def caught(read):
+    try:
+        return read()
+    except Exception:
+        return -1.0
+
+
+def swallowed(read):
+    try:
+        return read()
+    except:  # noqa: E722
+        return -1.0
+
+
+def _write(box, x):
+    box.buffer[0] += 1
+    return int(box.buffer[0])
+
+
+EAGER = {
+    "it takes the next value of the iterator": [
+        (lambda: Box(it=itertools.count(1)), lambda box, x: next(box.it)),
+        (lambda: Box(it=_generator()), lambda box, x: next(box.it)),
+        (lambda: Box(it=iter([1, 2, 3, 4])), lambda box, x: next(box.it)),
+        (lambda: Box(it=zip([1, 2, 3, 4], [5, 6, 7, 8], strict=True)), lambda box, x: next(box.it)[1]),
+    ],
+    "it draws random numbers from NumPy": [(Box, lambda box, x: float(np.random.rand()))],
+    "it draws random numbers from Python": [(Box, lambda box, x: random.choice([1, 2, 3]))],
+    "it draws random numbers from box.rng": [
+        (lambda: Box(rng=np.random.RandomState(0)), lambda box, x: float(box.rng.rand())),
+        (lambda: Box(rng=np.random.default_rng(0)), lambda box, x: float(box.rng.normal())),
+        (lambda: Box(rng=random.Random(0)), lambda box, x: box.rng.random()),
+    ],
+    "it takes a value out of the program": [
+        (Box, lambda box, x: caught(lambda: float(x.array.sum()))),
+        (Box, lambda box, x: caught(lambda: x.array.sum().item())),
+        (Box, lambda box, x: caught(lambda: float(np.asarray(x.array).sum()))),
+        (Box, lambda box, x: caught(lambda: sum(x.array.tolist()))),
+        (Box, lambda box, x: swallowed(lambda: float(x.array.sum()))),
+    ],
+    "it formats a value": [
+        (lambda: Box(log=[]), lambda box, x: box.log.append(f"{x.array}") or 1),
+        (lambda: Box(log=[]), lambda box, x: box.log.append(f"{x.array.sum():.2f}") or 1),
+        (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
+        (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
+        (lambda: Box(out=io.StringIO()), lambda box, x: _logger(box.out).info("x: %s", x.array) or 1),
+    ],
+    "NumPy array box.buffer was changed in place": [(lambda: Box(buffer=np.zeros(2)), _write)],
+}
+CASES = [(text, *case) for text, cases in EAGER.items() for case in cases]
+
+
+@pytest.mark.parametrize(("reason", "make", "factor"), CASES, ids=range(len(CASES)))
+def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, factor):
+    def program(static):
+        box = make()
+
+        @static
+        def step(x):
+            return x * factor(box, x)
+
+        losses = [plain(step(variable(i, 1))) for i in range(4)]
+        return losses, {k: v for k, v in vars(box).items() if k in ("log", "buffer")}
+
+    expected, _ = run(program, static=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        got, (step,) = run(program, static=True)
+    assert got == expected
+    assert [w.category for w in caught] == [EagerFallback]
+    assert reason in str(caught[0].message)
+    assert step.compiles == []
+
+
+@pytest.mark.parametrize("make", [list, dict], ids=["list", "dict"])
+def test_an_argument_that_is_filled(make):
+    def fill(x, out):
+        out.append(x) if isinstance(out, list) else out.update(x=x)
+        return F.sum(x)
+
+    out, expected = make(), make()
+    with pytest.warns(EagerFallback, match="changes a list or a dictionary that is an argument"):
+        jaxchain.static(fill)(variable(1, 2), out)
+    fill(variable(1, 2), expected)
+    assert plain(out) == plain(expected)
+
+
+def test_prints_are_explained_and_not_lost_in_an_error(capsys):
+    @jaxchain.static
+    def step(x):
+        print("shape", x.shape)
+        return F.matmul(x, x)
+
+    with pytest.raises(jaxchain.utils.type_check.InvalidType):
+        step(np.ones((2, 3), "f"))
+    assert capsys.readouterr().out == "shape (2, 3)\n"
+    step(np.ones((2, 2), "f"))
+    step(np.ones((2, 2), "f"))
+    assert capsys.readouterr().out == "shape (2, 2)\n" * 2
+    (line,) = step.explain().to_dict()["variants"][0]["prints"]
+    assert 'print("shape", x.shape)' in line
+    assert "prints after every call" in str(step.explain())
+
+
+def test_a_call_waits_while_another_thread_traces():
+    link, tracing, done = L.Linear(2, 2), threading.Event(), threading.Event()
+    x = np.ones((1, 2), "f")
+
+    @jaxchain.static
+    def quick(x):
+        return F.sum(link(x))
+
+    @jaxchain.static
+    def slow(x):
+        tracing.set()
+        done.wait(0.3)  # not set: the other call waits
+        return F.sum(link(x) * 2)
+
+    expected = float(quick(x).array)
+    found = []
+
+    def call():
+        tracing.wait()
+        found.append(float(quick(x).array))
+        done.set()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert float(slow(x).array) == pytest.approx(2 * expected)
+    thread.join()
+    assert found == [expected]
+
+
+def test_print_of_another_thread_is_its_own():
+    out = io.StringIO()
+
+    def step(x):
+        with contextlib.redirect_stdout(out):
+            print("traced")
+            thread = threading.Thread(target=print, args=("other",))
+            thread.start()
+            thread.join()
+        return x
+
+    jaxchain.static(step)(variable(1))
+    assert out.getvalue() == "other\n"  # the traced one is printed after the call, outside the block
+
+
+def test_state_that_never_settles_stops_compiling():
+    box = Box(n=0)
+
+    @jaxchain.static
+    def step(x):
+        box.n += 1
+        return x * box.n
+
+    with jaxchain.using_config("max_variants", 3), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [float(step(variable(1)).array[0]) for _ in range(8)] == list(range(1, 9))
+    assert len(step.compiles) == 3
+    assert len(caught) == 1
+    assert "box.n 1 -> 2" in str(caught[0].message)
+    assert "jnp.asarray(0)" in str(caught[0].message)
+
+
+def test_a_buffer_that_is_a_constant_is_copied():
+    buffer = np.zeros(2, "f")
+
+    @jaxchain.static
+    def step(x):
+        return x + buffer
+
+    first = step(variable(1, 2))
+    buffer[0] = 5
+    second = step(variable(1, 2))
+    buffer[0] = 0
+    again = step(variable(1, 2))
+    assert [v.array[0] for v in (first, second, again)] == [1, 6, 1]
+
+
+def step_of_the_module(x):
+    return x * 2
+
+
+step_of_the_module = jaxchain.static(step_of_the_module)
+
+
+class Holder(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(2, 2)
+        self.step = jaxchain.static(lambda x: F.sum(self.l(x)))
+
+    @jaxchain.static
+    def method(self, x):
+        return F.sum(self.l(x))
+
+
+def test_a_static_function_is_copied_and_pickled_as_a_function_is():
+    step_of_the_module(variable(1))
+    assert pickle.loads(pickle.dumps(step_of_the_module)) is step_of_the_module
+    assert copy.deepcopy(step_of_the_module) is step_of_the_module
+    holder = Holder()
+    x = np.ones((1, 2), "f")
+    before = float(holder.step(x).array)
+    other = holder.copy("copy")
+    other.l.W.array = other.l.W.array * 0
+    assert other.step is holder.step
+    assert float(holder.step(x).array) == before
+    assert (float(other.method(x).array), float(holder.method(x).array)) == (0, before)
+    method = pickle.loads(pickle.dumps(holder.method.__reduce__()[1][1]))
+    assert method == "method"
+
+
+def test_objects_of_other_libraries_are_named():
+    class Foreign:
+        pass
+
+    Foreign.__module__ = "numpy"
+    foreign = Foreign()
+    foreign.k = 2
+
+    @jaxchain.static
+    def step(x):
+        return x * foreign.k
+
+    step(variable(1))
+    assert ["foreign", "Foreign object, not looked into"] in step.explain().to_dict()["variants"][0]["constants"]
