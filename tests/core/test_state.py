@@ -704,6 +704,29 @@ def test_a_call_waits_while_another_thread_traces():
     assert found == [expected]
 
 
+def test_a_loop_body_that_prints_prints_in_every_round(capsys):
+    def body(total, x):
+        print("total", total.array)
+        return total + x, total
+
+    step = jaxchain.static(lambda xs: jaxchain.scan(body, Variable(np.float32(0)), xs)[1])
+    for _ in range(2):
+        np.testing.assert_array_equal(step(variable(1, 2, 3)).array, [0, 1, 3])
+    assert capsys.readouterr().out == "total 0.0\ntotal 1.0\ntotal 3.0\n" * 2
+
+
+def test_a_loop_body_that_catches_what_a_value_raises_runs_eagerly():
+    def body(total, x):
+        return total + x * caught(lambda: float(total.array)), total
+
+    def sums(xs):
+        return jaxchain.scan(body, Variable(np.float32(1)), xs)[1]
+
+    with pytest.warns(EagerFallback, match="takes a value out"):
+        got = jaxchain.static(sums)(variable(1, 2, 3))
+    np.testing.assert_array_equal(got.array, sums(variable(1, 2, 3)).array)
+
+
 def test_print_of_another_thread_is_its_own():
     out = io.StringIO()
 

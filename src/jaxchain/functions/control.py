@@ -96,6 +96,7 @@ class _Body:
         """
         trace = thread_state().trace
         before, draws, nodes = trace.snapshot(), trace.draws, len(trace.nodes)
+        looks = trace.questions.inner
         captured: dict[VariableNode, Variable] = {}
 
         def probe(*arrays: Any) -> list[Any]:
@@ -107,7 +108,7 @@ class _Body:
 
         try:
             self.shapes = list(jax.eval_shape(probe, *arrays))
-        except jax.errors.ConcretizationTypeError as error:
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
             raise _Irregular("it looks at values") from error
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
@@ -115,6 +116,8 @@ class _Body:
             changed = trace.put_back(before)
         if changed:
             raise _Irregular("it writes state")
+        if trace.questions.inner != looks:  # and caught what that raises
+            raise _Irregular("it looks at values")
         self.captured = list(captured.values())
 
     def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:
