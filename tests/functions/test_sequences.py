@@ -10,6 +10,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Variable
+from jaxchain.functions import n_step_recurrent
 from jaxchain.utils import WalkerAlias
 
 
@@ -78,6 +79,56 @@ def small(kind, gates, directions=1):
     ws = [[rng.randn(2, 2).astype(np.float32) for _ in range(2 * gates)] for _ in range(directions)]
     bs = [[rng.randn(2).astype(np.float32) for _ in range(2 * gates)] for _ in range(directions)]
     return (h, h, ws, bs) if kind == "lstm" else (h, ws, bs)
+
+
+def bilstm(h, c, xs):
+    """Return (hy, cy, ys, gradients of xs, gradients of a penalty on them)."""
+    _, _, ws, bs = jax.tree.map(np.float64, small("lstm", 4, 2))
+    xs = [Variable(x) for x in xs]
+    hy, cy, ys = F.n_step_bilstm(1, 0.0, h, c, ws, bs, xs)
+    loss = F.sum(hy * hy) + F.sum(cy) + F.sum(F.concat(ys, 0) ** 3)
+    grads = jaxchain.grad([loss], xs, enable_double_backprop=True)
+    F.sum(F.concat(grads, 0) ** 2).backward()
+    return [hy.array, cy.array, *([v.array for v in vs] for vs in (ys, grads)), [x.grad for x in xs]]
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 1, 1, 1), (2, 1, 1, 1, 1), (2, 2)])
+def test_a_row_is_what_it_is_alone(sizes):
+    """Neither padded steps nor other rows change states, outputs or gradients of both orders."""
+    with jax.enable_x64(True):
+        rng = np.random.RandomState(3)
+        h, c = rng.randn(2, 2, 3, 2)
+        xs = [rng.randn(n, 2) for n in sizes]
+        hy, cy, *lists = bilstm(h, c, xs)
+        for row in range(3):
+            at = slice(row, row + 1)
+            mine = [x[at] for x in xs if len(x) > row]
+            if not mine:
+                np.testing.assert_array_equal(hy[:, at], h[:, at])
+                np.testing.assert_array_equal(cy[:, at], c[:, at])
+                continue
+            hy_alone, cy_alone, *alone = bilstm(h[:, at], c[:, at], mine)
+            np.testing.assert_allclose(hy[:, at], hy_alone, rtol=1e-9)
+            np.testing.assert_allclose(cy[:, at], cy_alone, rtol=1e-9)
+            for together, single in zip(lists, alone, strict=True):
+                for y, expected in zip(together, single, strict=False):
+                    np.testing.assert_allclose(y[at], expected, rtol=1e-7, atol=1e-12)
+
+
+def test_one_program_serves_all_lengths():
+    """Neither the network nor its gradient is compiled anew for other lengths of the rows."""
+    h, ws, bs = small("gru", 3)
+    h = np.concatenate([h] * 3, 1)
+    plans = n_step_recurrent._n_step_gru.op.plans
+    plans.clear()
+    for sizes in [(3, 2, 2, 1, 1), (3, 3, 1, 1, 1, 1), (3, 1, 1, 1, 1), (3, 3, 3, 3, 2, 2), (3, 3, 3, 3, 1)]:
+        xs = [Variable(np.ones((n, 2), np.float32)) for n in sizes]
+        hy, ys = F.n_step_gru(1, 0.0, h, ws, bs, xs)
+        (F.sum(hy) + F.sum(F.concat(ys, 0))).backward()
+        assert [y.shape for y in ys] == [x.grad.shape for x in xs] == [(n, 2) for n in sizes]
+    (plan,) = plans.values()
+    (pullback,) = plan._pullbacks.values()
+    assert plan.forward._cache_size() == pullback.compiled._cache_size() == 1
 
 
 def test_both_directions_are_two_runs():

@@ -2,6 +2,9 @@
 
 One op does all of them: one `lax.scan` over time for each layer and direction, so a long sequence compiles no more than
 a short one. A cell is a function of the state and of the inputs' and the state's share of its gates.
+
+Sequences of different lengths are moved into one array before it, and out of one array after it, by ops that compute
+nothing. The number of steps is padded to one of a few, and the batch sizes are data: one program serves all lengths.
 """
 
 import functools
@@ -11,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Float
 
@@ -21,7 +25,6 @@ from jaxchain.core.random import as_key, next_key
 from jaxchain.functions.checks import same_dtype
 from jaxchain.functions.noise import NO_KEY
 from jaxchain.functions.recurrent import lstm_gates
-from jaxchain.functions.shape import padded
 
 State = tuple[Array, Array | None]
 
@@ -123,6 +126,7 @@ def _network(
     ws: Any,
     bs: Any,
     xs: Any,
+    sizes: Any,
     dropout_ratio: Any,
     key: Any,
     cell: str,
@@ -132,10 +136,13 @@ def _network(
     known: Any,
 ) -> tuple[Array, ...]:
     """Return the last states, the outputs of each time, and all states of each layer and direction (known, or not)."""
-    n, lengths = hx.shape[1], [x.shape[0] for x in xs]
     move, gates = CELLS[cell]
-    seq = padded(xs, n, 0)  # (time, batch, features)
-    alive = None if lengths[-1] == n else jnp.arange(n)[None, :, None] < jnp.array(lengths)[:, None, None]
+    if sizes is None:  # all rows run through all steps
+        seq, alive = jnp.stack(xs), None  # (time, batch, features)
+    else:
+        n, (x,) = hx.shape[1], xs
+        seq = jnp.pad(x, ((0, 0), (0, n - x.shape[1]), (0, 0)))  # rows without any input
+        alive = jnp.arange(n)[None, :, None] < sizes[:, None, None]
     found: list[State] = []
     for layer in range(n_layers):
         for direction in range(directions):
@@ -155,7 +162,8 @@ def _network(
         seq = jnp.concatenate([h for h, _ in found[-directions:]], 2)
     lasts = [jax.tree.map(lambda s, d=row % directions: s[-1 if d == 0 else 0], s) for row, s in enumerate(found)]
     ends = jax.tree.map(lambda *parts: jnp.stack(parts), *lasts)
-    return *jax.tree.leaves(ends), *(seq[t, :m] for t, m in enumerate(lengths)), *jax.tree.leaves(found)
+    ys = (seq,) if sizes is not None else tuple(seq[t] for t in range(len(xs)))
+    return *jax.tree.leaves(ends), *ys, *jax.tree.leaves(found)
 
 
 def _run(
@@ -163,7 +171,8 @@ def _run(
     cx: Float[Array, "l n u"] | None,
     ws: Sequence[Sequence[Array]],
     bs: Sequence[Sequence[Array]],
-    xs: Sequence[Array],
+    xs: Sequence[Array],  # one array of padded steps (time, m, features) if there are `sizes`
+    sizes: Key,
     dropout_ratio: float,
     key: Key,
     cell: str,
@@ -174,14 +183,12 @@ def _run(
     rows = n_layers * directions
     name = "n_layers" if directions == 1 else "2 * n_layers"
     expect(hx.shape[0] == rows, f"hx.shape[0] == {name}", f"{hx.shape[0]} != {rows}")
-    n, lengths = hx.shape[1], [x.shape[0] for x in xs]
-    expect(lengths[0] <= n, "xs[0].shape[0] <= hx.shape[1]", f"{lengths[0]} > {n}")
-    for t, (p, q) in enumerate(pairwise(lengths)):
-        expect(p >= q, f"xs[{t}].shape[0] >= xs[{t + 1}].shape[0]", f"{p} < {q}")
-    x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
+    n, (m, x_in), w_in = hx.shape[1], xs[0].shape[-2:], ws[0][0].shape[1]
+    expect(m <= n, "xs[0].shape[0] <= hx.shape[1]", f"{m} > {n}")
     expect(x_in == w_in, "xs[0].shape[1] == ws[0][0].shape[1]", f"{x_in} != {w_in}")
-    same_dtype(**{"hx": hx, "xs[0]": xs[0], "ws[0][0]": ws[0][0], "bs[0][0]": bs[0][0]})
-    return _network(hx, cx, ws, bs, xs, dropout_ratio, key, cell, n_layers, directions, dropout, None)
+    steps = {f"xs[{t}]": x for t, x in enumerate(xs)}
+    same_dtype(**{"hx": hx, **steps, "ws[0][0]": ws[0][0], "bs[0][0]": bs[0][0]})
+    return _network(hx, cx, ws, bs, xs, sizes, dropout_ratio, key, cell, n_layers, directions, dropout, None)
 
 
 def _gradient(gy: Any, y: Any, hx: Any, cx: Any, ws: Any, bs: Any, xs: Any, *rest: Any) -> tuple[Any, ...]:
@@ -205,19 +212,75 @@ _n_step_rnn = _declared("NStepRNN", "n_step_rnn")
 _n_step_birnn = _declared("NStepBiRNN", "n_step_birnn")
 
 
+def _stacked(xs: Sequence[Array], n: int, time: int) -> Array:
+    """Return arrays ``(n_t, u)`` in one, ``(time, n, u)``, with zeros where they have no rows."""
+    parts = []
+    for x in xs:
+        parts += [x, jnp.zeros((n - x.shape[0], x.shape[1]), x.dtype)] if x.shape[0] < n else [x]
+    if time > len(xs):
+        parts.append(jnp.zeros(((time - len(xs)) * n, xs[0].shape[1]), xs[0].dtype))
+    return jnp.concatenate(parts).reshape(time, n, xs[0].shape[1])
+
+
+def _cut(x: Array, sizes: Sequence[int]) -> tuple[Array, ...]:
+    """Return the first ``sizes[t]`` rows of each time t of ``(time, n, u)``."""
+    n, rows = x.shape[1], x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+    return tuple(rows[t * n : t * n + m] for t, m in enumerate(sizes))
+
+
+@op(label="PadSteps", name="pad_steps")
+def _pad_steps(xs: Sequence[Array], time: int) -> Array:
+    for t, (p, q) in enumerate(pairwise(xs)):
+        here, there = f"xs[{t}].shape", f"xs[{t + 1}].shape"
+        expect(p.shape[0] >= q.shape[0], f"{here}[0] >= {there}[0]", f"{p.shape[0]} < {q.shape[0]}")
+        expect(p.shape[1:] == q.shape[1:], f"{here}[1:] == {there}[1:]", f"{p.shape[1:]} != {q.shape[1:]}")
+        same_dtype(**{"xs[0]": xs[0], f"xs[{t + 1}]": q})
+    return _stacked(xs, xs[0].shape[0], time)
+
+
+@_pad_steps.vjp
+def _(gy, y, xs, time):
+    return list(_cut(gy, [x.shape[0] for x in xs]))
+
+
+@op(label="UnpadSteps", name="unpad_steps")
+def _unpad_steps(x: Float[Array, "t n u"], sizes: tuple[int, ...]) -> tuple[Array, ...]:
+    return _cut(x, sizes)
+
+
+@_unpad_steps.vjp
+def _(gy, y, x, sizes):
+    return _stacked(gy if isinstance(gy, tuple) else (gy,), x.shape[1], x.shape[0])
+
+
+def _steps(n: int) -> int:
+    """Return the number of steps that `n` are padded to: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
+    power = 1 << (n - 1).bit_length()
+    return power // 4 * 3 if 2 < n <= power // 4 * 3 else power
+
+
 def _apply(
     function: Any, cell: str, directions: int, n_layers: int, ratio: float, hx: Any, cx: Any, ws: Any, bs: Any, xs: Any
 ) -> tuple[Any, ...]:
-    """Return the last states and, last, the tuple of outputs."""
+    """Return the last states and, last, the tuple of outputs.
+
+    A batch whose rows all run through all steps is not padded: programs of one length do not pay for others.
+    """
     x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
     if x_in != w_in and cell != "gru":  # whose check is InvalidType, as in Chainer
         raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")
     dropout = bool(config.train and ratio > 0 and n_layers > 1)
     key: Any = next_key() if dropout else NO_KEY
     ws, bs = [list(w) for w in ws], [list(b) for b in bs]
-    out = function(hx, cx, ws, bs, list(xs), ratio, key, cell, n_layers, directions, dropout)
+    lengths, xs, sizes = tuple([x.shape[0] for x in xs]), list(xs), None
+    if lengths != hx.shape[1:2] * len(xs):
+        sizes = np.zeros(_steps(len(xs)), np.int32)
+        sizes[: len(xs)] = lengths
+        xs = [_pad_steps(xs, len(sizes))]
+    out = function(hx, cx, ws, bs, xs, sizes, ratio, key, cell, n_layers, directions, dropout)
     states = 1 if cx is None else 2
-    return *out[:states], tuple(out[states : states + len(xs)])
+    ys = out[states : states + len(xs)]
+    return *out[:states], tuple(ys) if sizes is None else _unpad_steps(*ys, lengths)
 
 
 def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
