@@ -9,7 +9,7 @@ no rule here, is traced, or lives on another device than a CPU, goes to the comp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -167,7 +167,7 @@ def run(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
     values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
 
     def read(v: Any) -> Any:
-        return np.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else values[v]
+        return np.asarray(v.val, cast(Any, v.aval).dtype) if isinstance(v, Literal) else values[v]
 
     for eqn in jaxpr.eqns:
         inputs = [read(v) for v in eqn.invars]
@@ -191,6 +191,8 @@ class Mover:
 
     def __init__(self, compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool) -> None:
         self.compiled, self.closed, self.single = compiled, closed, single
+        jaxpr = closed.jaxpr
+        self.takes, self.gives = ([cast(Any, v.aval).dtype for v in vs] for vs in (jaxpr.invars, jaxpr.outvars))
         self.calls = 0
 
     def __call__(self, *args: Any) -> Any:
@@ -198,13 +200,9 @@ class Mover:
         if self.calls >= AFTER or trace_state() != EAGER or not all(map(_on_host, args)):
             return self.compiled(*args)
         self.calls += 1
-        invars = self.closed.jaxpr.invars
-        out = run(
-            self.closed.jaxpr,
-            self.closed.consts,
-            [np.asarray(a, v.aval.dtype) for a, v in zip(args, invars, strict=True)],
-        )
-        results = tuple([jnp.array(y, v.aval.dtype) for y, v in zip(out, self.closed.jaxpr.outvars, strict=True)])
+        arrays = [np.asarray(a, dtype) for a, dtype in zip(args, self.takes, strict=True)]
+        out = run(self.closed.jaxpr, self.closed.consts, arrays)
+        results = tuple([jnp.array(y, dtype) for y, dtype in zip(out, self.gives, strict=True)])
         return results[0] if self.single else results
 
 
