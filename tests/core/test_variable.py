@@ -310,3 +310,17 @@ def test_float64_with_x64():
         y.backward()
         assert y.dtype == np.float64
         np.testing.assert_array_equal(x.grad, [0.1, 0.1])
+
+
+@pytest.mark.parametrize("size", [30_000, 3_000_000])
+def test_a_numpy_buffer_may_be_reused_at_once(size):
+    buffer = np.zeros(size, np.float32)
+    kept = []
+    for i in range(20):
+        buffer[:] = i
+        kept.append((Variable(buffer), F.relu(buffer), F.identity(buffer)))
+    buffer[:] = -1
+    for i, variables in enumerate(kept):
+        for v in variables:
+            array = np.asarray(v.array)
+            assert array[0] == array[-1] == i

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxchain.backends import device as _device
 from jaxchain.backends.device import GpuDevice as GpuDevice
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import as_array, from_numpy
 
 cudnn_enabled = False
 
@@ -290,7 +290,8 @@ def copy(array: Any, out: Any = None, out_device: Any = None, stream: Any = None
     """
     if out is not None:
         raise TypeError("cuda.copy: `out` cannot be written to, arrays are immutable; use the returned array")
-    return jnp.array(array) if out_device is None else to_gpu(jnp.array(array), out_device)
+    copied = jnp.array(array) if isinstance(array, jax.Array) else from_numpy(array)
+    return copied if out_device is None else to_gpu(copied, out_device)
 
 
 def get_array_module(*args: Any) -> ModuleType:

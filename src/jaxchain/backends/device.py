@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.compat import is_tracer
+from jaxchain.core.variable import from_numpy
 
 
 def accelerators() -> list[Any]:
@@ -75,7 +76,7 @@ def put(array: Any, device: Any) -> Any:
         raise TypeError(f"cannot be sent to a device: expected an array, got {type(array).__name__}")
     if is_tracer(array):
         return array
-    return jax.device_put(array if isinstance(array, jax.Array) else jnp.array(array), device)
+    return jax.device_put(array if isinstance(array, jax.Array) else from_numpy(array), device)
 
 
 def to_numpy(array: Any) -> Any:

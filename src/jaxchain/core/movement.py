@@ -202,7 +202,7 @@ class Mover:
         self.calls += 1
         arrays = [np.asarray(a, dtype) for a, dtype in zip(args, self.takes, strict=True)]
         out = run(self.closed.jaxpr, self.closed.consts, arrays)
-        results = tuple([jnp.array(y, dtype) for y, dtype in zip(out, self.gives, strict=True)])
+        results = tuple([jax.device_put(np.array(y, dtype)) for y, dtype in zip(out, self.gives, strict=True)])
         return results[0] if self.single else results
 
 

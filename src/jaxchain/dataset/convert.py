@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.variable import from_numpy
+
 
 class Converter:
     """Base class of converters: a batch of examples to arrays on a device."""
@@ -75,7 +77,7 @@ def to_device(device: Any, x: Any) -> Any:
             return np.asarray(x)
         device = jax.devices()[device]
     if isinstance(x, np.ndarray):
-        x = jnp.array(x)
+        x = from_numpy(x)
     return jax.device_put(x, device)
 
 
@@ -215,7 +217,9 @@ class Conveyor:
 
 
 def _send(device: Any, x: Any) -> Any:
-    return jnp.array(x) if device is None else to_device(device, x)
+    if device is None:
+        return jnp.array(x) if isinstance(x, jax.Array) else from_numpy(x)
+    return to_device(device, x)
 
 
 def _stack(arrays: Sequence[Any], padding: Any) -> Any:

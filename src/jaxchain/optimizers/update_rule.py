@@ -17,7 +17,7 @@ import optax
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
-from jaxchain.core.variable import Parameter
+from jaxchain.core.variable import Parameter, from_numpy
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
 from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number
@@ -256,7 +256,7 @@ class UpdateRule:
             self.init_state(param)
             for key, value in self._state.items():
                 if isinstance(value, np.ndarray):
-                    self._state[key] = jnp.array(value)
+                    self._state[key] = from_numpy(value)
         if self._state and trace is not None:
             trace.initialised(self)
             self._state = dict(self._state)  # the trace writes into this one and keeps the other
@@ -364,7 +364,7 @@ def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
     status = rule._status
     arguments = (status[2].t - status[1], param.array, grad, *(state[k] for k in names))
     if thread_state().trace is None:
-        results = [jnp.array(v) for v in run(*arguments)]
+        results = [from_numpy(v) for v in run(*arguments)]
     else:
         shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (param.array, *(state[k] for k in names))]
         results = jax.pure_callback(run, shapes, *arguments, vmap_method="sequential")
