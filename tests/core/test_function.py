@@ -417,3 +417,22 @@ def test_callbacks_are_in_the_program():
     assert "pure_callback" in str(jaxchain.jaxpr(step, X))
     assert "pure_callback" not in str(jaxchain.jaxpr(lambda x: Square().apply((x,))[0], X))
     assert jax.default_backend() is not None
+
+
+def test_every_node_is_a_function_node():
+    class Own(jaxchain.FunctionNode):
+        def forward(self, inputs):
+            return inputs
+
+    x = Variable(np.ones(2, np.float32))
+    (y,) = Own().apply((x,))
+    node = F.sum(y).creator
+    assert isinstance(node, jaxchain.FunctionNode) and isinstance(y.creator, jaxchain.FunctionNode)
+    assert isinstance(y.creator, Own) and not isinstance(node, Own) and not isinstance(x, jaxchain.FunctionNode)
+
+
+def test_the_shape_of_what_is_not_initialised():
+    link = jaxchain.links.Linear(None, 2)
+    for name in ("shape", "dtype", "ndim", "size"):
+        with pytest.raises(AttributeError, match="parameter W is not initialised: it has no shape"):
+            getattr(link.W, name)

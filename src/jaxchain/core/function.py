@@ -127,7 +127,14 @@ def _visible(owner: Any) -> dict[str, Any]:
 _OWN = frozenset(("inputs", "outputs", "rank", "scope", "site", "ordinal"))
 
 
-class FunctionNode(FunctionRecord):
+class _AnyNode(type):
+    """Every node of a graph is a `FunctionNode` to `isinstance`, as in Chainer."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return type.__instancecheck__(FunctionRecord if cls is FunctionNode else cls, instance)
+
+
+class FunctionNode(FunctionRecord, metaclass=_AnyNode):
     """A differentiable function written as a class: `forward` on arrays, `backward` on Variables.
 
     One object is one node of the graph: make a new one for each call of `apply`.

@@ -377,24 +377,35 @@ class Variable:
     raw_array = array
 
     @property
+    def _known(self) -> Any:
+        """The array or what waits in its place: both have a shape and a dtype."""
+        value = self._value
+        if value is None:
+            raise AttributeError(
+                f"parameter {self.name or ''} is not initialised: it has no shape and no dtype before the first call"
+                f"\nat {user_line(3)}"
+            )
+        return value
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return self._value.shape
+        return self._known.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the array."""
-        return self._value.dtype
+        return self._known.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._value.ndim
+        return self._known.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._value.size
+        return self._known.size
 
     @property
     def xp(self) -> ModuleType:
@@ -427,9 +438,10 @@ class Variable:
         return self._array.reshape(())
 
     def __len__(self) -> int:
-        if not self._value.shape:
+        shape = self._known.shape
+        if not shape:
             raise TypeError(f"len(variable): expected at least one axis, got shape ()\nat {user_line(2)}")
-        return self._value.shape[0]
+        return shape[0]
 
     def __bool__(self) -> bool:
         raise TypeError(f"Variables cannot be evaluated as Python bool. Use the `array` attribute.\nat {user_line(2)}")
