@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.variable import Variable, as_array
 
 ORDERS = ("C", "F", "other", None)
@@ -133,10 +134,9 @@ def get_order(row: Any, col: Any) -> str:
     """
     if row.shape != col.shape:
         raise ValueError(f"shape of row and col must be the same, got {row.shape} and {col.shape}")
-    try:
-        row, col = np.asarray(row), np.asarray(col)
-    except TypeError:  # tracers: the numbers are not known
+    if is_tracer(row) or is_tracer(col):  # the numbers are not known
         return "other"
+    row, col = np.asarray(row), np.asarray(col)
     if ((row < 0) != (col < 0)).any():
         raise ValueError("invalid index combination of row and col: padding must have -1 in both")
     pairs = list(zip(np.atleast_2d(row), np.atleast_2d(col), strict=True))

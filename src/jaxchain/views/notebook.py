@@ -34,7 +34,8 @@ def variable_html(variable: Variable) -> str:
     """Return a card: shape, dtype, range, where it comes from, its values, and the graph behind it."""
     array = variable.array
     if array is None or is_tracer(array):
-        return _box(_title(type(variable).__name__, variable.name), f'<pre style="{_MONO}">{_text(variable)}</pre>')
+        text = "None" if array is None else f"{variable.node.info!r}, being traced"  # its own text would be baked in
+        return _box(_title(type(variable).__name__, variable.name), f'<pre style="{_MONO}">{_text(text)}</pre>')
     facts = [("shape", str(variable.shape)), ("dtype", str(variable.dtype)), ("size", bytes_text(array.nbytes))]
     facts += _range(array)
     facts.append(("gradient", "none" if variable.grad is None else _range_text(variable.grad)))
