@@ -22,7 +22,9 @@ from jaxchain.views.readers import jaxpr as jaxpr_reader
 
 _WORK = ("equation", "control")
 # what JAX calls the bodies of loops and branches in HLO's scopes; ours are called after the function
-_LOOP, _BRANCH = re.compile(r"/while/(?:body|cond)(?:/closed_call)?(?=/|$)"), re.compile(r"/cond/branch_\d+_fun(?=/|$)")
+# "closed_call" until jax 0.10, "eval_jaxpr" from 0.12
+_LOOP = re.compile(r"/while/(?:body|cond)(?:/closed_call|/eval_jaxpr)?(?=/|$)")
+_BRANCH = re.compile(r"/cond/branch_\d+_fun(?=/|$)")
 
 
 @dataclass(frozen=True)
