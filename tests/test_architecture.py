@@ -80,7 +80,7 @@ def test_tracers_are_recognised_in_few_places():
         "optimizers/hyperparameter.py",  # numbers stay tracers under a trace
         "backends/device.py",  # a tracer is on no device
         "interop/stores.py",  # `array[i] = v` of old programs
-        "utils/sparse.py",  # the order of indices is their values'
+        "utils/sparse.py",  # the order of indices is in their values
         "views/notebook.py",  # a tracer has no values to show
     }
     assert {u for u in users if not u.startswith("core/")} <= known
