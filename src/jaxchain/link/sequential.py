@@ -265,7 +265,8 @@ def _type_name(layer: Any) -> str:
 
 
 def _layer_text(layer: Any) -> str:
-    if getattr(layer, "__name__", None) == "<lambda>":
+    typed = getattr(getattr(layer, "__code__", None), "co_filename", "<") == "<string>"  # Python 3.13 gives `-c`'s text
+    if getattr(layer, "__name__", None) == "<lambda>" and not typed:
         with contextlib.suppress(OSError):  # typed at a prompt, it has no source
             return inspect.getsource(layer).strip().rstrip(",")
     return str(layer)
