@@ -90,9 +90,14 @@ class Deferred(Waiting):
             if trace_state() != EAGER:
                 _now(self)
             else:  # the shortest way: one op whose result is read at once
-                self.value = self.plan.forward(*self.arguments, *self.scalars)
-                self.arguments = self.scalars = ()
+                self.run()
         return self.value
+
+    def run(self) -> None:
+        """Run the call; what it waits for was run. Another thread may do the same: it sets the value first."""
+        arguments, scalars = self.arguments, self.scalars
+        if self.value is None:
+            self.finish(self.plan.forward(*concrete(arguments), *scalars))
 
     def finish(self, value: Any) -> None:
         """Take the result, and let the arguments go."""
@@ -175,7 +180,7 @@ class Reading:
     """Calls that wait, and what they are run on.
 
     Attributes:
-        calls: The calls, those that wait for others first.
+        calls: The calls, as they are found.
         inputs: Arrays and scalars.
         form: What was called on what: an array is the number of an input, or less than 0 for the result of a call.
         scalars: Where in `inputs` the scalars of each call begin.
@@ -262,8 +267,7 @@ class Reading:
     def run(self) -> None:
         """Run the calls one by one."""
         for call in self.in_order():
-            if call.value is None:
-                call.finish(call.plan.forward(*concrete(call.arguments), *call.scalars))
+            call.run()
 
 
 _depth = operator.attrgetter("depth")
@@ -283,7 +287,7 @@ def _run(call: Deferred) -> None:
         if value.__class__ in WAITING and value.value is None:
             break
     else:
-        return call.finish(call.plan.forward(*concrete(call.arguments), *call.scalars))
+        return call.run()
     reading = Reading()
     reading.add((call,), reading.form)
     reading.close()
