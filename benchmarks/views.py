@@ -47,7 +47,7 @@ def exports(nodes):
     graph = eager.read(end, clusters=True)
     made = programs.program(lambda x: chain(x, nodes // 2), x)
     hlo = programs.hlo_text(made.lower(), True)
-    linked = link(made, hlo, graph)
+    linked = link(made, hlo)
     return {
         "read the eager graph": lambda: eager.read(end, clusters=True),
         "DOT": lambda: dot.write(graph),
@@ -55,7 +55,7 @@ def exports(nodes):
         "text": lambda: text.write(graph),
         "Mermaid": lambda: mermaid.write(graph),
         "diff with itself": lambda: jaxchain.diff(graph, graph),
-        "link eager graph, jaxpr and HLO": lambda: link(made, hlo, graph),
+        "link eager graph, jaxpr and HLO": lambda: link(made, hlo),
         "explorer": lambda: explorer.write({"forward": linked}),
     }
 

@@ -14,6 +14,7 @@ import jaxchain.links as L
 from jaxchain.contrast import contrast
 from jaxchain.core import random as streams
 from jaxchain.views.compare import difference, differences
+from jaxchain.views.progress import watched
 from jaxchain.views.report import Difference
 from jaxchain.views.writers import image
 
@@ -60,7 +61,8 @@ def report():
 
 
 def test_both_modes_agree_on_a_classifier_with_dropout_and_batch_normalisation(report):
-    assert [d.name for d in report.outputs] == ["output"]
+    statistics = [f"predictor.bn.{name} afterwards" for name in ("avg_mean", "avg_var")]
+    assert [d.name for d in report.outputs] == ["output", *statistics]
     assert report.outputs[0].type == "float32[]"
     types = {d.name: d.type for d in report.gradients}
     assert types == {
@@ -148,8 +150,12 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
         return loss
 
     before = state_of(model)
-    found = contrast(step, X, T, repeats=2, gradients=False)
+    found = contrast(step, X, T, repeats=2)
     assert found.agrees()
+    cells = [f"optimizer.target.predictor.{name}" for name in ("b", "W")]
+    assert [d.name for d in found.gradients] == cells and found.backward is None  # its own: it was run as it is
+    assert [d.name for d in found.outputs] == ["output", *(f"{name} afterwards" for name in cells)]
+    assert "with gradients" not in found.levels
     assert any("update_rule" in name for name in found.jaxpr.inputs)
     inside = contrast(model, X, T, repeats=1, gradients=False)
     assert not any("update_rule" in name for name in (*inside.jaxpr.inputs, *dict(inside.constants)))
@@ -306,3 +312,11 @@ def test_markdown_shows_hostile_names_as_they_are(report):
     text = type(report)(**{**vars(report), "outputs": [hostile], "name": "<b>|"}).markdown()
     assert "| a\\|b\\`&lt;script>\\*\\_\\[x\\](y) |" in text
     assert "# &lt;b>\\|:" in text
+
+
+def test_the_stages_are_told():
+    told = []
+    with watched(told.append):
+        contrast(MLP(), X, repeats=1)
+    assert told[:3] == ["running in eager mode", "running in static mode", "compiling"]
+    assert told.index("running with gradients") > told.index("timing each function")

@@ -7,6 +7,7 @@ ours or an error inside the user's own program, which is shown as such.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -14,7 +15,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -275,6 +276,20 @@ def _target(options: argparse.Namespace) -> Any:
     return model
 
 
+@contextlib.contextmanager
+def _stages() -> Iterator[None]:
+    """Show what long work is doing, in a terminal."""
+    from tqdm import tqdm
+
+    from jaxchain.views import progress
+
+    with (
+        tqdm(bar_format="{desc} ... {elapsed}", file=sys.stderr, leave=False, disable=None) as line,
+        progress.watched(line.set_description_str),
+    ):
+        yield
+
+
 def _contrast(options: argparse.Namespace) -> int:
     import jaxchain
     from jaxchain.contrast import contrast
@@ -287,14 +302,15 @@ def _contrast(options: argparse.Namespace) -> int:
     rng = np.random.default_rng(options.seed)
     inputs = [given.draw(rng) for given in options.input]
     try:
-        with jaxchain.using_config("train", not options.test):
+        with _stages(), jaxchain.using_config("train", not options.test):
             report = contrast(model, *inputs, repeats=options.repeats, gradients=not options.no_gradients)
     except Exception as error:
         return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
     print(report)
     if options.out is not None:
         try:
-            report.save(options.out)
+            with _stages():
+                report.save(options.out)
         except OSError as error:
             raise UsageError(f"--out {options.out}: {error.strerror or error}") from None
         print(f"\nsaved in {options.out.resolve()}")
@@ -331,7 +347,7 @@ def _view(options: argparse.Namespace) -> int:
     rng = np.random.default_rng(options.seed)
     inputs = [given.draw(rng) for given in options.input]
     try:
-        with jaxchain.using_config("train", not options.test):
+        with _stages(), jaxchain.using_config("train", not options.test):
             views = show(model, *inputs, mode=options.mode)
     except Exception as error:
         return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
@@ -339,7 +355,9 @@ def _view(options: argparse.Namespace) -> int:
         print(views)
         return OK
     try:
-        for path in views.save(options.out, options.format):
+        with _stages():
+            written = views.save(options.out, options.format)
+        for path in written:
             print(path)
     except (OSError, RenderError, ImportError) as error:
         raise UsageError(f"--out {options.out}: {error}") from None

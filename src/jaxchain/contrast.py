@@ -27,6 +27,7 @@ from jaxchain.link import Link
 from jaxchain.views import programs, variants
 from jaxchain.views.compare import arrays_of, differences, flatten, is_variable
 from jaxchain.views.computational_graph import build_computational_graph
+from jaxchain.views.progress import stage
 from jaxchain.views.readers import eager as eager_reader
 from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.report import Contrast as Contrast
@@ -40,14 +41,15 @@ SECONDS = 2.0  # time spent on repeats, per mode and kind of call
 def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = True, **kwargs: Any) -> Contrast:
     """Run a model or a function in both modes and compare them.
 
-    Gradients are those of the sum of all floating outputs, with respect to the parameters and the floating arguments.
-    The state that the call can reach is put back afterwards.
+    Gradients are those of the sum of all floating outputs, with respect to the parameters and the floating arguments. A
+    training step has its own: compared are those that it leaves in the parameters, and among the outputs the parameters
+    and persistent arrays that it changes. The state that the call can reach is put back afterwards.
 
     Args:
         model_or_fn: A Link or a function on Variables.
         args: Its arguments.
         repeats: Timed calls of each kind, at most (fewer if they take long).
-        gradients: Whether to compare and time gradients.
+        gradients: Whether to compare gradients, and to time a call with them.
         kwargs: Its keyword arguments.
 
     Returns:
@@ -59,27 +61,30 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
     taken = variants.levels(model_or_fn)
     model_or_fn = getattr(model_or_fn, "__wrapped_static__", model_or_fn)  # of a static function, the function
     with untouched(model_or_fn, args, kwargs) as reset, links_follow_the_mode(model_or_fn):
-        # forward
+        stage("running in eager mode")
+        written = _Written(model_or_fn)
         call = _Call(model_or_fn)
         with using_config("mode", "eager"):
             eager_first, eager_out = _timed(call, args, kwargs)
+        eager_cells = written()
         graph_outputs = [v for _, v in flatten(eager_out) if isinstance(v, Variable)]
         graph = build_computational_graph(graph_outputs).freeze()
         retained, _ = eager_reader.retained_bytes(graph_outputs)
         reset()
+        stage("running in static mode")
         compiled = _compiled(_Call(model_or_fn))
         static_out = compiled(*args, **kwargs)
-        outputs = differences(arrays_of(eager_out), arrays_of(static_out))
-        del eager_out, static_out, graph_outputs
+        cells, gaps = [differences(*pair) for pair in zip(eager_cells, written(), strict=True)]
+        outputs = differences(arrays_of(eager_out), arrays_of(static_out)) + cells
+        del eager_out, static_out, graph_outputs, eager_cells
         reset()
         made = _program(compiled, args, kwargs)
         forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
+        stage("timing each function")
         times = node_times(model_or_fn, args, kwargs, reset)
-        # forward and gradients
-        gaps: list[Difference] = []
         backward = None
         levels = {"forward": (dataclasses.replace(made, values=()), hlo.text)}
-        if gradients:
+        if gradients and not gaps:
             reset()
             found = _gradients(model_or_fn, args, kwargs, repeats, reset, notes)
             if found is not None:
@@ -131,6 +136,28 @@ class _Call:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
+
+
+class _Written:
+    """What a call leaves in the cells that it changes: named arrays, and named gradients."""
+
+    def __init__(self, target: Any) -> None:
+        walk = Walk([("target", target)], rules=False)
+        self.parameters = [
+            (name.removeprefix("target").lstrip("."), p, p._array, p._grad)
+            for name, p in zip(walk.parameter_names, walk.parameters, strict=True)
+        ]
+        self.places = [
+            (name.removeprefix("target").lstrip("."), container, key, container[key])
+            for name, (container, key) in zip(walk.place_names, walk.places, strict=True)
+        ]
+
+    def __call__(self) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+        held = [(name, container[key], old) for name, container, key, old in self.places]
+        held += [(name, p._array, old) for name, p, old, _ in self.parameters]
+        gradients = [(name, p.grad) for name, p, _, old in self.parameters if p._grad is not old]
+        arrays = [(name, value) for name, value, old in held if isinstance(old, jax.Array) and value is not old]
+        return [(f"{name} afterwards", value) for name, value in arrays], gradients
 
 
 class _CallWithGradients(_Call):
@@ -206,6 +233,7 @@ def _gradients(
     names += [name for name, (_, v) in named if _is_input(v)]
     del out, outputs, leaves
     reset()
+    stage("running with gradients")
     call = _CallWithGradients(target, parameters)
     compiled = _compiled(_CallWithGradients(target, parameters))
     with using_config("mode", "eager"):
@@ -244,6 +272,7 @@ def _measure(
     retained: int,
     reset: Callable[[], None],
 ) -> tuple[Cost, programs.HloView, programs.HloView]:
+    stage("compiling")
     start = time.perf_counter()
     lowered = made.lower()
     lower_seconds = time.perf_counter() - start
@@ -254,6 +283,7 @@ def _measure(
     compile_seconds = time.perf_counter() - start
     after = programs.HloView(executable.as_text() or "", True, made.name)
     reset()
+    stage("timing both modes")
     eager_time, static_time = _medians(call, compiled, args, kwargs, repeats)
     memory = executable.memory_analysis()
     counts, jaxpr_counts = after.counts, programs.jaxpr_of(made).counts

@@ -180,9 +180,26 @@ def test_times_go_to_the_nodes_that_were_measured():
     x = rng.standard_normal((2, 3, 4)).astype(np.float32)
     report = jaxchain.contrast(model, x, repeats=1)
     assert all(seconds > 0 for *_, seconds in report.times)
-    graph, (made, text) = report.graph.to_graph(), report.levels["forward"]
+    made, text = report.levels["forward"]
     numbered = [(label, path, float(k)) for k, (label, path, _) in enumerate(report.times, 1)]
-    nodes = link(made, text, graph, numbered).nodes
+    nodes = link(made, text, numbered).nodes
     assert [n.seconds for n in nodes] == [float(k) for k in range(1, len(nodes) + 1)]  # the calls of one link in order
-    assert all(n.seconds is None for n in link(made, text, graph).nodes)
+    assert all(n.seconds is None for n in link(made, text).nodes)
     assert "eager nodes, one by one" in report.explorer() and report.explorer().count('"eager time"') >= 2 * len(nodes)
+
+
+def test_gradients_of_functions_outside_any_link_belong_to_their_nodes():
+    w = jaxchain.Parameter(np.ones((4, 4), np.float32))
+
+    def step(x):
+        constant = F.relu(np.ones((2, 4), np.float32))  # records no node
+        y = F.relu(F.relu(x @ w) @ w + constant)
+        loss = F.sum(y * y)
+        loss.backward()
+        return loss
+
+    nodes = link(programs.program(step, jaxchain.Variable(np.ones((2, 4), np.float32)))).nodes
+    assert [n.ordinal for n in nodes] == list(range(len(nodes)))
+    without = [n.label for n in nodes if not n.backward_equations]
+    assert without == ["ReLU"] and not nodes[0].backward_equations
+    assert all(n.source[0] == __file__ and n.source[2] == "step" for n in nodes)

@@ -437,6 +437,8 @@ class Op:
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
         if not (plan.needs and state.record):
+            if state.scope is not None:
+                state.scope.count += 1
             results = [_result(y, i) for y, i in zip(_outputs(plan, out), plan.out_infos, strict=True)]
             if out.__class__ is Deferred:
                 out.nodes = tuple([reference(y._node) for y in results])

@@ -8,7 +8,8 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from jaxchain.core.cells import contents_of, count, holds, tuple_of
 from jaxchain.core.compat import is_tracer, live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
-from jaxchain.core.errors import StaticError, format_source, traceback_source
+from jaxchain.core.errors import StaticError, call_site, format_source, source_of, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Refused, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, Outputs, Untaken, lock, read
 from jaxchain.core.state import SAMPLE, Walk, is_iterator, is_record
@@ -40,6 +41,26 @@ MAX_RETRACES = 8
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
 
 
+class Call(NamedTuple):
+    """A call of an op that was traced: an eager node, in the views.
+
+    Attributes:
+        label: ``LinearFunction``.
+        path: Path of the link: ``/predictor/l1``.
+        ordinal: Which op of its link's call.
+        op: Name of the op.
+        call: Path of the link's call (`Trace.call_path`).
+        source: File, line and function of the user's call, or None.
+    """
+
+    label: str
+    path: str
+    ordinal: int
+    op: str
+    call: str
+    source: tuple[str, int, str] | None
+
+
 class Raised(Exception):
     """The program raised an error behind an assumed outcome."""
 
@@ -54,11 +75,11 @@ class Trace:
         self.missing: list[Parameter] = []
         self.inits: list[tuple[Any, Any]] = []
         self.reports: list[tuple[dict[str, Any], Any, Any]] = []
-        self.nodes: list[tuple[str, str, int, str, str]] = []
-        self.calls: dict[Scope, str] = {}
+        self.nodes: list[Call] = []
+        self.root = Scope(None, SimpleNamespace(name=""))  # around everything: its ops are numbered, too
+        self.calls: dict[Scope, str] = {self.root: ""}
         self.counts: dict[str, int] = {}
         self.prints: list[Any] = []  # where something was printed
-        self.root = 0
         self.questions = Questions(assumed)
         self.installation: Installation | None = None
 
@@ -128,31 +149,20 @@ class Trace:
             if again is _print_again:
                 again(values, kwargs)
 
-    @contextlib.contextmanager
-    def op_scope(self, label: str, name: str, node: Any = None) -> Iterator[None]:
-        """Name the equations of one op after its node."""
-        scope = node.scope if node is not None else thread_state().scope
+    def op_scope(self, label: str, name: str, node: Any = None) -> contextlib.AbstractContextManager[Any]:
+        """Name the equations of one op after its node, or those of its gradient after the `node` there is."""
+        scope = thread_state().scope if node is None else node.scope
+        ordinal = scope.count if node is None else node.ordinal
         call = self.call_path(scope)
-        if node is not None:
-            ordinal = node.ordinal
-        elif scope is not None:
-            ordinal = scope.count
-        else:
-            ordinal = self.root
-            self.root += 1
-        if node is None:
-            self.nodes.append((label, scope_path(scope), ordinal, name, call))
         tag = f"{label}#{ordinal}".replace("/", "|").replace(";", ",").replace("@", "a")
         if node is not None:
-            tag = f"backward{call}/{tag}"
-        with jax.named_scope(tag):
-            yield
+            return jax.named_scope(f"backward{call}/{tag}")
+        self.nodes.append(Call(label, scope_path(scope), ordinal, name, call, source_of(call_site(1))))
+        return jax.named_scope(tag)
 
-    @contextlib.contextmanager
-    def link_scope(self, link: Any) -> Iterator[None]:
-        """Name the equations of one link call after the link."""
-        with jax.named_scope(self.call_path(thread_state().scope).rsplit("/", 1)[-1]):
-            yield
+    def link_scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Name the equations of the innermost link call after the link."""
+        return jax.named_scope(self.call_path(thread_state().scope).rsplit("/", 1)[-1])
 
 
 def _as_printed(value: Any) -> Any:
@@ -184,7 +194,8 @@ def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[
         arrays, grads, values = cells
         installed = Installation(walk, arrays, [None] * len(grads), values)
         outer = state.trace, state.scope
-        state.trace, state.scope = make(walk.parameters), None
+        state.trace = make(walk.parameters)
+        state.scope = state.trace.root
         state.refresh()
         try:
             yield
@@ -201,7 +212,7 @@ class Traced:
         jaxpr: The closed jaxpr, one ``jit[name=...]`` equation per eager node.
         inputs: Names of its inputs: cells and arguments.
         outputs: Names of its outputs: results, then the cells that are written.
-        nodes: (label, link path, ordinal, op name, path of the link's call) of each op, in the order of the calls.
+        nodes: The ops, in the order of the calls.
         constants: What was baked in: (name, shape or value).
         guards: What was assumed about values. Their predicates are the last outputs.
         prints: The lines that print something: it is printed after every call.
@@ -212,7 +223,7 @@ class Traced:
         self.name: str = fields["name"]
         self.inputs: list[str] = fields["inputs"]
         self.outputs: list[str] = fields["outputs"]
-        self.nodes: list[tuple[str, str, int, str, str]] = fields["nodes"]
+        self.nodes: list[Call] = fields["nodes"]
         self.constants: list[tuple[str, str]] = fields["constants"]
         self.guards: list[Guard] = fields["guards"]
         self.prints: list[str] = fields["prints"]
@@ -504,7 +515,7 @@ def _trace_once(
         installation = Installation(walk, new_arrays, new_grads, [next(rest) for _ in places])
         trace.installation = installation
         old_trace, old_scope, old_init = state.trace, state.scope, random.initializers.count
-        state.trace, state.scope = trace, None
+        state.trace, state.scope = trace, trace.root
         state.refresh()
         ok = False
         try:

@@ -257,6 +257,10 @@ def _record(
     )
     needs = tuple(i for i, n in enumerate(nodes) if n.info.differentiable)
     connected = [w and bool(jnp.issubdtype(y.dtype, jnp.inexact)) for w, y in zip(wrapped, outputs, strict=True)]
+    ordinal = 0
+    if state.scope is not None:
+        ordinal = state.scope.count
+        state.scope.count += 1
     if not (state.record and needs and any(connected)):
         return [Variable(y, requires_grad=False) if w else y for w, y in zip(wrapped, outputs, strict=True)]
     node = _ControlNode()
@@ -264,10 +268,7 @@ def _record(
     node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
     node.shapes = [jax.ShapeDtypeStruct(y.shape, y.dtype) for y, c in zip(outputs, connected, strict=True) if c]
     node.rank = max(n.rank for n in nodes)
-    node.scope, node.site, node.ordinal = state.scope, call_site(3), 0
-    if state.scope is not None:
-        node.ordinal = state.scope.count
-        state.scope.count += 1
+    node.scope, node.site, node.ordinal = state.scope, call_site(3), ordinal
     results, references = [], []
     for y, w, c in zip(outputs, wrapped, connected, strict=True):
         if not w:

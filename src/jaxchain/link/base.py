@@ -152,7 +152,7 @@ class Link(DeviceResident, Hierarchy):
         if state.trace is None:
             out = function(*args, **kwargs)
         else:
-            with state.trace.link_scope(self):
+            with state.trace.link_scope():
                 out = function(*args, **kwargs)
         if hooks:
             after = _ForwardPostprocessCallbackArgs(self, "forward", args, kwargs, out)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jaxchain.core.scopes import BACKWARD, TAG
+from jaxchain.core.trace import Call
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
 from jaxchain.views.flops import flops_of, rounds_of, size_of
@@ -124,11 +125,11 @@ class Linked:
 class _Names:
     """Finds the eager nodes that a scope names."""
 
-    def __init__(self, nodes: Iterable[tuple[str, str, int, str, str]]) -> None:
+    def __init__(self, nodes: Iterable[Call]) -> None:
         self.nodes: dict[tuple[str, int], list[tuple[str, str, str]]] = defaultdict(list)
-        for k, (label, path, ordinal, _, call) in enumerate(nodes, 1):
-            tag = label.replace("/", "|").replace(";", ",").replace("@", "a")
-            self.nodes[tag, ordinal].append((call, path, f"e{k}"))
+        for k, node in enumerate(nodes, 1):
+            tag = node.label.replace("/", "|").replace(";", ",").replace("@", "a")
+            self.nodes[tag, node.ordinal].append((node.call, node.path, f"e{k}"))
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
@@ -149,7 +150,6 @@ class _Names:
 def link(
     program: programs.Program,
     hlo_text: str | None = None,
-    eager: Graph | None = None,
     times: Iterable[tuple[str, str, float]] = (),
 ) -> Linked:
     """Join the levels of a traced program.
@@ -157,7 +157,6 @@ def link(
     Args:
         program: From `programs.program`.
         hlo_text: Its HLO after XLA's passes, if it is compiled already.
-        eager: The eager graph of the same call, which knows the user's lines.
         times: (label, link path, seconds) of the eager call's functions in their order, from `timing.node_times`.
 
     Returns:
@@ -171,23 +170,11 @@ def link(
     roles: dict[str, str] = {}
     outside: list[str] = []
     compiler_made: list[str] = []
-    frames = {c.id: c for c in jaxpr.clusters}
-
-    # An op on constants records no node, and its number is given again: the n-th frame of a scope is its n-th op.
-    shared: dict[str, dict[str | None, int]] = defaultdict(dict)
-
     for node in jaxpr.of_kind(*_WORK):
         ids, role = names.find(str(node.attributes.get("scope", "")))
         if not ids:
             outside.append("j" + node.id)
             continue
-        if len(ids) > 1:
-            rounds = shared[f"{role} {ids[0]}"]
-            at = rounds.setdefault(_outermost(node.cluster, frames) or node.id, len(rounds))
-            if role == "backward":  # only the last has a gradient
-                at = len(ids) - 1 - at
-            if 0 <= at < len(ids):
-                ids = [ids[at]]
         owners["j" + node.id], roles["j" + node.id] = tuple(ids), role
     for node in hlo.nodes:
         op_name = str(node.attributes.get("op_name", ""))
@@ -211,7 +198,7 @@ def link(
     kernels, home = _kernels(hlo, owners)
     return Linked(
         program.name,
-        tuple(_nodes(program, jaxpr, hlo, owners, roles, kernels, home, eager, times)),
+        tuple(_nodes(program, jaxpr, hlo, owners, roles, kernels, home, times)),
         _edges(jaxpr, owners, roles),
         jaxpr,
         hlo,
@@ -269,7 +256,6 @@ def _nodes(
     roles: dict[str, str],
     kernels: dict[str, tuple[str, ...]],
     home: dict[str, str],
-    eager: Graph | None,
     times: Iterable[tuple[str, str, float]],
 ) -> Iterable[LinkedNode]:
     mine: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -284,13 +270,6 @@ def _nodes(
     for edge in jaxpr.edges:
         into[edge.target].append((edge.source, edge.label))
         out_of[edge.source].append(edge.target)
-    lines: dict[tuple[str, str, int], list[tuple[str, int, str]]] = defaultdict(list)
-    for n in eager.of_kind("function") if eager is not None else ():
-        source = n.attributes.get("source")
-        if source:
-            lines[n.label, n.attributes.get("link_path") or "", n.attributes.get("ordinal", 0)].append(
-                tuple(source[:3])
-            )
     measured: dict[tuple[str, str], deque[float]] = defaultdict(deque)
     for label, path, seconds in times:
         measured[label, path].append(seconds)
@@ -300,7 +279,7 @@ def _nodes(
 
     groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
     removals = Removals(jaxpr, owners)
-    for k, (label, path, ordinal, op, call) in enumerate(program.nodes, 1):
+    for k, (label, path, ordinal, op, call, source) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
         forward = mine[id_, "j", "forward"]
         own = set(forward)
@@ -318,7 +297,6 @@ def _nodes(
         if at not in groups:
             groups[at] = tuple(dict.fromkeys(o for h in at for o in kernels.get(h, ())))
         shared = groups[at]
-        users = lines.get((label, path, ordinal), [])
         backward = mine[id_, "j", "backward"]
         became, why = fate(forward, [instructions[h] for h in at], len(shared) > 1), ""
         if became == "removed":
@@ -332,7 +310,7 @@ def _nodes(
             op=op,
             outputs=outputs,
             inputs=tuple(reads),
-            source=users.pop(0) if len(users) > 1 else (users[0] if users else None),
+            source=source,
             flops=sum(work(e) for e in forward),
             bytes=sum(size_of(t)[1] for t in outputs),
             equations=tuple(forward),

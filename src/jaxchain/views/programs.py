@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core import static
-from jaxchain.core.trace import Traced
+from jaxchain.core.trace import Call, Traced
 from jaxchain.views.model import Graph
 from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.readers import jaxpr as jaxpr_reader
@@ -137,7 +137,7 @@ class Program:
         inputs: Names of its inputs: cells, then arguments.
         outputs: Names of its outputs: results, then the cells that are written.
         values: Its inputs on the given arguments.
-        nodes: (label, link path, ordinal, op name, path of the link's call) of each eager node, in order.
+        nodes: The eager nodes, in order.
         constants: What was baked in: (name, what).
         seconds: Time to trace.
     """
@@ -147,7 +147,7 @@ class Program:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     values: tuple[Any, ...]
-    nodes: tuple[tuple[str, str, int, str, str], ...]
+    nodes: tuple[Call, ...]
     constants: tuple[tuple[str, str], ...]
     seconds: float
 

@@ -13,6 +13,7 @@ import jax
 from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing
 from jaxchain.views.linked import link
+from jaxchain.views.progress import stage
 from jaxchain.views.save import write_file
 from jaxchain.views.units import bytes_text, seconds_text
 from jaxchain.views.writers import explorer
@@ -96,9 +97,10 @@ class Contrast:
         name: Name of the model or function.
         backend: Where it ran.
         outputs: Each output in both modes.
-        gradients: Each gradient in both modes, of the sum of the floating outputs.
+        gradients: Each gradient in both modes: those that the call leaves in the parameters if it runs a backward pass
+            itself, else those of the sum of the floating outputs.
         forward: What a call costs.
-        backward: What a call with its gradients costs, or None if there are none.
+        backward: What a call with its gradients costs, or None if there are none or `forward` has them already.
         constants: What was baked into the compiled program: (name, what).
         notes: What could not be done, and why.
         graph: The eager graph.
@@ -161,7 +163,8 @@ class Contrast:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the cells of the table, the heading first."""
-        costs = [("forward", self.forward)]
+        own = self.gradients and self.backward is None  # a training step runs its backward pass itself
+        costs = [("step" if own else "forward", self.forward)]
         if self.backward is not None:
             costs.append(("with gradients", self.backward))
         table: list[tuple[str, ...]] = [
@@ -267,14 +270,10 @@ class Contrast:
 
     def explorer(self) -> str:
         """Return a page that shows the eager graph, the jaxpr and the HLO side by side, linked. It needs no server."""
-        graph = self.graph.to_graph()
         costs = {"forward": self.forward, "with gradients": self.backward}
         linked = {
-            title: link(made, text, graph, self.times if title in costs else ())
-            for title, (made, text) in self.levels.items()
+            title: link(made, text, self.times if title in costs else ()) for title, (made, text) in self.levels.items()
         }
-        if "backward" in linked["forward"].roles.values():  # a training step has its gradients already
-            linked = {"forward": linked["forward"], **linked}
         return explorer.write(
             linked,
             {title: _facts(cost) for title, cost in costs.items() if cost is not None},
@@ -309,10 +308,12 @@ class Contrast:
             if size > LARGEST_PICTURE:
                 notes.append(f"{name} left out: {size} nodes are too many to draw")
                 continue
+            stage(f"writing {name}")
             try:
                 written.append(view.save(folder / name))
             except RenderError as error:
                 notes.append(f"{name} left out: {error}")
+        stage("writing explorer.html")
         if self.levels:
             written.append(write_file(folder / "explorer.html", self.explorer()))
         full = Contrast(**{**vars(self), "notes": notes})

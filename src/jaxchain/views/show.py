@@ -15,6 +15,7 @@ from jaxchain.core.variable import Variable
 from jaxchain.views import programs
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
+from jaxchain.views.progress import stage
 from jaxchain.views.save import write_file
 from jaxchain.views.timing import node_times
 from jaxchain.views.writers import explorer, tensorboard, text
@@ -63,11 +64,12 @@ class Views:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
+        stage("compiling")
         hlo = None if self.program is None else programs.hlo_text(self.program.lower(), True)
         for kind in formats:
+            stage(f"writing {kind}")
             if kind == "html" and self.program is not None:
-                eager = None if self.graph is None else self.graph.to_graph()
-                page = explorer.write({"forward": link(self.program, hlo, eager, self.times)})
+                page = explorer.write({"forward": link(self.program, hlo, self.times)})
                 written.append(write_file(folder / "explorer.html", page))
                 continue
             if kind == "stablehlo" and self.program is not None:
@@ -103,13 +105,16 @@ def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] 
     graph, program, times = None, None, []
     with untouched(model_or_fn, args, kwargs) as reset:
         if mode != "static":
+            stage("running in eager mode")
             with using_config("mode", "eager"):
                 out = model_or_fn(*args, **kwargs)
             leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda v: isinstance(v, Variable))
             graph = build_computational_graph([v for v in leaves if isinstance(v, Variable)]).freeze()
             reset()
         if mode == "both":
+            stage("timing each function")
             times = node_times(model_or_fn, args, kwargs, reset)
         if mode != "eager":
+            stage("tracing")
             program = programs.program(model_or_fn, *args, **kwargs)
     return Views(programs.name_of(model_or_fn), graph, program, times)
