@@ -17,6 +17,7 @@ import jaxchain
 import jaxchain.functions
 import jaxchain.links
 from jaxchain.computational_graph import ComputationalGraph, DotNode, build_computational_graph
+from jaxchain.views.readers import eager
 
 sys.path.insert(0, str(Path(__file__).parent))
 import graph_cases
@@ -223,3 +224,24 @@ print(small, large)
     small, large = map(float, done.stdout.split())
     assert large < 40 * small + 1, (small, large)
     assert large < 30
+
+
+class Inner(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = jaxchain.links.Linear(4, 4)
+
+    def forward(self, x):
+        return F.relu(self.l(F.tanh(x)))
+
+
+def test_variables_that_only_a_link_sees_lie_in_its_cluster():
+    model = jaxchain.Chain(a=Inner(), b=Inner())
+    x = jaxchain.Variable(np.ones((2, 4), np.float32))
+    graph = eager.read(F.sum(model.b(model.a(x))), clusters=True)
+    paths = {c.id: c.attributes["path"] for c in graph.clusters} | {None: ""}
+    found = [(n.label.split(",")[0].split(":")[0], paths[n.cluster]) for n in graph.nodes]
+    within = [("(2", "{}"), ("W", "{}/l"), ("b", "{}/l"), ("LinearFunction", "{}/l"), ("(2", "{}"), ("ReLU", "{}")]
+    a, b = ([(label, path.format(link)) for label, path in [("Tanh", "{}"), *within]] for link in ("/a", "/b"))
+    assert found == [("(2", ""), *a, ("(2", ""), *b, ("(2", ""), ("Sum", ""), ("float32", "")]

@@ -6,6 +6,7 @@ gives the same ids in every run.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -84,7 +85,8 @@ def read(
         remove_variable: Leave variables out; functions are joined directly.
         show_name: Put a variable's name before its shape: ``W: (5, 4), float32``.
         details: Fill the nodes' attributes (link path, source line, static arguments, ...), not only their labels.
-        clusters: Put the functions into one cluster per link.
+        clusters: Put the functions into one cluster per link, and with them its parameters and the variables that only
+            it sees.
 
     Returns:
         A graph of kind ``eager``.
@@ -109,13 +111,14 @@ def from_lists(
 ) -> Graph:
     """Return the graph of given nodes and (from, to) pairs. Arguments as for `read`."""
     builder = Builder("eager")
+    edges = list(edges)
     frames: dict[str, str] = {}
+    paths = _paths(edges) if clusters else {}
     ids: dict[AnyNode, str] = {}
 
     def add(node: AnyNode) -> str:
-        frame = None
-        if clusters and isinstance(node, FunctionRecord) and node.link_path:
-            frame = _frame(builder, frames, node.link_path)
+        path = paths.get(node) or (clusters and isinstance(node, FunctionRecord) and node.link_path)
+        frame = _frame(builder, frames, path) if path else None
         kind = "variable" if isinstance(node, VariableNode) else "function"
         ids[node] = builder.node(label_of(node, show_name), kind, frame, **(_facts(node) if details else {}))
         return ids[node]
@@ -162,6 +165,29 @@ def retained_bytes(outputs: Any) -> tuple[int, int]:
             kept.update((id(a), a) for a in concrete(getattr(node, "kept", None) or ()) if a is not None)
     own = [a for key, a in kept.items() if key not in owned]
     return sum(int(getattr(a, "nbytes", 0)) for a in own), len(own)
+
+
+def _paths(edges: Iterable[tuple[AnyNode, AnyNode]]) -> dict[Any, str]:
+    """Return the link that each variable lies in: the innermost around its creator and all its users.
+
+    What comes in from outside (a leaf that is no parameter) or goes out (nothing uses it) lies in none.
+    """
+    around: dict[VariableNode, list[str]] = {}
+    used = set()
+    for head, tail in edges:
+        if isinstance(head, VariableNode) and isinstance(tail, FunctionRecord):
+            used.add(head)
+            variable, function = head, tail
+        elif isinstance(head, FunctionRecord) and isinstance(tail, VariableNode):
+            variable, function = tail, head
+        else:
+            continue
+        around.setdefault(variable, []).append(function.link_path or "/")
+    return {
+        node: posixpath.commonpath(links).rstrip("/")
+        for node, links in around.items()
+        if node in used and (node.creator_node is not None or isinstance(node.get_variable_or_none(), Parameter))
+    }
 
 
 def _frame(builder: Builder, frames: dict[str, str], path: str) -> str:
