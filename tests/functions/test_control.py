@@ -253,6 +253,6 @@ def test_links_with_scans_in_link_mode(mode):
 
 def test_the_eager_graph_has_clusters():
     y = jaxchain.cond(True, lambda a: F.relu(a), lambda a: a, Variable(UP))
-    assert y.creator.link_path == "/cond"
+    assert y.creator.link_path == "/cond_true"
     _, ys = jaxchain.scan(lambda h, x: (h, F.tanh(x)), Variable(UP), Variable(XS))
     assert ys.creator.inputs[0].creator_node.link_path == "/scan"

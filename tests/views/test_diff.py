@@ -47,7 +47,7 @@ def test_shapes_that_changed():
     found = jaxchain.diff(Net(5)(X), Net(7)(X))
     assert not found.added and not found.removed
     assert ("shape", "[5, 4]", "[7, 4]") in {f for c in found.changed for f in c.facts}
-    assert "~ W: (7, 4), float32: shape [5, 4] -> [7, 4]" in str(found).splitlines()
+    assert "~ W: (7, 4), float32 in /l1: shape [5, 4] -> [7, 4]" in str(found).splitlines()
 
 
 def test_a_function_for_another():

@@ -97,7 +97,8 @@ LOOPS = {
 @pytest.mark.parametrize("name", LOOPS)
 def test_ops_inside_loops_and_branches_are_linked(name):
     linked = link(programs.program(LOOPS[name], X))
-    inner = [n for n in linked.nodes if n.path == f"/{name}"]
+    inner = [n for n in linked.nodes if n.path.startswith(f"/{name}")]
+    assert ["cond_false", "cond_true"] == sorted({n.path[1:] for n in inner}) or name != "cond"
     assert [n.label for n in inner] == {
         "while": ["Sum", "exp", "_ * 2"],
         "scan": ["Tanh"],

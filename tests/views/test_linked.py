@@ -203,3 +203,42 @@ def test_gradients_of_functions_outside_any_link_belong_to_their_nodes():
     without = [n.label for n in nodes if not n.backward_equations]
     assert without == ["ReLU"] and not nodes[0].backward_equations
     assert all(n.source[0] == __file__ and n.source[2] == "step" for n in nodes)
+
+
+class Branching(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.a, self.b = L.Linear(4, 4), L.Linear(4, 4)
+
+    def forward(self, x):
+        h = jaxchain.cond(F.sum(x).array > 0, lambda h: F.relu(self.a(h)), lambda h: F.tanh(self.a(h)), x)
+        c, ys = jaxchain.scan(lambda c, x: ((y := F.tanh(self.b(c)) + x), y), h, F.stack([x, x]))
+        return F.sum(c) + F.sum(ys)
+
+
+def test_a_step_through_branches_and_loops():
+    model = Branching()
+
+    def step(x):
+        loss = model(x)
+        loss.backward()
+        return loss
+
+    linked = link(programs.program(step, np.ones((3, 4), np.float32)))
+    nodes = {n.id: n for n in linked.nodes}
+    inside = {n.call: [m.label for m in linked.nodes if m.call == n.call] for n in linked.nodes}
+    assert inside == {
+        "/Branching": ["Sum", "Stack", "Sum", "Sum", "_ + _"],
+        "/Branching/cond_true/a": ["LinearFunction"],
+        "/Branching/cond_true": ["ReLU"],
+        "/Branching/cond_false/a": ["LinearFunction"],
+        "/Branching/cond_false": ["Tanh"],
+        "/Branching/scan/b": ["LinearFunction"],
+        "/Branching/scan": ["Tanh", "_ + _"],
+    }
+    # the backward pass runs the bodies once more: no nodes of their own
+    assert all(n.equations and (n.backward_equations or n.label in ("Sum", "Stack")) for n in linked.nodes)
+    edges = {(nodes[a].label, nodes[b].call) for a, b in linked.edges}
+    assert {("ReLU", "/Branching/scan/b"), ("Tanh", "/Branching/scan/b"), ("Stack", "/Branching/scan")} <= edges
+    assert ("Sum", "/Branching/scan/b") not in edges  # which branch is taken is no data

@@ -52,7 +52,8 @@ def test_graph_by_links_and_by_clusters():
     assert lines[0] == f"eager graph  {len(graph.nodes)} nodes, {len(graph.edges)} edges"
     assert lines[1].endswith("[red]x\\x1b[2J: (2, 4), float32")
     at = next(k for k, line in enumerate(lines) if line.endswith("inner"))
-    assert lines[at + 1].endswith("└── 0") and "LinearFunction  <- " in lines[at + 2]
+    assert lines[at + 1].endswith("└── 0")
+    assert "W: (8, 4)" in lines[at + 2] and "b: (8)" in lines[at + 3] and "LinearFunction  <- " in lines[at + 4]
     clustered = drawn(graph.to_graph(clusters=True))
     assert [line for line in clustered if "LinearFunction" in line or "ReLU" in line] == [
         line for line in lines if "LinearFunction" in line or "ReLU" in line

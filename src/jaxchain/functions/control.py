@@ -69,24 +69,42 @@ class _Body:
             set()
         )  # what the outputs depend on: positions of inputs, identities of captured Variables
         self.draws = 0
+        self.scope = thread_state().scope
+        self.counts: dict[str, int] | None = None  # of the link calls so far, when the views' ops were traced
 
-    def run(self, arrays: Sequence[Any], record: bool) -> tuple[list[VariableNode | None], list[Any], Any]:
-        """Call the function on arrays.
+    def run(
+        self, arrays: Sequence[Any], record: bool, shown: bool = False
+    ) -> tuple[list[VariableNode | None], list[Any], Any]:
+        """Call the function on arrays. Its ops are named as in the call that the views show.
 
         Returns:
             The nodes of the inputs, the output leaves, and the scope it ran in.
         """
         inputs = [Variable(a, requires_grad=r) if v else a for a, (v, r) in zip(arrays, self.wrapped, strict=True)]
         nodes = [x._node if isinstance(x, Variable) else None for x in inputs]
-        with _cluster(self.name) as scope, using_config("enable_backprop", record):
-            result = self.function(*jax.tree_util.tree_unflatten(self.tree, inputs))
+        state = thread_state()
+        trace, outer = state.trace, state.scope
+        counts, known = trace.counts, len(trace.nodes)
+        if shown:
+            self.counts = dict(counts)
+        else:
+            trace.counts = dict(counts if self.counts is None else self.counts)
+        state.scope = self.scope
+        try:
+            with _cluster(self.name) as scope, using_config("enable_backprop", record):
+                result = self.function(*jax.tree_util.tree_unflatten(self.tree, inputs))
+        finally:
+            state.scope = outer
+            if not shown:
+                del trace.nodes[known:]
+                trace.counts = counts
         outputs, self.out_tree = _flatten(result)
         self.out_wrapped = [isinstance(y, Variable) for y in outputs]
         return nodes, outputs, scope
 
     def arrays(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the output arrays."""
-        return [jnp.asarray(as_array(y)) for y in self.run(arrays, record=False)[1]]
+        return [jnp.asarray(as_array(y)) for y in self.run(arrays, record=False, shown=self.counts is None)[1]]
 
     def examine(self, arrays: Sequence[Any]) -> None:
         """Run the function on shapes only, to learn its outputs, what it captures and how many keys it draws.
@@ -95,7 +113,7 @@ class _Body:
             _Irregular: It writes state or looks at values.
         """
         trace = thread_state().trace
-        before, draws, nodes = trace.snapshot(), trace.draws, len(trace.nodes)
+        before, draws = trace.snapshot(), trace.draws
         looks = trace.questions.inner
         captured: dict[VariableNode, Variable] = {}
 
@@ -112,7 +130,6 @@ class _Body:
             raise _Irregular("it looks at values") from error
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
-            del trace.nodes[nodes:]
             changed = trace.put_back(before)
         if changed:
             raise _Irregular("it writes state")
@@ -146,7 +163,8 @@ def _cluster(name: str) -> Iterator[Scope]:
     outer = state.scope
     state.scope = scope = Scope(outer, SimpleNamespace(name=name))
     try:
-        yield scope
+        with state.trace.link_scope() if state.trace is not None else contextlib.nullcontext():
+            yield scope
     finally:
         state.scope = outer
 
@@ -222,7 +240,8 @@ class _ControlNode(FunctionRecord):
         return [jnp.zeros(s.shape, s.dtype) if g is None else g for g, s in zip(gys, self.shapes, strict=True)]
 
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        return self.needs, self.backward(*self.arrays, *self._filled(gys))
+        with jax.named_scope(f"backward{thread_state().trace.call_path(self.scope)}"):
+            return self.needs, self.backward(*self.arrays, *self._filled(gys))
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         inputs = []
@@ -318,6 +337,11 @@ def _keys(offset: Any) -> Iterator[None]:
 # -- cond --------------------------------------------------------------------------------------------------------------
 
 
+def _taken(holds: bool, true_fun: Callable[..., Any], false_fun: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+    with _cluster("cond_true" if holds else "cond_false"):
+        return (true_fun if holds else false_fun)(*operands)
+
+
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """Call one of two functions: both are in the compiled program, and a new outcome compiles nothing.
 
@@ -341,13 +365,12 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     expect(np.size(value) == 1, "pred.size == 1", np.size(value))
     state = thread_state()
     if state.trace is None or not is_tracer(value):
-        with _cluster("cond"):
-            return (true_fun if bool(value) else false_fun)(*operands)
+        return _taken(bool(value), true_fun, false_fun, operands)
     leaves, _ = _flatten(operands)
     if not all(isinstance(x, Variable | jax.Array) or isinstance(x, ARRAY_LIKE) for x in leaves):
         leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
     arrays = [as_jax(as_array(x)) for x in leaves]
-    bodies = [_Body(f, operands, "cond") for f in (false_fun, true_fun)]
+    bodies = [_Body(f, operands, name) for f, name in ((false_fun, "cond_false"), (true_fun, "cond_true"))]
     try:
         for body in bodies:
             body.examine(arrays)
@@ -360,8 +383,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         if state.record and first.reached != second.reached:
             raise _Irregular("the branches have gradients of different Variables")
     except _Irregular:
-        with _cluster("cond"):
-            return (true_fun if bool(value) else false_fun)(*operands)
+        return _taken(bool(value), true_fun, false_fun, operands)
     captured = list({id(v): v for body in bodies for v in body.captured}.values())
     which = jnp.reshape(value, ()).astype(bool)
     outputs = jax.lax.cond(which, bodies[1].arrays, bodies[0].arrays, arrays)

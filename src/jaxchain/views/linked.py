@@ -24,8 +24,7 @@ from jaxchain.views.readers import jaxpr as jaxpr_reader
 _WORK = ("equation", "control")
 # what JAX calls the bodies of loops and branches in HLO's scopes; ours are called after the function
 # "closed_call" until jax 0.10, "eval_jaxpr" from 0.12
-_LOOP = re.compile(r"/while/(?:body|cond)(?:/closed_call|/eval_jaxpr)?(?=/|$)")
-_BRANCH = re.compile(r"/cond/branch_\d+_fun(?=/|$)")
+_CONTROL = re.compile(r"/while/(?:body|cond)(?:/closed_call|/eval_jaxpr)?(?=/|$)|/cond/branch_\d+_fun(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -126,23 +125,21 @@ class _Names:
     """Finds the eager nodes that a scope names."""
 
     def __init__(self, nodes: Iterable[Call]) -> None:
-        self.nodes: dict[tuple[str, int], list[tuple[str, str, str]]] = defaultdict(list)
+        self.nodes: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
         for k, node in enumerate(nodes, 1):
             tag = node.label.replace("/", "|").replace(";", ",").replace("@", "a")
-            self.nodes[tag, node.ordinal].append((node.call, node.path, f"e{k}"))
+            self.nodes[tag, node.ordinal].append((node.call, f"e{k}"))
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
         role = "backward" if BACKWARD.search(scope) else "forward"
         for tag in reversed(list(TAG.finditer(scope))):
             candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
-            before = _BRANCH.sub("/cond", "/" + scope[: tag.start()].strip("/"))
-            around = before, *(_LOOP.sub(loop, before) for loop in ("/while", "/scan") if _LOOP.search(before))
-            for which in (0, 1):  # the call itself; inside a loop or branch, which has scopes of its own, the link
-                fitting = [(found[which], found[2]) for found in candidates for b in around if b.endswith(found[which])]
-                if fitting:
-                    longest = max(len(path) for path, _ in fitting)
-                    return list(dict.fromkeys(id_ for path, id_ in fitting if len(path) == longest)), role
+            before = _CONTROL.sub("", "/" + scope[: tag.start()].strip("/"))
+            fitting = [(call, id_) for call, id_ in candidates if before.endswith(call)]
+            if fitting:
+                longest = max(len(call) for call, _ in fitting)
+                return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role
         return [], role
 
 
@@ -238,13 +235,23 @@ def _kernels(hlo: Graph, owners: dict[str, tuple[str, ...]]) -> tuple[dict[str, 
 
 
 def _edges(jaxpr: Graph, owners: dict[str, tuple[str, ...]], roles: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    found: dict[tuple[str, str], None] = {}
+    """Return who reads whose result, also through what belongs to no op: loops and branches, slices between ops."""
+    into: dict[str, list[str]] = defaultdict(list)
+    kinds = {n.id: n.kind for n in jaxpr.nodes}
     for edge in jaxpr.edges:
-        source, target = "j" + edge.source, "j" + edge.target
-        if edge.kind == "carry" or roles.get(source) != "forward" or roles.get(target) != "forward":
-            continue
-        for a in owners[source]:
-            found.update(((a, b), None) for b in owners[target] if int(a[1:]) < int(b[1:]))
+        passed = kinds[edge.target] == "control" and (kinds[edge.source] == "input" or edge.label == "index")
+        if edge.kind != "carry" and not passed:  # passed: states that a loop keeps, and which branch is taken
+            into[edge.target].append(edge.source)
+    found: dict[tuple[str, str], None] = {}
+    behind: dict[str, dict[str, None]] = {}  # for each node: whose results it stands for
+    for node in jaxpr.nodes:  # a node comes after what it reads
+        mine = dict.fromkeys(owner for source in into[node.id] for owner in behind.get(source, ()))
+        key = "j" + node.id
+        if key not in roles:
+            behind[node.id] = mine
+        elif roles[key] == "forward":
+            behind[node.id] = dict.fromkeys(owners[key])
+            found.update(((a, b), None) for a in mine for b in owners[key] if int(a[1:]) < int(b[1:]))
     return tuple(found)
 
 

@@ -113,14 +113,14 @@ def from_lists(
     builder = Builder("eager")
     edges = list(edges)
     frames: dict[str, str] = {}
-    paths = _paths(edges) if clusters else {}
+    paths = _paths(edges) if clusters or details else {}
     ids: dict[AnyNode, str] = {}
 
     def add(node: AnyNode) -> str:
-        path = paths.get(node) or (clusters and isinstance(node, FunctionRecord) and node.link_path)
-        frame = _frame(builder, frames, path) if path else None
+        path = node.link_path if isinstance(node, FunctionRecord) else paths.get(node, "")
+        frame = _frame(builder, frames, path) if clusters and path else None
         kind = "variable" if isinstance(node, VariableNode) else "function"
-        ids[node] = builder.node(label_of(node, show_name), kind, frame, **(_facts(node) if details else {}))
+        ids[node] = builder.node(label_of(node, show_name), kind, frame, **(_facts(node, path) if details else {}))
         return ids[node]
 
     for node in nodes:
@@ -204,14 +204,14 @@ def _frame(builder: Builder, frames: dict[str, str], path: str) -> str:
     return frames[path]
 
 
-def _facts(node: AnyNode) -> dict[str, Any]:
-    facts: dict[str, Any] = {"rank": node.rank}
+def _facts(node: AnyNode, path: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {"rank": node.rank, "link_path": path}
     if isinstance(node, VariableNode):
         facts |= {"shape": list(node.shape), "dtype": str(node.dtype), "name": node.name}
         if isinstance(node.get_variable_or_none(), Parameter):
             facts["parameter"] = True
         return facts
-    facts |= {"op": node.op_name, "static_args": dict(node.static_args), "link_path": node.link_path}
+    facts |= {"op": node.op_name, "static_args": dict(node.static_args)}
     ordinal = getattr(node, "ordinal", None)
     if ordinal is not None:
         facts["ordinal"] = ordinal

@@ -220,7 +220,7 @@ class _Reader:
                 if role == "carry":
                     carried.append((entry, text))
                 env[var] = _Value(entry, text)
-            exits.append((title, self.body(inner, env, box, f"{scope}/{primitive}")))
+            exits.append((title, self.body(inner, env, box, scope)))
         node = self.builder.node(_control_label(eqn), "control", frame, **_facts(eqn, scope))
         for title, values in exits:
             for value in values:
