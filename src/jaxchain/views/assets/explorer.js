@@ -292,14 +292,15 @@ addEventListener("keydown", (e) => {
 const theme = () => document.documentElement.classList.toggle("dark");
 $("#theme").onclick = theme; $("#help").onclick = () => $("#keys").showModal();
 if (matchMedia("(prefers-color-scheme: dark)").matches) theme();
-// on paper a pane is as large as what is open in it: a page wide at most, and as long as it takes to be legible
-const PAGE = { w: 670, h: 880, least: 0.45 };
-addEventListener("beforeprint", () => { for (const p of panes) {
-  const { w, h } = p.root, k = Math.min(1, PAGE.w / w, Math.max(PAGE.h / h, PAGE.least));
+// on paper a pane is as large as what is open in it: a page wide at most, and as long as it takes to be legible. The
+// first page has the totals and the legend, too
+const PAGE = { w: 670, h: 880, head: 150, least: 0.45 };
+addEventListener("beforeprint", () => { $("#panes").before($("footer")); for (const p of panes) {
+  const { w, h } = p.root, room = PAGE.h - (p === panes[0] ? PAGE.head : 0), k = Math.min(1, PAGE.w / w, Math.max(room / h, PAGE.least));
   for (const [name, value] of [["viewBox", `0 0 ${w} ${h}`], ["width", w * k], ["height", h * k]]) p.svg.setAttribute(name, value);
   p.svg.style.width = `${w * k}px`; p.g.removeAttribute("transform");
 } });
-addEventListener("afterprint", () => { for (const p of panes) { for (const name of ["viewBox", "width", "height", "style"]) p.svg.removeAttribute(name); p.transform(); } });
+addEventListener("afterprint", () => { $("#panes").after($("footer")); for (const p of panes) { for (const name of ["viewBox", "width", "height", "style"]) p.svg.removeAttribute(name); p.transform(); } });
 let wide = innerWidth; addEventListener("resize", () => { if (innerWidth !== wide || !held) panes.forEach((p) => p.fit()); wide = innerWidth; });
 choose(0);
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
