@@ -18,23 +18,37 @@ import numpy as np
 
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 sys.path.insert(0, str(FUNCTIONS))
-from rows import cotangent, evaluate, materialise  # noqa: E402
+from rows import cotangent, evaluate, fault, materialise  # noqa: E402
+
+
+def single(value):
+    """Return arrays in float32, also inside tuples, lists and dictionaries."""
+    if isinstance(value, np.ndarray):
+        return value.astype("float32") if value.dtype.kind == "f" else value
+    if isinstance(value, dict):
+        return {k: single(v) for k, v in value.items()}
+    return type(value)(map(single, value)) if isinstance(value, list | tuple) else value
 
 
 def record(case, out):
     for key, sample, dtype in case.calls():
+        borrowed = dtype in case.borrowed
         try:
-            args, kwargs, inputs = materialise(key, sample, dtype, chainer.Variable)
+            if borrowed:
+                args, kwargs, inputs = materialise(key, sample, dtype, lambda a: chainer.Variable(single(a)))
+                args, kwargs = single(args), single(kwargs)
+            else:
+                args, kwargs, inputs = materialise(key, sample, dtype, chainer.Variable)
             ys = evaluate(case, F, args, kwargs)
         except Exception as error:
             print(f"{key}: {type(error).__name__}: {error}", file=sys.stderr)
             raise
         for k, y in enumerate(ys):
-            out[f"{key}/y{k}"] = np.asarray(y.array)
+            out[f"{key}/y{k}"] = np.asarray(y.array, dtype if borrowed else None)
         creator = ys[0].creator_node
         out[f"{key}/label"] = np.array("" if creator is None else creator.label)
         floating = [
-            (y, cotangent(key, k, y.shape, y.dtype))
+            (y, cotangent(key, k, y.shape, dtype if borrowed else y.dtype).astype(y.dtype))
             for k, y in enumerate(ys)
             if y.dtype.kind == "f" and y.creator_node is not None
         ]
@@ -48,7 +62,11 @@ def record(case, out):
             continue
         for i, g in enumerate(gxs):
             if g is not None:
-                out[f"{key}/g{i}"] = np.asarray(g.array)
+                out[f"{key}/g{i}"] = np.asarray(g.array, dtype if borrowed else None)
+    for i, (sample, *_) in enumerate(case.errors):
+        error = fault(case, F, sample, chainer.Variable)
+        known = [kind.__name__ for kind in (TypeError, ValueError) if isinstance(error, kind)]
+        out[f"{case.name}/error{i}"] = np.array("" if error is None else (known or [type(error).__name__])[0])
 
 
 def save(target, out):

@@ -114,6 +114,8 @@ CASES = [
             (S(ones(2), -1), ValueError, "zero or larger"),
             (S(ones(2), 1, axis=True), TypeError, "axis"),
             (S(ones(2), 1, axis="a"), TypeError, "axis"),
+            (S(ones(2), 1, axis=1), ValueError, "axis"),
+            (S(ones(2), (1, 2, 3), axis=0), ValueError, "len(repeats) == x.shape[axis]"),
         ],
         retains=(),
     ),
@@ -198,7 +200,11 @@ CASES = [
             S(R((2, 3)), 3),
             S(R((0, 3))),
         ],
-        errors=[(S(ones(2, 3), 0, 0, 2), TypeError, "axis"), (S(ones(2)), TypeError, "axis")],
+        errors=[
+            (S(ones(2, 3), 0, 0, 2), TypeError, "axis"),
+            (S(ones(2)), TypeError, "axis"),
+            (S(ones(2, 3), 0, 1, -1), ValueError, "axis1 != axis2"),
+        ],
         retains=(),
     ),
     Case(
@@ -305,6 +311,7 @@ CASES = [
             S(R((6,)), (2, 2), (-1, 2), 1),
             S(R((6,)), (3, 2), (0, 1), storage_offset=2),
             S(R((2, 3)), (2,), (4,), 1),
+            S(K([1.0, 2.0]), (0, 3), (3, 1)),  # its gradient raises in Chainer
         ],
         errors=[
             (S(ones(4), (3, 2), (2, 1)), ValueError, "too large"),
@@ -352,6 +359,7 @@ CASES = [
             S(R((1, 1, 6, 7)), (3, 2), (3, 2), (1, 2), True, (1, 2)),
             S(R((1, 1, 1, 1)), 1),
             S(R((1, 2, 3, 3)), 3, pad=2),
+            S(K(np.ones((0, 2, 3, 3))), 2),  # its gradient raises in Chainer
         ],
         errors=[
             (S(ones(1, 1, 2, 2), 3), AssertionError, "Height in the output should be positive"),
@@ -375,11 +383,12 @@ CASES = [
             S(R((1, 1, 5, 5)), (2, 2), mode="nearest"),
         ],
         errors=[
-            (S(ones(1, 1, 2, 2), (2, 2), mode="cubic"), ValueError, "mode"),
+            (S(ones(1, 1, 2, 2), (2, 2), mode="cubic"), AssertionError, "mode"),
+            (S(ones(1, 1, 2, 2), (2.0, 2.0)), TypeError, "integer"),
             (S(ones(1, 2, 2), (2, 2)), TypeError, "ndim"),
             (S(ones(1, 1, 2, 2, dtype="int32"), (2, 2)), TypeError, "dtype"),
         ],
-        dtypes=(),  # Chainer takes float32 only
+        borrowed=("float16", "float64"),
         retains=(),
     ),
     Case(
@@ -422,7 +431,7 @@ CASES = [
             (S(ones(1, 1, 2, 2), ones(1, 2, 2, 2, dtype="float16")), TypeError, "float16"),
             (S(ones(1, 2, 2), ones(1, 2, 2, 2)), TypeError, "ndim"),
         ],
-        dtypes=("float64",),
+        borrowed=("float16",),
     ),
     Case(
         "copy",
@@ -448,9 +457,19 @@ CASES = [
             S(R((2, 1, 2)), R((2, 2, 1))),
         ],
         call="F.forget(lambda a, b: (F.tanh(a) * b + a, b * b), x0, x1)",
+        errors=[
+            (S([1.0], ones(1)), TypeError, "got list"),
+            (S(ones(2), ones(3)), TypeError, "broadcast"),
+        ],
         order=1,
     ),
-    Case("forget, one output", [S(R((2, 3)))], call="F.forget(lambda a: F.exp(a) * a, x0)", order=1),
+    Case(
+        "forget, one output",
+        [S(R((2, 3)))],
+        call="F.forget(lambda a: F.exp(a) * a, x0)",
+        errors=[(S(ones(1, dtype="int32")), TypeError, "dtype")],
+        order=1,
+    ),
     Case(
         "forget, the input itself",
         [S(R((2, 3)), R((2, 3)))],

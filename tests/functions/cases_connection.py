@@ -155,7 +155,7 @@ CASES = [
             (S(ones(2, 3), ones(2, 4), ones(3, 3, 2)), TypeError, "W.shape[1]"),
             (S(ones(2, 3), ones(2, 3), ones(3, 3, 2), ones(3, 2)), ValueError, "None"),
         ],
-        dtypes=(),
+        borrowed=("float16", "float64"),
     ),
     Case(
         "local_convolution_2d",
@@ -182,7 +182,7 @@ CASES = [
         ],
         errors=[(S(ones(1, 1, 3, 3), ones(1, 9, 1, 1), ones(1, 1, 3, 3)), ValueError, "offset")],
         rtol=1e-4,
-        dtypes=(),
+        borrowed=("float16", "float64"),
         fills=("ties",),
     ),
 ]

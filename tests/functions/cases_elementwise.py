@@ -4,14 +4,14 @@ import numpy as np
 from rows import Case, K, L, R, S
 
 inf, nan = np.inf, np.nan
-FAR = [-inf, -1e30, -100.0, -1.0, -0.0, 0.0, 1e-30, 1.0, 100.0, 1e30, inf]
+FAR = [-inf, -1e30, -100.0, -1.0, -0.0, 0.0, 1e-30, 1.0, 100.0, 1e30, inf, nan]
 SHAPES = [S(R((3, 4))), S(R((2, 1, 3))), S(R(())), S(R((0, 3))), S(R((1,))), S(R((2, 3, 4, 5)))]
 INT = (S(K([1, 2], "int32")), TypeError, "dtype")
 
 
 def unary(name, **kw):
     kw.setdefault("edges", [S(L(FAR))])
-    return Case(name, kw.pop("samples", SHAPES), errors=[INT], **kw)
+    return Case(name, kw.pop("samples", SHAPES), errors=kw.pop("errors", [INT]), **kw)
 
 
 def positive(shapes=SHAPES):
@@ -34,6 +34,8 @@ MISFIT = [
     (S(K(np.ones((2, 3))), K(np.ones((2, 4)))), TypeError, "broadcast"),
     (S(K(np.ones(2)), K(np.ones(2), "float16")), TypeError, "float32 != float16"),
 ]
+NO_NUMBER = (S(K(np.ones(2)), None), TypeError, "NoneType")
+BOOL = (S(K([True], "bool")), TypeError, "dtype")
 
 CASES = [
     unary("relu"),
@@ -50,13 +52,14 @@ CASES = [
     unary(
         "clipped_relu",
         samples=options({"z": 1.0}, {}, {"z": 0.5}),
-        edges=[S(L([-1.0, 0.0, 0.5, 1.0, 2.0, inf]), z=1.0)],
+        edges=[S(L([-1.0, 0.0, 0.5, 1.0, 2.0, inf, nan]), z=1.0)],
         floats={"z": 1.25},
+        errors=[INT, (S(K([1.0]), 1), TypeError, "float"), (S(K([1.0]), 0.0), AssertionError, "positive")],
     ),
     unary(
         "hard_sigmoid",
         samples=[S(R(s.args[0].shape, -4.0, 4.0)) for s in SHAPES],
-        edges=[S(L([-2.5, 2.5, -inf, inf, 0.0, 2.499]))],
+        edges=[S(L([-2.5, 2.5, -inf, inf, 0.0, 2.499, nan]))],
     ),
     Case(
         "softmax",
@@ -81,7 +84,7 @@ CASES = [
         "maximum",
         pairs(),
         edges=[
-            S(L([1.0, 0.0, -inf, inf, 2.0, 1e30]), L([1.0, 0.0, -inf, inf, 3.0, -1e30])),
+            S(L([1.0, 0.0, -inf, inf, 2.0, 1e30, nan, 1.0]), L([1.0, 0.0, -inf, inf, 3.0, -1e30, 1.0, nan])),
             S(L([[1.0], [2.0]]), L([1.0, 2.0])),
         ],
         errors=MISFIT,
@@ -90,7 +93,7 @@ CASES = [
         "minimum",
         pairs(),
         edges=[
-            S(L([1.0, 0.0, -inf, inf, 2.0, 1e30]), L([1.0, 0.0, -inf, inf, 3.0, -1e30])),
+            S(L([1.0, 0.0, -inf, inf, 2.0, 1e30, nan, 1.0]), L([1.0, 0.0, -inf, inf, 3.0, -1e30, 1.0, nan])),
             S(L([[1.0], [2.0]]), L([1.0, 2.0])),
         ],
         errors=MISFIT,
@@ -105,7 +108,7 @@ CASES = [
             S(R((0, 3)), -1.0, 1.0),
             S(R(()), 0.0, 1.0),
         ],
-        edges=[S(L([-1.0, 1.0, 0.0, 1e30, -inf, inf]), -1.0, 1.0)],
+        edges=[S(L([-1.0, 1.0, 0.0, 1e30, -inf, inf, nan]), -1.0, 1.0), S(L([nan, 3.0, -3.0, 1.0]), None, 1.0)],
         errors=[
             (S(K(np.ones(2)), 1.0, -1.0), ValueError, "less"),
             (S(K(np.ones(2)), None, None), ValueError, "either"),
@@ -158,7 +161,7 @@ CASES = [
         edges=[S(L([2.0, 4.0, 0.5]), L([0.0, 0.5, -1.0]))],
         errors=MISFIT,
     ),
-    Case("operator //", pairs(0.5, 2.0), call="x0 // x1", label=None, order=1),
+    Case("operator //", pairs(0.5, 2.0), call="x0 // x1", label=None, errors=[*MISFIT, NO_NUMBER], order=1),
     Case(
         "operator @",
         [
@@ -170,9 +173,10 @@ CASES = [
             S(R((1, 1)), R((1, 1))),
         ],
         call="x0 @ x1",
+        errors=[(S(K(np.ones((2, 3))), K(np.ones((2, 4)))), TypeError, "shape"), NO_NUMBER],
     ),
-    Case("operator neg", SHAPES, call="-x0"),
-    Case("operator abs", SHAPES, call="abs(x0)", edges=[S(L([0.0, -inf, inf, -1e-30]))]),
+    Case("operator neg", SHAPES, call="-x0", errors=[BOOL]),
+    Case("operator abs", SHAPES, call="abs(x0)", edges=[S(L([0.0, -inf, inf, -1e-30, nan]))], errors=[BOOL]),
     Case("x + 1", SHAPES, call="x0 + 1", floats={}),
     Case("1 + x", SHAPES, call="1 + x0"),
     Case(

@@ -254,12 +254,13 @@ CASES = [
             S(R((1, 1)), ints(0), R((2, 1)), ints([1])),
             S(R((2, 2)), ints(-1, 0, dtype="int64"), R((4, 2)), ints([0, -2], [3, 1], dtype="int64")),
             S(R((3, 2)), I((3,), 2), R((2, 2)), K(np.zeros((3, 0)), "int32")),
+            S(R((3, 2)), I((3,), 4), R((4, 2)), ints([0, 3])),  # the same samples for all
         ],
         edges=[S(L([[0.0, 0.0]]), ints(1), L([[1.0, 2.0], [3.0, 4.0]]), ints([0, 1]))],
         errors=[
             (S(ones(2, 3), ints(0, 1), ones(5, 4), ints([0], [1])), TypeError, "shape"),
             (S(ones(2, 3), ones(2), ones(5, 3), ints([0], [1])), TypeError, "t.dtype"),
-            (S(ones(2, 3), ints(0, 1), ones(5, 3), ints([0])), TypeError, "shape[0]"),
+            (S(ones(2, 3), ints(0, 1), ones(5, 3), ints([0], [0], [0])), TypeError, "shape[0]"),
         ],
         label=None,
         rtol=2e-5,

@@ -1,6 +1,7 @@
 """Rows of connections, convolution, pooling, normalization, noise, recurrence, losses and evaluation."""
 
 import numpy as np
+from cases_rnn import misfits
 from rows import Case, I, K, L, R, S
 
 inf = np.inf
@@ -76,6 +77,8 @@ CASES = [
             (S(ones(1, 1, 3, 2), ones(1, 1, 3, 3)), AssertionError, "Width"),
             (S(ones(1, 1, 3, 3), ones(1, 1, 3, 3), dilate=0), ValueError, "Dilate"),
             (S(ones(1, 3, 3), ones(1, 1, 3, 3)), TypeError, "ndim"),
+            (S(ones(1, 4, 3, 3), ones(3, 2, 3, 3), groups=2), ValueError, "W.shape[0] % groups == 0"),
+            (S(ones(1, 1, 3, 3), ones(1, 1, 1, 1), pad=-1), ValueError, "pad >= 0"),
         ],
         rtol=1e-4,
         fills=("ties",),
@@ -94,6 +97,8 @@ CASES = [
         errors=[
             (S(ones(1, 2, 5, 5), ones(3, 1, 3, 3)), TypeError, "shape"),
             (S(ones(1, 1, 2, 2), ones(1, 1, 3, 3), outsize=(20, 20)), TypeError, "outsize"),
+            (S(ones(1, 3, 2, 2), ones(3, 1, 3, 3), groups=2), ValueError, "x.shape[1] % groups == 0"),
+            (S(ones(1, 1, 2, 2), ones(1, 3, 3, 3), ones(2)), ValueError, "b.shape[0] == 3"),
         ],
         rtol=1e-4,
         fills=("ties",),
@@ -236,8 +241,8 @@ CASES = [
             n_step(1, (2, 2, 2), 3, 2),
             n_step(3, (2, 1), 2, 2),
         ],
+        errors=misfits("lstm", 1),
         label=None,
-        dtypes=("float64",),
         rtol=1e-4,
     ),
     Case(
@@ -325,6 +330,7 @@ CASES = [
         edges=[S(L([[1.0, -1.0, 0.0, 1e15, -3.0]]), L([[0.0, 0.0, 0.0, 0.0, 0.0]]), 1.0, reduce="no")],
         errors=[
             (S(ones(2, 2), ones(2, 3), 1.0), TypeError, "shape"),
+            (S(ones(2), ones(2), 1.0), ValueError, "ndim"),
             (S(ones(2, 2), ones(2, 2), 1.0, reduce="mean"), ValueError, "reduce"),
         ],
         floats={2: 0.75},

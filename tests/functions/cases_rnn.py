@@ -109,16 +109,15 @@ CASES = [
             (S(ones(2, 2), ones(3, 8)), TypeError, "shape[0]"),
         ],
     ),
-    Case("n_step_bilstm", stacked("lstm", 2), errors=misfits("lstm", 2), label=None, dtypes=("float64",), rtol=1e-4),
-    Case("n_step_gru", stacked("gru", 1), errors=misfits("gru", 1), label=None, dtypes=("float64",), rtol=1e-4),
-    Case("n_step_bigru", stacked("gru", 2), errors=misfits("gru", 2), label=None, dtypes=("float64",), rtol=1e-4),
+    Case("n_step_bilstm", stacked("lstm", 2), errors=misfits("lstm", 2), label=None, rtol=1e-4),
+    Case("n_step_gru", stacked("gru", 1), errors=misfits("gru", 1), label=None, rtol=1e-4),
+    Case("n_step_bigru", stacked("gru", 2), errors=misfits("gru", 2), label=None, rtol=1e-4),
     Case(
         "n_step_rnn",
         [*stacked("rnn", 1), *stacked("rnn", 1, activation="relu")[:3]],
         edges=[S(1, 0.0, L([[[0.0]]]), [[L([[1.0]]), L([[1.0]])]], [[L([0.0])] * 2], [L([[0.0]])], activation="relu")],
         errors=RNN_ERRORS,
         label=None,
-        dtypes=("float64",),
         rtol=1e-4,
     ),
     Case(
@@ -126,7 +125,6 @@ CASES = [
         [*stacked("rnn", 2), *stacked("rnn", 2, activation="relu")[:3]],
         errors=[(plain((1, 2, 2), FITS, BIASES, [(2, 3)]), TypeError, "2 * n_layers"), RNN_ERRORS[-1]],
         label=None,
-        dtypes=("float64",),
         rtol=1e-4,
     ),
 ]

@@ -110,10 +110,21 @@ CASES = [
         errors=[
             (S(K(np.ones((2, 3))), (4, 2)), TypeError, "prod(x.shape)"),
             (S(K(np.ones((2, 3))), (-1, 4)), TypeError, "known_size"),
+            (S(K(np.ones((2, 3))), (-1, -1)), AssertionError, "at most one"),
+            (S(K(np.ones((0, 3))), (0, -1)), ValueError, "-1"),
         ],
     ),
-    Case("x.reshape", [S(R((2, 6)), (3, 4)), S(R((2, 6)), (4, -1))], call="x0.reshape(*x1)"),
-    Case("flatten", [S(R((2, 6))), S(R(())), S(R((0, 3))), S(R((1, 1, 1))), S(R((2, 3, 4))), S(R((3, 1)))]),
+    Case(
+        "x.reshape",
+        [S(R((2, 6)), (3, 4)), S(R((2, 6)), (4, -1))],
+        call="x0.reshape(*x1)",
+        errors=[(S(K(np.ones((2, 3))), (4, 2)), TypeError, "8")],
+    ),
+    Case(
+        "flatten",
+        [S(R((2, 6))), S(R(())), S(R((0, 3))), S(R((1, 1, 1))), S(R((2, 3, 4))), S(R((3, 1)))],
+        errors=[(S(None), AttributeError, "size")],
+    ),
     Case(
         "transpose",
         [
@@ -124,7 +135,11 @@ CASES = [
             S(R((0, 3))),
             S(R((1, 3)), (1, 0)),
         ],
-        errors=[(S(K(np.ones((2, 3))), (0, 0)), TypeError, "permutation")],
+        errors=[
+            (S(K(np.ones((2, 3))), (0, 0)), ValueError, "permutation"),
+            (S(K(np.ones((2, 3))), (0,)), ValueError, "permutation"),
+            (S(K(np.ones((2, 3))), (0, 2)), ValueError, "permutation"),
+        ],
     ),
     Case("x.T", [S(R((2, 3))), S(R((2, 3, 4)))], call="x0.T"),
     Case("x.transpose", [S(R((2, 3, 4)), (2, 0, 1))], call="x0.transpose(*x1)"),
@@ -155,6 +170,7 @@ CASES = [
             (S([K(np.ones((2, 3))), K(np.ones((3, 3)))]), TypeError, "x0.shape[0] == x1.shape[0]"),
             (S([K(np.ones((2, 3))), K(np.ones((2, 3)), "float16")]), TypeError, "float16"),
             (S([K(np.ones((2, 3)))], axis=2), TypeError, "axis"),
+            (S([]), TypeError, "at least one"),
         ],
     ),
     Case(
@@ -247,6 +263,7 @@ CASES = [
             S(R((0,)), "float16"),
             S(R((2, 1)), "int32"),
         ],
+        errors=[(S(K(np.ones(2)), "nonsense"), TypeError, "nonsense"), (S(2.0, "float16"), AttributeError, "dtype")],
         order=1,
     ),
     Case(

@@ -66,6 +66,7 @@ class Case:
         errors: (call, class of the error, part of the message).
         floats: Traced floats of the first sample: another value must not compile. {name or position: value}
         dtypes: The dtypes the first sample runs in, besides float32.
+        borrowed: Those of them that Chainer does not take: its answers are those in float32 on the same values.
         order: 2 if the second derivative is checked.
         label: Label of the node; None where ours and Chainer's differ on purpose.
         retains: Inputs by name, outputs as y0, y1, ..., that the node keeps for the gradient; None: not checked.
@@ -81,6 +82,7 @@ class Case:
     errors: list = dataclasses.field(default_factory=list)
     floats: dict = dataclasses.field(default_factory=dict)
     dtypes: tuple = ("float16", "float64")
+    borrowed: tuple = ()
     order: int = 2
     label: object = "golden"
     fills: tuple = ("ties", "large", "unknown")
@@ -166,6 +168,17 @@ def evaluate(case, F, args, kwargs):
 
     walk(out)
     return flat
+
+
+def fault(case, F, sample, wrap):
+    """Return what an error row raises, or None. Floating and boolean constants are wrapped, too."""
+    args, kwargs, _ = materialise(f"{case.name}/error", sample, "float32", wrap)
+    args = [wrap(a) if isinstance(a, np.ndarray) and a.dtype.kind in "fb" else a for a in args]
+    try:
+        evaluate(case, F, args, kwargs)
+    except Exception as error:
+        return error
+    return None
 
 
 def cotangent(key, k, shape, dtype):

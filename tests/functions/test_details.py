@@ -31,6 +31,32 @@ def test_dropout_keeps_the_mean_and_its_mask_reproduces_it():
     np.testing.assert_array_equal(x.grad, mask)
 
 
+def test_another_number_of_samples_or_places_is_another_program():
+    x, t, W = Variable(X[:2]), np.int32([0, 1]), Variable(np.eye(5, 4, dtype=np.float32))
+    for size in (2, 4, 2):
+        loss = F.negative_sampling(x, t, W, lambda shape: np.ones(shape, np.int32), size)
+        scores = np.asarray(x.array) @ np.asarray(W.array).T
+        expected = np.log1p(np.exp(-scores[[0, 1], t])).sum() + size * np.log1p(np.exp(scores[:, 1])).sum()
+        np.testing.assert_allclose(loss.array, expected, rtol=1e-5)
+    for places in ([2, 0, 1], [1, 0], [0, 1, 2]):
+        y = Variable(X)
+        z = F.permutate(y, np.int32(places))
+        np.testing.assert_array_equal(z.array, X[places])
+        (g,) = jaxchain.grad([z], [y], [Variable(X[: len(places)])])
+        expected = np.zeros_like(X)
+        expected[places] = X[: len(places)]
+        np.testing.assert_array_equal(g.array, expected)
+
+
+def test_an_empty_output_of_unpooling_has_an_empty_gradient():
+    for n, unpooling in enumerate((F.unpooling_1d, F.unpooling_2d, F.unpooling_3d), 1):
+        x = Variable(np.ones((1, 2, *(1,) * n), np.float32))
+        y = unpooling(x, 1, pad=1)
+        assert y.shape == (1, 2, *(0,) * n)
+        (g,) = jaxchain.grad([y], [x], [Variable(np.ones(y.shape, np.float32))])
+        np.testing.assert_array_equal(g.array, np.zeros(x.shape))
+
+
 def test_annealed_ratio_does_not_compile():
     F.sum(F.dropout(Variable(X), 0.5)).backward()
     with compiles() as counted:

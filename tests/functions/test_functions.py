@@ -27,7 +27,7 @@ CASES = {case.name: (table[6:], case) for table in TABLES for case in importlib.
 CALLS = [(name, key) for name, (_, case) in CASES.items() for key, *_ in case.calls()]
 ROWS = [pytest.param(case, id=name) for name, (_, case) in CASES.items()]
 # relative to the largest element: NumPy and XLA sum in another order, in float16 also at another precision
-TOLERANCE = {"float16": 4e-3, "float32": 1.0, "float64": 1e-6}
+TOLERANCE = {"float16": 5e-3, "float32": 1.0, "float64": 1e-6}
 
 
 class Golden:
@@ -76,7 +76,8 @@ def close(actual, expected, dtype, case, what):
     if case.better:
         known = np.isfinite(expected)
         actual, expected = actual[known], expected[known]
-    rtol = case.rtol * TOLERANCE[dtype] if dtype != "float16" else TOLERANCE[dtype]
+    known = "float32" if dtype in case.borrowed and dtype != "float16" else dtype
+    rtol = case.rtol * TOLERANCE[known] if known != "float16" else TOLERANCE[known]
     finite = np.abs(expected[np.isfinite(expected)].astype("float64"))
     scale = float(finite.max()) if finite.size else 0.0
     # edges go to 1e30: there each element counts by itself
@@ -214,21 +215,39 @@ def test_a_second_call_and_another_float_do_not_compile(case):
 
 
 ERRORS = [
-    pytest.param(case, *error, id=f"{name}-{i}")
+    pytest.param(name, i, *error, id=f"{name}-{i}")
     for name, (_, case) in CASES.items()
     for i, error in enumerate(case.errors)
 ]
+# What Chainer raises in the middle of a function that did not look at its inputs: the row says what is right.
+ACCIDENTS = ("AttributeError", "IndexError", "LinAlgError", "RuntimeError", "ZeroDivisionError")
+# Rows of errors where Chainer raises nothing, and what it does instead.
+ACCEPTED_BY_CHAINER = {
+    "batch_matmul": "broadcasts batches of one; then its gradient raises",
+    "crf1d": "sequences that are not sorted by length get the loss of others",
+    "discriminative_margin_based_clustering_loss": "broadcasts the labels of one row to all rows",
+    "n_step_bigru": "a step with more rows than the one before starts them from the state of none",
+    "n_step_bilstm": "the same",
+    "n_step_gru": "the same",
+    "n_step_lstm": "the same",
+    "n_step_rnn": "the same",
+    "sum_to": "a shape that does not fit gives the sum of something else",
+}
 
 
-@pytest.mark.parametrize(("case", "sample", "kind", "text"), ERRORS)
-def test_errors(case, sample, kind, text):
-    args, kwargs, _ = rows.materialise(f"{case.name}/error", sample, "float32", Variable)
-    args = [Variable(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
-    with pytest.raises(kind) as caught:
-        rows.evaluate(case, F, args, kwargs)
-    assert text in str(caught.value)
-    if kind is TypeError and type(caught.value).__name__ == "InvalidType":
-        assert "rows.py" in str(caught.value) or "<string>" in str(caught.value)  # the user's line
+@pytest.mark.parametrize(("name", "i", "sample", "kind", "text"), ERRORS)
+def test_errors(name, i, sample, kind, text):
+    table, case = CASES[name]
+    error = rows.fault(case, F, sample, Variable)
+    assert isinstance(error, kind)
+    assert text in str(error)
+    if type(error).__name__ in ("InvalidType", "InvalidValue"):
+        assert "rows.py" in str(error) or "<string>" in str(error)  # the user's line
+    chainers = golden(table).get(f"{name}/error{i}")
+    if not chainers:
+        assert name in ACCEPTED_BY_CHAINER
+    elif chainers not in ACCIDENTS:
+        assert chainers in [kind.__name__ for kind in type(error).__mro__]
 
 
 NAMES = [name for name in vars(F) if not name.startswith("_") and callable(getattr(F, name))]
@@ -238,9 +257,21 @@ def test_every_function_has_a_row():
     assert {n for n in NAMES if n != "batch_normalization_with_statistics"} <= set(CASES)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) & set(CASES)))
-def test_a_row_has_six_cases(name):
-    assert len(CASES[name][1].samples) >= 6
+WHOLE = [name for name in CASES if name in NAMES or name.startswith("operator")]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_row_is_whole(name):
+    case = CASES[name][1]
+    assert len(case.samples) >= 6
+    assert {"float16", "float64"} <= set(case.dtypes)
+    assert [row for title, (_, row) in CASES.items() if title.split(",")[0].split(" of ")[0] == name and row.errors]
+
+
+def test_no_reason_is_left_over():
+    """What `ACCEPTED_BY_CHAINER` names has a row of an error that Chainer does not raise."""
+    rows_ = {name: [golden(t).get(f"{name}/error{i}") for i in range(len(c.errors))] for name, (t, c) in CASES.items()}
+    assert {name for name, kinds in rows_.items() if "" in kinds} == set(ACCEPTED_BY_CHAINER)
 
 
 RETAINS = [pytest.param(case, id=name) for name, (_, case) in CASES.items() if case.retains is not None]

@@ -6,6 +6,7 @@ stays finite where a branch is not taken; ops whose gradient reads only the outp
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
@@ -52,7 +53,7 @@ def leaky_relu(x: Float[Array, "..."], slope: float = 0.2) -> Float[Array, "..."
     Returns:
         Same shape and dtype as ``x``.
 
-    At 0: gradient ``slope``.
+    At 0: gradient ``slope``. At NaN: 1.
 
     Raises:
         InvalidType: ``x`` is not floating.
@@ -63,7 +64,7 @@ def leaky_relu(x: Float[Array, "..."], slope: float = 0.2) -> Float[Array, "..."
         >>> F.leaky_relu(np.float32([-1, 2])).array
         Array([-0.2,  2. ], dtype=float32)
     """
-    return jnp.where(x > 0, x, slope * x)
+    return jnp.where(x <= 0, slope * x, x)
 
 
 @op(label="ELU")
@@ -233,7 +234,7 @@ def _(gy, y, x, axis):
 
 @op(label="ClippedReLU", name="clipped_relu")
 def _clipped_relu(x: Float[Array, "..."], z: float) -> Float[Array, "..."]:
-    return jnp.where(x <= 0, 0, jnp.where(x >= z, z, x)).astype(x.dtype)
+    return jnp.where((x > 0) & (x < z), x, jnp.clip(lax.stop_gradient(x), 0, z)).astype(x.dtype)
 
 
 def clipped_relu(x, z: float = 20.0):
@@ -246,11 +247,12 @@ def clipped_relu(x, z: float = 20.0):
     Returns:
         Same shape and dtype as ``x``.
 
-    At 0 and at z: gradient 0.
+    At 0, at z and at NaN: gradient 0.
 
     Raises:
         InvalidType: ``x`` is not floating.
         TypeError: ``z`` is not a float.
+        AssertionError: ``z`` is not positive.
 
     Source: Hannun et al. 2014, arXiv:1412.5567.
 
@@ -260,6 +262,8 @@ def clipped_relu(x, z: float = 20.0):
     """
     if not isinstance(z, float):
         raise TypeError(f"clipped_relu: z must be float value, got {type(z).__name__}")
+    if not z > 0:
+        raise AssertionError(f"clipped_relu: z must be positive, got {z}")
     return _clipped_relu(x, z)
 
 
@@ -273,7 +277,7 @@ def hard_sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
     Returns:
         Same shape and dtype as ``x``.
 
-    At -2.5 and 2.5: gradient 0.
+    At -2.5, at 2.5 and at NaN: gradient 0.
 
     Raises:
         InvalidType: ``x`` is not floating.
@@ -284,4 +288,5 @@ def hard_sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
         >>> F.hard_sigmoid(np.float32([-3, 0, 3])).array
         Array([0. , 0.5, 1. ], dtype=float32)
     """
-    return jnp.where(x <= -2.5, 0, jnp.where(x >= 2.5, 1, 0.2 * x + 0.5)).astype(x.dtype)
+    y = 0.2 * x + 0.5
+    return jnp.where((x > -2.5) & (x < 2.5), y, jnp.clip(lax.stop_gradient(y), 0, 1))

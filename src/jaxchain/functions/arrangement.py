@@ -11,7 +11,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import axis_in_range, one_of, same_dtype
+from jaxchain.functions.checks import axis_in_range, left_to_numpy, one_of, same_dtype
 from jaxchain.functions.indexing import index_arrays, values
 
 # -- side by side -----------------------------------------------------------------------------------------------------
@@ -147,10 +147,12 @@ def tile(x, reps: int | tuple[int, ...]):
 def _repeat(x: Shaped[Array, "..."], repeats: tuple[int, ...], axis: int | None) -> Shaped[Array, "..."]:
     if axis is None:
         x, axis = x.ravel(), 0
-    axis_in_range("x", x, axis)
+    with left_to_numpy():
+        axis_in_range("x", x, axis)
+        if len(repeats) > 1:
+            expect(len(repeats) == x.shape[axis], "len(repeats) == x.shape[axis]", f"{len(repeats)} != {x.shape[axis]}")
     if len(repeats) == 1:
         return jnp.repeat(x, repeats[0], axis)
-    expect(len(repeats) == x.shape[axis], "len(repeats) == x.shape[axis]", f"{len(repeats)} != {x.shape[axis]}")
     return jnp.take(x, np.repeat(np.arange(len(repeats)), repeats), axis)
 
 
@@ -357,6 +359,8 @@ def diagonal(x: Shaped[Array, "..."], offset: int = 0, axis1: int = 0, axis2: in
     """
     axis_in_range("x", x, axis1)
     axis_in_range("x", x, axis2)
+    with left_to_numpy():
+        expect(axis1 % x.ndim != axis2 % x.ndim, "axis1 != axis2", f"axis1 = {axis1}, axis2 = {axis2}")
     x = jnp.moveaxis(x, (axis1, axis2), (-2, -1))
     length = min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0))
     rows = np.arange(max(length, 0)) - min(offset, 0)
@@ -364,7 +368,7 @@ def diagonal(x: Shaped[Array, "..."], offset: int = 0, axis1: int = 0, axis2: in
 
 
 @op(label="Permutate", name="permutate")
-def _permutate(x: Shaped[Array, "..."], indices: Key, axis: int, inv: bool) -> Shaped[Array, "..."]:
+def _permutate(x: Shaped[Array, "..."], indices: Key, size: int, axis: int, inv: bool) -> Shaped[Array, "..."]:
     axis_in_range("x", x, axis)
     if inv:
         indices = jnp.zeros_like(indices).at[indices].set(jnp.arange(indices.size, dtype=indices.dtype))
@@ -404,7 +408,7 @@ def permutate(x, indices, axis: int = 0, inv: bool = False):
             raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")
     if -len(x.shape) <= axis < len(x.shape):
         (indices,) = index_arrays(indices, x.shape, axis)
-    return _permutate(x, indices, int(axis), bool(inv))
+    return _permutate(x, indices, indices.size, int(axis), bool(inv))  # the size is part of what is compiled
 
 
 # -- padding ----------------------------------------------------------------------------------------------------------

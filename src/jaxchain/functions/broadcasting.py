@@ -10,6 +10,7 @@ from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
 from jaxchain.functions import arithmetic, shape
 from jaxchain.functions.arithmetic import sum_to_shape
+from jaxchain.functions.checks import left_to_numpy
 
 
 def _along(name: str, x: Any, y: Any, axis: int) -> Any:
@@ -74,7 +75,8 @@ def scale(x, y, axis: int = 1):
 def _sum_to(x: Num[Array, "..."], shape: tuple[int, ...]) -> Num[Array, "..."]:
     lead = x.ndim - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, x.shape[max(lead, 0) :], strict=True))
-    expect(fits, "shape broadcasts to x.shape", f"shape = {shape}, x.shape = {x.shape}")
+    with left_to_numpy():
+        expect(fits, "shape broadcasts to x.shape", f"shape = {shape}, x.shape = {x.shape}")
     return sum_to_shape(x, shape)
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.errors import InconclusiveDimensionOperation
 
-from jaxchain.core.errors import InvalidType, expect
+from jaxchain.core.errors import InvalidType, InvalidValue, expect
+
+
+@contextlib.contextmanager
+def left_to_numpy() -> Iterator[None]:
+    """Make an `InvalidType` of the block an `InvalidValue`: Chainer leaves the check to NumPy, which raises ValueError.
+
+    Only conditions go into the block.
+    """
+    try:
+        yield
+    except InvalidType as error:
+        raise InvalidValue(error.expect, error.actual) from None
 
 
 def same_dtype(**arrays: Any) -> None:

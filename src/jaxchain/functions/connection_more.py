@@ -10,7 +10,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.arithmetic import matmul
 from jaxchain.functions.arrangement import pad as pad_array
-from jaxchain.functions.checks import pair, same_dtype
+from jaxchain.functions.checks import left_to_numpy, pair, same_dtype
 from jaxchain.functions.convolution import Pair, convolution_2d
 from jaxchain.functions.images import spatial_transformer_sampler
 from jaxchain.functions.shape import broadcast_to, reshape, transpose
@@ -178,7 +178,8 @@ def _local_convolution_2d(
 ) -> Float[Array, "n o p q"]:
     _, p, q, _, kh, kw = W.shape
     for i, (n, k, m, s) in enumerate(zip(x.shape[2:], (kh, kw), (p, q), stride, strict=True), 2):
-        expect((m - 1) * s + k <= n, f"x.shape[{i}] >= {(m - 1) * s + k}", n)
+        with left_to_numpy():
+            expect((m - 1) * s + k <= n, f"x.shape[{i}] >= {(m - 1) * s + k}", n)
     (sy, sx) = stride
     rows = np.arange(p)[:, None] * sy + np.arange(kh)
     columns = np.arange(q)[:, None] * sx + np.arange(kw)

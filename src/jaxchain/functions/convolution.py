@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import pair, same_dtype
+from jaxchain.functions.checks import left_to_numpy, pair, same_dtype
 from jaxchain.functions.correlation import correlate, has_fast_kernel, transposed
 
 Pair = tuple[int, int]
@@ -50,7 +50,8 @@ def _add_bias(y: Array, b: Array | None, channels: int) -> Array:
     if b is None:
         return y
     same_dtype(b=b, x=y)
-    expect(b.shape[0] == channels, f"b.shape[0] == {channels}", b.shape[0])
+    with left_to_numpy():
+        expect(b.shape[0] == channels, f"b.shape[0] == {channels}", b.shape[0])
     return y + b.reshape(-1, *[1] * (y.ndim - 2))
 
 
@@ -58,12 +59,14 @@ def convolve(
     x: Array, W: Array, b: Array | None, stride: Sizes, pad: Sizes, cover_all: bool, dilate: Sizes, groups: int
 ) -> Array:
     """Convolve over all axes after the first two: the body of every convolution op."""
-    expect(
-        x.shape[1] == W.shape[1] * groups,
-        "x.shape[1] == W.shape[1] * groups",
-        f"{x.shape[1]} != {W.shape[1]} * {groups}",
-    )
-    expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
+    with left_to_numpy():
+        expect(
+            x.shape[1] == W.shape[1] * groups,
+            "x.shape[1] == W.shape[1] * groups",
+            f"{x.shape[1]} != {W.shape[1]} * {groups}",
+        )
+        expect(W.shape[0] % groups == 0, "W.shape[0] % groups == 0", f"{W.shape[0]} % {groups} != 0")
+        expect(min(pad, default=0) >= 0, "pad >= 0", f"pad = {pad}")
     axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
     out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
     positive(out)
@@ -86,7 +89,8 @@ def deconvolve(
 ) -> Array:
     """Transpose of `convolve`: the body of every deconvolution op. `error` is raised where the output is empty."""
     axes = list(zip(x.shape[2:], W.shape[2:], stride, pad, dilate, strict=True))
-    expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
+    with left_to_numpy():
+        expect(x.shape[1] % groups == 0, "x.shape[1] % groups == 0", f"{x.shape[1]} % {groups} != 0")
     if outsize is None:
         out = [deconv_outsize(n, k, s, p, d=d) for n, k, s, p, d in axes]
     else:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import same_dtype, unbiased
+from jaxchain.functions.checks import left_to_numpy, same_dtype, unbiased
 from jaxchain.functions.normalization import updatable, update
 
 
@@ -49,7 +49,8 @@ def _ungrouped(y: Array, x: Array) -> Array:
 
 
 def _divisible(x: Array, groups: int) -> None:
-    expect(x.shape[1] % groups == 0, f"x.shape[1] % {groups} == 0", f"x.shape[1] = {x.shape[1]}")
+    with left_to_numpy():
+        expect(x.shape[1] % groups == 0, f"x.shape[1] % {groups} == 0", f"x.shape[1] = {x.shape[1]}")
 
 
 @op(label="DecorrelatedBatchNormalization", name="decorrelated_batch_normalization")
@@ -138,7 +139,7 @@ def decorrelated_batch_normalization(
 
 @op(label="FixedDecorrelatedBatchNormalization")
 def fixed_decorrelated_batch_normalization(
-    x: Float[Array, "n c ..."], mean: Float[Array, "g d"], projection: Float[Array, "g d d"], groups: int = 16
+    x: Float[Array, "n c ..."], mean: Float[Array, "..."], projection: Float[Array, "..."], groups: int = 16
 ) -> Float[Array, "n c ..."]:
     """Decorrelated batch normalization with given statistics: what evaluation uses.
 
@@ -163,4 +164,10 @@ def fixed_decorrelated_batch_normalization(
     """
     same_dtype(x=x, mean=mean, projection=projection)
     _divisible(x, groups)
+    size = x.shape[1] // groups
+    with left_to_numpy():
+        expect(mean.shape == (groups, size), f"mean.shape == {(groups, size)}", mean.shape)
+        expect(
+            projection.shape == (groups, size, size), f"projection.shape == {(groups, size, size)}", projection.shape
+        )
     return _ungrouped(projection @ (_grouped(x, groups) - mean[:, :, None]), x)

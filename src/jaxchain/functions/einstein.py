@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
+from jaxchain.functions.checks import left_to_numpy
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 REST = "@"  # stands for "..." while the subscripts are read: one character an axis, or a group of them
@@ -78,7 +79,8 @@ def _einsum(xs: Sequence[Float[Array, "..."]], inputs: str, output: str) -> Floa
         expect(jnp.issubdtype(x.dtype, jnp.floating), f"x{i}.dtype is floating", x.dtype)
         letters = len(subscript.replace(REST, ""))
         fits = x.ndim >= letters if REST in subscript else x.ndim == letters
-        expect(fits, f"x{i} has the axes {subscript.replace(REST, '...')}", f"x{i}.ndim = {x.ndim}")
+        with left_to_numpy():
+            expect(fits, f"x{i} has the axes {subscript.replace(REST, '...')}", f"x{i}.ndim = {x.ndim}")
         for character, size in _sizes(subscript, x.shape):
             first = known.setdefault(character, size)
             name = "..." if character == REST else character

@@ -9,9 +9,9 @@ from jaxtyping import Float, Num, Shaped
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.arithmetic import sum_to_shape
-from jaxchain.functions.checks import broadcastable, same_dtype, same_shape
+from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
 
 
 @op(label="Maximum")
@@ -77,17 +77,14 @@ def minimum(x1: Float[Array, "..."], x2: Float[Array, "..."]) -> Float[Array, ".
 @minimum.vjp
 def _(gy, y, x1, x2):
     first = x1 <= x2
-    return sum_to_shape(jnp.where(first, gy, 0), x1.shape), sum_to_shape(jnp.where(first, 0, gy), x2.shape)
+    return sum_to_shape(jnp.where(first, gy, 0), x1.shape), sum_to_shape(jnp.where(x1 > x2, gy, 0), x2.shape)
 
 
 @op(label="Clip", name="clip")
 def _clip(x: Float[Array, "..."], x_min: float | None, x_max: float | None) -> Float[Array, "..."]:
-    # `where` and not `jnp.clip`: the gradient at the ends is 1, as in Chainer, and not 1/2.
-    if x_max is not None:
-        x = jnp.where(x > x_max, x_max, x).astype(x.dtype)
-    if x_min is not None:
-        x = jnp.where(x < x_min, x_min, x).astype(x.dtype)
-    return x
+    # The gradient of `jnp.clip` at the ends is 1/2; Chainer's is 1.
+    low, high = -jnp.inf if x_min is None else x_min, jnp.inf if x_max is None else x_max
+    return jnp.where((low <= x) & (x <= high), x, jnp.clip(lax.stop_gradient(x), low, high)).astype(x.dtype)
 
 
 def clip(x, x_min: float | None, x_max: float | None):
@@ -101,7 +98,7 @@ def clip(x, x_min: float | None, x_max: float | None):
     Returns:
         Same shape and dtype as ``x``.
 
-    At the ends: gradient 1.
+    At the ends: gradient 1. At NaN: 0.
 
     Raises:
         InvalidType: ``x`` is not floating.
@@ -152,7 +149,7 @@ def where(condition, x, y):
 
 
 @op(label="floor", name="floor")
-def _floor(x: Num[Array, "..."]) -> Num[Array, "..."]:
+def _floor(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.floor(x).astype(x.dtype)
 
 
@@ -160,13 +157,13 @@ def floor(x: Any):
     """Largest whole number that is not larger, elementwise.
 
     Args:
-        x: Any shape, a number dtype.
+        x: Any shape, a real dtype.
 
     Returns:
         Same shape and dtype as ``x``. A leaf: no gradient flows through it.
 
     Raises:
-        InvalidType: ``x`` is boolean.
+        TypeError: ``x`` is complex, or no array.
 
     Source: elementary.
 
@@ -178,7 +175,7 @@ def floor(x: Any):
 
 
 @op(label="ceil", name="ceil")
-def _ceil(x: Num[Array, "..."]) -> Num[Array, "..."]:
+def _ceil(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.ceil(x).astype(x.dtype)
 
 
@@ -186,13 +183,13 @@ def ceil(x: Any):
     """Smallest whole number that is not smaller, elementwise.
 
     Args:
-        x: Any shape, a number dtype.
+        x: Any shape, a real dtype.
 
     Returns:
         Same shape and dtype as ``x``. A leaf: no gradient flows through it.
 
     Raises:
-        InvalidType: ``x`` is boolean.
+        TypeError: ``x`` is complex, or no array.
 
     Source: elementary.
 
@@ -204,7 +201,7 @@ def ceil(x: Any):
 
 
 @op(label="fix", name="fix")
-def _fix(x: Num[Array, "..."]) -> Num[Array, "..."]:
+def _fix(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.trunc(x).astype(x.dtype)
 
 
@@ -212,13 +209,13 @@ def fix(x: Any):
     """Nearest whole number towards zero, elementwise.
 
     Args:
-        x: Any shape, a number dtype.
+        x: Any shape, a real dtype.
 
     Returns:
         Same shape and dtype as ``x``. A leaf: no gradient flows through it.
 
     Raises:
-        InvalidType: ``x`` is boolean.
+        TypeError: ``x`` is complex, or no array.
 
     Source: elementary.
 
@@ -278,7 +275,8 @@ def fmod(x: Float[Array, "..."], divisor: Float[Array, "..."]) -> Float[Array, "
         Array([-1.,  2.], dtype=float32)
     """
     same_dtype(x=x, divisor=divisor)
-    broadcastable(x=x, divisor=divisor)
+    with left_to_numpy():
+        broadcastable(x=x, divisor=divisor)
     return jnp.fmod(x, divisor)
 
 
@@ -339,5 +337,5 @@ def identity(*inputs):
         >>> F.identity(np.float32([1, 2])).array
         Array([1., 2.], dtype=float32)
     """
-    outputs = _identity(inputs)
+    outputs = _identity([as_variable(x) for x in inputs])
     return outputs[0] if len(outputs) == 1 else outputs

@@ -8,13 +8,15 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import same_dtype, same_shape
+from jaxchain.functions.checks import left_to_numpy, same_dtype, same_shape
 from jaxchain.functions.half import at_least_single
 
 
 @op(label="FFT", name="fft")
 def _fft(real: Float[Array, "..."], imag: Float[Array, "..."], method: str) -> tuple[Array, Array]:
     expect(real.ndim > 0, "real.ndim > 0", real.ndim)
+    with left_to_numpy():
+        expect(real.shape[-1] > 0, "real.shape[-1] > 0", real.shape[-1])
     same_shape(real=real, imag=imag)
     same_dtype(real=real, imag=imag)
     y = getattr(jnp.fft, method)(lax.complex(at_least_single(real), at_least_single(imag)))

@@ -1,5 +1,6 @@
 """Images ``(n, c, h, w)``: space to depth, patches, resizing, and spatial transformers."""
 
+from operator import index
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import one_of, pair, same_dtype
+from jaxchain.functions.checks import pair, same_dtype
 from jaxchain.functions.convolution import conv_outsize, positive
 
 
@@ -96,7 +97,7 @@ def _im2col(
         for i in range(kh)
         for j in range(kw)
     ]
-    return jnp.stack(patches, 2).reshape(x.shape[0], -1, *out)
+    return jnp.stack(patches, 2).reshape(x.shape[0], x.shape[1] * kh * kw, *out)
 
 
 def im2col(x, ksize: Any, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1):
@@ -169,7 +170,8 @@ def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", a
 
     Raises:
         InvalidType: ``x`` has other than four axes, or is not floating.
-        ValueError: There is no such mode.
+        AssertionError: There is no such mode.
+        TypeError: A size is no integer.
 
     Source: elementary.
 
@@ -177,9 +179,10 @@ def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", a
         >>> F.resize_images(np.float32([[[[0, 2]]]]), (1, 3)).array
         Array([[[[0., 1., 2.]]]], dtype=float32)
     """
-    one_of("mode", mode, ("bilinear", "nearest"))
+    if mode not in ("bilinear", "nearest"):
+        raise AssertionError(f"resize_images: mode must be 'bilinear' or 'nearest', got {mode!r}")
     h, w = output_shape
-    return _resize_images(x, (int(h), int(w)), mode, bool(align_corners))
+    return _resize_images(x, (index(h), index(w)), mode, bool(align_corners))
 
 
 @op(label="SpatialTransformerGrid", name="spatial_transformer_grid")

@@ -345,7 +345,7 @@ def as_strided(x, shape: Sequence[int], strides: Sequence[int], storage_offset: 
     if len(shape) != len(strides):
         raise ValueError(f"as_strided: expected as many strides as axes, got shape {shape} and strides {strides}")
     reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
-    if offset + sum(r for r in reach if r < 0) < 0:
+    if 0 not in shape and offset + sum(r for r in reach if r < 0) < 0:
         raise ValueError("Out of buffer: too small index was specified")
     if 0 not in shape and offset + sum(r for r in reach if r > 0) >= math.prod(x.shape):
         raise ValueError("Out of buffer: too large index was specified")

@@ -17,7 +17,7 @@ from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions import shape
-from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.checks import left_to_numpy, same_dtype
 from jaxchain.functions.half import at_least_single, in_single
 from jaxchain.utils.sparse import CooMatrix
 
@@ -55,7 +55,8 @@ def _batch_matmul(a: Float[Array, "..."], b: Float[Array, "..."], transa: bool, 
     a, b = (x if x.ndim == 3 else x[:, :, None] for x in (a, b))
     a = a.swapaxes(1, 2) if transa else a
     b = b.swapaxes(1, 2) if transb else b
-    expect(a.shape[0] == b.shape[0], "a.shape[0] == b.shape[0]", f"{a.shape[0]} != {b.shape[0]}")
+    with left_to_numpy():
+        expect(a.shape[0] == b.shape[0], "a.shape[0] == b.shape[0]", f"{a.shape[0]} != {b.shape[0]}")
     expect(a.shape[2] == b.shape[1], "columns of a == rows of b", f"{a.shape[2]} != {b.shape[1]}")
     return a @ b
 
@@ -143,7 +144,8 @@ def tensordot(a, b, axes: Any = 2):
 
 def _square(name: str, x: Array, ndim: int) -> None:
     expect(x.ndim == ndim, f"{name}.ndim == {ndim}", f"{x.ndim} != {ndim}")
-    expect(x.shape[-2] == x.shape[-1], f"{name}.shape[-2] == {name}.shape[-1]", f"{x.shape[-2]} != {x.shape[-1]}")
+    with left_to_numpy():
+        expect(x.shape[-2] == x.shape[-1], f"{name}.shape[-2] == {name}.shape[-1]", f"{x.shape[-2]} != {x.shape[-1]}")
 
 
 def _inverse_slope(gy: Array, y: Array) -> Array:

@@ -11,7 +11,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable
-from jaxchain.functions.checks import integer, one_of, same_dtype, same_shape
+from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype, same_shape
 from jaxchain.functions.connection import check_labels
 
 
@@ -320,7 +320,8 @@ def _huber_loss(x: Float[Array, "..."], t: Float[Array, "..."], delta: float, re
     loss = clipped * (a - clipped / 2)  # a^2 / 2 inside, delta (|a| - delta / 2) outside; no square to overflow
     if reduce == "no":
         return loss
-    expect(x.ndim >= 2, "x.ndim >= 2", f"{x.ndim} < 2")
+    with left_to_numpy():
+        expect(x.ndim >= 2, "x.ndim >= 2", f"{x.ndim} < 2")
     return loss.sum(1)
 
 

@@ -13,7 +13,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.activation import softmax
-from jaxchain.functions.checks import broadcastable, same_dtype, same_shape
+from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
 from jaxchain.functions.draws import draw
 
 NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
@@ -37,6 +37,8 @@ def _scale(ratio: Any, x: Array) -> Array:
 
 @op(label="Dropout", name="dropout")
 def _dropout_by(x: Float[Array, "..."], mask: Array) -> Float[Array, "..."]:
+    with left_to_numpy():
+        broadcastable(x=x, mask=mask)
     return x * mask.astype(x.dtype)
 
 
@@ -82,6 +84,8 @@ def _gaussian(
     same_shape(mean=mean, ln_var=ln_var)
     if eps is None:
         eps = jax.random.normal(as_key(key), ln_var.shape).astype(mean.dtype)
+    with left_to_numpy():
+        broadcastable(ln_var=ln_var, eps=eps)
     return mean + jnp.exp(ln_var * 0.5) * eps, eps
 
 
@@ -219,7 +223,8 @@ def simplified_dropconnect(
 
 @op(label="Zoneout", name="zoneout")
 def _zoneout(h: Float[Array, "..."], x: Float[Array, "..."], key: Key, ratio: float) -> Float[Array, "..."]:
-    broadcastable(h=h, x=x)
+    with left_to_numpy():
+        broadcastable(h=h, x=x)
     return jnp.where(jax.random.uniform(as_key(key), x.shape) >= ratio, x, h)
 
 

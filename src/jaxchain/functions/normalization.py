@@ -14,20 +14,20 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.functions.checks import same_dtype, same_shape, unbiased
+from jaxchain.functions.checks import left_to_numpy, same_dtype, same_shape, unbiased
 from jaxchain.functions.half import in_single
 
 Axes = tuple[int, ...]
 
 
 def _ascending(axis: Any) -> Axes | None:
-    """Return `axis` as a tuple; raises RuntimeError as Chainer does."""
+    """Return `axis` as a tuple; raises TypeError, and RuntimeError for an order that Chainer does not take."""
     if axis is None:
         return None
     if isinstance(axis, int | np.integer):
         return (int(axis),)
     if not isinstance(axis, tuple | list):
-        raise RuntimeError("axis must be int, tuple of int or None")
+        raise TypeError(f"axis must be int, tuple of int or None, got {type(axis).__name__}")
     if any(a >= b for a, b in pairwise(axis)):
         raise RuntimeError("numbers in axis must be sorted in ascending order")
     return tuple(map(int, axis))
@@ -255,7 +255,7 @@ def fixed_batch_normalization(x, gamma, beta, mean, var, eps: float = 2e-5, axis
 
 @op(label="LayerNormalization")
 def layer_normalization(
-    x: Float[Array, "n i"], gamma: Float[Array, " i"], beta: Float[Array, " i"], eps: float = 1e-5
+    x: Float[Array, "n i"], gamma: Float[Array, " j"], beta: Float[Array, " j"], eps: float = 1e-5
 ) -> Float[Array, "n i"]:
     """Normalise each row to mean 0 and variance 1, then scale and shift.
 
@@ -278,6 +278,8 @@ def layer_normalization(
         Array([[-1.,  1.]], dtype=float32)
     """
     same_dtype(x=x, gamma=gamma, beta=beta)
+    with left_to_numpy():
+        expect(x.shape[1] == gamma.shape[0], "x.shape[1] == gamma.shape[0]", f"{x.shape[1]} != {gamma.shape[0]}")
     centred = x - x.mean(1, keepdims=True)
     var = jnp.square(centred).mean(1, keepdims=True)
     return centred * lax.rsqrt(var + eps) * gamma + beta

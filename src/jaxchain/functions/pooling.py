@@ -81,7 +81,8 @@ def _(gy, y, x, ksize, stride, pad, cover_all):
     taken = jnp.zeros(y.shape, bool)
     grids: dict[Sizes, Array] = {}
     for offset in offsets(ksize):
-        first = (_at(full, offset, stride, out) == y) & ~taken
+        value = _at(full, offset, stride, out)
+        first = ((value == y) | jnp.isnan(value)) & ~taken
         taken |= first
         shifts = [(o // s, size - m - o // s, 0) for o, s, size, m in zip(offset, stride, grid, out, strict=True)]
         share = lax.pad(jnp.where(first, gy, 0), zero, [(0, 0, 0), (0, 0, 0), *shifts])

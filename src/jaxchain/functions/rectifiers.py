@@ -141,7 +141,7 @@ def relu6(x):
     Returns:
         Same shape and dtype as ``x``.
 
-    At 0 and at 6: gradient 0.
+    At 0, at 6 and at NaN: gradient 0.
 
     Raises:
         InvalidType: ``x`` is not floating.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import same_dtype, same_shape, unbiased
+from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape, unbiased
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
 
@@ -33,6 +33,8 @@ def _batch_renormalization(
     k = gamma.ndim
     expect(x.ndim >= k + 1, "x.ndim >= gamma.ndim + 1", f"{x.ndim} < {k + 1}")
     expect(x.shape[1 : 1 + k] == gamma.shape, f"x.shape[1:{1 + k}] == gamma.shape", f"{x.shape} and {gamma.shape}")
+    with left_to_numpy():
+        broadcastable(gamma=gamma, running_mean=running_mean, running_var=running_var)
     axis = (0, *range(k + 1, x.ndim))
 
     def wide(a: Array) -> Array:

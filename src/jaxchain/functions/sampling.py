@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int32, Shaped
 
+from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import integer, one_of, same_dtype
+from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype
 
 
 @op(label="BlackOut", name="black_out")
@@ -16,12 +17,15 @@ def _black_out(
     x: Float[Array, "n d"],
     t: Shaped[Array, " n"],
     W: Float[Array, "v d"],
-    samples: Shaped[Array, "n s"],
+    samples: Shaped[Array, "m s"],
     reduce: str,
 ) -> Float[Array, "..."]:
     integer("t", t)
     integer("samples", samples)
     same_dtype(x=x, W=W)
+    n = x.shape[0]
+    expect(samples.shape[0] in (1, n), "samples.shape[0] == x.shape[0] or 1", f"{samples.shape[0]}, {n}")
+    samples = jnp.broadcast_to(samples, (n, samples.shape[1]))
     rows = W.at[jnp.concatenate([t[:, None], samples], 1)].get(mode="fill", fill_value=jnp.nan)
     scores = jnp.einsum("nsd,nd->ns", rows, x)
     log_p = scores - jax.nn.logsumexp(scores, 1, keepdims=True)
@@ -36,7 +40,7 @@ def black_out(x, t, W, samples, reduce: str = "mean"):
         x: Vectors ``(n, d)``, floating dtype.
         t: Labels ``(n,)``, integers in [0, v).
         W: Weight ``(v, d)``, same dtype.
-        samples: Negative examples ``(n, s)``, integers in [0, v).
+        samples: Negative examples ``(n, s)``, integers in [0, v); ``(1, s)``: the same for all.
         reduce: ``'mean'``; anything else gives the loss of each vector.
 
     Returns:
@@ -56,9 +60,11 @@ def black_out(x, t, W, samples, reduce: str = "mean"):
 
 @op(label="NegativeSamplingFunction", name="negative_sampling")
 def _negative_sampling(
-    x: Float[Array, "n d"], t: Int32[Array, " n"], W: Float[Array, "v d"], samples: Key, reduce: str
+    x: Float[Array, "n d"], t: Int32[Array, " n"], W: Float[Array, "v e"], samples: Key, size: int, reduce: str
 ) -> Float[Array, "..."]:
     same_dtype(x=x, W=W)
+    with left_to_numpy():
+        expect(x.shape[1] == W.shape[1], "x.shape[1] == W.shape[1]", f"{x.shape[1]} != {W.shape[1]}")
     wide = jnp.promote_types(x.dtype, jnp.float32)
     scores = jnp.einsum("nd,nsd->ns", x.astype(wide), W[samples.at[:, 0].set(t)].astype(wide))
     loss = jax.nn.softplus(scores.at[:, 0].multiply(-1)).sum(1)
@@ -95,5 +101,5 @@ def negative_sampling(x, t, W, sampler, sample_size: int, reduce: str = "sum", *
     """
     one_of("reduce", reduce, ("sum", "no"))
     samples: Any = jnp.asarray(as_array(sampler((t.shape[0], sample_size + 1))))
-    loss = _negative_sampling(x, t, W, samples, reduce)
+    loss = _negative_sampling(x, t, W, samples, samples.shape[1], reduce)  # the size is part of what is compiled
     return (loss, samples.at[:, 0].set(jnp.asarray(as_array(t)))) if return_samples else loss

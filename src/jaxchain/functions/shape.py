@@ -11,16 +11,18 @@ from jax import lax
 from jaxtyping import Shaped
 
 from jaxchain.core.config import config
-from jaxchain.core.errors import expect
+from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
-from jaxchain.functions.checks import as_shape, axis_in_range, broadcastable, same_dtype, same_shape
+from jaxchain.functions.checks import as_shape, axis_in_range, broadcastable, left_to_numpy, same_dtype, same_shape
 
 
 @op(label="Reshape", name="reshape")
 def _reshape(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "..."]:
     known = math.prod(n for n in shape if n >= 0)
     if any(n < 0 for n in shape):
+        with left_to_numpy():
+            expect(known > 0 or x.size > 0, "a size that -1 can stand for", f"x.shape = {x.shape}, shape = {shape}")
         expect(
             known > 0 and x.size % known == 0,
             f"prod(x.shape) % known_size(={known}) == 0",
@@ -47,7 +49,7 @@ def reshape(x, shape: Sequence[int]):
 
     Raises:
         InvalidType: The sizes differ.
-        ValueError: More than one size is -1.
+        AssertionError: More than one size is -1.
 
     Source: elementary.
 
@@ -60,7 +62,7 @@ def reshape(x, shape: Sequence[int]):
         return as_variable(x)
     shape = as_shape(shape)
     if sum(n < 0 for n in shape) > 1:
-        raise ValueError(f"reshape: at most one size may be -1, got {shape}")
+        raise AssertionError(f"reshape: at most one size may be -1, got {shape}")
     return _reshape(x, shape)
 
 
@@ -86,7 +88,8 @@ def flatten(x):
 def _transpose(x: Shaped[Array, "..."], axes: tuple[int, ...] | None) -> Shaped[Array, "..."]:
     if axes is not None:
         legal = sorted(a % x.ndim for a in axes if -x.ndim <= a < x.ndim) == list(range(x.ndim)) if x.ndim else not axes
-        expect(legal, "axes is a permutation of the axes of x", f"axes = {axes}, x.ndim = {x.ndim}")
+        with left_to_numpy():
+            expect(legal, "axes is a permutation of the axes of x", f"axes = {axes}, x.ndim = {x.ndim}")
     return x.transpose(axes)
 
 
@@ -133,8 +136,9 @@ def swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "
         >>> F.swapaxes(np.zeros((1, 2, 3), np.float32), 0, 2).shape
         (3, 2, 1)
     """
-    axis_in_range("x", x, axis1)
-    axis_in_range("x", x, axis2)
+    with left_to_numpy():
+        axis_in_range("x", x, axis1)
+        axis_in_range("x", x, axis2)
     return x.swapaxes(axis1, axis2)
 
 
@@ -182,10 +186,10 @@ def concat(xs, axis: int = 1):
 
 
 def filled(name: str, xs: Any) -> list[Any]:
-    """Return arrays as a list that is not empty; raises ValueError."""
+    """Return arrays as a list that is not empty; raises `InvalidType`."""
     xs = list(xs)
     if not xs:
-        raise ValueError(f"{name}: needs at least one array")
+        raise InvalidType("at least one array", "none").located(name, f"{name}()")
     return xs
 
 
@@ -304,7 +308,8 @@ def separate(x: Shaped[Array, "..."], axis: int = 0) -> tuple[Array, ...]:
 def _squeeze(x: Shaped[Array, "..."], axis: tuple[int, ...] | None) -> Shaped[Array, "..."]:
     for a in axis or ():
         axis_in_range("x", x, a)
-        expect(x.shape[a] == 1, f"x.shape[{a}] == 1", f"{x.shape[a]} != 1")
+        with left_to_numpy():
+            expect(x.shape[a] == 1, f"x.shape[{a}] == 1", f"{x.shape[a]} != 1")
     return x.squeeze(axis)
 
 
@@ -385,12 +390,14 @@ def broadcast(*args):
     """
     if len(args) == 1:
         return as_variable(args[0])
-    return _broadcast(args)
+    return _broadcast(filled("broadcast", args))
 
 
 @op(label="BroadcastTo", name="broadcast_to")
 def _broadcast_to(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "..."]:
     expect(x.ndim <= len(shape), "x.ndim <= len(shape)", f"{x.ndim} > {len(shape)}")
+    with left_to_numpy():
+        expect(min(shape, default=0) >= 0, "shape >= 0", f"shape = {shape}")
     for i in range(-1, -x.ndim - 1, -1):
         expect(x.shape[i] in (1, shape[i]), f"x.shape[{i}] == {shape[i]} or 1", f"x.shape = {x.shape}, shape = {shape}")
     return jnp.broadcast_to(x, shape)

@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.arithmetic import sum_to_shape
-from jaxchain.functions.checks import broadcastable, integer
+from jaxchain.functions.checks import broadcastable, integer, left_to_numpy
 from jaxchain.functions.half import at_least_single, in_single
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -410,7 +410,8 @@ def polygamma(n: Shaped[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "
         Array([1.64], dtype=float32)
     """
     integer("n", n)
-    broadcastable(n=n, x=x)
+    with left_to_numpy():
+        broadcastable(n=n, x=x)
     return _polygamma(n, x)
 
 
@@ -428,7 +429,8 @@ def _hurwitz(x: Array, q: Array) -> Array:
 
 @op(label="zeta", name="zeta")
 def _zeta(q: Float[Array, "..."], x: Key, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    broadcastable(x=x, q=q)
+    with left_to_numpy():
+        broadcastable(x=x, q=q)
     return _hurwitz(x, q)
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
-from jaxchain.functions.checks import broadcastable
+from jaxchain.functions.checks import broadcastable, left_to_numpy
 
 
 @op(label="sin")
@@ -170,7 +170,8 @@ def arctan2(x1: Float[Array, "..."], x2: Float[Array, "..."]) -> Float[Array, ".
         >>> F.arctan2(np.float32([0]), np.float32([1])).array
         Array([0.], dtype=float32)
     """
-    broadcastable(x1=x1, x2=x2)
+    with left_to_numpy():
+        broadcastable(x1=x1, x2=x2)
     return jnp.arctan2(x1, x2)
 
 

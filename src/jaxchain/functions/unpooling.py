@@ -17,7 +17,7 @@ def _outsize(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes |
     """Return the output size, checked against the input's if it is given."""
     axes = list(zip(ksize, stride, pad, strict=True))
     if outsize is None:
-        return tuple(deconv_outsize(n, *axis, cover_all) for n, axis in zip(x.shape[2:], axes, strict=True))
+        return tuple(max(deconv_outsize(n, *axis, cover_all), 0) for n, axis in zip(x.shape[2:], axes, strict=True))
     pooled = tuple(conv_outsize(n, *axis, cover_all) for n, axis in zip(outsize, axes, strict=True))
     expect(x.shape[2:] == pooled, f"x.shape[2:] == {pooled}, the size of {outsize} pooled", x.shape[2:])
     return outsize
