@@ -1,0 +1,305 @@
+"""What `control` is made of: a user's function as a function of arrays, and the node of the tape for its call."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.errors import call_site
+from jaxchain.core.op import Op
+from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_array, as_jax, info_of
+from jaxchain.core.walk import walk
+
+
+class Irregular(Exception):
+    """A body does what a lax primitive cannot repeat: it is run as Python."""
+
+
+# -- bodies as functions of arrays -------------------------------------------------------------------------------------
+
+
+class Body:
+    """A user's function on trees of Variables, as a function of flat arrays.
+
+    Args:
+        function: The function.
+        arguments: What it will be called with: tells which leaves are Variables.
+        name: Name of its cluster.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> None:
+        self.function, self.name = function, name
+        leaves, self.tree = jax.tree.flatten(arguments)
+        self.wrapped = [(isinstance(x, Variable), isinstance(x, Variable) and x.requires_grad) for x in leaves]
+        self.out_tree: Any = None
+        self.out_wrapped: list[bool] = []
+        self.shapes: list[jax.ShapeDtypeStruct] = []
+        self.captured: list[Variable] = []
+        # what the outputs depend on: positions of inputs, identities of captured Variables
+        self.reached: set[Any] = set()
+        self.draws = 0
+        self.scope = thread_state().scope
+        self.counts: dict[str, int] | None = None  # of the link calls so far, when the views' ops were traced
+
+    def run(
+        self, arrays: Sequence[Any], record: bool, shown: bool = False
+    ) -> tuple[list[VariableNode | None], list[Any], Any]:
+        """Call the function on arrays. Its ops are named as in the call that the views show.
+
+        Returns:
+            The nodes of the inputs, the output leaves, and the scope it ran in.
+        """
+        inputs = [Variable(a, requires_grad=r) if v else a for a, (v, r) in zip(arrays, self.wrapped, strict=True)]
+        nodes = [x._node if isinstance(x, Variable) else None for x in inputs]
+        state = thread_state()
+        trace, outer = state.trace, state.scope
+        counts, known = trace.counts, len(trace.nodes)
+        if shown:
+            self.counts = dict(counts)
+        else:
+            trace.counts = dict(counts if self.counts is None else self.counts)
+        state.scope = self.scope
+        try:
+            with cluster(self.name) as scope, using_config("enable_backprop", record):
+                result = self.function(*jax.tree_util.tree_unflatten(self.tree, inputs))
+        finally:
+            state.scope = outer
+            if not shown:
+                del trace.nodes[known:]
+                trace.counts = counts
+        outputs, self.out_tree = jax.tree.flatten(result)
+        self.out_wrapped = [isinstance(y, Variable) for y in outputs]
+        return nodes, outputs, scope
+
+    def arrays(self, arrays: Sequence[Any]) -> list[Any]:
+        """Return the output arrays."""
+        return [jnp.asarray(as_array(y)) for y in self.run(arrays, record=False, shown=self.counts is None)[1]]
+
+    def examine(self, arrays: Sequence[Any]) -> None:
+        """Run the function on shapes only, to learn its outputs, what it captures and how many keys it draws.
+
+        Raises:
+            Irregular: It writes state or looks at values.
+        """
+        trace = thread_state().trace
+        before, draws = trace.snapshot(), trace.draws
+        looks = trace.questions.inner
+        captured: dict[VariableNode, Variable] = {}
+
+        def probe(*arrays: Any) -> list[Any]:
+            own, outputs, scope = self.run(arrays, record=True)
+            found, reached = _captured(outputs, [n for n in own if n is not None], scope)
+            captured.update(found)
+            self.reached = {own.index(n) for n in reached} | {id(v) for v in found.values()}
+            return [jnp.asarray(as_array(y)) for y in outputs]
+
+        try:
+            self.shapes = list(jax.eval_shape(probe, *arrays))
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise Irregular("it looks at values") from error
+        finally:
+            self.draws, trace.draws = trace.draws - draws, draws
+            changed = trace.put_back(before)
+        if changed:
+            raise Irregular("it writes state")
+        if trace.questions.inner != looks:  # and caught what that raises
+            raise Irregular("it looks at values")
+        self.captured = list(captured.values())
+
+    def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:
+        """Return the gradients of the inputs, then of the captured Variables, zeros where none flows."""
+        nodes, outputs, _ = self.run(arrays, record=True)
+        seeds = [
+            (y._node, g)
+            for y, g in zip(outputs, gys, strict=True)
+            if isinstance(y, Variable) and y._node.info.differentiable
+        ]
+        with using_config("enable_backprop", False):
+            found = walk(seeds)
+        targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
+        return [
+            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype))
+            if jnp.issubdtype(a.dtype, jnp.inexact)
+            else np.zeros(a.shape, jax.dtypes.float0)
+            for n, a in targets
+        ]
+
+
+@contextlib.contextmanager
+def cluster(name: str) -> Iterator[Scope]:
+    """Ops in the block belong to a cluster of the graph, like those of a link call."""
+    state = thread_state()
+    outer = state.scope
+    state.scope = scope = Scope(outer, SimpleNamespace(name=name))
+    try:
+        with state.trace.link_scope() if state.trace is not None else contextlib.nullcontext():
+            yield scope
+    finally:
+        state.scope = outer
+
+
+def _captured(
+    outputs: Sequence[Any], own: Sequence[VariableNode], scope: Scope
+) -> tuple[dict[VariableNode, Variable], set[VariableNode]]:
+    """Return the Variables from outside that the outputs depend on, and the nodes of `own` that they depend on."""
+    found: dict[VariableNode, Variable] = {}
+    stack_ = [y._node for y in outputs if isinstance(y, Variable)]
+    seen: set[VariableNode] = set()
+    while stack_:
+        node = stack_.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in own:
+            continue
+        function = node.creator_node
+        if function is not None and _within(function.scope, scope):
+            stack_ += function.inputs
+        elif node.info.differentiable:
+            variable = node.get_variable_or_none()
+            if variable is not None:
+                found[node] = variable
+    return found, seen.intersection(own)
+
+
+def _within(scope: Any, cluster: Scope) -> bool:
+    while scope is not None:
+        if scope is cluster:
+            return True
+        scope = scope.outer
+    return False
+
+
+# -- the node of the tape ----------------------------------------------------------------------------------------------
+
+
+class _Gradient(Op):
+    """The gradient of a control-flow node as an op, to be differentiated again."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name} grad", None, {}
+        self._pure = function
+
+    def pure(self, structure: Any) -> Callable[..., Any]:
+        return lambda *flat: tuple(self._pure(*flat))
+
+    def check(self, structure: Any, infos: Any) -> None:
+        pass
+
+    def describe(self, structure: Any, infos: Any) -> str:
+        return f"{self.name}({', '.join(map(repr, infos))})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        return {}
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        return self.label
+
+
+class _ControlNode(FunctionRecord):
+    """A `cond` or `scan` of a static trace: one node."""
+
+    __slots__ = ("arrays", "backward", "hooks", "name", "needs", "shapes")
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def _filled(self, gys: Sequence[Any]) -> list[Any]:
+        return [jnp.zeros(s.shape, s.dtype) if g is None else g for g, s in zip(gys, self.shapes, strict=True)]
+
+    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        with jax.named_scope(f"backward{thread_state().trace.call_path(self.scope)}"):
+            return self.needs, self.backward(*self.arrays, *self._filled(gys))
+
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        inputs = []
+        for node, array in zip(self.inputs, self.arrays, strict=True):
+            variable = node.get_variable_or_none()
+            inputs.append(Variable._of(array, node) if variable is None else variable)
+        result = _Gradient(self.name, self.backward).apply((), [*inputs, *self._filled(gys)], ())
+        return self.needs, result if isinstance(result, tuple) else (result,)
+
+
+def record(
+    name: str,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    wrapped: Sequence[bool],
+    backward: Callable[..., Sequence[Any]],
+) -> list[Any]:
+    """Return the outputs, Variables where the body gave Variables, with one node behind those that have a gradient.
+
+    Args:
+        name: Label of the node.
+        inputs: Variables and arrays.
+        outputs: Arrays.
+        wrapped: Which outputs are Variables.
+        backward: Input arrays, gradients of the differentiable outputs -> one gradient per input.
+    """
+    state = thread_state()
+    arrays = [as_jax(as_array(x)) for x in inputs]
+    nodes = tuple(
+        x._node if isinstance(x, Variable) else VariableNode(info_of(a, False))
+        for x, a in zip(inputs, arrays, strict=True)
+    )
+    needs = tuple(i for i, n in enumerate(nodes) if n.info.differentiable)
+    connected = [w and bool(jnp.issubdtype(y.dtype, jnp.inexact)) for w, y in zip(wrapped, outputs, strict=True)]
+    ordinal = 0
+    if state.scope is not None:
+        ordinal = state.scope.count
+        state.scope.count += 1
+    if not (state.record and needs and any(connected)):
+        return [Variable(y, requires_grad=False) if w else y for w, y in zip(wrapped, outputs, strict=True)]
+    node = _ControlNode()
+    node.name, node.arrays, node.inputs, node.needs = name, arrays, nodes, needs
+    node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
+    node.shapes = [jax.ShapeDtypeStruct(y.shape, y.dtype) for y, c in zip(outputs, connected, strict=True) if c]
+    node.rank = max(n.rank for n in nodes)
+    node.scope, node.site, node.ordinal = state.scope, call_site(3), ordinal
+    results, references = [], []
+    for y, w, c in zip(outputs, wrapped, connected, strict=True):
+        if not w:
+            results.append(y)
+            continue
+        variable = Variable(y, requires_grad=c)
+        results.append(variable)
+        if c:
+            own = variable._node
+            own.creator_node, own.rank, own.output_index = node, node.rank + 1, len(references)
+            references.append(own._variable and weakref.ref(own))
+    node.outputs = tuple(references)
+    return results
+
+
+@contextlib.contextmanager
+def in_place(variables: Sequence[Variable], arrays: Sequence[Any]) -> Iterator[None]:
+    """Put other arrays into Variables for the time of the block."""
+    old = [v._array for v in variables]
+    for v, a in zip(variables, arrays, strict=True):
+        v._array = a
+    try:
+        yield
+    finally:
+        for v, a in zip(variables, old, strict=True):
+            v._array = a
+
+
+@contextlib.contextmanager
+def keys(offset: Any) -> Iterator[None]:
+    """Random draws in the block start at `offset` behind the trace's key."""
+    trace = thread_state().trace
+    key, draws = trace.key, trace.draws
+    trace.key, trace.draws = key.at[2].add(jnp.asarray(offset, np.uint32)), 0
+    try:
+        yield
+    finally:
+        trace.key, trace.draws = key, draws
