@@ -548,3 +548,10 @@ def test_changes_of_a_list_are_seen(mode):
     for _ in range(3):
         expected = expected * 2 + 0.5
     np.testing.assert_allclose(y.array, expected)
+
+
+def test_the_device_number_of_old_programs():
+    link = L.Linear(2, 1)
+    assert link._device_id is None
+    with jaxchain.backends.cuda.get_device_from_id(link._device_id):
+        assert link(np.ones((1, 2), "f")).shape == (1, 1)

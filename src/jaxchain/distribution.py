@@ -19,8 +19,11 @@ class Distribution:
     Parameters have the shape `batch_shape` (followed by `event_shape` where an event is no number): one distribution
     for each element. Values ``x`` broadcast with it. Nothing is computed before it is asked for.
 
-    A subclass defines `batch_shape`, `event_shape`, `params`, `sample_n` and what it knows of the rest.
+    A subclass defines `batch_shape`, `event_shape`, `params`, `sample_n` and what it knows of the rest. Its attributes
+    are all there is to it: a compiled call that returns a distribution returns one like it.
     """
+
+    _is_record = True  # for `core.state`
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import pytest
 import jaxchain
 import jaxchain.distributions as D
 import jaxchain.functions as F
+import jaxchain.links as L
 from jaxchain import Variable
 from jaxchain.distribution import Distribution, cross_entropy, kl_divergence, register_kl
 
@@ -263,6 +264,42 @@ def test_a_distribution_keeps_its_parameters_and_follows_them():
     assert d.loc is loc and d.mean is loc and d.xp is jax.numpy
     loc.array = np.float32([3.0])
     assert d.mean.array.tolist() == [3.0] and float(d.prob(3.0).array[0]) == pytest.approx(0.19947, rel=1e-4)
+
+
+def test_a_compiled_link_returns_a_distribution_that_gradients_flow_through():
+    class Encoder(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.mean, self.scale = L.Linear(3, 2, initialW=0.5), L.Linear(3, 2, initialW=0.25)
+
+        def forward(self, x):
+            return D.Independent(D.Normal(self.mean(x), log_scale=self.scale(x)))
+
+    class Decoder(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.logit = L.Linear(2, 3, initialW=0.5)
+
+        def forward(self, q):
+            return D.Bernoulli(logit=self.logit(q.mean))
+
+    x, prior = np.float32([[1, 2, 3]]), D.Independent(D.Normal(np.zeros((1, 2), "f"), np.ones((1, 2), "f")))
+    encoder, decoder, found = Encoder(), Decoder(), []
+    for mode in ("eager", "static"):
+        with jaxchain.using_config("mode", mode):
+            for factor in (1, 2, 3):  # the last answer is that of a new input
+                encoder.cleargrads(), decoder.cleargrads()
+                q = encoder(x * np.float32(factor))
+                p = decoder(q)
+                (F.sum(jaxchain.kl_divergence(q, prior)) - F.sum(p.log_prob(np.ones((1, 3), "f")))).backward()
+        assert type(q) is D.Independent and type(q.distribution) is D.Normal and type(p) is D.Bernoulli
+        found.append([q.mean.array, p.mean.array, encoder.mean.W.grad, encoder.scale.W.grad, decoder.logit.W.grad])
+    np.testing.assert_allclose(found[0][0], [[9.0, 9.0]])
+    np.testing.assert_allclose(found[0][1], np.full((1, 3), 1 / (1 + np.exp(-9.0))), rtol=1e-6)
+    for eager, static in zip(*found, strict=True):
+        np.testing.assert_allclose(static, eager, rtol=1e-6)
 
 
 MODULES = ["jaxchain.distribution"] + [f"jaxchain.distributions.{m.name}" for m in pkgutil.iter_modules(D.__path__)]

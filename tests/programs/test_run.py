@@ -167,3 +167,137 @@ def test_a_name_that_a_file_lacks_cannot_be_imported(path, tmp_path):
     result = run(program)
     assert result.returncode == 1
     assert "ImportError: cannot import name 'nothing_of_this_name'" in result.stderr
+
+
+def output_of(tmp_path, source, *options):
+    """Run a program and return the lines that it prints."""
+    program = tmp_path / "program.py"
+    program.write_text(source)
+    result = run(program, *options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+CLASSES = """
+import chainer, chainer.functions as F, numpy as np
+from chainer.functions.activation import relu
+from chainer.functions.connection.convolution_2d import Convolution2DFunction
+from chainer.functions.connection.linear import LinearFunction
+from chainer.functions.noise.dropout import Dropout
+
+class GuidedReLU(relu.ReLU):
+    def backward(self, indexes, gy):
+        y = self.get_retained_outputs()[0]
+        return F.where(y.array > 0, F.relu(gy[0]), gy[0].array * 0),
+
+x = chainer.Variable(np.float32([-1, 2, 3]))
+nodes = [f.creator for f in (F.relu(x), F.sigmoid(x), relu.ReLU().apply((x,))[0], GuidedReLU()(x))]
+print([isinstance(n, relu.ReLU) for n in nodes], isinstance(nodes[0], GuidedReLU), type(nodes[3]).__name__)
+print(chainer.grad([F.sum(GuidedReLU()(x) * np.float32([1, -1, 2]))], [x])[0].array.tolist())
+first, = chainer.grad([F.sum(relu.ReLU().apply((x,))[0] ** 3)], [x], enable_double_backprop=True)
+print(first.array.tolist(), chainer.grad([F.sum(first)], [x])[0].array.tolist())
+image, W = np.ones((1, 1, 3, 3), "f"), np.ones((2, 1, 3, 3), "f")
+print(Convolution2DFunction(1, 1).apply((image, W))[0].array[0, 1].tolist())
+print(LinearFunction().apply((np.ones((1, 2), "f"), np.ones((1, 2), "f"), np.ones(1, "f")))[0].array.tolist())
+with chainer.using_config("train", False):
+    print(Dropout(0.5).apply((x,))[0].array.tolist())
+"""
+
+
+def test_classes_of_functions_are_types_of_nodes_functions_and_bases(tmp_path):
+    assert output_of(tmp_path, CLASSES) == [
+        "[True, False, True, True] False GuidedReLU",
+        "[0.0, 0.0, 2.0]",
+        "[0.0, 12.0, 27.0] [0.0, 12.0, 18.0]",
+        "[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]",
+        "[[3.0]]",
+        "[-1.0, 2.0, 3.0]",
+    ]
+
+
+RULES = """
+import chainer, numpy as np
+from chainer.optimizers.adam import AdamRule
+from chainer.optimizers import momentum_sgd
+
+class Halved(AdamRule):
+    def update_core_cpu(self, param):
+        param.array = param.array - 0.5 * param.grad
+
+class Halves(chainer.optimizers.Adam):
+    def create_update_rule(self):
+        return Halved(self.hyperparam)
+
+link = chainer.links.Linear(2, 1, initialW=1)
+optimizer = Halves().setup(link)
+link.cleargrads()
+chainer.functions.sum(link(np.float32([[1, 2]]))).backward()
+optimizer.update()
+print(link.W.array.tolist(), isinstance(link.W.update_rule, AdamRule))
+link = chainer.links.Linear(2, 1)
+chainer.optimizers.MomentumSGD().setup(link)
+print(isinstance(link.W.update_rule, momentum_sgd.MomentumSGDRule), isinstance(link.W.update_rule, AdamRule))
+"""
+
+
+def test_update_rules_are_in_chainers_files(tmp_path):
+    assert output_of(tmp_path, RULES) == ["[[0.5, 0.0]] True", "True False"]
+
+
+PROCESSES = """
+import chainer, chainermn, numpy as np
+from chainermn.datasets import scatter_index
+
+comm = chainermn.create_communicator("naive")
+print(comm.rank, comm.size, comm.intra_rank, comm.allreduce_obj(3), comm.gather([1]), comm.bcast_obj({"a": 1}))
+data = chainer.datasets.TupleDataset(np.arange(6, dtype="f")[:, None], np.int32([0, 1, 0, 1, 0, 1]))
+part = chainermn.scatter_dataset(data, comm, shuffle=True, seed=3)
+print(len(part), sorted(float(x[0]) for x, _ in part), scatter_index(6, comm))
+print([float(x[0]) for x, _ in part] == np.random.RandomState(3).permutation(6).tolist())
+model = chainer.links.Classifier(chainer.Sequential(
+    chainer.links.Linear(1, 2, initialW=1), chainermn.links.MultiNodeBatchNormalization(2, comm)))
+optimizer = chainermn.create_multi_node_optimizer(chainer.optimizers.SGD(0.1), comm).setup(model)
+iterator = chainer.iterators.SerialIterator(part, 3, shuffle=False)
+trainer = chainer.training.Trainer(chainer.training.StandardUpdater(iterator, optimizer), (2, "iteration"))
+test = chainer.iterators.SerialIterator(part, 3, repeat=False, shuffle=False)
+evaluator = chainermn.create_multi_node_evaluator(chainer.training.extensions.Evaluator(test, model), comm)
+trainer.extend(evaluator, trigger=(1, "iteration"))
+trainer.run()
+print(round(float(trainer.observation["main/loss"]), 4), sorted(evaluator()))
+for wrong in (lambda: comm.send(1, 1, 0), lambda: chainermn.create_communicator("tcp"), lambda: chainermn.nothing):
+    try:
+        wrong()
+    except Exception as error:
+        print(type(error).__name__, str(error)[:50])
+"""
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+def test_chainermn_is_a_communicator_of_one_process(tmp_path, mode):
+    lines = output_of(tmp_path, PROCESSES, "--mode", mode)
+    assert lines[:3] == [
+        "0 1 0 3 ([1],) {'a': 1}",
+        "6 [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] (0, 6)",
+        "True",
+    ]
+    assert lines[3] == "0.6988 ['validation/main/accuracy', 'validation/main/loss']"
+    assert lines[4:] == [
+        "RuntimeError there is one process, rank 0: nothing can be sent ",
+        "ValueError Unrecognized communicator: 'tcp'; there are naive,",
+        "AttributeError chainermn.nothing: jaxchain has ChainerMN for one ",
+    ]
+
+
+def test_names_that_have_no_meaning_say_why():
+    with pytest.raises(ModuleNotFoundError, match="memory_layouts': XLA chooses the layouts"):
+        chainer_modules.resolve("chainer.memory_layouts")
+    with pytest.raises(AttributeError, match=r"functions\.theano_function: Theano is not maintained"):
+        chainer_modules.resolve("chainer.functions").theano_function
+    with pytest.raises(AttributeError, match=r"jaxchain has no chainer\.functions\.activation\.relu\.ReLu\b"):
+        chainer_modules.resolve("chainer.functions.activation.relu").ReLu
+
+
+@pytest.mark.parametrize("file", ["static_graph", "static_graph_utilities"])
+def test_static_graph_is_found_and_changes_nothing(file):
+    module = chainer_modules.resolve(f"chainer.graph_optimizations.{file}")
+    assert module.static_graph(len) is len and module.static_code(verbosity_level=0)(len) is len

@@ -69,12 +69,17 @@ def is_iterator(value: Any) -> bool:
 
 
 def is_record(value: Any) -> bool:
-    """Return whether a value is an object of the user's program that holds data: one like it may take its place."""
+    """Return whether a value is an object that holds data, of the user's program: one like it may take its place.
+
+    Of ours are those whose class has ``_is_record``: distributions.
+    """
     return _holds_data(type(value))
 
 
 @lru_cache(maxsize=4096)
 def _holds_data(kind: type) -> bool:
+    if getattr(kind, "_is_record", False):
+        return True
     if issubclass(kind, (*ATOMS, types.FunctionType, types.MethodType)) or _is_ours(kind):
         return False
     return (

@@ -3,7 +3,7 @@
 Chainer's paths that are rooms here (`chainer.functions`, `chainer.training.extensions`) look names up in the room. The
 files below a room (`chainer.functions.activation.relu`, `chainer.training.updaters.standard_updater`) look them up in
 the same room, which is flat here. ChainerX can be imported and says that it is not available, as Chainer's own package
-does; CuPy and iDeep cannot be imported.
+does; ChainerMN has one process; CuPy and iDeep cannot be imported.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
+
+from jaxchain.interop import function_classes
 
 CHAINER_VERSION = "7.8.1"
 ABSENT = ("cupy", "cupyx", "ideep4py")
@@ -33,8 +36,15 @@ FILES = {
     "training.triggers": {"minmax_value_trigger"},
 }
 """Files inside rooms that are not named like one of the room's classes."""
-FLAT = {"optimizer_hooks"}
+FLAT = {"optimizer_hooks", "graph_optimizations"}
 """Rooms that are a file here."""
+MEANINGLESS = {
+    "memory_layouts": "XLA chooses the layouts of arrays",
+    "functions.theano_function": "Theano is not maintained",
+    "links.TheanoFunction": "Theano is not maintained",
+    "backends.chainerx": "ChainerX is not available",
+}
+"""Names that can have no meaning here, and why."""
 ROOMS_BELOW = {"links.caffe"}
 
 
@@ -69,12 +79,20 @@ class ChainerModule(ModuleType):
                 raise AttributeError(name)
             value = getattr(target, name)
         except AttributeError:
+            if target is not None and target.__name__.startswith("jaxchain.interop."):
+                raise  # it says why
             path = f"{self.__name__}.{name}"
             if self._has_file(name):
                 return importlib.import_module(path)
+            value = self._class(name)
+            if value is not None:
+                self.__dict__[name] = value
+                return value
             if target is None or name.startswith("_"):
                 raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
-            raise AttributeError(f"jaxchain has no {path}{_similar(name, dir(target))}") from None
+            why = MEANINGLESS.get(path.partition(".")[2])
+            more = _similar(name, dir(target)) if why is None else f": {why}"
+            raise AttributeError(f"jaxchain has no {path}{more}") from None
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("jaxchain"):
                 raise
@@ -101,6 +119,20 @@ class ChainerModule(ModuleType):
         classes = {n.lower() for n in dir(target) if n[:1].isupper()}
         is_room = hasattr(target, "__path__") or room in FLAT
         return is_room and (name in FILES.get(room, ()) or name.replace("_", "") in classes)
+
+    def _class(self, name: str) -> type | None:
+        """Return a class that Chainer has in this file and jaxchain in one of the room's, which does not show it."""
+        target = self.__dict__["_target"]
+        room, _, file = self.__name__.partition(".")[2].rpartition(".")
+        if not name[:1].isupper() or not hasattr(target, "__path__") or not room:
+            return None
+        if room.partition(".")[0] == "functions":
+            return function_classes.class_of(file, name)
+        for module in pkgutil.iter_modules(target.__path__, target.__name__ + "."):
+            value = vars(importlib.import_module(module.name)).get(name)
+            if isinstance(value, type) and value.__module__ == module.name:
+                return value
+        return None
 
 
 def _similar(name: str, names: Sequence[str]) -> str:
@@ -133,7 +165,10 @@ def resolve(name: str) -> ChainerModule:
         target = _import("jaxchain." + ".".join(parts[:n]))
         if target is not None and (hasattr(target, "__path__") or ".".join(parts[:n]) in FLAT):
             return ChainerModule(name, target)
-    raise ModuleNotFoundError(f"jaxchain has nothing in the place of the module {name!r}", name=name)
+    why = MEANINGLESS.get(".".join(parts))
+    raise ModuleNotFoundError(
+        f"jaxchain has nothing in the place of the module {name!r}{f': {why}' if why else ''}", name=name
+    )
 
 
 def _import(name: str) -> ModuleType | None:
@@ -146,11 +181,11 @@ def _import(name: str) -> ModuleType | None:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds and loads `chainer`, what is below it, and `chainerx`."""
+    """Finds and loads `chainer`, `chainermn`, what is below them, and `chainerx`."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Return the spec of one of Chainer's modules; None for others."""
-        if fullname.partition(".")[0] not in ("chainer", "chainerx"):
+        if fullname.partition(".")[0] not in ("chainer", "chainerx", "chainermn"):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, origin="jaxchain", is_package=True)
 
@@ -158,6 +193,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Return the module."""
         if spec.name == "chainerx":
             return ChainerModule(spec.name, _import("jaxchain.interop.chainerx"))
+        if spec.name.partition(".")[0] == "chainermn":  # one file here
+            return ChainerModule(spec.name, _import("jaxchain.interop.chainermn"))
         if spec.name.startswith("chainerx."):
             raise ModuleNotFoundError(f"ChainerX is not available: no module {spec.name!r}", name=spec.name)
         return resolve(spec.name)
@@ -165,6 +202,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Leave only rooms and folders packages: a name that a file lacks is not looked for below it."""
         target, room = getattr(module, "_target", None), module.__name__.partition(".")[2]
+        if module.__name__.startswith("chainermn"):
+            return
         named = target is not None and target.__name__.partition(".")[2] == room
         if target is not None and not (named and (hasattr(target, "__path__") or room in FLAT)):
             del module.__path__

@@ -436,6 +436,12 @@ class Link(DeviceResident, Hierarchy):
             return param.device
         return jax.devices()[0]
 
+    @property
+    def _device_id(self) -> int | None:
+        """Number of the accelerator that it is on, None on the CPU: what programs of Chainer 4 and before ask for."""
+        device = self.device
+        return None if getattr(device, "platform", "cpu") == "cpu" else device.id
+
     # -- files -------------------------------------------------------------------------------------
 
     def serialize(self, serializer: Any) -> None:
