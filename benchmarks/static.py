@@ -31,35 +31,45 @@ from jaxchain import Chain, ChainList, optimizers
 
 
 class Scales(ChainList):
-    """`count` parameters of 16 numbers, so that a step is hardly more than a call."""
+    """`count` parameters of so many numbers."""
 
-    def __init__(self, count):
-        super().__init__(*[L.Scale(W_shape=(16,), axis=0) for _ in range(count)])
+    def __init__(self, count, size):
+        super().__init__(*[L.Scale(W_shape=(size,), axis=0) for _ in range(count)])
 
     def forward(self, x):
         return sum((F.sum(scale(x)) for scale in self), start=0.0)
 
 
 def call(a):
-    x = jnp.array(normal(16))
+    """A step that is hardly more than a call."""
+    return calls(a, 16)
+
+
+def call_larger(a):
+    """The same with parameters the size of a small layer's."""
+    return calls(a, 4096)
+
+
+def calls(a, size):
+    x = jnp.array(normal(size))
     rows, targets = {}, []
     for count in (10, 100, 400):
-        params = [jnp.ones(16) for _ in range(count)]
+        params = [jnp.ones(size) for _ in range(count)]
 
         def step(params, x):
             loss, grads = jax.value_and_grad(lambda ps: sum((p * x).sum() for p in ps))(params)
             return [p - 0.01 * g for p, g in zip(params, grads, strict=True)], loss
 
         rows[f"hand-written jit, donated, {count} parameters"] = timer(hand_written(step, params, x))
-        rows[f"jaxchain static, {count} parameters"] = timer(scales(count, x, False))
-        rows[f"jaxchain static, {count} parameters, one guard"] = timer(scales(count, x, True))
+        rows[f"jaxchain static, {count} parameters"] = timer(scales(count, size, x, False))
+        rows[f"jaxchain static, {count} parameters, one guard"] = timer(scales(count, size, x, True))
     m = interleaved(rows, a.rounds, a.seconds)
     for count in (10, 100, 400):
         hand = m[f"hand-written jit, donated, {count} parameters"]
         for tail, limit in (("", 1.1), (", one guard", 1.3)):
             ratio = m[f"jaxchain static, {count} parameters{tail}"] / hand
             targets.append((f"{count} parameters{tail}", f"at most {limit}", ratio, ratio <= limit))
-    return "A call: one step of SGD on parameters of 16 numbers", m, "us", targets
+    return f"A call: one step of SGD on parameters of {size:,} numbers", m, "us", targets
 
 
 def hand_written(step, params, x):
@@ -72,8 +82,8 @@ def hand_written(step, params, x):
     return call
 
 
-def scales(count, x, guarded):
-    model = Scales(count)
+def scales(count, size, x, guarded):
+    model = Scales(count, size)
     optimizer = optimizers.SGD(0.01).setup(model)
 
     @jaxchain.static
@@ -406,7 +416,7 @@ def cold(a):
     return "The first training step of a process: a CNN with batch normalisation, batch 32, Adam", m, "ms", targets
 
 
-TABLES = {"call": call, "branch": branch, "varying": varying, "cold": cold}
+TABLES = {"call": call, "larger": call_larger, "branch": branch, "varying": varying, "cold": cold}
 
 
 def main():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -146,7 +147,7 @@ def test_outcomes_that_go_round_are_predicted(way, period):
 
 @pytest.mark.parametrize("way", ["step", "link"])
 def test_while_nothing_can_be_predicted_questions_come_first(way):
-    static, xs, eager = three_ways(way)
+    static, xs, eager = three_ways(way, dear=True)
     order = np.random.RandomState(0).randint(0, 3, 120)
     for k in order:
         np.testing.assert_allclose(static(xs[k]).array, eager(xs[k]).array, rtol=1e-6)
@@ -156,14 +157,32 @@ def test_while_nothing_can_be_predicted_questions_come_first(way):
     assert sum(c.variant.misses for c in compiles) < len(order) / 4  # of about 60 wrong guesses
 
 
-def three_ways(way):
-    """Return a static callable of three outcomes, an input for each, and the same callable in eager mode."""
+@pytest.mark.parametrize("way", ["step", "link"])
+@pytest.mark.parametrize("dear", [False, True])
+def test_cheap_questions_always_come_first(way, dear):
+    static, xs, eager = three_ways(way, dear)
+    for k in (0, 1, 2, 2, 1, 0, 1, 0):
+        np.testing.assert_array_equal(static(xs[k]).array, eager(xs[k]).array)
+    for compile_ in static.explain().compiles:
+        variant = compile_.variant
+        assert (variant.asks, variant.checks) == (not dear, dear)
+        outputs = variant.compiled(*(jnp.zeros(a.shape, a.dtype) for a in variant.programs()[0][1]))
+        assert (outputs[variant.predicates.start] is None) == (not dear)  # the program has no question in it
+
+
+def three_ways(way, dear=False):
+    """Return a static callable of three outcomes, an input for each, and the same callable in eager mode.
+
+    A dear question costs a matrix product: then the program itself answers it.
+    """
+    ones = jnp.ones((3, 1), np.float32)
 
     class Way(jaxchain.Chain):
         def forward(self, x):
-            if x.array.min() > 2:
+            smallest = (x.array @ ones if dear else x.array).min()
+            if smallest > 2 + 4 * dear:
                 return x * 3
-            return x + 1 if x.array.min() > 0 else -x
+            return x + 1 if smallest > 0 else -x
 
     eager = Way()
     static = Way().static() if way == "link" else jaxchain.static(Way())

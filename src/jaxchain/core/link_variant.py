@@ -203,6 +203,9 @@ class LinkVariant(Variant):
         at = int(self.uses_key)
         values[at : at + len(self.arrays)] = self.arrays
         arrays = [x._array if isinstance(x, Variable) else x for x in values]
+        if self.asks and not self.fits(arrays):
+            self.misses += 1
+            return MISS
         state = thread_state()
         recording = self.gradient is not None and state.record
         node = self._node(values, arrays, state) if recording or state.special else None
@@ -212,7 +215,7 @@ class LinkVariant(Variant):
         outputs = list(self.compiled(*arrays))
         for hook in hooks:
             hook.forward_postprocess(node, tuple(arrays))
-        if self.guards and not outputs[-1]:
+        if self.checks and not outputs[-1]:
             self.misses += 1
             self.miss(outputs[self.predicates])
             return MISS
@@ -221,7 +224,7 @@ class LinkVariant(Variant):
         self.hits += 1
         if recording:
             assert node is not None
-            node.residuals = outputs[self.predicates.stop : len(outputs) - bool(self.guards)]
+            node.residuals = outputs[self.predicates.stop : len(outputs) - self.checks]
             node.attach(outputs, self.differentiable)
         return self.finish(outputs, leaves)
 

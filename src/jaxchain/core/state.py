@@ -19,6 +19,7 @@ import array
 import collections
 import dataclasses
 import dis
+import operator
 import random
 import sys
 import threading
@@ -26,6 +27,7 @@ import types
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -133,6 +135,7 @@ class Walk:
             name, value = self._stack.pop()
             self._visit(name, value)
         self.sizes = [len(c) for c in self.sized]
+        self._prepare()
 
     @property
     def objects(self) -> dict[int, Any]:
@@ -307,13 +310,48 @@ class Walk:
                 self._seen[key] = namespace
                 self._place(f"{module.__name__}.{variable}", namespace, variable, namespace[variable], False)
 
+    def _prepare(self) -> None:
+        """Sort the plain values by how they are read: without a step in Python where that goes."""
+        rows: dict[int, list[tuple[Any, Any, Any]]] = collections.defaultdict(list)
+        for (container, key), value in zip(self.plain, self.plain_values, strict=True):
+            rows[id(container)].append((container, key, value))
+        self._dicts: list[dict[Any, Any]] = []  # nothing but plain values is in them
+        slots: dict[str, list[tuple[Any, Any]]] = collections.defaultdict(list)
+        rest = []
+        for row in rows.values():
+            container = row[0][0]
+            if type(container) is dict and len(container) == len(row):
+                self._dicts.append(container)
+            elif type(container) is SlotView:
+                for _, key, value in row:
+                    slots[key].append((container.owner, value))
+            else:
+                rest += row
+        self._dict_keys = [*chain.from_iterable(self._dicts)]
+        self._dict_values = [*chain.from_iterable(map(dict.values, self._dicts))]
+        self._slots = [(operator.attrgetter(key), *zip(*found, strict=True)) for key, found in slots.items()]
+        self._rest = [*zip(*rest, strict=True)] if rest else [(), (), ()]
+
+    def _untouched(self) -> bool:
+        """Return whether the plain values are the very objects they were, in their order: the fast answer."""
+        containers, keys, values = self._rest
+        try:
+            return (
+                all(map(is_, chain.from_iterable(map(dict.values, self._dicts)), self._dict_values))
+                and [*chain.from_iterable(self._dicts)] == self._dict_keys
+                and all(all(map(is_, map(read, owners), held)) for read, owners, held in self._slots)
+                and all(map(is_, map(operator.getitem, containers, keys), values))
+            )
+        except (*MISSING, RuntimeError):  # a dict that grows meanwhile
+            return False
+
     def difference(self) -> str | None:
         """Return what a step could read that has changed since the walk, or None: the check of every call."""
-        try:
-            now = [container[key] for container, key in self.plain]
-        except MISSING:
-            return "an attribute was deleted"
-        if not all(map(is_, now, self.plain_values)):
+        if not self._untouched():
+            try:
+                now = [container[key] for container, key in self.plain]
+            except MISSING:
+                return "an attribute was deleted"
             for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
                 if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"

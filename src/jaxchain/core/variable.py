@@ -96,29 +96,19 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
         return jnp.zeros(shape, dtype)
 
 
-class Slice:
-    """An array inside a flat one, cut out when somebody asks for it. Every array that a program returns costs about as
-    much as a small kernel: a compiled step returns the small gradients, which few programs read, as one.
+def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
+    """Return an array inside a flat one, on its device.
 
-    Args:
-        flat: The flat array.
-        start: Where it begins.
-        shape: Its shape.
+    Every array that a program returns costs about as much as a small kernel: a compiled step returns the small
+    gradients, which few programs read, as one. In the place of a gradient then stands the tuple (flat, start, shape)
+    until somebody asks for it.
     """
-
-    __slots__ = ("flat", "shape", "start")
-
-    def __init__(self, flat: jax.Array, start: int, shape: tuple[int, ...]) -> None:
-        self.flat, self.start, self.shape = flat, start, shape
-
-    def array(self) -> jax.Array:
-        """Return the array, on the device of the flat one."""
-        stop = self.start + math.prod(self.shape)
-        devices = self.flat.devices()
-        if len(devices) > 1:
-            return self.flat[self.start : stop].reshape(self.shape)
-        value = jax.device_put(np.asarray(self.flat)[self.start : stop].reshape(self.shape))  # compiles nothing
-        return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
+    stop = start + math.prod(shape)
+    devices = flat.devices()
+    if len(devices) > 1:
+        return flat[start:stop].reshape(shape)
+    value = jax.device_put(np.asarray(flat)[start:stop].reshape(shape))  # compiles nothing
+    return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
 
 
 class VariableNode:
@@ -486,8 +476,8 @@ class Variable:
 
     def _grad_array(self) -> Any:
         g = self._grad
-        if g.__class__ is Slice:
-            g = self._grad = g.array()
+        if g.__class__ is tuple:
+            g = self._grad = cut(*g)
         return g._array if isinstance(g, Variable) else g
 
     @grad.setter

@@ -6,9 +6,10 @@ import collections
 import functools
 import itertools
 import math
+import operator
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,9 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxchain.core import random
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import equations, fingerprint, origin, without_dead_code
+from jaxchain.core.compat import CALLS, equations, fingerprint, origin, without_dead_code
 from jaxchain.core.config import is_debug
+from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
 from jaxchain.core.guard import Outcome, first_miss, passed
 from jaxchain.core.installation import Installation, Write, lock
@@ -27,7 +29,7 @@ from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
 from jaxchain.core.trace import Traced, is_exchangeable, objects_of
-from jaxchain.core.variable import SharedParameter, Slice, Variable, as_array
+from jaxchain.core.variable import SharedParameter, Variable, as_array
 
 
 class VariantMismatch(Exception):
@@ -147,16 +149,20 @@ class Variant:
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
         self.expected = expected
+        self.asks = self.questions is not None and _is_small(self.questions[2])
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
         groups_flat = [[at for _, at in group] for group in self.flat_grads]
-        guards, kept_safe = self.guards, self.donated
+        self.checks = bool(self.guards) and not self.asks
+        guards, kept_safe = self.guards if self.checks else [], self.donated
         first, last = self.predicates.start, self.predicates.stop
 
         def call(*args: Any) -> tuple[Any, ...]:
             check(args, expected)
             outputs = list(run(*args))
-            if guards:
+            if not guards:
+                outputs[first:last] = [None] * (last - first)
+            else:
                 held = passed(outputs[first:last], guards)
                 for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
                     outputs[at] = jnp.where(held, outputs[at], args[i])
@@ -181,7 +187,11 @@ class Variant:
     def programs(self) -> list[tuple[Any, list[Any]]]:
         """Return the jitted functions and what each takes: that of the call first."""
         invars = self.traced.jaxpr.jaxpr.invars
-        return [(self.compiled, [spec(invars[i].aval) for i in self.order])]
+        found = [(self.compiled, [spec(invars[i].aval) for i in self.order])]
+        if self.asks and self.questions is not None:
+            ask, used, _ = self.questions
+            found.append((ask, [spec(invars[self.order[i]].aval) for i in used]))
+        return found
 
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
@@ -230,7 +240,9 @@ class Variant:
             self.flat_grads = [group for group in groups if len(group) >= MANY]
             flat = {at for group in self.flat_grads for _, at in group}
             self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
-        self.slices = [(group[0][1], _slices([(p, avals[at].shape) for p, at in group])) for group in self.flat_grads]
+        self.slices = [
+            (g[0][1], [p for p, _ in g], *_places([avals[at].shape for _, at in g])) for g in self.flat_grads
+        ]
 
     def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> dict[int, int]:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
@@ -242,7 +254,7 @@ class Variant:
         donated = {}
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is not None and (uses[at] == 1 or not self.guards):
+            if at is not None and (uses[at] == 1 or not self.guards or self.asks):
                 donated[position] = at
         return donated
 
@@ -327,7 +339,9 @@ class Variant:
         values: list[Any] = []
         if self.uses_key:
             values.append(random.ops.state())
-        values += [p._array for p in self.arrays]
+        arrays = list(map(_VALUE, self.arrays))
+        values += arrays if _WAITING.isdisjoint(map(type, arrays)) else [p._array for p in self.arrays]
+        del arrays  # or all of them would be held twice
         if self.grads:
             values += [p.grad for p in self.grads]
         values += [container[key] for container, key in self.places]
@@ -357,13 +371,12 @@ class Variant:
         """Write the results of a call back, replay its reports and return its result."""
         arrays = [as_array(y) for y in outputs] if self.variables else outputs
         for parameter, at in self.array_writes:
-            parameter._array = arrays[at]
+            parameter._value = arrays[at]
         for parameter, at in self.grad_writes:
             parameter._grad = arrays[at]
-        for at, slices in self.slices:
-            flat = outputs[at]
-            for parameter, start, shape in slices:
-                parameter._grad = Slice(flat, start, shape)
+        for at, parameters, starts, shapes in self.slices:
+            for parameter, part in zip(parameters, zip(itertools.repeat(outputs[at]), starts, shapes), strict=False):
+                parameter._grad = part
         for container, key, at in self.item_writes:
             container[key] = arrays[at]
         for write in self.other_writes:
@@ -381,11 +394,17 @@ class Variant:
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
         values = self.gather(leaves)
-        for i in self.donated:  # an array that somebody else holds is copied first: its buffer must not be taken over
-            if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
-                values[i] = jnp.array(values[i], copy=True)
+        if self.asks and not self.fits(values):
+            self.misses += 1
+            return MISS
+        taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
+        if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
+            del taken
+            for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
+                if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
+                    values[i] = jnp.array(values[i], copy=True)
         outputs = self.compiled(*values)
-        if self.guards and not outputs[-1]:
+        if self.checks and not outputs[-1]:
             self.misses += 1
             self._put_back(outputs)
             self.miss(outputs[self.predicates])
@@ -399,10 +418,25 @@ class Variant:
         """Note which outcomes a call had that did not fit."""
         self.missed = first_miss(predicates, self.guards)
 
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Ask whether the guards of a call hold, before anything of it is run; note its outcomes if they do not."""
+        assert self.questions is not None
+        ask, used, _ = self.questions
+        *predicates, held = ask(*[v._array if isinstance(v := values[i], Variable) else v for i in used])
+        if held:
+            return True
+        self.miss(predicates)
+        return False
+
     @functools.cached_property
-    def questions(self) -> tuple[Any, list[int]] | None:
-        """The program that gives only the predicates, and which of the inputs it takes; None if it has effects."""
-        closed = self.pruned.closed
+    def questions(self) -> tuple[Any, list[int], ClosedJaxpr] | None:
+        """The program that gives the predicates and whether all are met, which of the inputs it takes, its jaxpr.
+
+        None if there are no guards, or if the program has effects.
+        """
+        closed, guards = self.pruned.closed, self.guards
+        if not guards:
+            return None
         wanted = closed.jaxpr.replace(
             outvars=closed.jaxpr.outvars[self.predicates], debug_info=closed.jaxpr.debug_info.with_unknown_names()
         )
@@ -413,20 +447,15 @@ class Variant:
 
         def questions(*args: Any) -> list[Any]:
             check(args, expected)
-            return jaxpr_as_fun(asked)(*args)
+            predicates = list(jaxpr_as_fun(asked)(*args))
+            return [*predicates, passed(predicates, guards)]
 
         questions.__name__ = f"{self.name}_questions"
-        return jax.jit(questions, compiler_options=EXACT), used
+        return jax.jit(questions, compiler_options=EXACT), used, asked
 
     def foresee(self, leaves: Sequence[Any]) -> bool:
-        """Return whether the guards of a call would hold; note its outcomes if they would not."""
-        if not self.guards or self.questions is None:
-            return True
-        function, used = self.questions
-        values = self.gather(leaves)
-        values = [values[i] for i in used]
-        self.miss(function(*(v._array if isinstance(v, Variable) else v for v in values)))
-        return len(self.missed) == len(self.guards) and self.missed[-1] == self.guards[-1].outcome
+        """Return whether the guards of a call would hold, where a call finds out late."""
+        return self.asks or self.questions is None or self.fits(self.gather(leaves))
 
     def _put_back(self, outputs: Sequence[Any]) -> None:
         """Give the cells whose buffers were donated their old values, which the program returned."""
@@ -459,10 +488,30 @@ def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError
     )
 
 
-def _slices(shapes: Sequence[tuple[Any, tuple[int, ...]]]) -> list[tuple[Any, int, tuple[int, ...]]]:
-    """Return (owner, start, shape) of arrays that follow each other in a flat one."""
-    starts = itertools.accumulate((math.prod(shape) for _, shape in shapes), initial=0)
-    return [(owner, start, shape) for (owner, shape), start in zip(shapes, starts, strict=False)]
+def _is_small(closed: ClosedJaxpr) -> bool:
+    """Return whether a program takes hardly longer than its call: it reads little and does no heavy work."""
+    total, stack = 0, [closed]
+    while stack:
+        for eqn in stack.pop().jaxpr.eqns:
+            inner = [p for p in eqn.params.values() if isinstance(p, ClosedJaxpr)]
+            if eqn.primitive.name in HEAVY or (inner and eqn.primitive.name not in CALLS):
+                return False
+            stack += inner
+            total += 0 if inner else sum(math.prod(cast(Any, v.aval).shape) for v in (*eqn.invars, *eqn.outvars))
+    return total <= LITTLE
+
+
+HEAVY = {"dot_general", "conv_general_dilated", "cond", "sort", "pure_callback"}
+LITTLE = 2**16  # elements read and written
+
+
+def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tuple[int, ...]]]:
+    """Return where arrays begin that follow each other in a flat one, and their shapes."""
+    return list(itertools.accumulate(map(math.prod, shapes[:-1]), initial=0)), shapes
+
+
+_VALUE = operator.attrgetter("_value")
+_WAITING = frozenset(WAITING)
 
 
 def spec(aval: Any) -> jax.ShapeDtypeStruct:
@@ -480,3 +529,14 @@ def _held() -> int:
 
 
 HELD = _held()
+
+
+def _held_in_tuple() -> int:
+    """Return the same of an array that a tuple holds, too, counted by `map`."""
+    cell = [object(), object()]
+    values = list(cell)
+    taken = operator.itemgetter(0, 1)(values)
+    return max(map(sys.getrefcount, taken))
+
+
+HELD_IN_TUPLE = _held_in_tuple()
