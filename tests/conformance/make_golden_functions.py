@@ -1,4 +1,4 @@
-"""Record Chainer's answers for the rows of tests/functions/cases_*.py into tests/functions/golden/*.npz.
+"""Record Chainer's answers for the rows of tests/functions/cases_*.py and calls.txt into tests/functions/golden/*.npz.
 
 Run with a Python that has Chainer 7.8.1, NumPy 1.23 and SciPy:
 `python tests/conformance/make_golden_functions.py [TABLE ...]`.
@@ -18,6 +18,7 @@ import numpy as np
 
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 sys.path.insert(0, str(FUNCTIONS))
+import calls  # noqa: E402
 from rows import cotangent, evaluate, fault, materialise  # noqa: E402
 
 
@@ -65,8 +66,26 @@ def record(case, out):
                 out[f"{key}/g{i}"] = np.asarray(g.array, dtype if borrowed else None)
     for i, (sample, *_) in enumerate(case.errors):
         error = fault(case, F, sample, chainer.Variable)
-        known = [kind.__name__ for kind in (TypeError, ValueError) if isinstance(error, kind)]
-        out[f"{case.name}/error{i}"] = np.array("" if error is None else (known or [type(error).__name__])[0])
+        out[f"{case.name}/error{i}"] = np.array("" if error is None else kind_of(error))
+
+
+def kind_of(error):
+    """Return the name of an error's class; the built-in one for those that NumPy derives."""
+    known = [kind.__name__ for kind in (TypeError, ValueError) if isinstance(error, kind)]
+    return (known or [type(error).__name__])[0]
+
+
+def record_call(line, out):
+    try:
+        outputs, gradients = calls.run(line, chainer, chainer.Variable)
+    except Exception as error:
+        out[f"{line}/error"] = np.array(kind_of(error))
+        return
+    for k, y in enumerate(outputs):
+        out[f"{line}/y{k}"] = np.asarray(y)
+    for i, g in enumerate(gradients or []):
+        if g is not None:
+            out[f"{line}/g{i}"] = np.asarray(g.array)
 
 
 def save(target, out):
@@ -99,17 +118,21 @@ def main():
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     tables = {path.stem[6:]: path for path in sorted(FUNCTIONS.glob("cases_*.py"))}
-    unknown = set(sys.argv[1:]) - set(tables)
+    unknown = set(sys.argv[1:]) - set(tables) - {"calls"}
     if unknown:
         sys.exit(f"no such table: {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
     if not sys.argv[1:]:
         text = json.dumps(signatures(), indent=0)
         (FUNCTIONS / "golden" / "signatures.json").write_text(text + "\n")
-    for path in [tables[name] for name in sys.argv[1:] or tables]:
+    for name in sys.argv[1:] or [*tables, "calls"]:
         out = {}
-        for case in importlib.import_module(path.stem).CASES:
-            record(case, out)
-        target = FUNCTIONS / "golden" / f"{path.stem[6:]}.npz"
+        if name == "calls":
+            for line in calls.LINES:
+                record_call(line, out)
+        else:
+            for case in importlib.import_module(tables[name].stem).CASES:
+                record(case, out)
+        target = FUNCTIONS / "golden" / f"{name}.npz"
         save(target, out)
         print(f"{target.name}: {len(out)} arrays, {target.stat().st_size // 1024} KiB")
 

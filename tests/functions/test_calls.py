@@ -1,0 +1,92 @@
+"""Every line of calls.txt: Chainer's values and gradients, or its class of error; in static mode the same."""
+
+import warnings
+
+import calls
+import numpy as np
+import pytest
+from test_functions import ACCIDENTS, golden
+
+import jaxchain
+from jaxchain import Variable
+
+SUBJECTS = sorted({calls.subject(line) for line in calls.LINES})
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def outcome(function):
+    """Return ('', result) or (name of the error's class, the error)."""
+    try:
+        return "", function()
+    except Exception as error:
+        return type(error).__name__, error
+
+
+def same(actual, expected, what):
+    expected = np.asarray(expected)
+    if expected.dtype == object:
+        return
+    actual = np.asarray(actual)
+    assert actual.dtype == expected.dtype or expected.dtype.itemsize == 8, what
+    assert actual.shape == expected.shape, what
+    rtol = 1e-2 if expected.dtype == np.float16 else 1e-4
+    np.testing.assert_allclose(
+        actual.astype("float64"), expected.astype("float64"), rtol=rtol, atol=rtol / 10, err_msg=what
+    )
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_calls_do_what_chainers_do(subject):
+    known = golden("calls")
+    for line in [line for line in calls.LINES if calls.subject(line) == subject]:
+        kind, result = outcome(lambda line=line: calls.run(line, jaxchain, Variable))
+        theirs = known.get(f"{line}/error")
+        if theirs or kind:
+            assert theirs and kind, f"{line}: {result!r}, Chainer: {theirs}"
+            assert theirs in ACCIDENTS or theirs in [c.__name__ for c in type(result).__mro__], line
+            continue
+        outputs, gradients = result
+        for k, y in enumerate(outputs):
+            same(y, known.get(f"{line}/y{k}"), line)
+        assert known.get(f"{line}/y{len(outputs)}") is None, line
+        for i, g in enumerate(gradients or []):
+            expected = known.get(f"{line}/g{i}")
+            if g is not None and expected is not None:
+                same(g.array, expected, line)
+            elif expected is not None:
+                assert not expected.any(), line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_static_mode_does_the_same(subject):
+    for line in [line for line in calls.LINES if calls.subject(line) == subject]:
+        arrays = []
+
+        def leaf(x, arrays=arrays):
+            arrays.append(x)
+            return Variable(x)
+
+        @jaxchain.static
+        def step(values, line=line):
+            queue = iter(values)
+            outputs, gradients = calls.run(line, jaxchain, lambda _: Variable(next(queue)))
+            return outputs, [None if g is None else g.array for g in gradients or []]
+
+        kind, result = outcome(lambda line=line, leaf=leaf: calls.run(line, jaxchain, leaf))
+        static_kind, got = outcome(lambda step=step, arrays=arrays: step(arrays))
+        assert kind == static_kind, f"{line}: {result!r}, {got!r}"
+        if kind:
+            continue
+        for y, z in zip(result[0], got[0], strict=True):
+            same(z, y, line)
+        for g, h in zip(result[1] or [], got[1], strict=True):
+            assert (g is None) == (h is None), line
+            if g is not None:
+                same(h, g.array, line)
