@@ -550,6 +550,26 @@ def test_changes_of_a_list_are_seen(mode):
     np.testing.assert_allclose(y.array, expected)
 
 
+@pytest.mark.parametrize("mode", ["eager", "static"])
+def test_a_link_asks_its_device_for_the_array_module(mode):
+    class Shifted(Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l = L.Linear(2, 1, initialW=1)
+
+        def forward(self, x):
+            return self.l(x + self.device.send(np.ones(2, "f")) + self.device.xp.ones(2, "f"))
+
+    link = Shifted()
+    with jaxchain.using_config("mode", mode):
+        assert [link(np.zeros((1, 2), "f")).array.tolist() for _ in range(2)] == [[[4.0]]] * 2
+    assert isinstance(link.device, jaxchain.backend.CpuDevice) and link.device.jax_device == jax.devices()[0]
+    assert isinstance(Link().device, jaxchain.backend.CpuDevice)
+    last = jax.devices()[-1]
+    assert link.to_device(last).device.jax_device == last
+
+
 def test_the_device_number_of_old_programs():
     link = L.Linear(2, 1)
     assert link._device_id is None

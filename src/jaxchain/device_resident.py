@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.backend import jax_device
+from jaxchain.backends.device import default
 
 
 class DeviceResidentsVisitor:
@@ -74,8 +75,8 @@ class DeviceResident:
 
     @property
     def device(self) -> Any:
-        """The device of its arrays; JAX's default device unless the subclass says more."""
-        return jax.devices()[0]
+        """The device of its arrays, a `jaxchain.backend.Device`; JAX's default device unless the subclass says more."""
+        return default()
 
     def to_device(self, device: Any) -> Self:
         """Move every array.

@@ -177,15 +177,22 @@ class Device:
 
 
 class CpuDevice(Device):
-    """The host's CPU, ``@numpy``."""
+    """The host's CPU, ``@numpy``.
+
+    Args:
+        device: The `jax.Device`, where JAX shows the CPU as several; None: the first.
+    """
 
     name = "@numpy"
     __hash__ = Device.__hash__
 
+    def __init__(self, device: Any = None) -> None:
+        self._device = device
+
     @property
     def jax_device(self) -> Any:
         """The `jax.Device`: the host's CPU."""
-        return jax.devices("cpu")[0]
+        return jax.devices("cpu")[0] if self._device is None else self._device
 
     @staticmethod
     def from_array(array: Any) -> CpuDevice | None:
@@ -263,7 +270,13 @@ def of(device: Any) -> Device:
     Args:
         device: The `jax.Device`.
     """
-    return CpuDevice() if device.platform == "cpu" else GpuDevice(device)
+    return CpuDevice(device) if device.platform == "cpu" else GpuDevice(device)
+
+
+def default() -> Device:
+    """Return the device object of JAX's default device."""
+    chosen: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
+    return of(jax.devices()[0] if not hasattr(chosen, "platform") else chosen)
 
 
 def of_array(array: Any) -> Device | None:

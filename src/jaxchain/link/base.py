@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.backends.device import default, of_array
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.variable import BrokenScope, Parameter, Scope, as_jax
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
@@ -431,16 +432,18 @@ class Link(DeviceResident, Hierarchy):
 
     @property
     def device(self) -> Any:
-        """Device of its first initialised parameter; JAX's default device if there is none."""
-        for param in self.params(include_uninit=False):
-            return param.device
-        return jax.devices()[0]
+        """Device of its first initialised parameter, a `jaxchain.backend.Device`; JAX's default device if it has none.
+
+        ``device.xp`` is the array module, ``device.jax_device`` JAX's device. In a static call: the default device.
+        """
+        first = next(iter(self.params(include_uninit=False)), None)
+        return (None if first is None else of_array(first.array)) or default()
 
     @property
     def _device_id(self) -> int | None:
         """Number of the accelerator that it is on, None on the CPU: what programs of Chainer 4 and before ask for."""
-        device = self.device
-        return None if getattr(device, "platform", "cpu") == "cpu" else device.id
+        device = self.device.jax_device
+        return None if device.platform == "cpu" else device.id
 
     # -- files -------------------------------------------------------------------------------------
 
