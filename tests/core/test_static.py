@@ -1,6 +1,7 @@
 """Static mode: the same results as eager, whatever the step reads and writes, and every compile explained."""
 
 import copy
+import re
 import threading
 import types
 import warnings
@@ -725,3 +726,25 @@ def test_small_gradients_accumulate_and_are_read_by_the_next_step():
     for p, q in zip(model.params(), eager.params(), strict=True):
         np.testing.assert_allclose(p.grad, q.grad, rtol=1e-6)
         assert p.grad_var.array is p.grad
+
+
+def test_a_donated_buffer_goes_to_the_cell_that_had_it():
+    model = L.Classifier(jaxchain.Sequential(L.Linear(4, 4, nobias=True), L.Linear(4, 4, nobias=True)))
+    optimizer = jaxchain.optimizers.Adam().setup(model)
+
+    @jaxchain.static
+    def step(x, t):
+        loss = model(x, t)
+        model.cleargrads()
+        loss.backward()  # a gradient has the shape of its parameter and of both slots, and is no cell that comes in
+        optimizer.update()
+        return loss
+
+    step(np.ones((2, 4), np.float32), np.zeros(2, np.int32))
+    variant = step.explain().compiles[-1].variant
+    program, specs = variant.programs()[0]
+    head = program.lower(*specs).compile().as_text().split("entry_computation_layout")[0]
+    aliases = {int(i): int(o) for o, i in re.findall(r"\{(\d+)\}: \((\d+),", head)}
+    outputs = program.eval_shape(*specs)
+    restored = variant.restored(range(len(outputs)))
+    assert len(aliases) >= 6 and aliases == {i: restored[at] for i, at in variant.donated.items()}

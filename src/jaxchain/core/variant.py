@@ -156,6 +156,12 @@ class Variant:
         self.checks = bool(self.guards) and not self.asks
         guards, kept_safe = self.guards if self.checks else [], self.donated
         first, last = self.predicates.start, self.predicates.stop
+        # JAX gives a donated buffer to the first output of its shape: those for which it is meant come first, in order
+        heirs = dict.fromkeys(at for _, at in sorted(self.donated.items()))
+        number = len(run.closed.jaxpr.outvars) + self.checks
+        in_order = [*heirs, *(at for at in range(number) if at not in heirs)]
+        back = sorted(range(number), key=in_order.__getitem__)
+        self.restored = operator.itemgetter(*back) if number > 1 else tuple
 
         def call(*args: Any) -> tuple[Any, ...]:
             check(args, expected)
@@ -172,7 +178,7 @@ class Variant:
                 for at in group:
                     outputs[at] = None
                 outputs[group[0]] = flat
-            return tuple(outputs)
+            return tuple([outputs[at] for at in in_order])
 
         call.__name__ = call.__qualname__ = self.name
         self.function = call
@@ -198,7 +204,7 @@ class Variant:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
         return (
             fingerprint(self.pruned.closed),
-            tuple(self.donated),
+            tuple(self.donated.items()),
             tuple((type(g.outcome), g.outcome) for g in self.guards),
         )
 
@@ -403,7 +409,7 @@ class Variant:
             for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
                 if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
                     values[i] = jnp.array(values[i], copy=True)
-        outputs = self.compiled(*values)
+        outputs = self.restored(self.compiled(*values))
         if self.checks and not outputs[-1]:
             self.misses += 1
             self._put_back(outputs)
