@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 import jax
@@ -89,8 +90,10 @@ class Deferred(Waiting):
                     return self.value
             if trace_state() != EAGER:
                 _now(self)
-            else:  # the shortest way: one op whose result is read at once
-                self.run()
+                return self.value
+            arguments, scalars = self.arguments, self.scalars  # the shortest way: one op whose result is read at once
+            if self.value is None:
+                self.finish(self.plan.forward(*arguments, *scalars))
         return self.value
 
     def run(self) -> None:
@@ -309,10 +312,9 @@ def _run(call: Deferred) -> None:
 
 def fill(calls: Sequence[Deferred], wanted: Sequence[bool], results: Iterable[Any]) -> None:
     """Give calls their results."""
-    rest = iter(results)
-    for call, is_result in zip(calls, wanted, strict=True):
-        if is_result:
-            call.finish(next(rest))
+    for call, value in zip(compress(calls, wanted), results, strict=True):
+        call.value = value
+        call.arguments = call.scalars = ()
 
 
 def is_wanted(call: Deferred) -> bool:

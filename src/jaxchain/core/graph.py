@@ -6,6 +6,7 @@ A backward pass that comes again and again on graphs of one form becomes one com
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,36 +18,38 @@ import numpy as np
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Variable, VariableNode, as_jax, initialized, retained
+from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 
-def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool) -> Any:
+def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool, single: bool) -> Any:
+    """Return the gradient that the walk starts with at an output; `single`: only one element may go without."""
     if grad is None:
-        array = initialized(output)
-        if array.size != 1:
+        initialized(output)
+        info = output._node.info
+        if single and math.prod(info.shape) != 1:
             raise RuntimeError(
-                f"backward: expected a one-element variable or one with grad set, got shape {array.shape} "
+                f"backward: expected a one-element variable or one with grad set, got shape {info.shape} "
                 f"without grad. "
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
-        grad = _ones(array.shape, array.dtype)
+        grad = _ones(info)
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
+        return Variable(grad) if create_graph else grad
     if create_graph:
         return grad if isinstance(grad, Variable) else Variable(grad)
     return as_jax(grad)
 
 
-_ones_cache: dict[Any, jax.Array] = {}
+_ones_cache: dict[Info, jax.Array] = {}
 
 
-def _ones(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    key = (shape, dtype)
-    ones = _ones_cache.get(key)
+def _ones(info: Info) -> jax.Array:
+    ones = _ones_cache.get(info)
     if ones is None or ones.is_deleted():
         with jax.ensure_compile_time_eval():
-            ones = _ones_cache[key] = jax.device_put(np.ones(shape, dtype))
+            ones = _ones_cache[info] = jax.device_put(np.ones(info.shape, info.dtype))
     return ones
 
 
@@ -89,7 +92,7 @@ def backward(
     """
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     seeds = [
-        (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop))
+        (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop, True))
         for y, g in zip(outputs, given, strict=True)
         if y._node.creator_node is not None
     ]
@@ -148,7 +151,7 @@ def grad(
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     targets = [x._node for x in inputs]
     seeds = [
-        (y._node, _seed_for_grad(y, g, loss_scale, enable_double_backprop)) for y, g in zip(outputs, given, strict=True)
+        (y._node, _seed(y, g, loss_scale, enable_double_backprop, False)) for y, g in zip(outputs, given, strict=True)
     ]
     wanted = dict.fromkeys(functions_between([y._node for y in outputs], targets))
     for y in outputs:  # an output that is not on a path still starts a walk that ends at once
@@ -182,12 +185,3 @@ def grad(
     return results
 
 
-def _seed_for_grad(y: Variable, g: Any, loss_scale: float | None, create_graph: bool) -> Any:
-    if g is None:
-        array = initialized(y)
-        g = _ones(array.shape, array.dtype)
-        if loss_scale is not None:
-            g = g * jnp.asarray(loss_scale, g.dtype)
-    if create_graph:
-        return g if isinstance(g, Variable) else Variable(g)
-    return as_jax(g)
