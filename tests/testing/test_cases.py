@@ -1,5 +1,6 @@
 """`testing`: the cases here are written as programs for Chainer write them, and pass there, too."""
 
+import sys
 import unittest
 import warnings
 
@@ -137,3 +138,10 @@ def test_parameters():
         *(f"TestMultiply_backend_0_param_{n}" for n in range(2)),
         *(f"TestPairs_param_{n}" for n in range(2)),
     ]
+
+
+def test_marks_need_pytest(monkeypatch):
+    assert attr.check_available() is None
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(RuntimeError, match="the marks are pytest's"):
+        attr.check_available()

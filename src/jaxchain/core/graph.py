@@ -183,5 +183,3 @@ def grad(
                 x._grad = g
             results.append(g)
     return results
-
-

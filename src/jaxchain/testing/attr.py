@@ -18,6 +18,14 @@ def _marked(name: str, case: Any) -> Any:
     return getattr(pytest.mark, name)(case)
 
 
+def check_available() -> None:
+    """Raise RuntimeError if pytest is not installed: without it the marks do nothing."""
+    try:
+        import pytest  # noqa: F401
+    except ImportError as error:
+        raise RuntimeError(f"{__name__} is not available: the marks are pytest's, and {error}") from error
+
+
 def slow(case: Any) -> Any:
     """Mark a case that takes long.
 
