@@ -5,6 +5,7 @@ import unittest
 import warnings
 
 import numpy as np
+import pytest
 
 import jaxchain as chainer
 import jaxchain.functions as F
