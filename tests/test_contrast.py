@@ -13,6 +13,8 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain.contrast import contrast
 from jaxchain.core import random as streams
+from jaxchain.core.explain import EagerFallback
+from jaxchain.core.guard import NotCompilable
 from jaxchain.views.compare import difference, differences
 from jaxchain.views.progress import watched
 from jaxchain.views.report import Difference
@@ -170,6 +172,20 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
     with pytest.raises(ValueError, match="user's own"):
         contrast(broken, X)
     assert_same_state(before, state_of(model))
+
+
+def test_large_arrays_are_left_as_they_were():
+    x = np.ones((32, 784), np.float32)  # more than a walk copies whole
+    seen = np.zeros(100_000, np.float32)
+
+    def count(x):
+        seen[1:] += 1
+        return F.sum(x)
+
+    with pytest.warns(EagerFallback), pytest.raises(NotCompilable, match="changed in place"):
+        contrast(count, x, repeats=1)
+    assert not seen.any() and (x == 1).all()
+    assert contrast(L.Linear(784, 2), x, repeats=1).agrees()
 
 
 def test_variables_given_as_arguments_keep_their_gradients():

@@ -50,6 +50,8 @@ class _State:
             (v, v._array, v._grad, v.node.info, v.node.creator_node, v.node.rank) for v in variables.values()
         ]
         self.cleared = [(p, p.grad_cleared) for p in walk.parameters]
+        # whole copies: of a large array the walk itself keeps some elements, enough to notice a change
+        self.buffers = [(buffer, buffer.copy()) for _, buffer, _ in walk.buffers if buffer.flags.writeable]
         self.streams = [(s, s.state()) for s in (random.ops, random.initializers)]
         self.numpy, self.python = np.random.get_state(), python_random.getstate()
 
@@ -70,9 +72,8 @@ class _State:
         for container, key, old in self.places:
             if not _holds(container, key, old):
                 container[key] = old
-        for _, buffer, copy in self.walk.buffers:
-            if not np.array_equal(buffer, copy) and buffer.flags.writeable:
-                buffer[...] = copy
+        for buffer, copy in self.buffers:
+            buffer[...] = copy
         for stream, words in self.streams:
             stream.restore(words)
         np.random.set_state(self.numpy)
