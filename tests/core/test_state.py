@@ -3,6 +3,7 @@
 import argparse
 import collections
 import contextlib
+import contextvars
 import copy
 import dataclasses
 import functools
@@ -10,9 +11,13 @@ import io
 import itertools
 import logging
 import math
+import os
+import pathlib
 import pickle
 import random
+import re
 import threading
+import time
 import types
 import warnings
 import weakref
@@ -564,13 +569,6 @@ def _generator():
     yield from itertools.cycle([1, 2, 3])
 
 
-def _logger(stream):
-    logger = logging.getLogger("jaxchain.test_state")
-    logger.handlers, logger.propagate = [logging.StreamHandler(stream)], False
-    logger.setLevel(logging.INFO)
-    return logger
-
-
 def caught(read):
     try:
         return read()
@@ -616,7 +614,6 @@ EAGER = {
         (lambda: Box(log=[]), lambda box, x: box.log.append(f"{x.array.sum():.2f}") or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
-        (lambda: Box(out=io.StringIO()), lambda box, x: _logger(box.out).info("x: %s", x.array) or 1),
     ],
     "NumPy array box.buffer was changed in place": [(lambda: Box(buffer=np.zeros(2)), _write)],
 }
@@ -823,3 +820,81 @@ def test_objects_of_other_libraries_are_named():
 
     step(variable(1))
     assert ["foreign", "Foreign object, not looked into"] in step.explain().to_dict()["variants"][0]["constants"]
+
+
+# -- the world outside -------------------------------------------------------------------------------------------------
+
+SCALE = contextvars.ContextVar("SCALE")
+log = logging.getLogger("jaxchain.test_state")
+
+
+def test_environment_variables_that_are_read_are_compared(monkeypatch):
+    monkeypatch.delenv("JAXCHAIN_TEST_SCALE", raising=False)
+
+    @jaxchain.static
+    def step(x):
+        return x * float(os.environ.get("JAXCHAIN_TEST_SCALE", "1"))
+
+    assert float(step(np.float32(3))) == 3
+    monkeypatch.setenv("JAXCHAIN_TEST_SCALE", "2")
+    assert float(step(np.float32(3))) == 6 == float(step(np.float32(3)))
+    reasons = [c.reason for c in step.explain().compiles]
+    assert reasons == ["first call", "environment variable JAXCHAIN_TEST_SCALE None -> '2'"]
+    assert "os.environ['JAXCHAIN_TEST_SCALE'] = '2'" in str(step.explain())
+
+
+def test_context_variables_are_state():
+    @jaxchain.static
+    def step(x):
+        return x * SCALE.get(1)
+
+    def run(value):
+        SCALE.set(value)
+        return float(step(np.float32(3)))
+
+    assert float(step(np.float32(3))) == 3
+    for value in (2, 5, 2):
+        assert contextvars.copy_context().run(run, value) == 3 * value
+    arrays = [contextvars.copy_context().run(run, jnp.float32(v)) for v in (2, 5, 7)]
+    assert arrays == [6, 15, 21] and len(step.explain().compiles) == 4  # an array is no constant
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda path: time.time(), "it reads the clock (time.time): "),
+        (lambda path: time.perf_counter_ns(), "it reads the clock (time.perf_counter_ns): "),
+        (lambda path: time.sleep(0), "it sleeps: "),
+        (lambda path: open(path, "a").close(), "it opens a file: "),
+        (lambda path: pathlib.Path(path).write_text("x"), "it opens a file: "),
+    ],
+    ids=["time", "perf_counter_ns", "sleep", "open", "write_text"],
+)
+def test_what_cannot_be_repeated_runs_in_eager_mode(act, reason, tmp_path):
+    times = []
+
+    @jaxchain.static
+    def step(x):
+        times.append(1)
+        act(tmp_path / "file")
+        return x * 2
+
+    with pytest.warns(EagerFallback, match=re.escape(reason)):
+        assert float(step(np.float32(3))) == 6
+    seen = len(times)
+    assert float(step(np.float32(3))) == 6 and len(times) == seen + 1
+    assert reason + __file__ in step.explain().eager[0]
+    assert time.time.__name__ == "time" and open is io.open
+
+
+def test_log_records_are_repeated_with_the_values_of_the_call(caplog):
+    @jaxchain.static
+    def step(x):
+        log.warning("x is %s", x)
+        log.warning("a %(word)s", {"word": "dictionary"})
+        return x * 2
+
+    for value in (3.0, 4.0):
+        step(np.float32(value))
+    assert [r.getMessage() for r in caplog.records] == ["x is 3.0", "a dictionary", "x is 4.0", "a dictionary"]
+    assert len(step.explain().to_dict()["variants"][0]["prints"]) == 2

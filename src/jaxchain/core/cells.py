@@ -8,6 +8,7 @@ tuple is ``("same", value)``. Found by core/state.py, filled with tracers by cor
 from __future__ import annotations
 
 import collections
+import contextvars
 import enum
 import math
 import types
@@ -50,6 +51,24 @@ class ClassView(SlotView):
 
     def __getitem__(self, name: str) -> Any:
         return self.owner.__dict__[name]
+
+
+class ContextView:
+    """A context variable as a container of one value."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: contextvars.ContextVar[Any]) -> None:
+        self.variable = variable
+
+    def __getitem__(self, name: str) -> Any:
+        return self.variable.get(UNSET)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.variable.set(value)
+
+
+UNSET = object()
 
 
 # -- the contents of containers ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Every message names the function, what was expected, what came, and the line of 
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import sys
@@ -29,9 +30,20 @@ def is_library_file(filename: str) -> bool:
     if own is None:
         path = os.path.abspath(filename)
         ours = path.startswith(_PACKAGE) and os.path.basename(path) != "demo.py"  # the demo is a user's program
-        stdlib = path.startswith(_STDLIB) and "site-packages" not in path
-        own = _own[filename] = ours or stdlib or path.startswith(_JAX) or filename.startswith("<frozen")
+        own = _own[filename] = ours or path.startswith(_JAX) or is_stdlib_file(filename)
     return own
+
+
+def is_user_code(filename: str) -> bool:
+    """Return whether a code file is part of the user's program."""
+    return not is_library_file(filename) and "site-packages" not in filename and "dist-packages" not in filename
+
+
+@functools.cache
+def is_stdlib_file(filename: str) -> bool:
+    """Return whether a code file belongs to the standard library."""
+    path = os.path.abspath(filename)
+    return (path.startswith(_STDLIB) and "site-packages" not in path) or filename.startswith("<frozen")
 
 
 def call_site(depth: int = 2) -> Site | None:

@@ -157,7 +157,7 @@ def refuse(reason: str) -> NoReturn:
     raise Refused(reason)
 
 
-def _here() -> Questions | None:
+def here() -> Questions | None:
     """Return the questions of this thread's trace, if its own values are looked at, not those of a trace inside it."""
     questions = getattr(thread_state().trace, "questions", None)
     if questions is None or trace_state() == questions.level:
@@ -173,7 +173,7 @@ def _answered(name: str, kind: type) -> Callable[..., Any]:
         whole = jnp.issubdtype(tracer.dtype, jnp.integer)
         if name == "__index__" and not whole:
             return original(tracer, *args)
-        questions = _here()
+        questions = here()
         if questions is None or args or tracer.size != 1:
             return original(tracer, *args)
         if name == "item" and not (whole or tracer.dtype == np.bool_):  # a float: a variant per value would never end
@@ -188,7 +188,7 @@ def _refused(name: str, what: str) -> Callable[..., Any]:
     original = getattr(Tracer, name)
 
     def method(tracer: Any, *args: Any, **kwargs: Any) -> Any:
-        if _here() is None:
+        if here() is None:
             return original(tracer, *args, **kwargs)
         refuse(f"it {what}: {_line()}")
 
@@ -203,8 +203,8 @@ def _print(*args: Any, **kwargs: Any) -> None:
     trace = thread_state().trace
     if getattr(trace, "questions", None) is None:
         _real_print(*args, **kwargs)
-    elif _here() is not None:
-        trace.print(args, kwargs, source_of(call_site(2)))
+    elif here() is not None:
+        trace.repeat(args, kwargs, source_of(call_site(2)))
 
 
 _real_print = builtins.print

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import array
 import collections
+import contextvars
 import dataclasses
 import dis
 import operator
@@ -40,6 +41,7 @@ from jaxchain.core.cells import (
     MISSING,
     NUMBER,
     ClassView,
+    ContextView,
     SlotView,
     Template,
     alike,
@@ -48,7 +50,8 @@ from jaxchain.core.cells import (
     take,
     template_of,
 )
-from jaxchain.core.errors import is_library_file
+from jaxchain.core.errors import is_user_code
+from jaxchain.core.outside import environment_difference
 from jaxchain.core.variable import Parameter, SharedParameter, Variable
 
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
@@ -58,11 +61,6 @@ RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
     threading.local,
 )  # fmt: skip
-
-
-def is_user_code(filename: str) -> bool:
-    """Return whether a code file is part of the user's program."""
-    return not is_library_file(filename) and "site-packages" not in filename and "dist-packages" not in filename
 
 
 def is_iterator(value: Any) -> bool:
@@ -127,6 +125,7 @@ class Walk:
         self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
         self.caches: list[Any] = []  # functions that remember results
         self.unseen: list[tuple[str, str]] = []  # objects of other libraries, not looked into
+        self.environment: dict[str, str | None] = {}  # variables that the program read while it was traced
         self.rules = rules
         self.methods: list[tuple[str, Any, list[str], list[Any]]] = []  # of the classes of the user's program
         self._seen: dict[int, Any] = {}
@@ -191,6 +190,9 @@ class Walk:
             self.compared.append((name, obj, obj[:]))
         elif isinstance(obj, weakref.ref):
             self._stack.append((name, obj()))
+        elif isinstance(obj, contextvars.ContextVar):
+            view = ContextView(obj)
+            self._place(f"{name}.get()", view, "value", view["value"], False)
         elif isinstance(obj, GENERATORS):
             self.generators.append((name, obj))
         elif hasattr(obj, "__wrapped_static__"):
@@ -367,6 +369,8 @@ class Walk:
         for name, held, copy in self.compared:
             if held != copy:
                 return f"{name} was changed"
+        if self.environment and (changed := environment_difference(self.environment)) is not None:
+            return changed
         return self.buffer_difference()
 
     def buffer_difference(self) -> str | None:
@@ -423,7 +427,7 @@ class Walk:
         moved.update({id(a): b for (a, _), (b, _) in zip(*cells, strict=True)})
         moved.update({id(a): b for (a, _), (b, _) in zip(self.contents, other.contents, strict=True)})
         seen = dict(zip(self._seen, new, strict=True))
-        self.__dict__.update(other.__dict__)
+        self.__dict__.update(other.__dict__, environment=self.environment)
         self._seen = seen
         return moved
 

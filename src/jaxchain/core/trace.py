@@ -24,6 +24,7 @@ from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, call_site, format_source, source_of, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Questions, Refused, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, Outputs, Untaken, lock, read
+from jaxchain.core.outside import watched
 from jaxchain.core.state import SAMPLE, Walk, is_iterator, is_record
 from jaxchain.core.variable import (
     ARRAY_LIKE,
@@ -79,7 +80,8 @@ class Trace:
         self.root = Scope(None, SimpleNamespace(name=""))  # around everything: its ops are numbered, too
         self.calls: dict[Scope, str] = {self.root: ""}
         self.counts: dict[str, int] = {}
-        self.prints: list[Any] = []  # where something was printed
+        self.prints: list[tuple[Any, int]] = []  # where something was printed or logged, and its place in the reports
+        self.environment: dict[str, str | None] = {}  # the variables that were read
         self.questions = Questions(assumed)
         self.installation: Installation | None = None
 
@@ -104,13 +106,13 @@ class Trace:
     def snapshot(self) -> Any:
         """Return what every cell holds now."""
         assert self.installation is not None
-        return self.installation.snapshot(), len(self.reports), len(self.inits), len(self.missing)
+        return self.installation.snapshot(), *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""
         assert self.installation is not None
         cells, *counts = snapshot
-        lists = (self.reports, self.inits, self.missing)
+        lists = (self.reports, self.prints, self.inits, self.missing)
         changed = [len(values) for values in lists] != counts
         for values, length in zip(lists, counts, strict=True):
             del values[length:]
@@ -137,17 +139,17 @@ class Trace:
             self.calls[inner] = path
         return path
 
-    def print(self, args: Sequence[Any], kwargs: dict[str, Any], source: Any) -> None:
-        """Remember what was printed: it is printed after every call, with the values."""
-        self.prints.append(source)
+    def repeat(self, args: Sequence[Any], extra: Any, source: Any, again: Callable[..., None] | None = None) -> None:
+        """Remember what was printed or logged: ``again(values, extra)`` does it after every call, with the values."""
+        self.prints.append((source, len(self.reports)))
         values = {str(i): _as_printed(value) for i, value in enumerate(args)}
-        self.reports.append((values, kwargs, _print_again))
+        self.reports.append((values, extra, again or _print_again))
 
     def print_out(self) -> None:
         """Print what the program printed before it failed."""
-        for values, kwargs, again in self.reports:
-            if again is _print_again:
-                again(values, kwargs)
+        for _, at in self.prints:
+            values, extra, again = self.reports[at]
+            again(values, extra)
 
     def op_scope(self, label: str, name: str, node: Any = None) -> contextlib.AbstractContextManager[Any]:
         """Name the equations of one op after its node, or those of its gradient after the `node` there is."""
@@ -592,7 +594,7 @@ def _trace_once(
 
     pure.__name__ = name
     start = time.perf_counter()
-    with answering():
+    with answering(), watched():
         try:
             jaxpr = jax.make_jaxpr(pure)(*flat)
         except (
@@ -648,6 +650,8 @@ def _trace_once(
         for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
         if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
     ]
+    walk.environment.update(trace.environment)
+    constants += [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
     grads_read = [i for i in range(len(groups["grads"])) if live[at + i]]
     fields = {
         "jaxpr": jaxpr,
@@ -657,7 +661,7 @@ def _trace_once(
         "nodes": trace.nodes,
         "constants": constants,
         "guards": trace.questions.guards,
-        "prints": [format_source(s) for s in trace.prints],
+        "prints": [format_source(s) for s, _ in trace.prints],
         "values": flat,
         "seconds": time.perf_counter() - start,
         "plan": {
