@@ -17,12 +17,13 @@ import jax.numpy as jnp
 from jax import export as jax_export
 from jax.extend.core import jaxpr_as_fun
 
+from jaxchain.core.arguments import argument_names
 from jaxchain.core.cells import count, take
 from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.trace import Traced, argument_names, trace_call
+from jaxchain.core.tracing import Traced, trace_call
 from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
 from jaxchain.exported import (
     FORMAT,

@@ -23,7 +23,7 @@ from jaxchain.core.errors import format_source, source_of
 from jaxchain.core.op import OpNode
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
-from jaxchain.core.trace import Traced
+from jaxchain.core.tracing import Traced
 from jaxchain.core.untouched import untouched
 from jaxchain.core.variant import EXACT
 from jaxchain.function_hook import FunctionHook

@@ -16,7 +16,7 @@ from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.op import Op, has_nan, special_pullback, variable_on
-from jaxchain.core.trace import COTANGENT, Traced
+from jaxchain.core.tracing import COTANGENT, Traced
 from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, info_of
 from jaxchain.core.variant import EXACT, MISS, Pruned, Variant, nan_error, spec
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
+from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import CALLS, equations, fingerprint, origin, without_dead_code
@@ -28,7 +29,7 @@ from jaxchain.core.installation import Installation, Write, lock
 from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
-from jaxchain.core.trace import Traced, is_exchangeable, objects_of
+from jaxchain.core.tracing import Traced
 from jaxchain.core.variable import SharedParameter, Variable, as_array
 
 

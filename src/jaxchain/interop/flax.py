@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxchain.core.config import using_config
 from jaxchain.core.random import next_init_rng
-from jaxchain.core.trace import Trace, borrowed
+from jaxchain.core.trace import Trace
+from jaxchain.core.tracing import borrowed
 from jaxchain.core.variable import Parameter, Variable
 from jaxchain.link import Link
 from jaxchain.links.flax_function import FlaxFunction as FlaxFunction
