@@ -252,3 +252,19 @@ def test_arrays_of_weak_type_go_one_by_one(soon):
         y.backward()
         forms.settle()
         assert float(y.array) == 6 and list(np.asarray(x.grad)) == [2, 2]
+
+
+def test_what_is_read_at_once_again_and_again_does_not_wait_until_it_is_part_of_something():
+    x = Variable(np.arange(6, dtype=np.float32).reshape(2, 3))
+    waits = lambda y: y._value.__class__ is deferred.Deferred  # noqa: E731
+    seen = []
+    for _ in range(deferred.ALONE + 2 * deferred.AGAIN):
+        y = F.cosh(x)
+        seen.append(waits(y))
+        np.testing.assert_array_equal(y.array, jnp.cosh(x.array))
+    assert seen[: deferred.ALONE] == [True] * deferred.ALONE
+    assert sum(seen[deferred.ALONE :]) == 2  # it looks again from time to time
+    while not waits(y := F.cosh(x)):
+        pass
+    F.sum(y).array
+    assert waits(F.cosh(x))

@@ -25,6 +25,8 @@ from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_du
 
 SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
 DEEP = 256  # calls that may wait for one another
+ALONE = 64  # times in a row that a result was read at once, from which calls of the kind do not wait any more ...
+AGAIN = 64  # ... but one in so many, to see whether it is still so
 
 
 class Waiting:
@@ -59,7 +61,7 @@ class Deferred(Waiting):
     """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
 
     Attributes:
-        plan: What is called: it has `forward`, `single` and `out_infos`.
+        plan: What is called: it has `forward`, `single`, `out_infos` and `alone`.
         arguments: The arrays, or what waits in their place.
         scalars: Further arguments.
         depth: Length of the longest chain of calls that it waits for, itself included.
@@ -93,6 +95,7 @@ class Deferred(Waiting):
                 return self.value
             arguments, scalars = self.arguments, self.scalars  # the shortest way: one op whose result is read at once
             if self.value is None:
+                self.plan.alone += 1
                 self.finish(self.plan.forward(*arguments, *scalars))
         return self.value
 
@@ -165,7 +168,12 @@ def concrete(values: Iterable[Any]) -> list[Any]:
 
 
 def defer(plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...]) -> Deferred | None:
-    """Return a call that waits, or None: it has to be made at once."""
+    """Return a call that waits, or None: it has to be made at once, or would be."""
+    if plan.alone >= ALONE:
+        plan.alone += 1
+        if plan.alone < ALONE + AGAIN:
+            return None
+        plan.alone = ALONE - 1
     depth = 0
     for value in arguments:
         if value.__class__ in WAITING:
@@ -270,6 +278,7 @@ class Reading:
     def run(self) -> None:
         """Run the calls one by one."""
         for call in self.in_order():
+            call.plan.alone = 0
             call.run()
 
 
@@ -312,6 +321,8 @@ def _run(call: Deferred) -> None:
 
 def fill(calls: Sequence[Deferred], wanted: Sequence[bool], results: Iterable[Any]) -> None:
     """Give calls their results."""
+    for call in calls:
+        call.plan.alone = 0
     for call, value in zip(compress(calls, wanted), results, strict=True):
         call.value = value
         call.arguments = call.scalars = ()

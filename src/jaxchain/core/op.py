@@ -58,12 +58,14 @@ class Plan:
         single: Whether the op returns one array and not a tuple.
         needs: Positions of the inputs that a gradient goes to; empty if none.
         small: Whether a call may wait (core/deferred.py).
+        alone: How often in a row its result was read at once.
     """
 
     __slots__ = (
         "_full_jaxpr",
         "_pullbacks",
         "_retained",
+        "alone",
         "forward",
         "infos",
         "needs",
@@ -99,6 +101,7 @@ class Plan:
             else ()
         )
         self.small = is_small((*infos, *self.out_infos))
+        self.alone = 0
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self.recorded: str | None = None  # whether all inputs and nothing else are retained; None until it is known
         self._full_jaxpr: ClosedJaxpr | None = None
@@ -231,6 +234,7 @@ class OpNode(FunctionRecord):
 
 
 def variable_on(node: VariableNode, array: Any) -> Variable:
+    """Return the Variable of a node; a new one on the array if there is none any more."""
     variable = node.get_variable_or_none()
     return Variable._of(array, node) if variable is None else variable
 
@@ -275,6 +279,7 @@ def _special_forward(
 
 
 def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
+    """Run a gradient under hooks, debug mode or a trace: the slow path of a node's `pullback`."""
     in_data = tuple(concrete(node.kept))
     for hook in list(state.hooks.values()):
         hook.backward_preprocess(node, in_data, tuple(gys))
@@ -296,6 +301,7 @@ def has_nan(array: Any) -> bool:
 
 
 def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
+    """Raise a RuntimeError in debug mode if there is a NaN in the results of a call, or of a node's gradient."""
     from jaxchain.core.errors import format_source
 
     if not is_debug():
