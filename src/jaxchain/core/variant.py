@@ -20,7 +20,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import CALLS, equations, fingerprint, origin, without_dead_code
+from jaxchain.core.compat import CALLS, bytes_of, equations, fingerprint, origin, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
@@ -244,6 +244,9 @@ class Variant:
             groups = [
                 [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
             ]
+            sizes = [bytes_of([v.aval]) or 0 for v in traced.jaxpr.jaxpr.outvars]
+            if max(sizes) <= TINY:  # XLA runs a program in this thread as long as no buffer in it is larger
+                groups = [part for group in groups for part in _parts(group, sizes)]
             self.flat_grads = [group for group in groups if len(group) >= MANY]
             flat = {at for group in self.flat_grads for _, at in group}
             self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
@@ -510,6 +513,19 @@ def _is_small(closed: ClosedJaxpr) -> bool:
 
 HEAVY = {"dot_general", "conv_general_dilated", "cond", "sort", "pure_callback"}
 LITTLE = 2**16  # elements read and written
+
+
+def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int]) -> list[list[tuple[Any, int]]]:
+    """Cut a list of writes into parts that together are no larger than `TINY`, in order."""
+    parts: list[list[tuple[Any, int]]] = [[]]
+    for write in writes:
+        if sum(sizes[at] for _, at in parts[-1]) + sizes[write[1]] > TINY:
+            parts.append([])
+        parts[-1].append(write)
+    return parts
+
+
+TINY = 512  # bytes
 
 
 def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tuple[int, ...]]]:
