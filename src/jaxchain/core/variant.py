@@ -245,7 +245,7 @@ class Variant:
                 [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
             ]
             sizes = [bytes_of([v.aval]) or 0 for v in traced.jaxpr.jaxpr.outvars]
-            if max(sizes) <= TINY:  # XLA runs a program in this thread as long as no buffer in it is larger
+            if max(sizes, default=0) <= TINY:  # XLA runs a program in this thread as long as no buffer in it is larger
                 groups = [part for group in groups for part in _parts(group, sizes)]
             self.flat_grads = [group for group in groups if len(group) >= MANY]
             flat = {at for group in self.flat_grads for _, at in group}
