@@ -324,3 +324,13 @@ def test_a_numpy_buffer_may_be_reused_at_once(size):
         for v in variables:
             array = np.asarray(v.array)
             assert array[0] == array[-1] == i
+
+
+def test_device_is_a_device_object():
+    x = Variable(np.ones(2, np.float32))
+    assert isinstance(x.device, jaxchain.backend.Device) and x.device == x.array.device
+    assert x.device.xp is jaxchain.get_device("@numpy").xp
+    assert jaxchain.Parameter().device is None
+    seen = []
+    jaxchain.static(lambda x: seen.append(x.device) or x * 2)(x)
+    assert seen == [x.device]

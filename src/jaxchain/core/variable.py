@@ -404,8 +404,11 @@ class Variable:
 
     @property
     def device(self) -> Any:
-        """Device of the array."""
-        return None if self._array is None else next(iter(self._array.devices()))
+        """Device of the array, a `jaxchain.backend.Device`; None without one. In a static call: the default device."""
+        if self._array is None:
+            return None
+        devices = importlib.import_module("jaxchain.backends.device")  # a room above this one
+        return devices.of_array(self._array) or devices.default()
 
     def to_numpy(self) -> np.ndarray:
         """Return the array as a NumPy array (a copy on this host)."""
