@@ -42,7 +42,7 @@ class CharLM(jaxchain.Chain):
 
 def read(path, smoke):
     """Return the ids of the text's characters, and the characters."""
-    text = pathlib.Path(path).read_text() if path else "\n".join(topics[key] for key in sorted(topics))
+    text = pathlib.Path(path).read_text(encoding="utf-8") if path else "\n".join(topics[key] for key in sorted(topics))
     vocabulary, ids = np.unique(list(text[:4000] if smoke else text), return_inverse=True)
     return ids.astype(np.int32), vocabulary
 
@@ -88,6 +88,10 @@ def main(argv=None):
     ids, vocabulary = read(args.text, args.smoke)
     n_test = len(ids) // 20
     train, test = (chunks(part, args.streams, args.bptt) for part in (ids[:-n_test], ids[-n_test:]))
+    if not train or not test:
+        parser.error(f"{len(ids)} characters are too few for --streams {args.streams} and --bptt {args.bptt}")
+    if unknown := set(args.start) - set(vocabulary):
+        parser.error(f"--start: the text has no {', '.join(map(repr, sorted(unknown)))}")
     model = CharLM(len(vocabulary), args.units)
     optimizer = optimizers.Adam(alpha=3e-3).setup(model)
     optimizer.add_hook(jaxchain.optimizer_hooks.GradientClipping(5.0))
@@ -135,7 +139,7 @@ def main(argv=None):
     text = generate(predict, model, vocabulary, args.start, args.length, args.temperature, rng)
     path = pathlib.Path(args.out, "sample.txt")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     print(f"--- {path} ---\n{text}")
     return losses, test_loss, text
 

@@ -8,10 +8,10 @@ Source: Mnih et al. 2015, Human-level control through deep reinforcement learnin
 
 import argparse
 import os
-import time
 
 import cart_pole
 import numpy as np
+from tqdm import tqdm
 
 import jaxchain
 import jaxchain.functions as F
@@ -116,9 +116,9 @@ def main(argv=None):
         learn = jaxchain.static(learn)
 
     rng = np.random.RandomState(args.seed)
-    memory, losses, returns, begin = Memory(20000), [], [0.0], time.perf_counter()
+    memory, losses, returns = Memory(20000), [], [0.0]
     (state,) = cart_pole.start(rng, 1)
-    for i in range(args.steps):
+    for i in tqdm(range(args.steps), args.mode):
         epsilon = max(0.05, 1 - i / args.explore)
         action = rng.randint(2) if rng.rand() < epsilon else best_actions(q, state[None])[0]
         following = cart_pole.push(state, action)
@@ -136,8 +136,7 @@ def main(argv=None):
             target.copyparams(q)
         if (i + 1) % max(1, args.steps // 10) == 0:
             mean = np.mean(returns[-21:-1] or [0])
-            print(f"step {i + 1:6}  episode {len(returns):4}  mean return of the last 20: {mean:.1f}")
-    print(f"{args.mode}: {args.steps} steps in {time.perf_counter() - begin:.1f} s")
+            tqdm.write(f"step {i + 1:6}  episode {len(returns):4}  mean return of the last 20: {mean:.1f}")
     tests = play(q, rng, 50)
     print(f"{len(tests)} greedy episodes: mean return {tests.mean():.1f}, least {tests.min():.0f}")
     os.makedirs(args.out, exist_ok=True)

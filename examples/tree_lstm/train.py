@@ -128,7 +128,7 @@ def main(argv=None):
     rows = [f"{KINDS[p]:12}{KINDS[t]:12}{s}" for p, t, (*_, s) in zip(predicted, truth, test, strict=True)]
     path = pathlib.Path(args.out, "predictions.txt")
     os.makedirs(args.out, exist_ok=True)
-    path.write_text("\n".join([f"{'predicted':12}{'true':12}source", *rows, ""]))
+    path.write_text("\n".join([f"{'predicted':12}{'true':12}source", *rows, ""]), encoding="utf-8")
     print(f"--- the first of {path} ---", *rows[:8], sep="\n")
     return losses, float(np.mean(predicted == truth))
 

@@ -27,7 +27,7 @@ def read(n_test, seed):
     """Return (characters of a line, number of its module) pairs, for training and for a test, in random order."""
     examples = []
     for label, name in enumerate(MODULES):
-        text = pathlib.Path(sysconfig.get_paths()["stdlib"], name + ".py").read_text()
+        text = pathlib.Path(sysconfig.get_paths()["stdlib"], name + ".py").read_text(encoding="utf-8")
         lines = {line.strip() for line in text.splitlines()}
         for line in sorted(line for line in lines if 12 <= len(line) <= LONGEST and line.isascii()):
             examples.append((np.array([ord(c) for c in line], np.int32), np.int32(label)))

@@ -9,9 +9,9 @@ Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs.
 
 import argparse
 import os
-import time
 
 import numpy as np
+from tqdm import tqdm
 
 import jaxchain
 import jaxchain.functions as F
@@ -127,8 +127,8 @@ def main(argv=None):
     rng = np.random.RandomState(args.seed)
     fixed = rng.randn(len(held_out), args.noise).astype(np.float32)
     batches = iterators.SerialIterator(train, args.batch)
-    log, tests, start = [], [], time.perf_counter()
-    for i in range(args.steps):
+    log, tests = [], []
+    for i in tqdm(range(args.steps), args.mode):
         reals = np.stack([batches.next() for _ in range(args.n_critic)])
         noise = rng.randn(args.n_critic + 1, args.batch, args.noise).astype(np.float32)
         shares = rng.rand(args.n_critic, args.batch, 1).astype(np.float32)
@@ -137,8 +137,7 @@ def main(argv=None):
             distance, images = evaluate(held_out, fixed)
             tests.append((i + 1, float(distance.array)))
             last, penalty = (float(x.array) for x in log[-1])
-            print(f"step {i + 1:5}  distance {last:.3f}  held-out {tests[-1][1]:.3f}  penalty {penalty:.4f}")
-    print(f"{args.mode}: {args.steps} steps in {time.perf_counter() - start:.1f} s")
+            tqdm.write(f"step {i + 1:5}  distance {last:.3f}  held-out {tests[-1][1]:.3f}  penalty {penalty:.4f}")
     log = [(float(distance.array), float(penalty.array)) for distance, penalty in log]
     os.makedirs(args.out, exist_ok=True)
     draw(args.out, np.asarray(images.array), held_out, log, tests)

@@ -9,6 +9,7 @@ import re
 from pydoc_data.topics import topics
 
 import numpy as np
+from tqdm import tqdm
 
 import jaxchain
 import jaxchain.functions as F
@@ -81,13 +82,13 @@ def main(argv=None):
     data = batches(args.batch, args.longest, args.seed)
     losses = []
     lengths = set()
-    for i in range(args.steps):
+    for i in tqdm(range(args.steps), args.mode):
         words = data[i % len(data)]
         lengths.add(words.shape[1])
         losses.append(float(step(words).array))
         if (i + 1) % 100 == 0:
             mean = np.mean(losses[-100:])
-            print(f"step {i + 1:4}  loss {mean:.3f} nats a letter  perplexity {np.exp(mean):.2f} of 27")
+            tqdm.write(f"step {i + 1:4}  loss {mean:.3f} nats a letter  perplexity {np.exp(mean):.2f} of 27")
     if args.mode == "static":
         print(f"{len(step.compiles)} compiles for {len(lengths)} lengths")
     return losses, (len(step.compiles), len(lengths)) if args.mode == "static" else None

