@@ -27,8 +27,7 @@ class TestMultiply(testing.FunctionTestCase):
         return (np.asarray(inputs[0] * inputs[1], self.dtype),)
 
 
-@testing.inject_backend_tests(None, [{}])
-class TestLinear(testing.LinkTestCase):
+class Linear:
     param_names = "W", "b"
 
     def generate_params(self):
@@ -40,8 +39,67 @@ class TestLinear(testing.LinkTestCase):
     def generate_inputs(self):
         return (np.random.randn(4, 3).astype("f"),)
 
+
+@testing.inject_backend_tests(None, [{}])
+class TestLinear(Linear, testing.LinkTestCase):
     def forward_expected(self, link, inputs):
         return ((inputs[0] @ np.asarray(link.W.array).T + np.asarray(link.b.array)).astype("f"),)
+
+
+class Initializers(Linear):
+    def before_test(self, test_name):
+        self.check_initializers_options.update(atol=0, rtol=0)
+
+    def get_initializers(self):
+        return [chainer.initializers.Constant(2), 3], [4, testing.InitializerArgument(None, 0)]
+
+
+@testing.inject_backend_tests(None, [{}])
+class TestInitializers(Initializers, testing.LinkInitializersTestCase):
+    pass
+
+
+def make_positive(shape, dtype):
+    return tuple(np.asarray(np.random.uniform(0.5, 1, shape)).astype(dtype) for _ in range(3))
+
+
+@testing.unary_math_function_unittest(F.log, make_data=make_positive)
+class TestLog(unittest.TestCase):
+    pass
+
+
+class TestNormalDistribution(testing.distribution_unittest):
+    def setUp_configure(self):
+        from scipy import stats
+
+        self.dist, self.scipy_dist, self.is_variable = chainer.distributions.Normal, stats.norm, True
+        self.shape, self.sample_shape = (3, 2), (4,)
+        loc, scale = np.random.randn(3, 2).astype("f"), np.random.uniform(1, 2, (3, 2)).astype("f")
+        self.params, self.scipy_params = {"loc": loc, "scale": scale}, {"loc": loc, "scale": scale}
+        self.test_targets = {"batch_shape", "cdf", "entropy", "event_shape", "icdf", "log_cdf", "log_prob", "mean"}
+        self.test_targets |= {"log_survival", "prob", "sample", "stddev", "support", "survival", "variance"}
+
+    def sample_for_test(self):
+        return np.random.normal(size=(4, 3, 2)).astype("f")
+
+
+class TestMultivariateNormal(testing.distribution_unittest):
+    scipy_onebyone = True
+
+    def setUp_configure(self):
+        from scipy import stats
+
+        self.dist, self.scipy_dist = chainer.distributions.MultivariateNormal, stats.multivariate_normal
+        self.is_variable = False
+        self.shape, self.sample_shape, self.event_shape = (3,), (4,), (2,)
+        loc, tril = np.random.randn(3, 2).astype("f"), np.tril(np.random.uniform(0.5, 1, (3, 2, 2))).astype("f")
+        self.params = {"loc": loc, "scale_tril": tril}
+        self.scipy_params = {"mean": loc, "cov": tril @ tril.transpose(0, 2, 1)}
+        self.test_targets = {"batch_shape", "entropy", "event_shape", "log_prob", "sample", "support"}
+        self.support = "real"
+
+    def sample_for_test(self):
+        return np.random.normal(size=(4, 3, 2)).astype("f")
 
 
 def run(case, name):
@@ -64,6 +122,26 @@ def test_a_wrong_function_fails():
     ((_, message),) = run(Wrong, "test_forward").failures
     assert "Wrong_backend_0: output 0 is not as expected" in message and "<BackendConfig {}>" in message
     assert run(Wrong, "test_backward").wasSuccessful()
+
+
+def test_a_link_that_does_not_ask_its_initializer_fails():
+    class Wrong(Initializers, testing.LinkInitializersTestCase):
+        def create_link(self, initializers):
+            return L.Linear(3, 2)
+
+    ((_, message),) = run(Wrong, "test_initializers").failures
+    assert "Wrong_backend_0: parameter 'W' is not as" in message
+    with pytest.raises(ValueError, match="expected_initializer is None"):
+        testing.InitializerArgument(0, None)
+
+
+def test_unknown_targets_and_names_are_refused():
+    case = TestNormalDistribution("test_mean_cpu")
+    case.setUp_configure = lambda: setattr(case, "test_targets", {"mode"})
+    with pytest.raises(ValueError, match=r"invalid target.*mode"):
+        case.setUp()
+    with pytest.raises(ValueError, match="NumPy has no function 'erfcx'"):
+        testing.unary_math_function_unittest(F.erfcx)
 
 
 @testing.fix_random()

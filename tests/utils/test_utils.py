@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxchain
 from jaxchain import utils
-from jaxchain.utils import argument, conv
+from jaxchain.utils import argument, cache, conv, conv_nd, precision
 
 ROWS = [
     (lambda: utils.force_array(np.float32(3)), np.float32, 3),
@@ -59,3 +60,58 @@ def test_experimental():
     with pytest.warns(FutureWarning, match=r"my\.api is experimental"):
         utils.experimental("my.api")
     assert utils.collections_abc.Iterable
+
+
+@pytest.mark.parametrize(
+    ("args", "total", "back"),
+    [
+        (((2, 3, 2), (1, 2, 1), (1, 0, 1)), 102624, 214362),
+        (((2, 2, 2), (2, 2, 2), (0, 1, 0), -1, True), 19961, 41834),
+        (((2, 2, 2), (1, 1, 1), (0, 0, 0), 0, False, (1, 2, 2)), 34042, 63681),
+    ],
+)
+def test_windows_along_three_axes(args, total, back):
+    x = np.arange(120.0).reshape(1, 2, 3, 5, 4)
+    col = conv_nd.im2col_nd_cpu(x, *args)
+    col *= np.arange(col.size).reshape(col.shape) % 7
+    image = conv_nd.col2im_nd(col, args[1], args[2], x.shape[2:], args[5] if len(args) > 5 else 1)
+    assert col.sum() == total and (image * (np.arange(120).reshape(x.shape) % 5)).sum() == back
+
+
+def test_windows_are_checked():
+    x = np.ones((1, 1, 2, 2))
+    assert conv_nd.im2col_nd(x, (2, 2), (1, 1), (0, 0), True, 1).shape == (1, 1, 2, 2, 1, 1)
+    with pytest.raises(AssertionError, match="2 elements of ksize"):
+        conv_nd.im2col_nd(x, (2,), (1, 1), (0, 0))
+    with pytest.raises(AssertionError, match="should be positive"):
+        conv_nd.im2col_nd(x, (3, 3), (1, 1), (0, 0))
+    assert conv_nd.as_tuple(2, 3) == (2, 2, 2) and conv_nd.as_tuple([1, 2], 2) == (1, 2)
+
+
+def test_cached_property_is_computed_once_with_and_once_without_a_graph():
+    class Holder:
+        calls = 0
+
+        @cache.cached_property
+        def y(self):
+            self.calls += 1
+            return jaxchain.functions.exp(jaxchain.Variable(np.zeros(1, "f")))
+
+    holder = Holder()
+    assert holder.y is holder.y and holder.y.creator is not None and holder.calls == 1
+    with jaxchain.no_backprop_mode():
+        assert holder.y is holder.y and holder.y.creator is None and holder.calls == 2
+    with pytest.raises(AttributeError, match="'y' of Holder cannot be set"):
+        holder.y = 1
+
+
+def test_half_precision_is_computed_in_single():
+    class Sum:
+        @precision._fp16_mixed_precision_helper
+        def forward(self, inputs):
+            self.seen = [x.dtype for x in inputs]
+            return inputs[0] + inputs[1].astype("f"), None
+
+    s, half = Sum(), np.ones(2, np.float16)
+    assert s.forward((half, np.ones(2, "i")))[0].dtype == np.float16 and s.seen == [np.float32, np.int32]
+    assert s.forward((half, np.ones(2, "f")))[0].dtype == np.float32

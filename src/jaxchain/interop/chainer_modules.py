@@ -91,6 +91,8 @@ class ChainerModule(ModuleType):
             if target is None or name.startswith("_"):
                 raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
             why = MEANINGLESS.get(path.partition(".")[2])
+            if path.startswith("chainer.functions.") and "Grad" in name:
+                why = "gradients are derived from the functions and are no classes"
             more = _similar(name, dir(target)) if why is None else f": {why}"
             raise AttributeError(f"jaxchain has no {path}{more}") from None
         except ModuleNotFoundError as error:
@@ -123,11 +125,13 @@ class ChainerModule(ModuleType):
     def _class(self, name: str) -> type | None:
         """Return a class that Chainer has in this file and jaxchain in one of the room's, which does not show it."""
         target = self.__dict__["_target"]
-        room, _, file = self.__name__.partition(".")[2].rpartition(".")
+        room = self.__name__.partition(".")[2].rpartition(".")[0]
         if not name[:1].isupper() or not hasattr(target, "__path__") or not room:
             return None
         if room.partition(".")[0] == "functions":
-            return function_classes.class_of(file, name)
+            value = function_classes.class_of(name)
+            if value is not None:
+                return value
         for module in pkgutil.iter_modules(target.__path__, target.__name__ + "."):
             value = vars(importlib.import_module(module.name)).get(name)
             if isinstance(value, type) and value.__module__ == module.name:

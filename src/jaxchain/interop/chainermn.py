@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxchain.datasets import SubDataset
+from jaxchain.interop.checkpointer import create_multi_node_checkpointer as create_multi_node_checkpointer
 from jaxchain.links import BatchNormalization as _BatchNormalization
 
 NAMES = ("naive", "flat", "hierarchical", "two_dimensional", "single_node", "non_cuda_aware", "pure_nccl", "dummy")

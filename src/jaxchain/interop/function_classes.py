@@ -2,7 +2,7 @@
 
 Programs use them in three ways: ``isinstance(variable.creator, ReLU)``, calls (``ReLU().apply((x,))``), and subclasses
 that change the forward or the backward pass (guided backpropagation). All three work; a class is made when it is asked
-for. A node is an instance if its label is the class's name, as it is in Chainer.
+for. A node is an instance if it has the label of the class's nodes, as it has in Chainer.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import operator
 import pkgutil
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 import jaxchain.functions as F
 from jaxchain.core.config import force_backprop_mode, no_backprop_mode
@@ -20,14 +24,76 @@ from jaxchain.core.graph import grad
 from jaxchain.core.op import Op
 from jaxchain.core.variable import Variable, as_array
 
+CLASSES: dict[str, tuple[str, Callable[..., Any]]] = {
+    "Absolute": ("|_|", abs),
+    "Neg": ("__neg__", operator.neg),
+    "Add": ("_ + _", F.add),
+    "AddConstant": ("_ + {}", lambda x, value: x + value),
+    "Sub": ("_ - _", operator.sub),
+    "SubFromConstant": ("{} - _", lambda x, value: value - x),
+    "Mul": ("_ * _", operator.mul),
+    "MulConstant": ("_ * {}", lambda x, value: x * value),
+    "Div": ("_ / _", operator.truediv),
+    "DivFromConstant": ("{} / _", lambda x, value: value / x),
+    "PowVarVar": ("_ ** _", operator.pow),
+    "PowVarConst": ("_ ** {}", lambda x, value: x**value),
+    "PowConstVar": ("{} ** _", lambda x, value: value**x),
+    "BatchDet": ("det", F.batch_det),
+    "AveragePoolingND": (
+        "",
+        lambda x, ndim, ksize, stride=None, pad=0, cover_all=False, pad_value=0: F.average_pooling_nd(
+            x, ksize, stride, pad, pad_value
+        ),
+    ),
+    "MaxPoolingND": (
+        "",
+        lambda x, ndim, ksize, stride=None, pad=0, cover_all=True, return_indices=False: F.max_pooling_nd(
+            x, ksize, stride, pad, cover_all
+        ),
+    ),
+    "ConvolutionND": (
+        "",
+        lambda x, W, b=None, ndim=0, stride=1, pad=0, cover_all=False, dilate=1, groups=1: F.convolution_nd(
+            x, W, b, stride, pad, cover_all, dilate, groups
+        ),
+    ),
+    "DeconvolutionND": (
+        "",
+        lambda x, W, b=None, ndim=0, stride=1, pad=0, outsize=None, dilate=1, groups=1: F.deconvolution_nd(
+            x, W, b, stride, pad, outsize, dilate, groups
+        ),
+    ),
+    "UnpoolingND": (
+        "",
+        lambda x, ndim, ksize, stride=None, pad=0, outsize=None, cover_all=True: F.unpooling_nd(
+            x, ksize, stride, pad, outsize, cover_all
+        ),
+    ),
+    "ScatterAdd": ("", lambda a, b, slices: F.scatter_add(a, slices, b)),
+    "Where": ("", lambda x, y, condition: F.where(condition, x, y)),
+}
+"""Classes whose nodes have another label (else: empty) or whose arguments are not the function's.
+
+``{}`` in a label stands for a number.
+"""
+
 
 class _Labelled(type(FunctionNode)):
     """Metaclass: nodes of jaxchain's own functions are instances by their label."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        if "function" in cls.__dict__ and getattr(instance, "label", None) == cls.__name__:
+        if "function" in cls.__dict__ and _fits(getattr(instance, "label", None), cls.__dict__["node_label"]):
             return True
         return super().__instancecheck__(instance)
+
+
+def _fits(label: str | None, pattern: str) -> bool:
+    """Return whether a node's label is that of a class, whose ``{}`` stands for anything but an operand."""
+    before, number, behind = pattern.partition("{}")
+    if label is None or not number:
+        return label == pattern
+    fits = label.startswith(before) and label.endswith(behind)
+    return fits and label != pattern.replace("{}", "_")
 
 
 class FunctionClass(FunctionNode, metaclass=_Labelled):
@@ -67,8 +133,8 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
 
     def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the gradients of the inputs that are asked for."""
-        inputs = self.get_retained_inputs()
         with force_backprop_mode():
+            inputs = [F.identity(x) for x in self.get_retained_inputs()]  # one Variable may be two inputs
             pairs = [(y, g) for y, g in zip(self._call(inputs), grad_outputs, strict=True) if g is not None]
         return tuple(
             grad(
@@ -81,25 +147,37 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
 
 
 @functools.cache
-def labels() -> frozenset[str]:
-    """Return the labels of all functions that have a class's name for one."""
-    found = set()
+def _functions() -> dict[str, tuple[str, Callable[..., Any]]]:
+    """Return label and function of each class that is not in `CLASSES`, by the class's name in small letters."""
+    found = {}
     for module in pkgutil.iter_modules(F.__path__, "jaxchain.functions."):
-        ops = [getattr(v, "op", None) for v in vars(importlib.import_module(module.name)).values()]
-        found |= {o.label for o in ops if isinstance(o, Op)}
-    return frozenset(name for name in found if name.isidentifier())
+        for value in vars(importlib.import_module(module.name)).values():
+            op = getattr(value, "op", None)
+            if isinstance(op, Op) and callable(getattr(F, op.name, None)):
+                found[op.label.replace("_", "").lower()] = op.label, getattr(F, op.name)
+    return found
+
+
+def _number(value: Any) -> str:
+    return f"({value})" if np.isscalar(value) and value < 0 else str(value)  # type: ignore[operator]
 
 
 @functools.cache
-def class_of(file: str, name: str) -> type[FunctionClass] | None:
+def class_of(name: str) -> type[FunctionClass] | None:
     """Return one of Chainer's classes, or None: jaxchain has no such function.
 
     Args:
-        file: Name of the file that Chainer has it in: that of the function.
         name: Name of the class.
     """
-    function = getattr(F, file, None)
-    if function is None or name not in labels():
+    label, function = CLASSES.get(name) or _functions().get(name.replace("_", "").lower()) or (name, None)
+    label = label or name
+    if function is None or (label.isidentifier() and label[:1].isupper() and label != name):
         return None
-    members = {"function": staticmethod(function), "__doc__": f"`jaxchain.functions.{file}` as a class."}
+    members: dict[str, Any] = {
+        "function": staticmethod(function),
+        "node_label": label,
+        "__doc__": f"The function {label!r} as a class.",
+    }
+    if label != name:
+        members["label"] = property(lambda self: label.replace("{}", "".join(map(_number, self._args[:1]))))
     return _Labelled(name, (FunctionClass,), members)

@@ -3,8 +3,11 @@
 from jaxchain.testing import attr as attr
 from jaxchain.testing import condition as condition
 from jaxchain.testing.array import assert_allclose as assert_allclose
+from jaxchain.testing.distribution import distribution_unittest as distribution_unittest
 from jaxchain.testing.function_link import FunctionTestCase as FunctionTestCase
 from jaxchain.testing.function_link import FunctionTestError as FunctionTestError
+from jaxchain.testing.function_link import InitializerArgument as InitializerArgument
+from jaxchain.testing.function_link import LinkInitializersTestCase as LinkInitializersTestCase
 from jaxchain.testing.function_link import LinkTestCase as LinkTestCase
 from jaxchain.testing.function_link import LinkTestError as LinkTestError
 from jaxchain.testing.helper import assert_warns as assert_warns
@@ -26,3 +29,4 @@ from jaxchain.testing.parameterized import parameterize_pytest as parameterize_p
 from jaxchain.testing.parameterized import product as product
 from jaxchain.testing.parameterized import product_dict as product_dict
 from jaxchain.testing.training import get_trainer_with_mock_updater as get_trainer_with_mock_updater
+from jaxchain.testing.unary import unary_math_function_unittest as unary_math_function_unittest

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxchain import gradient_check
 from jaxchain.core.variable import Parameter, Variable
+from jaxchain.initializers import _get_initializer
 from jaxchain.testing.array import assert_allclose
 
 Arrays = tuple[Any, ...]
@@ -32,6 +33,12 @@ class _TestCase(unittest.TestCase):
     dodge_nondifferentiable = False
     contiguous: Any = None
     error: type[AssertionError] = AssertionError
+
+    def __init__(self, methodName: str = "runTest") -> None:
+        super().__init__(methodName)
+        for name in dir(self):
+            if name.startswith("check_") and name.endswith("_options"):  # each test may change its own
+                setattr(self, name, dict(getattr(self, name) or {}))
 
     def before_test(self, test_name: str) -> None:
         """Do what has to be done before a test; overridden by subclasses.
@@ -211,11 +218,8 @@ class FunctionTestCase(_TestCase):
             self._check(gradient_check.check_double_backward, draw, options)
 
 
-class LinkTestCase(_TestCase):
-    """Base class of a link's tests. Subclasses give initial values, the link, inputs and what is expected.
-
-    Attributes are those of `FunctionTestCase`, and ``param_names``: the parameters whose gradients are checked.
-    """
+class _LinkCase(_TestCase):
+    """What both kinds of a link's cases have."""
 
     param_names: Sequence[str] = ()
     error = LinkTestError
@@ -242,6 +246,20 @@ class LinkTestCase(_TestCase):
         """
         outputs = link(*inputs)
         return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    def _parameter(self, link: Any, name: str) -> Parameter:
+        parameter = getattr(link, name, None)
+        if not isinstance(parameter, Parameter):
+            self._fail(f"the link has no parameter {name!r}")
+        assert isinstance(parameter, Parameter)
+        return parameter
+
+
+class LinkTestCase(_LinkCase):
+    """Base class of a link's tests. Subclasses give initial values, the link, inputs and what is expected.
+
+    Attributes are those of `FunctionTestCase`, and ``param_names``: the parameters whose gradients are checked.
+    """
 
     def forward_expected(self, link: Any, inputs: Sequence[np.ndarray]) -> Arrays:
         """Return a tuple of the arrays that are expected; subclasses compute them.
@@ -290,9 +308,71 @@ class LinkTestCase(_TestCase):
                 gradient_check.check_backward, draw, {"dtype": np.float64, **(self.check_backward_options or {})}
             )
 
-    def _parameter(self, link: Any, name: str) -> Parameter:
-        parameter = getattr(link, name, None)
-        if not isinstance(parameter, Parameter):
-            self._fail(f"the link has no parameter {name!r}")
-        assert isinstance(parameter, Parameter)
-        return parameter
+
+class InitializerArgument:
+    """An argument of a link's constructor that stands for an initializer and is none, as None.
+
+    Args:
+        argument_value: The argument.
+        expected_initializer: Initializer, scalar or array: what the link takes in its place.
+
+    Raises:
+        ValueError: `expected_initializer` is None.
+    """
+
+    def __init__(self, argument_value: Any, expected_initializer: Any) -> None:
+        if expected_initializer is None:
+            raise ValueError("expected_initializer is None; it must be what the link takes in place of the argument")
+        _get_initializer(expected_initializer)  # it raises if it is none
+        self.argument_value = argument_value
+        self.expected_initializer = expected_initializer
+
+
+class LinkInitializersTestCase(_LinkCase):
+    """Base class of tests that a link's initializers do what they should. Subclasses say which are to be tried.
+
+    Attributes are ``param_names``, the parameters in the order of `generate_params`, and
+    ``check_initializers_options``, the options of `assert_allclose`.
+    """
+
+    check_initializers_options: dict[str, Any] | None = None
+
+    def get_initializers(self) -> Sequence[Sequence[Any]]:
+        """Return for each parameter what is tried: initializers, scalars, arrays, `InitializerArgument`.
+
+        They must give the same values each time. Subclasses say which.
+        """
+        raise NotImplementedError("get_initializers() is not implemented")
+
+    def test_initializers(self, backend_config: Any) -> None:
+        """Compare each parameter with what each of its initializers gives; the others are from `generate_params`.
+
+        Args:
+            backend_config: Where it runs.
+        """
+        self.before_test("test_initializers")
+        for i, tried in enumerate(self._tried()):
+            arguments = list(self.generate_params())
+            for given in tried:
+                pair = given if isinstance(given, InitializerArgument) else InitializerArgument(given, given)
+                arguments[i] = pair.argument_value
+                with backend_config:
+                    link = self.create_link(tuple(arguments))
+                    self.forward(link, tuple(Variable(x) for x in self._inputs()), backend_config.device)  # lazy sizes
+                name = self.param_names[i]
+                actual = np.asarray(self._parameter(link, name).array)
+                expected = np.empty_like(actual)
+                _get_initializer(pair.expected_initializer)(expected)
+                try:
+                    assert_allclose(expected, actual, **(self.check_initializers_options or {}))
+                except AssertionError as error:
+                    self._fail(f"parameter {name!r} is not as {pair.expected_initializer!r} gives it: {error}")
+
+    def _tried(self) -> Sequence[Sequence[Any]]:
+        all_tried = self.get_initializers()
+        for tried in (all_tried, *(all_tried if isinstance(all_tried, tuple | list) else ())):
+            if not isinstance(tried, tuple | list):
+                raise TypeError(f"get_initializers() must return a tuple or list of them, got {type(tried).__name__}")
+        if any(given is None for tried in all_tried for given in tried):
+            raise ValueError("None is no initializer: say what it stands for, InitializerArgument(None, ...)")
+        return all_tried
