@@ -265,7 +265,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             failures.append(f"{name}: the loss curves of the two modes differ by {difference(runs):.1e}")
         for mode, run in runs.items():
             if not run.accuracy > LEAST_ACCURACY:
-                failures.append(f"{name}, {mode}: test accuracy is only {100 * run.accuracy:.2f} %")
+                failures.append(
+                    f"{name}, {mode}: test accuracy is only {100 * run.accuracy:.2f} % after {options.epochs} epochs, "
+                    f"not more than {100 * LEAST_ACCURACY:.0f} %"
+                )
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)
     return 1 if failures else 0
