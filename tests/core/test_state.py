@@ -615,7 +615,14 @@ EAGER = {
         (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
     ],
-    "NumPy array box.buffer was changed in place": [(lambda: Box(buffer=np.zeros(2)), _write)],
+    "NumPy array box.buffer was changed in place": [
+        (lambda: Box(buffer=np.zeros(2)), _write),
+        (lambda: Box(buffer=np.zeros(20_000)), _write),  # more than is compared at each call
+        (
+            lambda: Box(buffer=np.zeros(20_001)),
+            lambda box, x: box.buffer.__setitem__(12_345, 1) or int(box.buffer.sum()),
+        ),
+    ],
 }
 CASES = [(text, *case) for text, cases in EAGER.items() for case in cases]
 

@@ -26,6 +26,7 @@ class Effects:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.streams = [(stream, stream[1]()) for stream in _streams(walk)]
+        self.large = [(name, array, array.copy()) for name, array in walk.large]  # of the others the walk has copies
         self.misses = [cache.cache_info().misses for cache in walk.caches]
 
     def undone(self) -> str | None:
@@ -38,8 +39,11 @@ class Effects:
         changed = self.walk.buffer_difference()
         if changed is not None:
             self.walk.restore_buffers()
-            reason = f"{changed}: a compiled program would not repeat it"
-        return reason
+        for name, array, copy in self.large:
+            if not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc"):
+                array[...] = copy
+                changed = f"NumPy array {name} was changed in place"
+        return reason if changed is None else f"{changed}: a compiled program would not repeat it"
 
     def forget_tracers(self) -> None:
         """Empty the caches of functions that the trace filled: tracers may be in there."""
