@@ -10,7 +10,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Variable
-from jaxchain.functions import n_step_recurrent
+from jaxchain.functions import crf, n_step_recurrent
 from jaxchain.utils import WalkerAlias
 
 
@@ -129,6 +129,52 @@ def test_one_program_serves_all_lengths():
     (plan,) = plans.values()
     (pullback,) = plan._pullbacks.values()
     assert plan.forward._cache_size() == pullback.compiled._cache_size() == 1
+
+
+PATTERNS = [(3, 2, 2, 1, 1), (3, 3, 1, 1, 1, 1), (3, 1, 1, 1, 1), (3, 3, 3, 3, 2, 2), (3, 3, 3, 3, 1)]
+
+
+def field(sizes):
+    rng = np.random.RandomState(0)
+    cost, xs = (Variable(rng.randn(3, 3).astype(np.float32)), [Variable(rng.randn(n, 3).astype("f")) for n in sizes])
+    return cost, xs, [rng.randint(0, 3, n).astype(np.int32) for n in sizes]
+
+
+def test_one_program_of_a_random_field_serves_all_lengths():
+    ops = crf._crf1d.op, crf._argmax_crf1d.op
+    for op in ops:
+        op.plans.clear()
+    for sizes in PATTERNS:
+        cost, xs, ys = field(sizes)
+        F.crf1d(cost, xs, ys).backward()
+        assert [p.shape for p in F.argmax_crf1d(cost, xs)[1]] == [(n,) for n in sizes]
+        assert [x.grad.shape for x in xs] == [x.shape for x in xs]
+    plan, other = (plan for op in ops for plan in op.plans.values())
+    (pullback,) = plan._pullbacks.values()
+    assert plan.forward._cache_size() == other.forward._cache_size() == pullback.compiled._cache_size() == 1
+
+
+@pytest.mark.parametrize("sizes", PATTERNS[:2])
+def test_sequences_in_a_random_field_do_not_know_of_each_other(sizes):
+    """Losses, best labels, gradients and their gradients are those of each sequence alone."""
+    cost, xs, ys = field(sizes)
+    losses, (score, labels) = F.crf1d(cost, xs, ys, reduce="no"), F.argmax_crf1d(cost, xs)
+    alone = []
+    for row in range(3):
+        mine = [x[row : row + 1] for x in xs if len(x) > row]
+        alone.append(F.crf1d(cost, mine, [y[row : row + 1] for y in ys if len(y) > row], reduce="no"))
+        np.testing.assert_allclose(losses.array[row], alone[-1].array[0], rtol=1e-5)
+        best, path = F.argmax_crf1d(cost, mine)
+        np.testing.assert_allclose(score.array[row], best.array[0], rtol=1e-5)
+        assert [int(p[0]) for p in path] == [int(p[row]) for p in labels if len(p) > row]
+
+    def gradients(loss):
+        first = jaxchain.grad([loss], [cost, *xs], enable_double_backprop=True)
+        second = jaxchain.grad([sum(F.sum(g * g * g) for g in first)], [cost, *xs])
+        return [g.array for g in (*first, *second)]
+
+    for g, expected in zip(gradients(F.sum(losses)), gradients(F.sum(F.concat(alone, 0))), strict=True):
+        np.testing.assert_allclose(g, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_both_directions_are_two_runs():

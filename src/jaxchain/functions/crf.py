@@ -1,4 +1,7 @@
-"""Linear-chain conditional random fields."""
+"""Linear-chain conditional random fields.
+
+Sequences of different lengths are moved into one array before the op, as in `n_step_recurrent`: one program serves all.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,17 +9,24 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Float
 
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Key, op
 from jaxchain.functions.checks import integer, one_of, same_dtype
+from jaxchain.functions.n_step_recurrent import in_steps, pad_steps, unpad_steps
 from jaxchain.functions.shape import padded
 
 
-def _together(cost: Array, xs: Sequence[Array]) -> tuple[Array, Array]:
+def _together(cost: Array, xs: Sequence[Array], sizes: Array | None) -> tuple[Array, Array]:
     """Return the scores of all times ``(time, n, k)``, padded, and which of their rows are alive ``(time, n)``."""
+    if sizes is not None:
+        (x,) = xs
+        same_dtype(**{"cost": cost, "xs[0]": x})
+        expect(x.shape[2] == cost.shape[0], "xs[0].shape[1] == cost.shape[0]", f"{x.shape[2]} != {cost.shape[0]}")
+        return x, jnp.arange(x.shape[1]) < sizes[:, None]
     for i, x in enumerate(xs):
         same_dtype(**{"cost": cost, f"xs[{i}]": x})
         expect(x.ndim == 2, f"xs[{i}].ndim == 2", f"{x.ndim} != 2")
@@ -27,13 +37,36 @@ def _together(cost: Array, xs: Sequence[Array]) -> tuple[Array, Array]:
     return padded(xs, lengths[0], 0), jnp.arange(lengths[0]) < jnp.array(lengths)[:, None]
 
 
+def _in_steps(xs: Sequence[Any], ys: Sequence[Any]) -> tuple[list[Any], list[Any], np.ndarray | None]:
+    """Return scores and labels in one array of padded steps each, and their batch sizes: one program serves all.
+
+    Sequences of one length stay as they are, as in `n_step_lstm`; so does what does not fit: the op says why.
+    """
+    xs, ys = list(xs), list(ys)
+    lengths = [x.shape[0] for x in xs]
+    fit = all(x.ndim == 2 and x.shape[1] == xs[0].shape[1] and x.dtype == xs[0].dtype for x in xs)
+    fit = fit and lengths == sorted(lengths, reverse=True)
+    fit = fit and all(y.shape == (n,) and y.dtype == ys[0].dtype for y, n in zip(ys, lengths, strict=False))
+    if not fit or lengths[0] == lengths[-1]:
+        return xs, ys, None
+    sizes = in_steps(lengths)
+    return [pad_steps(xs, len(sizes))], [pad_steps(ys, len(sizes))] if ys else [], sizes
+
+
 @op(label="CRF1d", name="crf1d")
-def _crf1d(cost: Float[Array, "k k"], xs: Sequence[Array], ys: Sequence[Array], reduce: str) -> Float[Array, "..."]:
+def _crf1d(
+    cost: Float[Array, "k k"],
+    xs: Sequence[Array],  # and ys: one array of padded steps (time, n, ...) if there are `sizes`
+    ys: Sequence[Array],
+    sizes: Key,
+    reduce: str,
+) -> Float[Array, "..."]:
     for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
         integer(f"ys[{i}]", y)
-        expect(y.shape == x.shape[:1], f"ys[{i}].shape == xs[{i}].shape[:1]", f"{y.shape} != {x.shape[:1]}")
-    x, alive = _together(cost, xs)
-    y = padded(ys, x.shape[1], 0)
+        rows = x.shape[:1] if sizes is None else x.shape[:2]
+        expect(y.shape == rows, f"ys[{i}].shape == xs[{i}].shape[:1]", f"{y.shape} != {rows}")
+    x, alive = _together(cost, xs, sizes)
+    y = ys[0] if sizes is not None else padded(ys, x.shape[1], 0)
 
     def step(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
         score, on = inputs
@@ -79,7 +112,7 @@ def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
             f"crf1d: expected xs[0].shape[1] == cost.shape[0], got {xs[0].shape[1]} != {cost.shape[0]}"
         )
     n = min(len(xs), len(ys))
-    return _crf1d(cost, list(xs[:n]), list(ys[:n]), reduce)
+    return _crf1d(cost, *_in_steps(xs[:n], ys[:n]), reduce)
 
 
 def _largest(x: Array, axis: int) -> Array:
@@ -90,8 +123,8 @@ def _largest(x: Array, axis: int) -> Array:
 
 
 @op(label="ArgmaxCRF1d", name="argmax_crf1d")
-def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array]) -> tuple[Array, ...]:
-    x, alive = _together(cost, xs)
+def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array], sizes: Key) -> tuple[Array, Array]:
+    x, alive = _together(cost, xs, sizes)
 
     def forth(alpha: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         score, on = inputs
@@ -105,7 +138,7 @@ def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array]) -> tuple[Array
     alpha, origins = lax.scan(forth, x[0], (x[1:], alive[1:]))
     first, rest = lax.scan(back, alpha.argmax(1), (origins, alive[1:]), reverse=True)
     labels = jnp.concatenate([first[None], rest]).astype(jnp.int32)
-    return _largest(alpha, 1), *(labels[i, : s.shape[0]] for i, s in enumerate(xs))
+    return _largest(alpha, 1), labels
 
 
 def argmax_crf1d(cost, xs: Sequence[Any]):
@@ -132,5 +165,6 @@ def argmax_crf1d(cost, xs: Sequence[Any]):
         >>> score.array, labels
         (Array([6.], dtype=float32), [Array([1], dtype=int32), Array([0], dtype=int32)])
     """
-    score, *labels = _argmax_crf1d(cost, list(xs))
-    return score, [label.array for label in labels]
+    steps, _, sizes = _in_steps(xs, [])
+    score, labels = _argmax_crf1d(cost, steps, sizes)
+    return score, [label.array for label in unpad_steps(labels, tuple([x.shape[0] for x in xs]))]

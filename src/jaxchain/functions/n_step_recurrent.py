@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
@@ -213,23 +213,23 @@ _n_step_birnn = _declared("NStepBiRNN", "n_step_birnn")
 
 
 def _stacked(xs: Sequence[Array], n: int, time: int) -> Array:
-    """Return arrays ``(n_t, u)`` in one, ``(time, n, u)``, with zeros where they have no rows."""
-    parts = []
+    """Return arrays ``(n_t, ...)`` in one, ``(time, n, ...)``, with zeros where they have no rows."""
+    shape, parts = xs[0].shape[1:], []
     for x in xs:
-        parts += [x, jnp.zeros((n - x.shape[0], x.shape[1]), x.dtype)] if x.shape[0] < n else [x]
+        parts += [x, jnp.zeros((n - x.shape[0], *shape), x.dtype)] if x.shape[0] < n else [x]
     if time > len(xs):
-        parts.append(jnp.zeros(((time - len(xs)) * n, xs[0].shape[1]), xs[0].dtype))
-    return jnp.concatenate(parts).reshape(time, n, xs[0].shape[1])
+        parts.append(jnp.zeros(((time - len(xs)) * n, *shape), xs[0].dtype))
+    return jnp.concatenate(parts).reshape(time, n, *shape)
 
 
 def _cut(x: Array, sizes: Sequence[int]) -> tuple[Array, ...]:
-    """Return the first ``sizes[t]`` rows of each time t of ``(time, n, u)``."""
-    n, rows = x.shape[1], x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+    """Return the first ``sizes[t]`` rows of each time t of ``(time, n, ...)``."""
+    n, rows = x.shape[1], x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
     return tuple(rows[t * n : t * n + m] for t, m in enumerate(sizes))
 
 
 @op(label="PadSteps", name="pad_steps")
-def _pad_steps(xs: Sequence[Array], time: int) -> Array:
+def pad_steps(xs: Sequence[Array], time: int) -> Array:
     for t, (p, q) in enumerate(pairwise(xs)):
         here, there = f"xs[{t}].shape", f"xs[{t + 1}].shape"
         expect(p.shape[0] >= q.shape[0], f"{here}[0] >= {there}[0]", f"{p.shape[0]} < {q.shape[0]}")
@@ -238,25 +238,32 @@ def _pad_steps(xs: Sequence[Array], time: int) -> Array:
     return _stacked(xs, xs[0].shape[0], time)
 
 
-@_pad_steps.vjp
+@pad_steps.vjp
 def _(gy, y, xs, time):
     return list(_cut(gy, [x.shape[0] for x in xs]))
 
 
 @op(label="UnpadSteps", name="unpad_steps")
-def _unpad_steps(x: Float[Array, "t n u"], sizes: tuple[int, ...]) -> tuple[Array, ...]:
+def unpad_steps(x: Shaped[Array, "t n ..."], sizes: tuple[int, ...]) -> tuple[Array, ...]:
     return _cut(x, sizes)
 
 
-@_unpad_steps.vjp
+@unpad_steps.vjp
 def _(gy, y, x, sizes):
     return _stacked(gy if isinstance(gy, tuple) else (gy,), x.shape[1], x.shape[0])
 
 
-def _steps(n: int) -> int:
-    """Return the number of steps that `n` are padded to: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
+def in_steps(lengths: Sequence[int]) -> np.ndarray:
+    """Return the batch sizes of the times, padded with 0 to one of a few numbers of steps: 1, 2, 3, 4, 6, 8, 12, 16, ...
+
+    Args:
+        lengths: Batch size of each time.
+    """
+    n = len(lengths)
     power = 1 << (n - 1).bit_length()
-    return power // 4 * 3 if 2 < n <= power // 4 * 3 else power
+    sizes = np.zeros(power // 4 * 3 if 2 < n <= power // 4 * 3 else power, np.int32)
+    sizes[:n] = lengths
+    return sizes
 
 
 def _apply(
@@ -272,15 +279,14 @@ def _apply(
     dropout = bool(config.train and ratio > 0 and n_layers > 1)
     key: Any = next_key() if dropout else NO_KEY
     ws, bs = [list(w) for w in ws], [list(b) for b in bs]
-    lengths, xs, sizes = tuple([x.shape[0] for x in xs]), list(xs), None
-    if lengths != hx.shape[1:2] * len(xs):
-        sizes = np.zeros(_steps(len(xs)), np.int32)
-        sizes[: len(xs)] = lengths
-        xs = [_pad_steps(xs, len(sizes))]
+    lengths, xs = tuple([x.shape[0] for x in xs]), list(xs)
+    sizes = None if lengths == hx.shape[1:2] * len(xs) else in_steps(lengths)
+    if sizes is not None:
+        xs = [pad_steps(xs, len(sizes))]
     out = function(hx, cx, ws, bs, xs, sizes, ratio, key, cell, n_layers, directions, dropout)
     states = 1 if cx is None else 2
     ys = out[states : states + len(xs)]
-    return *out[:states], tuple(ys) if sizes is None else _unpad_steps(*ys, lengths)
+    return *out[:states], tuple(ys) if sizes is None else unpad_steps(*ys, lengths)
 
 
 def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
