@@ -230,6 +230,15 @@ def _cut(x: Array, sizes: Sequence[int]) -> tuple[Array, ...]:
 
 @op(label="PadSteps", name="pad_steps")
 def pad_steps(xs: Sequence[Array], time: int) -> Array:
+    """Return arrays ``(n_t, ...)``, `n_t` never increasing, in one ``(time, n_0, ...)`` with zeros behind them.
+
+    Args:
+        xs: The arrays of each time.
+        time: Number of steps to pad to.
+
+    Raises:
+        InvalidType: Their shapes or dtypes do not fit.
+    """
     for t, (p, q) in enumerate(pairwise(xs)):
         here, there = f"xs[{t}].shape", f"xs[{t + 1}].shape"
         expect(p.shape[0] >= q.shape[0], f"{here}[0] >= {there}[0]", f"{p.shape[0]} < {q.shape[0]}")
@@ -245,6 +254,12 @@ def _(gy, y, xs, time):
 
 @op(label="UnpadSteps", name="unpad_steps")
 def unpad_steps(x: Shaped[Array, "t n ..."], sizes: tuple[int, ...]) -> tuple[Array, ...]:
+    """Return the arrays ``(sizes[t], ...)`` that `pad_steps` put into ``(time, n, ...)``.
+
+    Args:
+        x: The array of all steps.
+        sizes: Number of rows of each time.
+    """
     return _cut(x, sizes)
 
 
@@ -254,7 +269,7 @@ def _(gy, y, x, sizes):
 
 
 def in_steps(lengths: Sequence[int]) -> np.ndarray:
-    """Return the batch sizes of the times, padded with 0 to one of a few numbers of steps: 1, 2, 3, 4, 6, 8, 12, 16, ...
+    """Return the batch sizes of the times, with zeros up to one of a few numbers of steps: 1, 2, 3, 4, 6, 8, 12, ...
 
     Args:
         lengths: Batch size of each time.
