@@ -748,3 +748,24 @@ def test_a_donated_buffer_goes_to_the_cell_that_had_it():
     outputs = program.eval_shape(*specs)
     restored = variant.restored(range(len(outputs)))
     assert len(aliases) >= 6 and aliases == {i: restored[at] for i, at in variant.donated.items()}
+
+
+def test_numbers_that_come_again_are_held_as_arrays_and_may_change():
+    model = L.Linear(2, 1, initialW=1.0)
+    optimizer = optimizers.MomentumSGD(lr=0.5, momentum=0.0).setup(model)
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        F.sum(model(x)).backward()
+        optimizer.update()
+
+    def moved(lr):
+        optimizer.lr = lr
+        before = float(model.W.array[0, 0])
+        step(np.ones((1, 2), np.float32))
+        return before - float(model.W.array[0, 0])
+
+    for lr in (0.5, 0.5, 0.5, 0.25, 0.25, 2, 2, 2, 0.5, 0.5, jnp.float32(0.125), 0.5):
+        np.testing.assert_allclose(moved(lr), float(lr), rtol=1e-5)
+    assert len(step.explain().compiles) <= 3  # floats, an integer, an array

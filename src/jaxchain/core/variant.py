@@ -153,6 +153,12 @@ class Variant:
         self.asks = self.questions is not None and _is_small(self.questions[2])
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
+        first = int(self.uses_key) + len(self.arrays) + len(self.grads)
+        self.numbers: dict[int, tuple[Any, Any]] = {  # the numbers among `places`, and the arrays made of them
+            i: (None, None)
+            for i, (container, key) in enumerate(self.places)
+            if container[key].__class__ in (int, float) and first + i not in self.donated
+        }
         groups_flat = [[at for _, at in group] for group in self.flat_grads]
         self.checks = bool(self.guards) and not self.asks
         guards, kept_safe = self.guards if self.checks else [], self.donated
@@ -354,7 +360,7 @@ class Variant:
         del arrays  # or all of them would be held twice
         if self.grads:
             values += [p.grad for p in self.grads]
-        values += [container[key] for container, key in self.places]
+        values += self._numbers([container[key] for container, key in self.places])
         if self.mixed_at:
             mixed: list[Any] = []
             for container, key, template in self.mixed:
@@ -375,6 +381,22 @@ class Variant:
             values += arguments
         else:
             values += [arguments[i] for i in self.argument_at]
+        return values
+
+    def _numbers(self, values: list[Any]) -> list[Any]:
+        """Put an array in the place of each Python number that comes again: JAX takes 5 us to make one of it."""
+        for i, (known, array) in self.numbers.items():
+            value = values[i]
+            if value.__class__ is not float and value.__class__ is not int:
+                continue
+            if value is not known:
+                self.numbers[i] = value, None
+            elif array is None:
+                with jax.ensure_compile_time_eval():
+                    values[i] = jnp.asarray(value)
+                self.numbers[i] = value, values[i]
+            else:
+                values[i] = array
         return values
 
     def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
