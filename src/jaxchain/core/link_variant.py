@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.compat import fingerprint, split_gradient
@@ -215,7 +216,7 @@ class LinkVariant(Variant):
         outputs = list(self.restored(self.compiled(*arrays)))
         for hook in hooks:
             hook.forward_postprocess(node, tuple(arrays))
-        if self.checks and not outputs[-1]:
+        if self.checks and not np.asarray(outputs[-1]):
             self.misses += 1
             self.miss(outputs[self.predicates])
             return MISS

