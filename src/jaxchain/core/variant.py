@@ -151,6 +151,7 @@ class Variant:
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
         self.expected = expected
         self.asks = self.questions is not None and _is_small(self.questions[2])
+        self.checks = bool(self.guards) and not self.asks
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
         first = int(self.uses_key) + len(self.arrays) + len(self.grads)
@@ -160,7 +161,6 @@ class Variant:
             if container[key].__class__ in (int, float) and first + i not in self.donated
         }
         groups_flat = [[at for _, at in group] for group in self.flat_grads]
-        self.checks = bool(self.guards) and not self.asks
         guards, kept_safe = self.guards if self.checks else [], self.donated
         first, last = self.predicates.start, self.predicates.stop
         # JAX gives a donated buffer to the first output of its shape: those for which it is meant come first, in order
@@ -270,7 +270,7 @@ class Variant:
         donated = {}
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is not None and (uses[at] == 1 or not self.guards or self.asks):
+            if at is not None and (uses[at] == 1 or not self.checks):
                 donated[position] = at
         return donated
 
