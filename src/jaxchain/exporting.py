@@ -196,14 +196,14 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
         prefix = path.rstrip("/")
         paths.update({id(inner.__dict__[n]): f"{prefix}/{n}" for n in inner._params})
         paths.update({(id(inner._home(n)), n): f"{prefix}/{n}" for n in inner._persistent})
-    plan, taken = traced.plan, set(paths.values())
+    lifted, taken = traced.lifted, set(paths.values())
     cells, at = {0: (KEY, KEY)}, 1
     names = traced.inputs
-    for p in plan["arrays"]:
+    for p in lifted.arrays:
         cells[at] = (PARAM, paths.get(id(p)) or _clean(names[at], taken))
         at += 1
-    at += len(plan["grads"])
-    walk = plan["walk"]
+    at += len(lifted.grads)
+    walk = lifted.walk
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         known = paths.get((id(container), key)) if count(template) == 1 else None
         for _ in range(count(template)):
@@ -214,17 +214,17 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
 
 def _writes_of(traced: Traced, name: str) -> dict[int, int]:
     """Return {input: output} of the state that a call leaves behind."""
-    plan, writes, lost = traced.plan, {}, []
-    walk = plan["walk"]
+    lifted, writes, lost = traced.lifted, {}, []
+    walk = lifted.walk
     avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
     probes = [Variable(jnp.zeros(())) for _ in avals]
     number = {id(v.array): i for i, v in enumerate(probes)}
-    parameters = {id(p): at for at, p in enumerate(plan["arrays"], 1)}
-    places, at = {}, 1 + len(plan["arrays"]) + len(plan["grads"])
+    parameters = {id(p): at for at, p in enumerate(lifted.arrays, 1)}
+    places, at = {}, 1 + len(lifted.arrays) + len(lifted.grads)
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         places[id(container), key] = at, template
         at += count(template)
-    for write in plan["writes"]:
+    for write in lifted.writes:
         values: list[Any] = []
         home = parameters.get(id(write.container)) if write.how == "array" else None
         if home is not None:
@@ -242,7 +242,7 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
             before, after = traced.jaxpr.jaxpr.invars[i].aval, avals[number[id(value)]]
             if (before.shape, before.dtype) == (after.shape, after.dtype):
                 writes[i] = number[id(value)]
-            elif plan["live"][i]:
+            elif lifted.live[i]:
                 raise ExportError(
                     f"export: {name}: {write.name} changes from {before.str_short()} to {after.str_short()} in a call; "
                     "state must keep its shape: export with batch='fixed', or reset it first"
@@ -260,10 +260,10 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
 
 def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: dict[str, Any]) -> Exported:
     """Return the program of a trace."""
-    plan, name = traced.plan, facts["name"]
+    lifted, name = traced.lifted, facts["name"]
     cells, writes = _cells_of(traced, link), _writes_of(traced, name)
     jaxpr = traced.jaxpr
-    live = plan["live"]
+    live = lifted.live
     first = len(live) - len(specs)
     gradients = [traced.inputs[i] for i in range(first) if live[i] and i not in cells]
     if gradients:
@@ -273,7 +273,7 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     )
     probes = [jnp.zeros(()) for _ in jaxpr.jaxpr.outvars]
     number = {id(v): i for i, v in enumerate(probes)}
-    results = [number[id(v)] for v in plan["result"](probes)]
+    results = [number[id(v)] for v in lifted.result(probes)]
     wanted = [*results, *writes.values()]
     order = [*state, *range(first, len(live))]
     pruned, unread = without_dead_code(jaxpr, order)
@@ -298,7 +298,7 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
         "outputs": [spec_of(f"result {i}", a) for i, a in enumerate(made.out_avals[: len(results)])],
         "state": [{"kind": cells[i][0], **spec_of(cells[i][1], a)} for i, a in zip(state, arrays, strict=True)],
         "writes": [{"state": places[i], "output": at} for at, i in enumerate(writes, len(results))],
-        "draws": plan["trace"].draws if live[0] else 0,
+        "draws": lifted.draws if live[0] else 0,
     }
     values = [a for i, a in zip(state, arrays, strict=True) if cells[i][0] != KEY]
     return Exported(Program(made, json.loads(json.dumps(manifest))), values)

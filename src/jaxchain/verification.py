@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.contrast import links_follow_the_mode
 from jaxchain.core import static
-from jaxchain.core.compat import equations, origin, without_dead_code
+from jaxchain.core.compat import EXACT, equations, origin, without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, source_of
 from jaxchain.core.op import OpNode
@@ -25,7 +25,6 @@ from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
 from jaxchain.core.tracing import Traced
 from jaxchain.core.untouched import untouched
-from jaxchain.core.variant import EXACT
 from jaxchain.function_hook import FunctionHook
 from jaxchain.link import Link
 from jaxchain.views import programs

@@ -16,6 +16,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
 from jaxchain.core.explain import RecompileWarning
+from jaxchain.core.static import Static
 
 RNG = np.random.RandomState(0)
 X = RNG.rand(6, 3).astype(np.float32)
@@ -455,6 +456,60 @@ def test_repeated_compiles_warn():
             f(X, n)
 
 
+def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
+    monkeypatch.setattr(Static, "CHEAPER", 0)  # however long it takes
+    model = Net()
+    eager, fast = copy.deepcopy(model), model.static()
+    batches = [RNG.rand(n, 3).astype(np.float32) for n in range(2, 14)]
+
+    def run(net, x):
+        jaxchain.seed(len(x))
+        return np.asarray(net(x).array)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecompileWarning)
+        for x in batches:
+            np.testing.assert_allclose(run(fast, x), run(eager, x), rtol=1e-5, atol=1e-6)
+    told = fast.explain()
+    assert (len(told.compiles), told.uncompiled) == (8, 4)
+    assert "4 calls of a kind that had not come before" in str(told)
+    assert told.to_dict()["uncompiled"] == 4
+    for x in batches[-2:]:  # the second time: compiled
+        np.testing.assert_allclose(run(fast, x), run(eager, x), rtol=1e-5, atol=1e-6)
+    with jaxchain.using_config("train", False):  # another configuration counts for itself
+        np.testing.assert_allclose(run(fast, X), run(eager, X), rtol=1e-5, atol=1e-6)
+    assert (len(told.compiles), len(fast.explain().compiles), fast.explain().uncompiled) == (8, 11, 4)
+    np.testing.assert_allclose(np.asarray(model.bn.avg_mean), np.asarray(eager.bn.avg_mean), rtol=1e-5)
+    assert not any(c.reason == "first call" for c in fast.explain().compiles[1:])
+
+
+def test_every_kind_of_call_is_compiled_where_an_eager_call_takes_as_long(monkeypatch):
+    monkeypatch.setattr(Static, "CHEAPER", 1e9)
+
+    @jaxchain.static
+    def f(x, n):
+        return x * n
+
+    with jaxchain.using_config("compile_at_once", 2):
+        for n in (1, 2, 3, 4, 5):
+            f(X, n)
+    assert (len(f.explain().compiles), f.explain().uncompiled) == (4, 1)
+
+
+def test_how_many_kinds_of_calls_are_compiled_at_once_is_configured(monkeypatch):
+    monkeypatch.setattr(Static, "CHEAPER", 0)
+
+    @jaxchain.static
+    def f(x, n):
+        return x * n
+
+    with jaxchain.using_config("compile_at_once", 2):
+        for n in (1, 2, 3, 4, 3, 4, 3, 4):
+            np.testing.assert_array_equal(np.asarray(f(X, n)), X * n)
+    assert len(f.explain().compiles) == 4
+    assert f.explain().uncompiled == 2
+
+
 def test_training_and_evaluating_in_turn_is_not_a_recompile_too_many():
     @jaxchain.static
     def f(x, n):
@@ -769,3 +824,49 @@ def test_numbers_that_come_again_are_held_as_arrays_and_may_change():
     for lr in (0.5, 0.5, 0.5, 0.25, 0.25, 2, 2, 2, 0.5, 0.5, jnp.float32(0.125), 0.5):
         np.testing.assert_allclose(moved(lr), float(lr), rtol=1e-5)
     assert len(step.explain().compiles) <= 3  # floats, an integer, an array
+
+
+@pytest.mark.parametrize("way", ["link", "step"])
+@pytest.mark.parametrize(
+    "largest",
+    [
+        lambda h: F.max_pooling_2d(h, 3, stride=2, pad=1),
+        lambda h: F.max(h, axis=(2, 3), keepdims=True),
+        lambda h: -F.min(-h, axis=3, keepdims=True),
+        lambda h: F.maxout(h, 4),
+        lambda h: F.spatial_pyramid_pooling_2d(h, 2, "max"),
+    ],
+    ids=["max_pooling", "max", "min", "maxout", "pyramid"],
+)
+def test_maxima_of_what_the_compiler_computes_twice_have_gradients(way, largest):
+    # It may compute the normalised values once for the maxima and once for the gradient, rounded in other ways: then
+    # no element is equal to its maximum.
+    class Pooled(Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.conv1 = L.Convolution2D(3, 16, 7, stride=2, pad=3, nobias=True)
+                self.norm1 = L.BatchNormalization(16)
+                self.conv2 = L.Convolution2D(16, 32, 3, pad=1, nobias=True)
+                self.norm2 = L.BatchNormalization(32)
+                self.out = L.Linear(None, 10)
+
+        def forward(self, x):
+            h = F.max_pooling_2d(F.relu(self.norm1(self.conv1(x))), 3, stride=2, pad=1)
+            h = self.out(largest(F.relu(self.norm2(self.conv2(h)))))
+            return F.softmax_cross_entropy(h, np.array([3, 5], "i"))
+
+    model, x = Pooled(), np.random.RandomState(0).uniform(0, 1, (2, 3, 64, 64)).astype(np.float32)
+    model(x)
+    eager, called = copy.deepcopy(model), model.static() if way == "link" else model
+
+    def step():
+        called(x).backward()
+
+    for net in (model, eager):
+        net.cleargrads()
+    (jaxchain.static(step) if way == "step" else step)()
+    eager(x).backward()
+    for (name, p), (_, q) in zip(sorted(model.namedparams()), sorted(eager.namedparams()), strict=True):
+        scale = np.abs(np.asarray(q.grad)).max()
+        np.testing.assert_allclose(p.grad, q.grad, rtol=1e-4, atol=1e-4 * scale, err_msg=name)

@@ -373,7 +373,7 @@ CASES = [
 RETAINS = {
     "linear": ("x", "W"),
     "convolution_2d": ("x", "W"),
-    "max_pooling_2d": ("x", "y0"),
+    "max_pooling_2d": ("x",),
     "average_pooling_2d": (),
     "batch_normalization": ("x", "gamma", "y1", "y2"),
     "dropout": ("mask",),

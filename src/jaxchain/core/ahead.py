@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 from jaxchain.core import cache
-from jaxchain.core.variant import EXACT, Variant
+from jaxchain.core.compat import EXACT
+from jaxchain.core.variant import Variant
 
 MEMORY = {
     "arguments": "argument_size_in_bytes",

@@ -21,6 +21,11 @@ from jax.extend.core import get_opaque_trace_state as _trace_state
 # the lines that jaxprs, HLO and JAX's own messages name are the user's, not ours
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
 
+# The CPU compiler would drop barriers before it fuses: what stands behind one would be computed twice, differently.
+KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+# It would leave out a cast to float16 and back, too: the static result would not be the eager one.
+EXACT = {"xla_allow_excess_precision": False, **KEEP_BARRIERS}
+
 CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 
 
@@ -57,7 +62,8 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
             continue
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
         inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
-        if eqn.primitive.name in CALLS and inner is not None and len(inner.invars) == len(eqn.invars):
+        own_rule = eqn.primitive.name.startswith("custom_")  # its derivative may depend on what its value does not
+        if eqn.primitive.name in CALLS and not own_rule and inner and len(inner.invars) == len(eqn.invars):
             needed = live_inputs(inner, used)
         else:
             needed = [True] * len(eqn.invars)

@@ -127,6 +127,7 @@ class LocalConfig:
 
 global_config = GlobalConfig(
     autotune=False,
+    compile_at_once=8,
     compute_mode=None,
     cudnn_deterministic=False,
     cudnn_fast_batch_normalization=False,

@@ -12,6 +12,7 @@ OFTEN = 8
 ATTRIBUTE = (
     "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
 )
+SECOND = "Further kinds of calls (other shapes, say) are compiled when they come a second time (config.compile_at_once)"
 
 
 class RecompileWarning(UserWarning):
@@ -67,12 +68,14 @@ class Compile:
 class Explanation:
     """What a static callable compiled and why. `str()` is a table, `to_dict()` is data."""
 
-    def __init__(self, name: str, compiles: Sequence[Compile], eager: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, compiles: Sequence[Compile], eager: Sequence[str] = (), uncompiled: int = 0) -> None:
         self.name, self.compiles, self.eager = name, list(compiles), list(eager)
+        self.uncompiled = uncompiled
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        return {"name": self.name, "variants": [c.to_dict() for c in self.compiles], "eager": self.eager}
+        variants = [c.to_dict() for c in self.compiles]
+        return {"name": self.name, "variants": variants, "eager": self.eager, "uncompiled": self.uncompiled}
 
     def __str__(self) -> str:
         if not self.compiles and not self.eager:
@@ -97,6 +100,8 @@ class Explanation:
             if d["guards"]:
                 lines.append(f"     assumes: {_some(d['guards'])}; {d['misses']} misses")
         lines += [f"  runs in eager mode: {reason}" for reason in self.eager]
+        if self.uncompiled:
+            lines.append(f"  ran in eager mode: {self.uncompiled} calls of a kind that had not come before. {SECOND}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -149,7 +154,7 @@ def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
         reasons = "; ".join(c.reason for c in counted[-3:])
         warnings.warn(
             f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call. "
-            f"{_remedy(counted[-1])}. See explain().",
+            f"{_remedy(counted[-1])}. {SECOND}. See explain().",
             RecompileWarning,
             stacklevel=4,
         )

@@ -20,12 +20,12 @@ import jax
 import numpy as np
 from jax.lax import optimization_barrier
 
+from jaxchain.core.compat import KEEP_BARRIERS
+
 AFTER = 16  # times a form is seen before it is compiled
 LIMIT = 1000  # ops in a program; longer ones gain little and compile long
 NEVER = -(2**62)  # times a form was seen that is not compiled
 MANY = 4096  # forms that are counted; then all are forgotten
-# the CPU compiler would drop the barriers before it fuses
-_KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
 class Form:
@@ -109,7 +109,7 @@ def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any]
     def program(*flat: Any) -> Any:
         return function(fence, *flat)
 
-    lowered = jax.jit(program, compiler_options=_KEEP_BARRIERS).lower(*inputs)
+    lowered = jax.jit(program, compiler_options=KEEP_BARRIERS).lower(*inputs)
 
     def compile() -> None:
         form.program = lowered.compile()

@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from jaxchain.core.compat import fingerprint, split_gradient
+from jaxchain.core.compat import EXACT, fingerprint, split_gradient
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.op import Op, has_nan, special_pullback, variable_on
+from jaxchain.core.op import GradientOp, has_nan, special_pullback, variable_on
 from jaxchain.core.tracing import COTANGENT, Traced
 from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, info_of
-from jaxchain.core.variant import EXACT, MISS, Pruned, Variant, nan_error, spec
+from jaxchain.core.variant import MISS, Pruned, Variant, nan_error, spec
 
 
-class LinkGradient(Op):
+class LinkGradient(GradientOp):
     """The gradient of a compiled link call: what the tape of its trace says, in two forms.
 
     `compiled` reads what the forward left; as an op it is a function of all inputs, to be differentiated again.
@@ -35,7 +35,7 @@ class LinkGradient(Op):
     """
 
     def __init__(self, name: str, backward: Pruned, whole: Pruned, cotangents: Sequence[Any]) -> None:
-        self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name}Grad", None, {}
+        super().__init__(name, f"{name}Grad")
         self.whole, self.cotangents = whole, cotangents
 
         def call(*args: Any) -> tuple[Any, ...]:
@@ -51,21 +51,6 @@ class LinkGradient(Op):
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradients as a function of the inputs and the output gradients."""
         return self.whole
-
-    def check(self, structure: Any, infos: Any) -> None:
-        """Nothing to check: the ops inside were checked."""
-
-    def describe(self, structure: Any, infos: Any) -> str:
-        """Return the call with its input types."""
-        return f"{self.name}({', '.join(map(repr, infos))})"
-
-    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
-        """A link call has no parameters of its own."""
-        return {}
-
-    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
-        """Return the link's class name."""
-        return self.label
 
 
 class LinkNode(FunctionRecord):
@@ -148,7 +133,7 @@ class LinkVariant(Variant):
         self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
         if self.split is None:
             return
-        self.differentiable, reached = traced.plan["gradients"]
+        self.differentiable, reached = traced.lifted.gradients
         place = {i: at for at, i in enumerate(self.order)}
         self.needs = tuple(place[i] for i in reached)
         # a random key that a nested call names, and nothing reads, is no input of the forward
@@ -163,7 +148,7 @@ class LinkVariant(Variant):
 
     def forward_of(self, traced: Traced) -> ClosedJaxpr:
         """Return the forward with the residuals as further outputs, if there is a gradient."""
-        if not traced.plan.get("gradients", ((), ()))[1]:
+        if not traced.lifted.gradients[1]:
             return traced.jaxpr
         try:
             forward, self.split, self._whole, self._reads = split_gradient(

@@ -40,7 +40,7 @@ from jaxchain.core.variable import (
     initialized_array,
 )
 
-__all__ = ["Array", "Key", "Op", "OpNode", "Static", "op"]
+__all__ = ["Array", "GradientOp", "Key", "Op", "OpNode", "Static", "op"]
 
 new = object.__new__
 reference = weakref.ref
@@ -590,16 +590,41 @@ class Op:
         return self.label.format(**{name: _text(value) for name, value in values.items()})
 
 
-class VjpOp(Op):
+class GradientOp(Op):
+    """A gradient as an op, to be differentiated again: its inputs are flat arrays, and it has no parameters.
+
+    Args:
+        name: Name of what it is the gradient of.
+        label: Label of its node.
+    """
+
+    def __init__(self, name: str, label: str) -> None:
+        self.name, self.label, self.rule, self.plans = f"{name}_vjp", label, None, {}
+
+    def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
+        """Nothing to check: the forward was checked."""
+
+    def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
+        """Return the call with its input types."""
+        return f"{self.name}({', '.join(map(repr, infos))})"
+
+    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
+        """Return nothing: there are none."""
+        return {}
+
+    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
+        """Return the label."""
+        return self.label
+
+
+class VjpOp(GradientOp):
     """The gradient of an op, as an op: retained arrays and output gradients -> gradients of the inputs."""
 
     def __init__(self, plan: Plan, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> None:
-        self.name = f"{plan.op.name}_vjp"
-        self.label = (
-            f"{plan.op.label_of(plan.structure, scalars)}Grad" if "{" not in plan.op.label else f"{plan.op.name} grad"
+        super().__init__(
+            plan.op.name,
+            f"{plan.op.name} grad" if "{" in plan.op.label else f"{plan.op.label_of(plan.structure, scalars)}Grad",
         )
-        self.rule = None
-        self.plans = {}
         self.of = plan
         ins, outs = plan.retained(scalars)
         jaxpr = (
@@ -625,20 +650,9 @@ class VjpOp(Op):
             return lambda *flat: self.pure_tuple(*flat)[0]
         return self.pure_tuple
 
-    def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
-        """Nothing to check: the forward was checked."""
-
-    def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
-        """Return the call with its input types."""
-        return f"{self.name}({', '.join(map(repr, infos))})"
-
     def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
         """Return the parameters of the op this is the gradient of."""
         return self.of.op.parameters_of(self.of.structure, scalars)
-
-    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
-        """Return the label of a call."""
-        return self.label
 
 
 def _record(

@@ -82,6 +82,9 @@ class Static:
         sizes: What is done about sizes that vary; None: each is a program of its own.
     """
 
+    REMEMBERED = 2**16  # keys that came once
+    CHEAPER = 4  # times that an eager call has to be faster than a compile
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -104,6 +107,9 @@ class Static:
         self.eager_reasons: list[str] = []
         self.eager_outcomes: set[Any] = set()
         self.unbounded: set[Any] = set()  # keys for which the state differs at every call
+        self.once: set[int] = set()  # hashes of keys that came once and were not compiled for ...
+        self.uncompiled = 0  # ... calls with such keys ...
+        self.eager_seconds = 0.0  # ... and the time that the last one took
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own."""
@@ -134,7 +140,7 @@ class Static:
         key = (tree, keys_of(leaves), _config_key(state))
         known = self.variants.get(key)
         if known is None:
-            return self._new(key, leaves, args, kwargs, ())
+            return self._of_a_new_kind(key, leaves, args, kwargs)
         if known is EAGER:
             return self.run_eager(args, kwargs)
         assumed: tuple[Outcome, ...] = ()
@@ -174,6 +180,31 @@ class Static:
                 )
             return result
         return self._new(key, leaves, args, kwargs, assumed)
+
+    def _of_a_new_kind(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:
+        """Make a call with a key that is not known: where keys are ever new, only one that comes again is compiled for.
+
+        A batch of sequences of different lengths, say, may never come again. Where an eager call takes as long as a
+        compile, as it may with shapes that are new to its ops, too, every key is compiled for.
+        """
+        kind = hash(key)
+        alike = sum(k[2] == key[2] for k in self.variants)  # under this configuration
+        if alike < config.compile_at_once or kind in self.once or not self._eager_pays():
+            self.once.discard(kind)
+            return self._new(key, leaves, args, kwargs, ())
+        if len(self.once) >= self.REMEMBERED:
+            self.once.clear()
+        self.once.add(kind)
+        self.uncompiled += 1
+        start = time.perf_counter()
+        result = self.function_eager(args, kwargs)
+        self.eager_seconds = time.perf_counter() - start
+        return result
+
+    def _eager_pays(self) -> bool:
+        """Return whether the last eager call of a new kind took far less than compiles take."""
+        compiles = sum(c.trace_seconds + c.compile_seconds for c in self.compiles)
+        return self.CHEAPER * self.eager_seconds * len(self.compiles) < compiles
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
@@ -296,7 +327,7 @@ class Static:
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
-        return Explanation(self.name, self.compiles, self.eager_reasons)
+        return Explanation(self.name, self.compiles, self.eager_reasons, self.uncompiled)
 
     def clear(self) -> None:
         """Forget every variant."""
@@ -305,6 +336,8 @@ class Static:
         self.eager_reasons.clear()
         self.eager_outcomes.clear()
         self.unbounded.clear()
+        self.once.clear()
+        self.uncompiled, self.eager_seconds = 0, 0.0
 
     def __copy__(self) -> Static:
         return self

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +18,12 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxchain.core import random
 from jaxchain.core.arguments import TRACED, argument_names, array_of, containers_in, leaves_of, objects_of
 from jaxchain.core.cells import contents_of, count, holds
-from jaxchain.core.compat import live_inputs
+from jaxchain.core.compat import EXACT, live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Refused, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, Outputs, Untaken, lock, read
+from jaxchain.core.installation import Installation, Outputs, Untaken, Write, lock, read
 from jaxchain.core.outside import watched
 from jaxchain.core.state import SAMPLE, Walk, is_iterator
 from jaxchain.core.trace import Call, Trace
@@ -32,42 +34,114 @@ from jaxchain.core.variable import (
 )
 
 MAX_RETRACES = 8
+Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had
 
 
 class Raised(Exception):
     """The program raised an error behind an assumed outcome."""
 
 
+class Called(NamedTuple):
+    """A call that is to be traced.
+
+    Attributes:
+        function: What is called.
+        leaves: Its arguments, flat.
+        tree: Their structure.
+        names: Their names.
+        name: Name of the program.
+        differentiate: Whether the gradients follow the outputs.
+    """
+
+    function: Callable[..., Any]
+    leaves: Sequence[Any]
+    tree: Any
+    names: Sequence[str]
+    name: str
+    differentiate: bool
+
+
+@dataclasses.dataclass
+class Lifted:
+    """What a program was lifted from, and where its outputs go.
+
+    Attributes:
+        walk: The cells.
+        roots: Where the walk started, besides the arguments.
+        leaves: The arguments.
+        dynamic: Which of them are inputs.
+        holders: Places that hold Variables: an argument may be one of these.
+        bounds: First and last input of each group: key, arrays, grads, places, arguments.
+        live: Which inputs are read.
+        arrays: The parameters whose arrays are inputs.
+        uninitialised: Those that have none.
+        grads: The parameters whose gradients are inputs.
+        grads_read: Whether the program reads gradients, or depends on which there are.
+        grad_none: Which parameters had no gradient.
+        draws: How many keys it takes from the stream.
+        result: Makes the result from the outputs.
+        writes: The cells that are written.
+        argument_writes: The Variables among the arguments that are written.
+        reports: What is reported, and what is printed.
+        gradients: Outputs that have a gradient, and inputs that get one.
+        uses: How many things each output is needed for.
+    """
+
+    walk: Walk
+    roots: Sequence[tuple[str, Any]]
+    leaves: Sequence[Any]
+    dynamic: list[int]
+    holders: list[tuple[Any, Any]]
+    bounds: dict[str, tuple[int, int]]
+    live: Sequence[bool]
+    arrays: list[Parameter]
+    uninitialised: list[Parameter]
+    grads: list[Parameter]
+    grads_read: bool
+    grad_none: list[bool]
+    draws: int
+    result: Callable[[Sequence[Any]], Any]
+    writes: list[Write]
+    argument_writes: list[tuple[int, str, Any]]
+    reports: list[tuple[dict[str, Any], Any, Any]]
+    gradients: tuple[list[int], list[int]]
+    uses: list[int]
+
+
+@dataclasses.dataclass
 class Traced:
     """One callable traced on given arguments: the jaxpr of the static mode and what it was lifted from.
 
     Attributes:
         jaxpr: The closed jaxpr, one ``jit[name=...]`` equation per eager node.
+        name: Name of the program.
         inputs: Names of its inputs: cells and arguments.
         outputs: Names of its outputs: results, then the cells that are written.
         nodes: The ops, in the order of the calls.
         constants: What was baked in: (name, shape or value).
-        guards: What was assumed about values. Their predicates are the last outputs.
+        guards: What was assumed about values. Their predicates are the last outputs, but for gradients.
         prints: The lines that print something: it is printed after every call.
+        values: The inputs that it was traced on.
+        lifted: What it was lifted from.
+        seconds: Time to trace.
     """
 
-    def __init__(self, **fields: Any) -> None:
-        self.jaxpr: ClosedJaxpr = fields["jaxpr"]
-        self.name: str = fields["name"]
-        self.inputs: list[str] = fields["inputs"]
-        self.outputs: list[str] = fields["outputs"]
-        self.nodes: list[Call] = fields["nodes"]
-        self.constants: list[tuple[str, str]] = fields["constants"]
-        self.guards: list[Guard] = fields["guards"]
-        self.prints: list[str] = fields["prints"]
-        self.values: list[Any] = fields["values"]
-        self.plan: dict[str, Any] = fields["plan"]
-        self.seconds: float = fields["seconds"]
+    jaxpr: ClosedJaxpr
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    nodes: list[Call]
+    constants: list[tuple[str, str]]
+    guards: list[Guard]
+    prints: list[str]
+    values: Sequence[Any]
+    lifted: Lifted
+    seconds: float = 0.0
 
     def forget_values(self) -> None:
         """Keep the shapes and dtypes it was traced on, not the values: they would live as long as the program."""
         self.values = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.jaxpr.invars]
-        self.plan.clear()
+        del self.lifted
 
     def lower(self) -> jax.stages.Lowered:
         """Lower to StableHLO for the default backend."""
@@ -77,7 +151,7 @@ class Traced:
             return tuple(function(*args))
 
         call.__name__ = self.name
-        return jax.jit(call, keep_unused=True).lower(*self.values)
+        return jax.jit(call, keep_unused=True, compiler_options=EXACT).lower(*self.values)
 
 
 @contextlib.contextmanager
@@ -129,57 +203,42 @@ def trace_call(
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
     """
-    with lock:
-        return _trace_call(function, args, kwargs, roots, name, rules, assumed, differentiate)
-
-
-def _trace_call(
-    function: Callable[..., Any],
-    args: Any,
-    kwargs: Any,
-    roots: Sequence[tuple[str, Any]],
-    name: str,
-    rules: bool,
-    assumed: Sequence[Outcome],
-    differentiate: bool,
-) -> Traced:
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
-    names = argument_names(function, args, kwargs)
-    extra: list[tuple[str, Any]] = []
-    outcomes = list(assumed)
+    called = Called(function, leaves, tree, argument_names(function, args, kwargs), name, differentiate)
+    with lock:
+        traced = _settled(called, list(roots), rules, list(assumed))
+    traced.seconds = time.perf_counter() - start
+    return traced
+
+
+def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes: list[Outcome]) -> Traced:
     all_grads = True
     attempts = 0
     early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
     try:
         while attempts < MAX_RETRACES:
-            walk = Walk([*roots, *extra, *objects_of(leaves)], rules=rules)
+            walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
             if early is not None and _initialise_rules(walk, early):
-                walk = Walk([*roots, *extra, *objects_of(leaves)], rules=rules)
-            every = [*roots, *extra]
-            traced, again = _trace_once(
-                function, leaves, tree, names, walk, name, all_grads, outcomes, differentiate, every
-            )
-            if traced is not None:
+                walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
+            traced = Attempt(called, roots, walk, all_grads, outcomes).run()
+            if isinstance(traced, Traced):
                 if early is not None and _forget_unused(traced, early):
                     early = None
                     continue
                 early = None
-                traced.seconds = time.perf_counter() - start
                 return traced
-            if isinstance(again, bool | int):
-                outcomes.append(again)
+            if traced.outcome is not None:
+                outcomes.append(traced.outcome)
                 continue
             attempts += 1
-            if again == "grads":
-                all_grads = False
-            elif again:
-                extra += [(p.name or "parameter", p) for p in again]
+            all_grads = all_grads and not traced.grads
+            roots += [(p.name or "parameter", p) for p in traced.missing]
     finally:
         for rule in early or ():
             rule._uninitialise()
     raise StaticError(
-        f"{name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
+        f"{called.name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
     )
 
 
@@ -199,7 +258,7 @@ def _initialise_rules(walk: Walk, early: list[Any]) -> bool:
 
 def _forget_unused(traced: Traced, early: Sequence[Any]) -> bool:
     """Take back the slots that no update of the trace wrote."""
-    written = {id(w.container) for w in traced.plan["writes"]}
+    written = {id(w.container) for w in traced.lifted.writes}
     unused = [rule for rule in early if id(rule.state) not in written]
     for rule in unused:
         rule._uninitialise()
@@ -213,132 +272,190 @@ def _holders(walk: Walk, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
     return [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
 
 
-def _trace_once(
-    function: Callable[..., Any],
-    leaves: Sequence[Any],
-    tree: Any,
-    names: Sequence[str],
-    walk: Walk,
-    name: str,
-    all_grads: bool,
-    assumed: Sequence[Outcome],
-    differentiate: bool,
-    roots: Sequence[tuple[str, Any]] = (),
-) -> tuple[Traced | None, Any]:
-    state_values = read(walk)
-    assert state_values is not None
-    arrays, grads, places = state_values
-    placeholder = functools.cache(zeros)
-    # with all_grads every initialised parameter gets a gradient tracer, also where it is None: if none is read, as in a
-    # step that clears them first, the variant serves both cases
-    grad_values = [
-        None
-        if a is None
-        else (g.array if isinstance(g, Variable) else g)
-        if g is not None
-        else (placeholder(a.shape, a.dtype) if all_grads else None)
-        for a, g in zip(arrays, grads, strict=True)
-    ]
-    dynamic = [i for i, leaf in enumerate(leaves) if isinstance(leaf, TRACED) and not isinstance(leaf, Parameter)]
-    arguments: list[Any] = []
-    given_names: list[str] = []
-    for i in dynamic:
-        leaf = leaves[i]
-        arguments.append(leaf._array if isinstance(leaf, Variable) else array_of(leaf))
-        given_names.append(names[i])
-        if isinstance(leaf, Variable) and leaf._grad is not None:
-            arguments.append(leaf.grad)
-            given_names.append(f"{names[i]}.grad")
-    groups = {
-        "key": [random.ops.state()],
-        "arrays": [a for a in arrays if a is not None],
-        "grads": [g for g in grad_values if g is not None],
-        "places": places,
-        "arguments": arguments,
-    }
-    flat = [v for g in groups.values() for v in g]
-    outputs = Outputs(walk)
-    effects = Effects(walk)
-    found: dict[str, Any] = {}
-    state = thread_state()
+class Again(NamedTuple):
+    """Why a program has to be traced again.
 
-    def pure(*tracers: Any) -> Any:
-        rest = iter(tracers)
-        trace = found["trace"] = Trace({id(p) for p in walk.parameters}, next(rest), assumed)
-        for leaf in leaves:
-            if isinstance(leaf, Parameter):
-                trace.lifted.add(id(leaf))
-        new_arrays = [None if a is None else next(rest) for a in arrays]
-        new_grads = [None if g is None else next(rest) for g in grad_values]
-        installation = Installation(walk, new_arrays, new_grads, [next(rest) for _ in places])
-        trace.installation = installation
-        old_trace, old_scope, old_init = state.trace, state.scope, random.initializers.count
+    Attributes:
+        outcome: The value that it asked for.
+        missing: Parameters that were not lifted.
+        grads: Whether it reads a gradient that was not there.
+    """
+
+    outcome: Outcome | None = None
+    missing: Sequence[Parameter] = ()
+    grads: bool = False
+
+
+class Attempt:
+    """One run of a program with tracers in its arguments and in the cells of a walk.
+
+    Args:
+        called: The call.
+        roots: Where the walk started, besides the arguments.
+        walk: The cells.
+        all_grads: Whether every initialised parameter gets a gradient tracer, also where its gradient is None: if none
+            is read, as in a step that clears them first, the variant serves both cases.
+        assumed: The values that are known.
+    """
+
+    trace: Trace
+    result: Any
+    argument_writes: list[tuple[int, str, Any]]
+    writes: list[Write]
+    reports: list[tuple[dict[str, Any], Any, Any]]
+    gradients: tuple[list[int], list[int]] = ([], [])
+
+    def __init__(
+        self,
+        called: Called,
+        roots: Sequence[tuple[str, Any]],
+        walk: Walk,
+        all_grads: bool,
+        assumed: Sequence[Outcome],
+    ) -> None:
+        self.called, self.roots, self.walk, self.all_grads, self.assumed = called, list(roots), walk, all_grads, assumed
+        cells = read(walk)
+        assert cells is not None
+        self.arrays, self.grads, self.places = cells
+        self.tracked_grads = self._tracked_grads()
+        leaves = called.leaves
+        self.dynamic = [i for i, v in enumerate(leaves) if isinstance(v, TRACED) and not isinstance(v, Parameter)]
+        self.outputs, self.effects = Outputs(walk), Effects(walk)
+        names, arguments = self._arguments()
+        groups = {
+            "key": ([random.ops.state()], ["random key"]),
+            "arrays": _present(self.arrays, walk.parameter_names),
+            "grads": _present(self.tracked_grads, [f"{n}.grad" for n in walk.parameter_names]),
+            "places": (self.places, _place_names(walk)),
+            "arguments": (arguments, names),
+        }
+        self.flat: list[Any] = []
+        self.inputs: list[str] = []
+        self.bounds: dict[str, tuple[int, int]] = {}
+        for group, (values, names) in groups.items():
+            self.bounds[group] = len(self.flat), len(self.flat) + len(values)
+            self.flat += values
+            self.inputs += names
+
+    def _tracked_grads(self) -> list[Any]:
+        placeholder = functools.cache(zeros)
+
+        def tracked(array: Any, grad: Any) -> Any:
+            if array is None:
+                return None
+            if grad is not None:
+                return grad.array if isinstance(grad, Variable) else grad
+            return placeholder(array.shape, array.dtype) if self.all_grads else None
+
+        return [tracked(a, g) for a, g in zip(self.arrays, self.grads, strict=True)]
+
+    def _arguments(self) -> tuple[list[str], list[Any]]:
+        names, arrays = [], []
+        for i in self.dynamic:
+            leaf, name = self.called.leaves[i], self.called.names[i]
+            arrays.append(leaf._array if isinstance(leaf, Variable) else array_of(leaf))
+            names.append(name)
+            if isinstance(leaf, Variable) and leaf._grad is not None:
+                arrays.append(leaf.grad)
+                names.append(f"{name}.grad")
+        return names, arrays
+
+    def run(self) -> Traced | Again:
+        """Trace.
+
+        Raises:
+            NotCompilable: The program does with a value what no variant can assume.
+            Raised: It raised an error behind an assumed value.
+        """
+        jaxpr = self._jaxpr()
+        trace, questions = self.trace, self.trace.questions
+        if questions.refused is not None:
+            raise NotCompilable(questions.refused)
+        if questions.undecided is not None:
+            if any(isinstance(v, jax.ShapeDtypeStruct) for v in self.flat):
+                raise NotCompilable(f"it branches on a value, and there are only shapes: {questions.asked}")
+            return Again(outcome=evaluate(jaxpr, self.flat))
+        if trace.inits or trace.missing:
+            return Again(missing=trace.missing)
+        jaxpr = ClosedJaxpr(jaxpr.jaxpr, [c.copy() if isinstance(c, np.ndarray) else c for c in jaxpr.consts])
+        live = live_inputs(jaxpr.jaxpr)
+        reads_grads = any(live[slice(*self.bounds["grads"])])
+        absent = any(g is None and v is not None for g, v in zip(self.grads, self.tracked_grads, strict=True))
+        if self.all_grads and absent and reads_grads:
+            return Again(grads=True)
+        return Traced(
+            jaxpr=jaxpr,
+            name=self.called.name,
+            inputs=self.inputs,
+            outputs=self.outputs.names,
+            nodes=trace.nodes,
+            constants=self._constants(jaxpr),
+            guards=questions.guards,
+            prints=[format_source(s) for s, _ in trace.prints],
+            values=self.flat,
+            lifted=self._lifted(live, reads_grads),
+        )
+
+    def _jaxpr(self) -> ClosedJaxpr:
+        def program(*tracers: Any) -> tuple[Any, ...]:
+            return self._program(tracers)
+
+        program.__name__ = self.called.name
+        with answering(), watched():
+            try:
+                return jax.make_jaxpr(program)(*self.flat)
+            except (
+                jax.errors.ConcretizationTypeError,
+                jax.errors.TracerArrayConversionError,
+                jax.errors.TracerIntegerConversionError,
+            ) as error:
+                raise _control_flow_error(error) from error
+            except StaticError:
+                raise
+            except Exception as error:
+                if self.trace.questions.refused is not None:
+                    raise NotCompilable(self.trace.questions.refused) from error
+                if self.trace.questions.guards:
+                    raise Raised from error
+                self.trace.print_out()
+                raise
+
+    def _program(self, tracers: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the function on tracers; return the outputs, or the value that it asks for. All cells are put back."""
+        state, walk, rest = thread_state(), self.walk, iter(tracers)
+        lifted = {id(p) for p in (*walk.parameters, *self.called.leaves) if isinstance(p, Parameter)}
+        trace = self.trace = Trace(lifted, next(rest), self.assumed)
+        arrays = [None if a is None else next(rest) for a in self.arrays]
+        grads = [None if g is None else next(rest) for g in self.tracked_grads]
+        installation = trace.installation = Installation(walk, arrays, grads, [next(rest) for _ in self.places])
+        outer, initialised = (state.trace, state.scope), random.initializers.count
         state.trace, state.scope = trace, trace.root
         state.refresh()
+        questions = trace.questions
         ok = False
         try:
             installation.freeze()
-            stand_ins = list(leaves)
-            originals: list[tuple[int, Variable, Any, Any]] = []
-            for i, leaf in enumerate(leaves):
-                if is_iterator(leaf):
-                    stand_ins[i] = Untaken(names[i])
-            known = {i: leaf for i, (leaf, _) in installation.variables.items()}
-            for i in dynamic:
-                leaf = leaves[i]
-                array = next(rest)
-                if id(leaf) in known:  # the state holds it, or it came before
-                    stand_ins[i] = known[id(leaf)]
-                    if leaf._grad is not None:
-                        next(rest)
-                elif isinstance(leaf, Variable):
-                    stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
-                    grad = None
-                    if leaf._grad is not None:
-                        stand_in._grad = grad = next(rest)
-                    originals.append((i, stand_in, array, grad))
-                    stand_ins[i] = known[id(leaf)] = stand_in
-                else:
-                    stand_ins[i] = array
-            call_args, call_kwargs = jax.tree_util.tree_unflatten(tree, stand_ins)
-            given = [(c, contents_of(c)) for c in containers_in((call_args, [*call_kwargs.values()]))]
-            result = function(*call_args, **call_kwargs)
-            if not all(holds(c, contents) for c, contents in given):
-                raise NotCompilable("it changes a list or a dictionary that is an argument")
-            found["result"] = outputs.builder(result)
-            outputs.name = "argument"
-            found["argument_writes"] = []
-            for i, stand_in, array, grad in originals:
-                if stand_in._array is not array:
-                    found["argument_writes"].append((i, "array", outputs.builder(stand_in._array)))
-                if stand_in._grad is not grad:
-                    found["argument_writes"].append((i, "grad", outputs.builder(stand_in.grad)))
-            found["writes"] = installation.writes(outputs)
-            found["reports"] = [
-                ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
-                for values, observer, again in trace.reports
-            ]
-            outputs.name = "guard"
-            outputs.arrays += trace.questions.predicates  # always the last
-            outputs.names += [str(g) for g in trace.questions.guards]
-            if differentiate:
+            stand_ins, arguments = self._stand_ins(rest)
+            result = self._call(stand_ins)
+            self._collect(result, arguments)
+            if self.called.differentiate:
+                nodes = [(p._node, a) for p, a in zip(walk.parameters, arrays, strict=True)]
+                nodes += [(v._node, array) for _, v, array, _ in arguments]
+                nodes += [(v._node, v._array) for v, _ in installation.variables.values()]
                 position = {id(t): i for i, t in enumerate(tracers)}
-                leaves_in = [(p._node, a) for p, a in zip(walk.parameters, new_arrays, strict=True)]
-                leaves_in += [(v._node, array) for _, v, array, _ in originals]
-                leaves_in += [(v._node, v._array) for v, _ in installation.variables.values()]
-                targets = {node: position[id(a)] for node, a in leaves_in if id(a) in position}
-                found["gradients"] = _gradients(outputs, targets)
-            ok = trace.questions.undecided is None and trace.questions.refused is None
-            return tuple(outputs.arrays) if ok else (trace.questions.undecided,)
+                targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
+                self.gradients = _gradients(self.outputs, targets)
+            ok = questions.undecided is None and questions.refused is None
+            return tuple(self.outputs.arrays) if ok else (questions.undecided,)
         except (Undecided, Refused):
-            return (trace.questions.undecided,)
+            return (questions.undecided,)
         finally:
-            state.trace, state.scope = old_trace, old_scope
+            state.trace, state.scope = outer
             state.refresh()
             installation.restore()
             if not (ok and trace.inits):  # what is initialised on the way stays so
-                trace.questions.refused = trace.questions.refused or effects.undone()
-            effects.forget_tracers()
+                questions.refused = questions.refused or self.effects.undone()
+            self.effects.forget_tracers()
             if ok:
                 for owner, value in trace.inits:
                     if isinstance(owner, Parameter):
@@ -346,98 +463,114 @@ def _trace_once(
                     else:
                         owner.state = value
             else:
-                random.initializers.count = old_init
+                random.initializers.count = initialised
 
-    pure.__name__ = name
-    start = time.perf_counter()
-    with answering(), watched():
-        try:
-            jaxpr = jax.make_jaxpr(pure)(*flat)
-        except (
-            jax.errors.ConcretizationTypeError,
-            jax.errors.TracerArrayConversionError,
-            jax.errors.TracerIntegerConversionError,
-        ) as error:
-            raise _control_flow_error(error) from error
-        except StaticError:
-            raise
-        except Exception as error:
-            if found["trace"].questions.refused is not None:
-                raise NotCompilable(found["trace"].questions.refused) from error
-            if found["trace"].questions.guards:
-                raise Raised from error
-            found["trace"].print_out()
-            raise
-    trace: Trace = found["trace"]
-    if trace.questions.refused is not None:
-        raise NotCompilable(trace.questions.refused)
-    if trace.questions.undecided is not None:
-        if any(isinstance(v, jax.ShapeDtypeStruct) for v in flat):
-            raise NotCompilable(f"it branches on a value, and there are only shapes: {trace.questions.asked}")
-        return None, evaluate(jaxpr, flat)
-    if trace.inits or trace.missing:
-        return None, trace.missing
-    jaxpr = ClosedJaxpr(jaxpr.jaxpr, [c.copy() if isinstance(c, np.ndarray) else c for c in jaxpr.consts])
-    live = live_inputs(jaxpr.jaxpr)
-    at = 1 + len(groups["arrays"])
-    if (
-        all_grads
-        and any(g is None and v is not None for g, v in zip(grads, grad_values, strict=True))
-        and any(live[at : at + len(groups["grads"])])
-    ):
-        return None, "grads"
-    input_names = ["random key"]
-    input_names += [n for n, a in zip(walk.parameter_names, arrays, strict=True) if a is not None]
-    input_names += [f"{n}.grad" for n, g in zip(walk.parameter_names, grad_values, strict=True) if g is not None]
-    input_names += _place_names(walk)
-    input_names += given_names
-    constants = [
-        (f"constant {i}", f"{c.dtype}[{','.join(map(str, c.shape))}]")
-        for i, c in enumerate(jaxpr.consts)
-        if getattr(c, "size", 0) > 1
-    ]
-    constants += [
-        (n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are looked for in {SAMPLE} elements")
-        for n, a in walk.large
-    ]
-    constants += [(n, f"{kind} object, not looked into") for n, kind in walk.unseen]
-    constants += [
-        (n, repr(v))
-        for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
-        if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
-    ]
-    walk.environment.update(trace.environment)
-    constants += [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
-    grads_read = [i for i in range(len(groups["grads"])) if live[at + i]]
-    fields = {
-        "jaxpr": jaxpr,
-        "name": name,
-        "inputs": input_names,
-        "outputs": outputs.names,
-        "nodes": trace.nodes,
-        "constants": constants,
-        "guards": trace.questions.guards,
-        "prints": [format_source(s) for s, _ in trace.prints],
-        "values": flat,
-        "seconds": time.perf_counter() - start,
-        "plan": {
-            **found,
-            "walk": walk,
-            "live": live,
-            "groups": groups,
-            "arrays": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is not None],
-            "uninitialised": [p for p, a in zip(walk.parameters, arrays, strict=True) if a is None],
-            "grads": [p for p, g in zip(walk.parameters, grad_values, strict=True) if g is not None],
-            "grads_read": bool(grads_read) or not all_grads,
-            "grad_none": [g is None for g in grads],
-            "dynamic": dynamic,
-            "leaves": leaves,
-            "roots": roots,
-            "holders": _holders(walk, leaves),
-            "uses": outputs.uses,
-        },
-    }
-    return Traced(**fields), None
+    def _stand_ins(self, rest: Iterator[Any]) -> tuple[list[Any], list[Argument]]:
+        """Return what stands for the arguments; and of those that are Variables of their own, what they were."""
+        installation = cast(Installation, self.trace.installation)
+        leaves, names = self.called.leaves, self.called.names
+        stand_ins = [Untaken(names[i]) if is_iterator(leaf) else leaf for i, leaf in enumerate(leaves)]
+        arguments: list[Argument] = []
+        known = {i: leaf for i, (leaf, _) in installation.variables.items()}
+        for i in self.dynamic:
+            leaf, array = leaves[i], next(rest)
+            if id(leaf) in known:  # the state holds it, or it came before
+                stand_ins[i] = known[id(leaf)]
+                if leaf._grad is not None:
+                    next(rest)
+            elif isinstance(leaf, Variable):
+                stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
+                grad = None
+                if leaf._grad is not None:
+                    stand_in._grad = grad = next(rest)
+                arguments.append((i, stand_in, array, grad))
+                stand_ins[i] = known[id(leaf)] = stand_in
+            else:
+                stand_ins[i] = array
+        return stand_ins, arguments
+
+    def _call(self, stand_ins: Sequence[Any]) -> Any:
+        args, kwargs = jax.tree_util.tree_unflatten(self.called.tree, stand_ins)
+        given = [(c, contents_of(c)) for c in containers_in((args, [*kwargs.values()]))]
+        result = self.called.function(*args, **kwargs)
+        if not all(holds(c, contents) for c, contents in given):
+            raise NotCompilable("it changes a list or a dictionary that is an argument")
+        return result
+
+    def _collect(self, result: Any, arguments: Sequence[Argument]) -> None:
+        """Note the outputs: the result, what is written, what is reported, and the predicates, always the last."""
+        outputs, trace = self.outputs, self.trace
+        self.result = outputs.builder(result)
+        outputs.name = "argument"
+        self.argument_writes = []
+        for i, stand_in, array, grad in arguments:
+            if stand_in._array is not array:
+                self.argument_writes.append((i, "array", outputs.builder(stand_in._array)))
+            if stand_in._grad is not grad:
+                self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
+        self.writes = cast(Installation, trace.installation).writes(outputs)
+        self.reports = [
+            ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
+            for values, observer, again in trace.reports
+        ]
+        outputs.name = "guard"
+        outputs.arrays += trace.questions.predicates
+        outputs.names += [str(g) for g in trace.questions.guards]
+
+    def _constants(self, jaxpr: ClosedJaxpr) -> list[tuple[str, str]]:
+        """Return what is part of the program: (name, shape or value)."""
+        walk = self.walk
+        found = [
+            (f"constant {i}", f"{c.dtype}[{','.join(map(str, c.shape))}]")
+            for i, c in enumerate(jaxpr.consts)
+            if getattr(c, "size", 0) > 1
+        ]
+        found += [
+            (n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are looked for in {SAMPLE} elements")
+            for n, a in walk.large
+        ]
+        found += [(n, f"{kind} object, not looked into") for n, kind in walk.unseen]
+        found += [
+            (n, repr(v))
+            for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
+            if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
+        ]
+        walk.environment.update(self.trace.environment)
+        return found + [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
+
+    def _lifted(self, live: Sequence[bool], reads_grads: bool) -> Lifted:
+        walk, leaves = self.walk, self.called.leaves
+
+        def parameters(cells: Sequence[Any], there: bool = True) -> list[Parameter]:
+            return [p for p, cell in zip(walk.parameters, cells, strict=True) if (cell is not None) == there]
+
+        return Lifted(
+            walk=walk,
+            roots=self.roots,
+            leaves=leaves,
+            dynamic=self.dynamic,
+            holders=_holders(walk, leaves),
+            bounds=self.bounds,
+            live=live,
+            arrays=parameters(self.arrays),
+            uninitialised=parameters(self.arrays, there=False),
+            grads=parameters(self.tracked_grads),
+            grads_read=reads_grads or not self.all_grads,
+            grad_none=[g is None for g in self.grads],
+            draws=self.trace.draws,
+            result=self.result,
+            writes=self.writes,
+            argument_writes=self.argument_writes,
+            reports=self.reports,
+            gradients=self.gradients,
+            uses=self.outputs.uses,
+        )
+
+
+def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Return the values that are there, and their names."""
+    there = [v is not None for v in values]
+    return list(compress(values, there)), list(compress(names, there))
 
 
 COTANGENT = "output_gradient"

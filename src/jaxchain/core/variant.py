@@ -20,7 +20,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import CALLS, bytes_of, equations, fingerprint, origin, without_dead_code
+from jaxchain.core.compat import CALLS, EXACT, bytes_of, equations, fingerprint, origin, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
@@ -37,8 +37,6 @@ class VariantMismatch(Exception):
     """A cell no longer has the shape or dtype that a variant was compiled for."""
 
 
-# XLA would leave out a cast to float16 and back; then the static result would not be the eager one
-EXACT = {"xla_allow_excess_precision": False}
 MANY = 4  # gradients from which that pays
 SMALL = 4096  # elements of a gradient up to which it is returned with others as one flat array: copying is cheaper
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
@@ -88,27 +86,23 @@ class Variant:
     variables = False  # whether Variables in places go in as they are, so that gradients reach them
 
     def __init__(self, traced: Traced, donate: bool) -> None:
-        plan = traced.plan
+        lifted = traced.lifted
         self.traced = traced
-        self.walk: Walk = plan["walk"]
+        self.walk = lifted.walk
         self.name = traced.name
-        live, groups = plan["live"], plan["groups"]
-        bounds, at = {}, 0
-        for group, values in groups.items():
-            bounds[group] = (at, at + len(values))
-            at += len(values)
+        live, bounds = lifted.live, lifted.bounds
 
         def kept(group: str) -> list[int]:
             lo, hi = bounds[group]
             return [i - lo for i in range(lo, hi) if live[i]]
 
-        self.draws: int = plan["trace"].draws
+        self.draws = lifted.draws
         self.uses_key = live[0]
-        self.arrays = [plan["arrays"][i] for i in kept("arrays")]
-        self.uninitialised = plan["uninitialised"]
-        self.grads = [plan["grads"][i] for i in kept("grads")]
-        self.grad_none = plan["grad_none"]
-        self.grads_read = plan["grads_read"]
+        self.arrays = [lifted.arrays[i] for i in kept("arrays")]
+        self.uninitialised = lifted.uninitialised
+        self.grads = [lifted.grads[i] for i in kept("grads")]
+        self.grad_none = lifted.grad_none
+        self.grads_read = lifted.grads_read
         simple, mixed, at = [], [], 0  # places that hold one array, and the others
         flat_at: list[tuple[bool, int]] = []  # of each flat place value: whether its place is simple, and its number
         for place, template in zip(self.walk.places, self.walk.templates, strict=True):
@@ -122,19 +116,19 @@ class Variant:
         self.mixed_at = [k for is_simple, k in live_places if not is_simple]
         self.mixed = mixed
         self.argument_at = kept("arguments")
-        self.dynamic = plan["dynamic"]
-        self.roots = plan["roots"]
-        self.records = [(i, leaf) for i, leaf in enumerate(plan["leaves"]) if is_exchangeable(leaf)]
-        self.holders = plan["holders"]
-        self.held = self._held(plan["leaves"]) if self.holders else None
-        self.result = plan["result"]
-        self.writes: list[Write] = plan["writes"]
+        self.dynamic = lifted.dynamic
+        self.roots = lifted.roots
+        self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
+        self.holders = lifted.holders
+        self.held = self._held(lifted.leaves) if self.holders else None
+        self.result = lifted.result
+        self.writes = lifted.writes
         self._sort_writes(traced)
-        self.argument_writes = plan["argument_writes"]
-        self.reports = plan["reports"]
+        self.argument_writes = lifted.argument_writes
+        self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
-        first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(plan.get("gradients", ((), ()))[1])
+        first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(lifted.gradients[1])
         self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
         lo = bounds["places"][0]
@@ -142,7 +136,7 @@ class Variant:
         places = [i for i in places if flat_at[i - lo][0]] + [i for i in places if not flat_at[i - lo][0]]
         order = [
             i
-            for group in groups
+            for group in bounds
             for i in (places if group == "places" else (k for k in range(*bounds[group]) if live[k]))
         ]
         self.order = order
@@ -246,7 +240,7 @@ class Variant:
             else:
                 self.other_writes.append(write)
         if not self.variables:
-            small = [w for w in self.grad_writes if avals[w[1]].size <= SMALL and traced.plan["uses"][w[1]] == 1]
+            small = [w for w in self.grad_writes if avals[w[1]].size <= SMALL and traced.lifted.uses[w[1]] == 1]
             groups = [
                 [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
             ]

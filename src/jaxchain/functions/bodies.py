@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
-from jaxchain.core.op import Op
+from jaxchain.core.op import GradientOp, variable_on
 from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_array, as_jax, info_of
 from jaxchain.core.walk import walk
 
@@ -181,27 +181,15 @@ def _within(scope: Any, cluster: Scope) -> bool:
 # -- the node of the tape ----------------------------------------------------------------------------------------------
 
 
-class _Gradient(Op):
-    """The gradient of a control-flow node as an op, to be differentiated again."""
+class _Gradient(GradientOp):
+    """The gradient of a control-flow node."""
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self.name, self.label, self.rule, self.plans = f"{name}_vjp", f"{name} grad", None, {}
-        self._pure = function
+        super().__init__(name, f"{name} grad")
+        self.function = function
 
     def pure(self, structure: Any) -> Callable[..., Any]:
-        return lambda *flat: tuple(self._pure(*flat))
-
-    def check(self, structure: Any, infos: Any) -> None:
-        pass
-
-    def describe(self, structure: Any, infos: Any) -> str:
-        return f"{self.name}({', '.join(map(repr, infos))})"
-
-    def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
-        return {}
-
-    def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
-        return self.label
+        return lambda *flat: tuple(self.function(*flat))
 
 
 class _ControlNode(FunctionRecord):
@@ -221,10 +209,7 @@ class _ControlNode(FunctionRecord):
             return self.needs, self.backward(*self.arrays, *self._filled(gys))
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        inputs = []
-        for node, array in zip(self.inputs, self.arrays, strict=True):
-            variable = node.get_variable_or_none()
-            inputs.append(Variable._of(array, node) if variable is None else variable)
+        inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
         result = _Gradient(self.name, self.backward).apply((), [*inputs, *self._filled(gys)], ())
         return self.needs, result if isinstance(result, tuple) else (result,)
 

@@ -49,7 +49,7 @@ def _(gy, out, x0, x1, y, margin, reduce):
     difference = x0 - x1
     squared = jnp.square(difference).sum(1)
     gap = _positive(margin - _root(squared))
-    apart = (1 - y) * gap / jnp.sqrt(jnp.maximum(squared, least**2))
+    apart = (1 - y) * gap / jnp.sqrt(jnp.where(squared > least**2, squared, least**2))
     g = (y - apart) * (gy / len(y) if reduce == "mean" else gy)
     gx = g.astype(x0.dtype)[:, None] * difference
     return gx, -gx, None

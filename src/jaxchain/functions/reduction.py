@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Float, Int
 
 from jaxchain.core.op import Array, op
@@ -135,11 +136,21 @@ def _min(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..
     return x.min(axis, keepdims=keepdims)
 
 
+def _extreme(gy: Array, x: Array, axis: Axis, reduce: Any) -> Array:
+    # The whole gradient to every tied element, as in Chainer; JAX's own rule divides it among them. The extreme is
+    # found again: that of the forward may be of values that were computed in another way, and equal to none of these.
+    x = lax.optimization_barrier(x)
+    return jnp.where(x == reduce(x, axis, keepdims=True), _kept(gy, x, axis), 0)
+
+
 @_max.vjp
+def _(gy, y, x, axis, keepdims):
+    return _extreme(gy, x, axis, jnp.max)
+
+
 @_min.vjp
-def _selected(gy, y, x, axis, keepdims):
-    # The whole gradient to every tied element, as in Chainer; JAX's own rule divides it among them.
-    return jnp.where(x == _kept(y, x, axis), _kept(gy, x, axis), 0)
+def _(gy, y, x, axis, keepdims):
+    return _extreme(gy, x, axis, jnp.min)
 
 
 def max(x, axis: Axis = None, keepdims: bool = False):

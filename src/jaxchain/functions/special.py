@@ -151,7 +151,7 @@ def _erfinv(x: Array) -> Array:
         return jnp.where(far, jnp.copysign(tail, x), lax.erf_inv(x))
     w = -jnp.log((1 - x) * (1 + x))
     centre = w < 5
-    at = jnp.where(centre, w - 2.5, jnp.sqrt(jnp.maximum(w, 5)) - 3)
+    at = jnp.where(centre, w - 2.5, jnp.sqrt(jnp.where(centre, 5, w)) - 3)
     y = jnp.zeros_like(x)
     for near, far in zip(_GILES_CENTRE, _GILES_TAIL, strict=True):
         y = y * at + jnp.where(centre, near, far)
@@ -273,14 +273,14 @@ def _(gy, y, x):
 
 def _log_ndtr(x: Array) -> Array:
     half = jnp.asarray(_SQRT_HALF, x.dtype)
-    low = jnp.log(_erfcx(-jnp.minimum(x, -1) * half) / 2) - x * x / 2
+    low = jnp.log(_erfcx(-jnp.where(x < -1, x, -1) * half) / 2) - x * x / 2
     return jnp.where(x < -1, low, jnp.log1p(-lax.erfc(x * half) / 2))
 
 
 def _log_ndtr_slope(x: Array) -> Array:
     # Below 0 as Chainer; above, where erfcx(-x / sqrt(2)) overflows, the density divided by the distribution function.
-    low = math.sqrt(2 / math.pi) / _erfcx(-jnp.minimum(x, 0) * jnp.asarray(_SQRT_HALF, x.dtype))
-    high = jnp.maximum(x, 0)
+    low = math.sqrt(2 / math.pi) / _erfcx(-jnp.where(x < 0, x, 0) * jnp.asarray(_SQRT_HALF, x.dtype))
+    high = jnp.where(x > 0, x, 0)
     high = jnp.exp(-jnp.square(high) / 2) / math.sqrt(2 * math.pi) / jsp.ndtr(high)
     return jnp.where(x < 0, low, high)
 

@@ -15,6 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core import static
+from jaxchain.core.compat import EXACT
 from jaxchain.core.trace import Call
 from jaxchain.core.tracing import Traced
 from jaxchain.views.model import Graph
@@ -162,14 +163,14 @@ class Program:
         call.__name__ = self.name
         names = _identifiers(self.inputs)
         call.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names])  # type: ignore[attr-defined]
-        return jax.jit(call, keep_unused=True).lower(*self.values)
+        return jax.jit(call, keep_unused=True, compiler_options=EXACT).lower(*self.values)
 
 
 def program(model_or_fn: Any, *args: Any, **kwargs: Any) -> Program:
     """Trace a call in static mode, without running it."""
     traced = static.trace(model_or_fn, *args, **kwargs)
-    arguments = len(traced.plan["groups"]["arguments"])
-    return program_of(traced, name_of(model_or_fn), parameter_names(model_or_fn), arguments)
+    first, last = traced.lifted.bounds["arguments"]
+    return program_of(traced, name_of(model_or_fn), parameter_names(model_or_fn), last - first)
 
 
 def program_of(traced: Traced, name: str, known: Sequence[str] = (), arguments: int = 0) -> Program:
