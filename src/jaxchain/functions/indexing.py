@@ -288,6 +288,7 @@ def select_item(x, t):
     Raises:
         InvalidType: Shapes do not fit, or ``t`` is no integer.
         IndexError: A NumPy ``t`` is out of range.
+        TypeError: ``t`` is no array.
         ValueError: In debug mode, not ``0 <= t < k``.
 
     Source: elementary.
@@ -297,6 +298,8 @@ def select_item(x, t):
         Array([2., 3.], dtype=float32)
     """
     labels = as_array(t)
+    if not hasattr(labels, "dtype"):
+        raise TypeError(f"select_item: t: expected an array of integers, got {type(t).__name__}")
     if len(x.shape) == 2 and labels.dtype.kind == "i":
         if is_debug():
             known = values(labels)

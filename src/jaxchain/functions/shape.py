@@ -1,6 +1,7 @@
 """Shapes: reshaping, joining, splitting, broadcasting, casting."""
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -115,8 +116,15 @@ def transpose(x, axes: Sequence[int] | None = None):
     return _transpose(x, None if axes is None else tuple(map(int, axes)))
 
 
-@op(label="Swapaxes")
-def swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "..."]:
+@op(label="Swapaxes", name="swapaxes")
+def _swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "..."]:
+    with left_to_numpy():
+        axis_in_range("x", x, axis1)
+        axis_in_range("x", x, axis2)
+    return x.swapaxes(axis1, axis2)
+
+
+def swapaxes(x, axis1: int, axis2: int):
     """Swap two axes.
 
     Args:
@@ -129,6 +137,7 @@ def swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "
 
     Raises:
         InvalidType: ``x`` has no such axis.
+        TypeError: An axis is no integer.
 
     Source: elementary.
 
@@ -136,10 +145,7 @@ def swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "
         >>> F.swapaxes(np.zeros((1, 2, 3), np.float32), 0, 2).shape
         (3, 2, 1)
     """
-    with left_to_numpy():
-        axis_in_range("x", x, axis1)
-        axis_in_range("x", x, axis2)
-    return x.swapaxes(axis1, axis2)
+    return _swapaxes(x, operator.index(axis1), operator.index(axis2))
 
 
 @op(label="Concat", name="concat")
@@ -232,9 +238,16 @@ def _split_axis(x: Shaped[Array, "..."], cuts: int | tuple[int, ...], axis: int)
     size = x.shape[axis]
     if isinstance(cuts, int):
         expect(cuts > 0 and size % cuts == 0, f"x.shape[{axis}] % sections == 0", f"{size} % {cuts} != 0")
-    elif cuts:
-        expect(size >= cuts[-1], f"x.shape[{axis}] >= max_index", f"{size} < {cuts[-1]}")
-    return tuple(jnp.split(x, cuts if isinstance(cuts, int) else list(cuts), axis))
+        return tuple(jnp.split(x, cuts, axis))
+    last = max(cuts, default=0)
+    expect(size >= last, f"x.shape[{axis}] >= max_index", f"{size} < {last}")
+    return tuple([lax.slice_in_dim(x, *_part(a, b, size), axis=axis) for a, b in pairwise((0, *cuts, size))])
+
+
+def _part(start: int, end: int, size: int) -> tuple[int, int]:
+    """Return where a slice of an axis starts and ends."""
+    start, end, _ = slice(start, end).indices(size)
+    return start, max(start, end)
 
 
 def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tuple: bool = True):
@@ -242,7 +255,8 @@ def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tup
 
     Args:
         x: Any shape and dtype.
-        indices_or_sections: Number of equal parts, or where to cut (sorted).
+        indices_or_sections: Number of equal parts, or where to cut: a part is the slice from one cut to the next
+            (a negative cut counts from the end; the part is empty if the next cut lies before it).
         axis: The axis to split.
         force_tuple: Return a tuple also if there is only one part.
 
@@ -252,7 +266,6 @@ def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tup
     Raises:
         InvalidType: The axis does not divide, or a cut lies beyond it.
         TypeError: ``indices_or_sections`` is neither an int nor a sequence of ints.
-        ValueError: The cuts are not sorted.
 
     Source: elementary.
 
@@ -269,8 +282,6 @@ def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tup
         cuts = cuts.tolist()
     if isinstance(cuts, Sequence) and not isinstance(cuts, str):
         cuts = tuple(map(int, cuts))
-        if any(a > b for a, b in pairwise(cuts)):
-            raise ValueError(f"indices_or_sections must be sorted, got {cuts}")
     elif isinstance(cuts, int | np.integer):
         cuts = int(cuts)
     else:

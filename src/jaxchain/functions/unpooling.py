@@ -34,7 +34,12 @@ def _spread(x: Array, axis: int, offset: int, s: int, p: int, size: int) -> Arra
 def _unpooling(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes | None, cover_all: bool) -> Array:
     out = _outsize(x, ksize, stride, pad, outsize, cover_all)
     for axis, (k, s, p, size) in enumerate(zip(ksize, stride, pad, out, strict=True), 2):
-        x = sum((_spread(x, axis, i, s, p, size) for i in range(1, k)), start=_spread(x, axis, 0, s, p, size))
+        parts = [_spread(x, axis, i, s, p, size) for i in range(k)]
+        x = (
+            sum(parts[1:], start=parts[0])
+            if parts
+            else jnp.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
+        )
     return x
 
 
