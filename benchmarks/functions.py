@@ -4,9 +4,10 @@
     python benchmarks/functions.py exp linear                    # some functions only
 
 The calls are in function_cases.py. A ratio is our time over the peer's: 1 is equal, 2 is twice as slow. Times are of
-eager calls, results waited for; medians of interleaved rounds; the worst ratios are measured again, longer. Chainer
-needs an environment of its own (and SciPy for the special functions): see overhead.py. On a machine that others use,
-PyTorch's threads wait for each other: `--threads 1` is fairer to it there.
+eager calls, results waited for, once what is compiled in the first calls is compiled; medians of interleaved rounds;
+the worst ratios are measured again, longer. Chainer needs an environment of its own (and SciPy for the special
+functions): see overhead.py. On a machine that others use, PyTorch's threads wait for each other: `--threads 1` is
+fairer to it there.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from common import Chainer, interleaved, machine, make_chainer, read, timer, torch
+from common import Chainer, interleaved, machine, make_chainer, read, steady, timer, torch
 from function_cases import CASES, SIZES, caller, inputs, leaves
 
 import jaxchain
@@ -75,7 +76,7 @@ def measure(name, size, way, chainer, a):
     if ours is None:
         return None
     theirs = attempt(lambda: torch_caller(name, size, way), f"torch {name} {size} {way}")
-    rows = {"jaxchain": timer(read(ours)), "torch": theirs and timer(theirs), "chainer": None}
+    rows = {"jaxchain": timer(steady(read(ours))), "torch": theirs and timer(theirs), "chainer": None}
     if chainer is not None:
         asked = chainer.timer(f"{name}/{size}/{way}")
         if not math.isnan(asked(1)):
