@@ -70,7 +70,11 @@ def as_jax(value: Any) -> jax.Array:
 
 
 _seen: set[Any] = set()  # shapes and dtypes of NumPy arrays that came in
-_handed_over = jax.jit(lambda array: array)
+
+
+@jax.jit
+def _handed_over(array: Any) -> Any:
+    return array
 
 
 def from_numpy(value: Any) -> jax.Array:
