@@ -226,14 +226,16 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
         at += count(template)
     for write in lifted.writes:
         values: list[Any] = []
+        output: Any = write.index  # known where the place is an array
+        build: Any = write.build
         home = parameters.get(id(write.container)) if write.how == "array" else None
         if home is not None:
-            values = [probes[write.index].array]
+            values = [probes[output].array]
         elif write.how in ("item", "place.array") and (id(write.container), write.key) in places:
             home, template = places[id(write.container), write.key]
             if write.how == "place.array":
-                values = [probes[write.index].array]
-            elif not take(template, write.build(probes), values):
+                values = [probes[output].array]
+            elif not take(template, build(probes), values):
                 home = None
         if home is None:
             lost += [] if write.how in ("grad", "place.grad") else [write.name]

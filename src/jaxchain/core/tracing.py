@@ -93,7 +93,7 @@ class Lifted:
     dynamic: list[int]
     holders: list[tuple[Any, Any]]
     bounds: dict[str, tuple[int, int]]
-    live: Sequence[bool]
+    live: list[bool]
     arrays: list[Parameter]
     uninitialised: list[Parameter]
     grads: list[Parameter]
@@ -538,7 +538,7 @@ class Attempt:
         walk.environment.update(self.trace.environment)
         return found + [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
 
-    def _lifted(self, live: Sequence[bool], reads_grads: bool) -> Lifted:
+    def _lifted(self, live: list[bool], reads_grads: bool) -> Lifted:
         walk, leaves = self.walk, self.called.leaves
 
         def parameters(cells: Sequence[Any], there: bool = True) -> list[Parameter]:

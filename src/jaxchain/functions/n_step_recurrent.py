@@ -178,6 +178,7 @@ def _network(
             # The inputs' share of all steps is one matrix product.
             inputs = (fed @ x_w.T + x_b, h_w, h_b, (hx[row], None if cx is None else cx[row]), alive)
             backward = direction == 1
+            states: Any
             if known is None:
                 states, share = _advance(move, backward, *inputs)
                 bits.append(share)
