@@ -94,9 +94,9 @@ class Machine(Chain):
 
     def do_mix(self, x, at, how):
         y = self.kept[at % len(self.kept)]
-        return {"add": lambda: x + y, "mul": lambda: x * F.tanh(y), "where": lambda: F.where(y.array > 0.1, x, y)}[
-            how
-        ]()
+        if how == "where":
+            return F.where(y.array > 0.1, x, y)
+        return x + y if how == "add" else x * F.tanh(y)
 
     def do_write(self, x, what):
         if what == "count":

@@ -483,31 +483,24 @@ def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
     assert not any(c.reason == "first call" for c in fast.explain().compiles[1:])
 
 
-def test_every_kind_of_call_is_compiled_where_an_eager_call_takes_as_long(monkeypatch):
-    monkeypatch.setattr(Static, "CHEAPER", 1e9)
+@pytest.mark.parametrize(
+    ("cheaper", "numbers", "compiles", "uncompiled"),
+    [
+        (0, (1, 2, 3, 4, 3, 4, 3, 4), 4, 2),
+        (1e9, (1, 2, 3, 4, 5), 4, 1),  # an eager call takes as long: found out once
+    ],
+)
+def test_how_many_kinds_of_calls_are_compiled_at_once(monkeypatch, cheaper, numbers, compiles, uncompiled):
+    monkeypatch.setattr(Static, "CHEAPER", cheaper)
 
     @jaxchain.static
     def f(x, n):
         return x * n
 
     with jaxchain.using_config("compile_at_once", 2):
-        for n in (1, 2, 3, 4, 5):
-            f(X, n)
-    assert (len(f.explain().compiles), f.explain().uncompiled) == (4, 1)
-
-
-def test_how_many_kinds_of_calls_are_compiled_at_once_is_configured(monkeypatch):
-    monkeypatch.setattr(Static, "CHEAPER", 0)
-
-    @jaxchain.static
-    def f(x, n):
-        return x * n
-
-    with jaxchain.using_config("compile_at_once", 2):
-        for n in (1, 2, 3, 4, 3, 4, 3, 4):
+        for n in numbers:
             np.testing.assert_array_equal(np.asarray(f(X, n)), X * n)
-    assert len(f.explain().compiles) == 4
-    assert f.explain().uncompiled == 2
+    assert (len(f.explain().compiles), f.explain().uncompiled) == (compiles, uncompiled)
 
 
 def test_training_and_evaluating_in_turn_is_not_a_recompile_too_many():

@@ -12,7 +12,7 @@ OFTEN = 8
 ATTRIBUTE = (
     "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
 )
-SECOND = "Further kinds of calls (other shapes, say) are compiled when they come a second time (config.compile_at_once)"
+SECOND = "A new kind of call (other shapes, say) runs eagerly once where that is far faster (config.compile_at_once)"
 
 
 class RecompileWarning(UserWarning):

@@ -35,11 +35,8 @@ def _unpooling(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes
     out = _outsize(x, ksize, stride, pad, outsize, cover_all)
     for axis, (k, s, p, size) in enumerate(zip(ksize, stride, pad, out, strict=True), 2):
         parts = [_spread(x, axis, i, s, p, size) for i in range(k)]
-        x = (
-            sum(parts[1:], start=parts[0])
-            if parts
-            else jnp.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
-        )
+        parts = parts or [jnp.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)]  # a window of 0
+        x = sum(parts[1:], start=parts[0])
     return x
 
 
