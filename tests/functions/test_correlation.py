@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxchain.functions.correlation import correlate, has_fast_kernel, transposed
+from jaxchain.functions.correlation import correlate, filters_gradient, has_fast_kernel, transposed
 
 rng = np.random.default_rng(0)
 CASES = {  # shape of x, shape of W, stride, padding, dilation, groups
@@ -59,3 +59,52 @@ def test_no_case_is_xlas_own_kernel_on_cpu():
     assert not any(has_fast_kernel(len(case[0]), case[-1]) for case in CASES.values())
     assert has_fast_kernel(4, 1)
     assert has_fast_kernel(3, 1)
+
+
+PLAIN = {  # without groups, over one and two axes: XLA's own kernel, but for the gradient of the filters
+    "a product for each sample": ((2, 3, 9, 8), (4, 3, 3, 2), (1, 1), [(1, 0), (0, 1)], (1, 1)),
+    "stride, dilation, an end unused": ((2, 3, 12, 11), (2, 3, 2, 3), (3, 2), [(1, -1), (0, 2)], (2, 1)),
+    "one product": ((3, 20, 5, 4), (24, 20, 3, 2), (1, 1), [(1, 1), (1, 1)], (1, 1)),
+    "one axis": ((2, 3, 30), (4, 3, 5), (2,), [(2, 2)], (1,)),
+    "no samples": ((0, 3, 6, 6), (2, 3, 3, 3), (1, 1), [(1, 1), (1, 1)], (1, 1)),
+    "fewer places than elements": ((2, 3, 5, 5), (4, 3, 5, 5), (1, 1), [(0, 0), (1, 0)], (1, 1)),
+}
+PLAIN_TYPES = [(name, dtype) for name in list(PLAIN)[:4] for dtype in ("float16", "bfloat16", "float64")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in PLAIN), *PLAIN_TYPES])
+def test_the_filters_gradient_and_its_derivatives_are_those_of_xlas_convolution(name, dtype):
+    x_shape, W_shape, *rest = PLAIN[name]
+    with jax.enable_x64(dtype == "float64"):
+        x, W, v = (jnp.asarray(rng.standard_normal(s), dtype) for s in (x_shape, W_shape, W_shape))
+        stride, padding, dilate = rest
+        gy = jnp.asarray(rng.standard_normal(jax.eval_shape(lambda x, W: correlate(x, W, *rest, 1), x, W).shape), dtype)
+
+        def plain(x, gy):
+            return jax.vjp(lambda W: lax.conv_general_dilated(x, W, stride, padding, rhs_dilation=dilate), W)[1](gy)[0]
+
+        def ours(x, gy):
+            return filters_gradient(x, gy, W.shape, *rest, 1)
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def run(function, x, gy, v):
+            gW, pull = jax.vjp(function, x, gy)
+            return gW, *pull(v)
+
+        tolerance = {2: 2e-2, 4: 2e-5, 8: 1e-12}[np.dtype(dtype).itemsize]
+        for a, b in zip(run(ours, x, gy, v), run(plain, x, gy, v), strict=True):
+            assert a.dtype == b.dtype == dtype
+            np.testing.assert_allclose(
+                np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=tolerance, atol=tolerance * 8
+            )
+
+
+def test_the_filters_gradient_is_made_of_products_unless_the_result_has_few_places():
+    def program(name):
+        x_shape, W_shape, *rest = PLAIN[name]
+        x = jnp.zeros(x_shape)
+        gy = jnp.zeros(jax.eval_shape(lambda x, W: correlate(x, W, *rest, 1), x, jnp.zeros(W_shape)).shape)
+        return str(jax.make_jaxpr(lambda x, gy: filters_gradient(x, gy, W_shape, *rest, 1))(x, gy))
+
+    for name in PLAIN:
+        assert ("conv_general_dilated" in program(name)) == (name == "fewer places than elements")

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import sizes, spatial
-from jaxchain.functions.convolution import convolve, deconvolve, deconvolve_gradients
+from jaxchain.functions.convolution import convolve, convolve_gradients, deconvolve, deconvolve_gradients
 
 
 @op(label="ConvolutionND", name="convolution_nd")
@@ -23,6 +23,9 @@ def _convolution_nd(
 ) -> Float[Array, "..."]:
     expect(x.ndim == W.ndim, "x.ndim == W.ndim", f"{x.ndim} != {W.ndim}")
     return convolve(x, W, b, stride, pad, cover_all, dilate, groups)
+
+
+_convolution_nd.vjp(convolve_gradients)
 
 
 def convolution_nd(
