@@ -81,6 +81,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the generated text")
     parser.add_argument("--smoke", action="store_true", help="a few short steps only")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
     if args.smoke:
         args.epochs, args.streams, args.bptt, args.units, args.length = 2, 16, 4, 16, 20
 

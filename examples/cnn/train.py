@@ -111,6 +111,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the picture, and for the Trainer's log and plot")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     jaxchain.seed(args.seed)
     np.random.seed(args.seed)

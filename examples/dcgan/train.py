@@ -121,6 +121,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the log and the picture")
     parser.add_argument("--smoke", action="store_true", help="a few steps of a small model only")
     args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error("--steps: at least 1")
     if args.smoke:
         args.steps, args.batch, args.noise, args.width = 4, 8, 4, 2
 

@@ -40,6 +40,8 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the model to this npz file")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     jaxchain.seed(args.seed)
     np.random.seed(args.seed)

@@ -41,6 +41,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the log, plots and snapshots")
     parser.add_argument("--resume", action="store_true", help="go on from the latest snapshot in --out")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     jaxchain.seed(args.seed)
     np.random.seed(args.seed)

@@ -94,6 +94,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the picture")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error("--steps: at least 1")
     if args.smoke:
         args.steps, args.copy_every, args.batch = 300, 50, 16
 

@@ -53,6 +53,8 @@ def main(argv=None):
     parser.add_argument("--features", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     jaxchain.seed(args.seed)
     np.random.seed(args.seed)

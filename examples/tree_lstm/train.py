@@ -95,6 +95,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the table of test samples")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     samples = read(args.symbols, args.seed)
     n_test, args.samples, args.units = (20, 60, 8) if args.smoke else (600, args.samples, args.units)

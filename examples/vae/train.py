@@ -99,6 +99,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the log and the pictures")
     parser.add_argument("--smoke", action="store_true", help="two epochs of a small model only")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
     if args.smoke:
         args.epochs, args.batch, args.units, args.code = 2, 400, 16, 4
 

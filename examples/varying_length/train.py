@@ -99,6 +99,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the picture")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error("--epochs: at least 1")
 
     train, test = read(n_test=800, seed=args.seed)
     if args.smoke:

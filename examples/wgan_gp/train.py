@@ -90,6 +90,8 @@ def main(argv=None):
     parser.add_argument("--out", default="result", help="folder for the pictures")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error("--steps: at least 1")
     if args.smoke:
         args.steps, args.n_critic, args.batch, args.units = 6, 2, 16, 16
 

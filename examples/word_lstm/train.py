@@ -64,6 +64,8 @@ def main(argv=None):
     parser.add_argument("--longest", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error("--steps: at least 1")
 
     jaxchain.seed(args.seed)
     model = Speller(args.units)
