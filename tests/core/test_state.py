@@ -5,7 +5,9 @@ import collections
 import contextlib
 import contextvars
 import copy
+import csv
 import dataclasses
+import datetime
 import functools
 import io
 import itertools
@@ -14,18 +16,26 @@ import math
 import os
 import pathlib
 import pickle
+import queue
 import random
 import re
+import secrets
+import subprocess
+import sys
 import threading
 import time
 import types
+import uuid
 import warnings
 import weakref
+from datetime import date as Date
+from time import perf_counter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tqdm
 
 import jaxchain
 import jaxchain.functions as F
@@ -680,7 +690,7 @@ def test_prints_are_explained_and_not_lost_in_an_error(capsys):
 
 
 def test_a_call_waits_while_another_thread_traces():
-    link, tracing, done = L.Linear(2, 2), threading.Event(), threading.Event()
+    link, tracing, done = L.Linear(2, 2), queue.SimpleQueue(), queue.SimpleQueue()
     x = np.ones((1, 2), "f")
 
     @jaxchain.static
@@ -689,17 +699,18 @@ def test_a_call_waits_while_another_thread_traces():
 
     @jaxchain.static
     def slow(x):
-        tracing.set()
-        done.wait(0.3)  # not set: the other call waits
+        tracing.put(1)
+        with contextlib.suppress(queue.Empty):
+            done.get(timeout=0.3)  # nothing comes: the other call waits
         return F.sum(link(x) * 2)
 
     expected = float(quick(x).array)
     found = []
 
     def call():
-        tracing.wait()
+        tracing.get()
         found.append(float(quick(x).array))
-        done.set()
+        done.put(1)
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -874,8 +885,22 @@ def test_context_variables_are_state():
         (lambda path: time.sleep(0), "it sleeps: "),
         (lambda path: open(path, "a").close(), "it opens a file: "),
         (lambda path: pathlib.Path(path).write_text("x"), "it opens a file: "),
+        (lambda path: np.savetxt(path, [1.0]), "it opens a file: "),
+        (lambda path: os.path.exists(path), "it looks at files (os.stat): "),
+        (lambda path: os.listdir(), "it looks at files (os.listdir): "),
+        (lambda path: pathlib.Path(path).unlink(missing_ok=True), "it changes files (os.unlink): "),
+        (lambda path: os.makedirs(path, exist_ok=True), "it looks at files (os.stat): "),
+        (lambda path: os.mkdir(path.with_name(uuid.uuid4().hex)), "it draws random bytes: "),
+        (lambda path: subprocess.run([sys.executable, "-c", ""], check=True), "it starts a program: "),
+        (lambda path: uuid.uuid4(), "it draws random bytes: "),
+        (lambda path: secrets.token_hex(), "it draws random bytes: "),
+        (lambda path: datetime.datetime.now(), "it reads the clock (datetime.datetime.now): "),
+        (lambda path: Date.today(), "it reads the clock (datetime.date.today): "),
+        (lambda path: perf_counter(), "it reads the clock (time.perf_counter): "),
+        (lambda path: time.strftime("%H"), "it reads the clock (time.strftime): "),
+        (lambda path: sys.stdout.write("x"), "it uses sys.stdout: "),
     ],
-    ids=["time", "perf_counter_ns", "sleep", "open", "write_text"],
+    ids=str,
 )
 def test_what_cannot_be_repeated_runs_in_eager_mode(act, reason, tmp_path):
     times = []
@@ -892,6 +917,114 @@ def test_what_cannot_be_repeated_runs_in_eager_mode(act, reason, tmp_path):
     assert float(step(np.float32(3))) == 6 and len(times) == seen + 1
     assert reason + __file__ in step.explain().eager[0]
     assert time.time.__name__ == "time" and open is io.open
+
+
+def test_what_only_looks_like_it_is_compiled():
+    @jaxchain.static
+    def step(x, day):
+        assert isinstance(day, datetime.date) and issubclass(datetime.datetime, Date)
+        later = datetime.datetime(2020, 1, 2) + datetime.timedelta(days=day.day)
+        assert (
+            repr(type(later)) == "<class 'datetime.datetime'>"
+            and repr(type(Date.fromordinal(9))) == "<class 'datetime.date'>"
+        )
+        return x * later.day * len(time.strftime("%Y", time.gmtime(0))) + sys.stdout.isatty()
+
+    assert float(step(np.float32(3), Date(2020, 1, 3))) == 3 * 5 * 4 == float(step(np.float32(3), Date(2020, 1, 3)))
+    assert not step.explain().eager
+
+
+def test_input_is_asked_for_at_every_call(monkeypatch):
+    answers = iter("357")
+    monkeypatch.setattr("builtins.input", lambda: next(answers))
+
+    @jaxchain.static
+    def step(x):
+        return x * int(input())
+
+    with pytest.warns(EagerFallback, match="it asks for input: "):
+        assert [float(step(np.float32(2))) for _ in range(3)] == [6, 10, 14]
+
+
+@pytest.mark.parametrize("kind", ["closure", "attribute", "argument", "csv"])
+def test_what_is_written_to_an_open_file_is_that_of_eager_mode(kind, tmp_path):
+    with open(tmp_path / "log", "w") as file:
+        link = jaxchain.Link()
+        link.log = csv.writer(file) if kind == "csv" else file
+
+        def step(x, out=None):
+            if kind == "csv":
+                link.log.writerow(["a", 1])
+            else:
+                (file if kind == "closure" else link.log if out is None else out).write("a,1\n")
+            return x * 2
+
+        static = jaxchain.static(step)
+        arguments = (file,) if kind == "argument" else ()
+        with pytest.warns(EagerFallback, match="it uses the open file "):
+            assert [float(static(np.float32(3), *arguments)) for _ in range(3)] == [6, 6, 6]
+    assert (tmp_path / "log").read_text().split() == ["a,1"] * 3
+    assert link.log is not None and not type(link.log).__name__ == "Unused"
+
+
+def test_prints_to_an_open_file_are_repeated(tmp_path):
+    with open(tmp_path / "log", "w") as file:
+
+        @jaxchain.static
+        def step(x):
+            print("x", x, file=file)
+            return x * 2
+
+        for value in (3.0, 4.0):
+            step(np.float32(value))
+    assert (tmp_path / "log").read_text() == "x 3.0\nx 4.0\n"
+    assert not step.explain().eager
+
+
+def test_warnings_are_repeated():
+    def step(x):
+        warnings.warn("careful", DeprecationWarning, stacklevel=2)
+        warnings.warn(UserWarning("very"), stacklevel=1)
+        return x * 2
+
+    static, found = jaxchain.static(step), []
+    for call in (step, static, static):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            call(np.float32(3))
+        found.append([(w.category, str(w.message), w.filename, w.lineno) for w in seen])
+    eager, first, second = found
+    assert eager[1] == first[1] == second[1] and [w[1] for w in second] == ["careful", "very"]
+    assert [w[0] for w in second] == [DeprecationWarning, UserWarning]
+    assert not static.explain().eager
+
+
+def test_an_attribute_of_another_librarys_object_is_not_changed_once_only():
+    bar = tqdm.tqdm(total=10, disable=False, file=io.StringIO())
+
+    @jaxchain.static
+    def step(x):
+        bar.update(1)
+        return x * 2
+
+    with pytest.warns(EagerFallback, match=re.escape("bar.n (tqdm object) was changed")):
+        for _ in range(3):
+            step(np.float32(3))
+    assert bar.n == 3
+
+
+def test_modules_that_objects_hold_are_looked_into():
+    module = types.ModuleType("held_module")
+    module.__file__, module.factor = __file__, 2
+    tools = {"module": module}
+
+    @jaxchain.static
+    def step(x):
+        return x * tools["module"].factor
+
+    assert float(step(np.float32(3))) == 6
+    module.factor = 5
+    assert float(step(np.float32(3))) == 15
 
 
 def test_log_records_are_repeated_with_the_values_of_the_call(caplog):

@@ -21,7 +21,7 @@ import numpy as np
 from jaxchain.core.variable import Parameter, Variable
 
 ATOMS = (
-    int, float, complex, str, bytes, bool, type(None), type, enum.Enum, np.dtype, np.generic, types.ModuleType,
+    int, float, complex, str, bytes, bool, type(None), type, enum.Enum, np.dtype, np.generic,
     types.BuiltinFunctionType,
 )  # fmt: skip
 MISSING = (KeyError, IndexError, AttributeError, ValueError)  # what reading a cell that is gone raises

@@ -1,4 +1,5 @@
-"""What a program does besides reading and writing cells: random draws of others, NumPy buffers, caches of functions.
+"""What a program does besides reading and writing cells: random draws of others, NumPy buffers, caches of functions,
+attributes of other libraries' objects.
 
 A compiled program would not repeat it. So it is undone after a trace, and the call runs in eager mode.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.core.cells import refill, same
 from jaxchain.core.state import Walk
 
 Stream = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # its name, how to read its state, how to write it
@@ -27,6 +29,7 @@ class Effects:
         self.walk = walk
         self.streams = [(stream, stream[1]()) for stream in _streams(walk)]
         self.large = [(name, array, array.copy()) for name, array in walk.large]  # of the others the walk has copies
+        self.foreign = [(name, obj, dict(vars(obj))) for name, obj in walk.unseen if type(vars(obj)) is dict]
         self.misses = [cache.cache_info().misses for cache in walk.caches]
 
     def undone(self) -> str | None:
@@ -43,6 +46,12 @@ class Effects:
             if not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc"):
                 array[...] = copy
                 changed = f"NumPy array {name} was changed in place"
+        for name, obj, attributes in self.foreign:
+            now = vars(obj)  # what was None is filled once
+            moved = [k for k, v in attributes.items() if v is not None and not (k in now and same(now[k], v))]
+            if moved:
+                refill(now, attributes)
+                changed = f"{name}.{moved[0]} ({type(obj).__name__} object) was changed"
         return reason if changed is None else f"{changed}: a compiled program would not repeat it"
 
     def forget_tracers(self) -> None:

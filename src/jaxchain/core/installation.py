@@ -25,26 +25,12 @@ from jaxchain.core.cells import (
     tuple_of,
 )
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.guard import NotCompilable, refuse
+from jaxchain.core.guard import NotCompilable
+from jaxchain.core.outside import substitute
 from jaxchain.core.state import Walk, is_record
 from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
-
-
-class Untaken:
-    """In the place of an iterator while a trace is on: what a trace takes could not be put back."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __iter__(self) -> Untaken:
-        return self
-
-    def _refuse(self, *_: Any) -> Any:
-        refuse(f"it takes the next value of the iterator {self._name}, which a compiled program cannot")
-
-    __next__ = send = throw = close = _refuse
 
 
 class Write:
@@ -221,10 +207,10 @@ class Installation:
         self.saved_places: list[tuple[Any, Any, Any, Any]] = []
         self.variables: dict[int, tuple[Any, Any]] = {}
         rest = iter(values)
-        self.untaken: list[Any] = []
-        for container, key, name in walk.iterators:
-            self.untaken.append(Untaken(name))
-            container[key] = self.untaken[-1]
+        self.standing: list[Any] = []
+        for container, key, name in walk.outside:
+            self.standing.append(substitute(name, container[key]))
+            container[key] = self.standing[-1]
         self.installed: list[Any] = []
         for (container, key), template in zip(walk.places, walk.templates, strict=True):
             old = container[key]
@@ -285,7 +271,7 @@ class Installation:
             except MISSING:
                 found.append((name, "delete", container, key, None))
                 continue
-            if now is not old and not any(now is u for u in self.untaken):
+            if now is not old and not any(now is s for s in self.standing):
                 found.append((name, "item", container, key, now))
         for container, contents in walk.contents:
             if isinstance(container, dict):

@@ -1,27 +1,67 @@
 """What a program does with the world outside while it is traced: clocks, files, the environment, logs.
 
-A compiled program would not do it again. So a log record is repeated after every call, as `print` is; an environment
-variable that was read is compared before every call; what looks at a clock, sleeps or opens a file runs in eager mode.
+A compiled program would not do it again. So a log record or a warning is repeated after every call, as `print` is; an
+environment variable that was read is compared before every call; what looks at a clock, sleeps, asks for input, uses
+files, starts programs or takes the next value of an iterator runs in eager mode. For that, other functions and objects
+lie in the places of these while a trace is on: in their modules (`watched`), and wherever the program holds them
+(`substitute`).
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import datetime
+import functools
 import io
 import logging
 import os
+import random
+import socket
+import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import call_site, format_source, is_stdlib_file, is_user_code, source_of
+from jaxchain.core.errors import (
+    Site,
+    call_site,
+    format_source,
+    is_library_file,
+    is_stdlib_file,
+    is_user_code,
+    source_of,
+)
 from jaxchain.core.guard import here, refuse
 
 CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
+ALWAYS = sys.maxsize
+# who has it, its name, what it does, and the number of arguments from which it does not
+REFUSED: list[tuple[Any, str, str, int]] = [
+    *((time, name, f"it reads the clock (time.{name})", ALWAYS) for c in CLOCKS for name in (c, f"{c}_ns")),
+    *((time, name, f"it reads the clock (time.{name})", 1) for name in ("localtime", "gmtime", "ctime")),
+    (time, "strftime", "it reads the clock (time.strftime)", 2),
+    (time, "sleep", "it sleeps", ALWAYS),
+    *((module, "open", "it opens a file", ALWAYS) for module in (builtins, io, os)),
+    (builtins, "input", "it asks for input", ALWAYS),
+    *((os, name, f"it looks at files (os.{name})", ALWAYS) for name in ("listdir", "scandir", "stat", "access")),
+    *(
+        (os, name, f"it changes files (os.{name})", ALWAYS)
+        for name in ("remove", "unlink", "rename", "replace", "mkdir", "rmdir")
+    ),
+    *((owner, name, "it draws random bytes", ALWAYS) for owner, name in ((os, "urandom"), (random, "_urandom"))),
+    *((owner, name, "it starts a program", ALWAYS) for owner, name in ((os, "system"), (subprocess.Popen, "__init__"))),
+    (socket.socket, "connect", "it opens a connection", ALWAYS),
+]
+USES = frozenset(  # attributes of an open file through which it is used, as a csv writer is
+    "read read1 readinto readline readlines write writelines writerow writerows "
+    "seek tell truncate close detach buffer".split()
+)
 _log = logging.Logger._log
+_warn = warnings.warn
 _environ = type(os.environ)
 _read = _environ.__getitem__
 
@@ -29,42 +69,142 @@ _read = _environ.__getitem__
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
     """See what this thread's trace does outside, for the time of the block. One block at a time."""
-    changed = [(time, name, f"it reads the clock (time.{name})") for c in CLOCKS for name in (c, f"{c}_ns")]
-    changed += [(time, "sleep", "it sleeps")]
-    changed += [(module, "open", "it opens a file") for module in (builtins, io)]
-    patches = [(owner, name, _refused(getattr(owner, name), reason)) for owner, name, reason in changed]
-    patches += [(logging.Logger, "_log", _logged), (_environ, "__getitem__", _environment)]
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-    for owner, name, function in patches:
-        setattr(owner, name, function)
+    patches = [(owner, name, _refused(getattr(owner, name), reason, n)) for owner, name, reason, n in REFUSED]
+    patches += [(datetime, kind.__name__, _timeless(kind)) for kind in (datetime.datetime, datetime.date)]
+    patches += [(logging.Logger, "_log", _logged), (_environ, "__getitem__", _environment), (warnings, "warn", _warned)]
+    patches += [(sys, name, Unused(f"sys.{name}", getattr(sys, name))) for name in ("stdout", "stderr", "stdin")]
+    originals = [(owner, name, vars(owner).get(name)) for owner, name, _ in patches]
+    for owner, name, new in patches:
+        setattr(owner, name, new)
     try:
         yield
     finally:
-        for owner, name, function in originals:
-            setattr(owner, name, function)
+        for owner, name, original in originals:
+            if original is None:  # its class inherits it
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
 
 
-def _by_the_program() -> bool:
-    """Return whether a trace of this thread is on, and its program called: perhaps through the standard library."""
+def is_iterator(value: Any) -> bool:
+    """Return whether a value is an iterator of Python's own: what was taken from it cannot be put back."""
+    return isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools", "_csv")
+
+
+def has_substitute(value: Any) -> bool:
+    """Return whether something else has to lie in the place of a value while a trace is on."""
+    return id(value) in _FUNCTIONS or is_iterator(value) or _is_file(value)
+
+
+def substitute(name: str, value: Any) -> Any:
+    """Return what lies in the place of a value while a trace is on, the value itself if `has_substitute` says no."""
+    if id(value) in _FUNCTIONS:
+        return _FUNCTIONS[id(value)]
+    if is_iterator(value):
+        return Untaken(name)
+    return Unused(f"the open file {name}", value) if _is_file(value) else value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, io.IOBase) or type(value).__module__ in ("tempfile", "_csv")
+
+
+class Untaken:
+    """In the place of an iterator while a trace is on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __iter__(self) -> Untaken:
+        return self
+
+    def _refuse(self, *_: Any) -> Any:
+        refuse(f"it takes the next value of the iterator {self._name}, which a compiled program cannot")
+
+    __next__ = send = throw = close = _refuse
+
+
+class Unused:
+    """In the place of an open file while a trace is on: the program may look at it, and print to it."""
+
+    def __init__(self, name: str, file: Any) -> None:
+        self._name, self._file = name, file
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in USES and (site := _asked_from()):
+            refuse(f"it uses {self._name}: {format_source(source_of(site))}")
+        return getattr(self._file, attribute)
+
+    def __iter__(self) -> Any:
+        return iter(self.readline, "")
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def _asked_from() -> Site | None:
+    """Return where the program of this thread's trace called, perhaps through other libraries; None: it did not."""
     if getattr(thread_state().trace, "questions", None) is None:
-        return False
+        return None
     frame = sys._getframe(2)
-    while frame is not None and is_stdlib_file(frame.f_code.co_filename):
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if is_user_code(filename):
+            return frame.f_code, frame.f_lasti
+        if is_library_file(filename) and not is_stdlib_file(filename):  # JAX's doing, or ours
+            return None
         frame = frame.f_back
-    return frame is not None and is_user_code(frame.f_code.co_filename)
+    return None
 
 
-def _refused(original: Callable[..., Any], reason: str) -> Callable[..., Any]:
+@functools.cache
+def _refused(original: Callable[..., Any], reason: str, harmless: int) -> Callable[..., Any]:
+    @functools.wraps(original)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if _by_the_program():
-            refuse(f"{reason}: {format_source(source_of(call_site(2)))}")
+        if len(args) < harmless and (site := _asked_from()):
+            refuse(f"{reason}: {format_source(source_of(site))}")
         return original(*args, **kwargs)
 
     return function
 
 
+class _Timeless(type):
+    """Of classes that stand for a class of `datetime`: its instances are theirs."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls.__base__)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, cls.__base__)
+
+
+@functools.cache
+def _timeless(kind: Any) -> type:
+    """Return a class that stands for a class of `datetime`, and refuses to say what time it is."""
+    clocks = [name for name in ("now", "utcnow", "today") if hasattr(kind, name)]
+    body: dict[str, Any] = {
+        name: staticmethod(
+            _refused(getattr(kind, name), f"it reads the clock (datetime.{kind.__name__}.{name})", ALWAYS)
+        )
+        for name in clocks
+    }
+    body["__new__"] = lambda cls, *args, **kwargs: kind(*args, **kwargs)
+    return _Timeless(kind.__name__, (kind,), body)
+
+
+_FUNCTIONS: dict[int, Any] = {
+    id(getattr(owner, name)): _refused(getattr(owner, name), *rest)
+    for owner, name, *rest in REFUSED
+    if not isinstance(owner, type)
+}
+_FUNCTIONS |= {id(kind): _timeless(kind) for kind in (datetime.datetime, datetime.date)}
+
+
 def _environment(environ: Any, key: Any) -> str:
-    if environ is os.environ and isinstance(key, str) and _by_the_program():
+    if environ is os.environ and isinstance(key, str) and _asked_from():
         thread_state().trace.environment[key] = _value(key)
     return _read(environ, key)
 
@@ -95,3 +235,21 @@ def _logged(logger: logging.Logger, level: int, message: Any, args: Any, *more: 
             _log(logger, level, first, args if isinstance(args, dict) else tuple(rest), *more, **kwargs)
 
         trace.repeat((message, *(() if isinstance(args, dict) else args)), None, source_of(call_site(2)), again)
+
+
+def _warned(message: Any, category: Any = None, stacklevel: int = 1, *more: Any, **kwargs: Any) -> None:
+    trace, site = thread_state().trace, _asked_from()
+    if site is None:
+        _warn(message, category, stacklevel + 1, *more, **kwargs)
+    elif here() is not None:
+        frame = sys._getframe(1)
+        for _ in range(stacklevel - 1):
+            frame = frame.f_back or frame
+        where = frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__")
+        registry = frame.f_globals.setdefault("__warningregistry__", {})
+        kind = category or UserWarning
+
+        def again(values: dict[str, Any], _: Any) -> None:
+            warnings.warn_explicit(values["0"], kind, *where, registry=registry)
+
+        trace.repeat((message,), None, source_of(site), again)

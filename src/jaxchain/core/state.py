@@ -26,7 +26,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
 from operator import is_
@@ -51,7 +51,7 @@ from jaxchain.core.cells import (
     template_of,
 )
 from jaxchain.core.errors import is_user_code
-from jaxchain.core.outside import environment_difference
+from jaxchain.core.outside import environment_difference, has_substitute
 from jaxchain.core.variable import Parameter, SharedParameter, Variable
 
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
@@ -61,11 +61,6 @@ RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
     threading.local,
 )  # fmt: skip
-
-
-def is_iterator(value: Any) -> bool:
-    """Return whether a value is an iterator of Python's own: what was taken from it cannot be put back."""
-    return isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools")
 
 
 def is_record(value: Any) -> bool:
@@ -120,19 +115,23 @@ class Walk:
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
         self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
         self.large: list[tuple[str, np.ndarray]] = []  # those of which some elements are
-        self.iterators: list[tuple[Any, Any, str]] = []  # places of what cannot be put back
+        self.outside: list[tuple[Any, Any, str]] = []  # places of what a trace must not use: iterators, files, clocks
         self.generators: list[tuple[str, Any]] = []  # of random numbers
         self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
         self.caches: list[Any] = []  # functions that remember results
-        self.unseen: list[tuple[str, str]] = []  # objects of other libraries, not looked into
+        self.unseen: list[tuple[str, Any]] = []  # objects of other libraries, not looked into
+        self.names: set[str] = set()  # those that are in the program's functions ...
+        self.modules: list[types.ModuleType] = []  # ... which may be attributes of modules that objects hold
         self.environment: dict[str, str | None] = {}  # variables that the program read while it was traced
         self.rules = rules
         self.methods: list[tuple[str, Any, list[str], list[Any]]] = []  # of the classes of the user's program
         self._seen: dict[int, Any] = {}
         self._stack: list[tuple[str, Any]] = list(roots)[::-1]
         while self._stack:
-            name, value = self._stack.pop()
-            self._visit(name, value)
+            while self._stack:
+                self._visit(*self._stack.pop())
+            for module in self.modules:
+                self._module(module, frozenset(self.names))
         self.sizes = [len(c) for c in self.sized]
         self._prepare()
 
@@ -195,6 +194,8 @@ class Walk:
             self._place(f"{name}.get()", view, "value", view["value"], False)
         elif isinstance(obj, GENERATORS):
             self.generators.append((name, obj))
+        elif isinstance(obj, types.ModuleType):
+            self.modules.append(obj)
         elif hasattr(obj, "__wrapped_static__"):
             self._stack.append((name, obj.__wrapped_static__))
         else:
@@ -210,7 +211,7 @@ class Walk:
             elif hasattr(obj, "func") and hasattr(obj, "keywords"):  # functools.partial
                 self._stack += [(name, part) for part in (obj.func, obj.args, obj.keywords)]
             elif attributes and not callable(obj):
-                self.unseen.append((name, kind.__name__))
+                self.unseen.append((name, obj))
             return
         if attributes is not None and attributes is not obj and id(attributes) not in self._seen:
             lifted = getattr(kind, "_lifted_scalars", False)
@@ -262,8 +263,8 @@ class Walk:
             self.plain.append((container, key))
             self.plain_values.append(value)
             self.plain_names.append(name)
-            if is_iterator(value):
-                self.iterators.append((container, key, name))
+            if has_substitute(value):
+                self.outside.append((container, key, name))
             self._stack.append((name, value))
         else:
             self.places.append((container, key))
@@ -290,6 +291,7 @@ class Walk:
         if function.__dict__:
             self._container(name, function.__dict__, list(function.__dict__), "{}.{}")
         names, read = _names(code)
+        self.names |= names
         namespace = function.__globals__
         for variable in sorted(read):
             if variable in namespace:

@@ -23,9 +23,9 @@ from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Refused, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, Outputs, Untaken, Write, lock, read
-from jaxchain.core.outside import watched
-from jaxchain.core.state import SAMPLE, Walk, is_iterator
+from jaxchain.core.installation import Installation, Outputs, Write, lock, read
+from jaxchain.core.outside import substitute, watched
+from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Call, Trace
 from jaxchain.core.variable import (
     Parameter,
@@ -469,7 +469,7 @@ class Attempt:
         """Return what stands for the arguments; and of those that are Variables of their own, what they were."""
         installation = cast(Installation, self.trace.installation)
         leaves, names = self.called.leaves, self.called.names
-        stand_ins = [Untaken(names[i]) if is_iterator(leaf) else leaf for i, leaf in enumerate(leaves)]
+        stand_ins = [substitute(name, leaf) for name, leaf in zip(names, leaves, strict=True)]
         arguments: list[Argument] = []
         known = {i: leaf for i, (leaf, _) in installation.variables.items()}
         for i in self.dynamic:
@@ -529,7 +529,7 @@ class Attempt:
             (n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are looked for in {SAMPLE} elements")
             for n, a in walk.large
         ]
-        found += [(n, f"{kind} object, not looked into") for n, kind in walk.unseen]
+        found += [(n, f"{type(o).__name__} object, not looked into") for n, o in walk.unseen]
         found += [
             (n, repr(v))
             for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
