@@ -900,7 +900,7 @@ def test_context_variables_are_state():
         (lambda path: time.strftime("%H"), "it reads the clock (time.strftime): "),
         (lambda path: sys.stdout.write("x"), "it uses sys.stdout: "),
     ],
-    ids=str,
+    ids=lambda value: value.strip(": ") if isinstance(value, str) else "",
 )
 def test_what_cannot_be_repeated_runs_in_eager_mode(act, reason, tmp_path):
     times = []
