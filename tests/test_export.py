@@ -15,7 +15,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
-from jaxchain import Chain, ExportError, Sequential, export, load_exported, optimizers
+from jaxchain import Chain, ExportError, Sequential, Variable, export, load_exported, optimizers
 
 X = np.random.RandomState(0).randn(4, 3, 6, 6).astype(np.float32)
 MODES = ["eager", "static"]
@@ -411,3 +411,49 @@ def test_copies_and_pickles(model):
     exported = export(model, X)
     for other in (copy.deepcopy(exported), pickle.loads(pickle.dumps(exported)), exported.copy("copy")):
         np.testing.assert_array_equal(other(X).array, exported(X).array)
+
+
+BROADCASTING = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y * 2,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / (y * y + 1),
+    "power": lambda x, y: (x * x + 1) ** y,
+    "maximum": F.maximum,
+    "where": lambda x, y: F.where(np.array([True, False, True]), x, y),
+    "a row": lambda x, y: x * F.sum(y, axis=1, keepdims=True),
+    "bias": lambda x, y: F.bias(x + y, np.ones(3, "f")),
+    "scale": lambda x, y: F.scale(x + y, np.ones(3, "f")),
+    "broadcast_to": lambda x, y: x * F.broadcast_to(F.max(y, axis=1, keepdims=True), y.shape),
+    "add several": lambda x, y: F.add(x, y, x * y),
+    "concat": lambda x, y: F.concat([x, y], axis=1),
+    "mean_squared_error": F.mean_squared_error,
+}
+
+
+@pytest.mark.parametrize("name", BROADCASTING)
+def test_two_arrays_of_a_symbolic_size_broadcast(name):
+    class Two(Chain):
+        def forward(self, x, y):
+            return BROADCASTING[name](x, y)
+
+    rng = np.random.RandomState(0)
+    exported = jaxchain.export(Two(), *(Variable(rng.randn(2, 3).astype("f")) for _ in range(2)), vjp_order=1)
+    x, y = (Variable(rng.randn(5, 3).astype("f")) for _ in range(2))
+    results = []
+    for call in (Two(), exported):
+        x.cleargrad(), y.cleargrad()
+        z = call(x, y)
+        F.sum(z * z).backward()
+        results.append([np.asarray(a) for a in (z.array, x.grad, y.grad) if a is not None])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_what_has_no_symbolic_size_is_said_at_the_users_line():
+    class Loop(Chain):
+        def forward(self, x):
+            return F.concat(list(F.separate(x)), axis=0)
+
+    with pytest.raises(ExportError, match=r"(?s)Loop needs a number where it has a symbolic size.*batch='fixed'"):
+        jaxchain.export(Loop(), np.ones((2, 3), "f"))

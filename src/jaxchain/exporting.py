@@ -117,12 +117,14 @@ def export(
 
     try:
         with using_config("train", train):
-            traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None)
+            traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     except NotCompilable as error:
         raise ExportError(
             f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
         ) from error
-    except jax.errors.InconclusiveDimensionOperation as error:
+    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
+        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
+            raise
         raise ExportError(
             f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
             f"{str(error).splitlines()[0]}. Export it with batch='fixed', or make only other sizes symbolic"
@@ -270,6 +272,8 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     gradients = [traced.inputs[i] for i in range(first) if live[i] and i not in cells]
     if gradients:
         raise ExportError(f"export: {name} reads {gradients[0]} of before the call: clear gradients in it first")
+    if not lifted.draws:
+        del cells[0]  # a loop may name the key that it does not draw with
     state = sorted(
         (i for i in cells if live[i] or i in writes), key=lambda i: (cells[i][0] == KEY, path_of(cells[i][1]))
     )
@@ -289,7 +293,10 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     program.__name__ = name
     arrays = [jnp.asarray(traced.values[i], jaxpr.jaxpr.invars[i].aval.dtype) for i in state]
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
-    made = jax_export.export(jax.jit(program, keep_unused=True), platforms=facts["platforms"])(*shapes, *specs)
+    try:
+        made = jax_export.export(jax.jit(program, keep_unused=True), platforms=facts["platforms"])(*shapes, *specs)
+    except NotImplementedError as error:  # callbacks into Python are
+        raise ExportError(f"export: {name}: JAX cannot export it: {str(error).splitlines()[0]}") from error
     places = {i: at for at, i in enumerate(state)}
     manifest = {
         "format": FORMAT,

@@ -934,6 +934,16 @@ def test_what_only_looks_like_it_is_compiled():
     assert not step.explain().eager
 
 
+def test_a_generator_that_a_step_seeds_is_compiled():
+    @jaxchain.static
+    def step(x):
+        return x * np.random.RandomState(3).rand() + np.random.default_rng(4).random()
+
+    expected = 2 * np.random.RandomState(3).rand() + np.random.default_rng(4).random()
+    assert float(step(np.float32(2))) == pytest.approx(expected) == float(step(np.float32(2)))
+    assert not step.explain().eager
+
+
 def test_input_is_asked_for_at_every_call(monkeypatch):
     answers = iter("357")
     monkeypatch.setattr("builtins.input", lambda: next(answers))
@@ -965,6 +975,21 @@ def test_what_is_written_to_an_open_file_is_that_of_eager_mode(kind, tmp_path):
             assert [float(static(np.float32(3), *arguments)) for _ in range(3)] == [6, 6, 6]
     assert (tmp_path / "log").read_text().split() == ["a,1"] * 3
     assert link.log is not None and not type(link.log).__name__ == "Unused"
+
+
+@pytest.mark.parametrize("take", [next, list, lambda file: file.readline()], ids=["next", "list", "readline"])
+def test_lines_of_an_open_file_are_those_of_eager_mode(take):
+    file, taken = io.StringIO("a\nb\nc\n"), []
+
+    @jaxchain.static
+    def step(x):
+        taken.append(take(file))
+        return x * 2
+
+    with pytest.warns(EagerFallback, match="it uses the open file file: "):
+        step(np.float32(3))
+        step(np.float32(3))
+    assert taken == ([["a\n", "b\n", "c\n"], []] if take is list else ["a\n", "b\n"])
 
 
 def test_prints_to_an_open_file_are_repeated(tmp_path):

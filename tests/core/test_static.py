@@ -819,7 +819,7 @@ def test_numbers_that_come_again_are_held_as_arrays_and_may_change():
     assert len(step.explain().compiles) <= 3  # floats, an integer, an array
 
 
-@pytest.mark.parametrize("way", ["link", "step"])
+@pytest.mark.parametrize("way", ["link", "step", "exported", "exported, static"])
 @pytest.mark.parametrize(
     "largest",
     [
@@ -851,14 +851,17 @@ def test_maxima_of_what_the_compiler_computes_twice_have_gradients(way, largest)
 
     model, x = Pooled(), np.random.RandomState(0).uniform(0, 1, (2, 3, 64, 64)).astype(np.float32)
     model(x)
-    eager, called = copy.deepcopy(model), model.static() if way == "link" else model
+    eager = copy.deepcopy(model)
+    if way.startswith("exported"):
+        model = jaxchain.export(model, x, batch="fixed", vjp_order=1, train=True)
+    called = model.static() if way == "link" else model
 
     def step():
         called(x).backward()
 
     for net in (model, eager):
         net.cleargrads()
-    (jaxchain.static(step) if way == "step" else step)()
+    (jaxchain.static(step) if way in ("step", "exported, static") else step)()
     eager(x).backward()
     for (name, p), (_, q) in zip(sorted(model.namedparams()), sorted(eager.namedparams()), strict=True):
         scale = np.abs(np.asarray(q.grad)).max()

@@ -52,6 +52,11 @@ def bytes_of(avals: Iterable[Any]) -> int | None:
 EAGER = trace_state()  # outside all traces
 
 
+def by_jax() -> bool:
+    """Return whether a trace or a transformation is on: ours, or one of JAX's that the user called."""
+    return _trace_state(convention="nnx") != EAGER
+
+
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
     """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted

@@ -14,6 +14,7 @@ Which arrays the user's code is given:
 from __future__ import annotations
 
 import contextlib
+import copy
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import type_check
-from jaxchain.core.compat import Tracer
+from jaxchain.core.compat import Tracer, by_jax
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.variable import (
@@ -333,11 +334,11 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
             hook.forward_preprocess(self, arrays)
         self._input_indexes_to_retain = self._output_indexes_to_retain = None
         if trace is None:
-            outputs = self._forward(arrays)
+            outputs = (self._forward_with_backward if by_jax() else self._forward)(arrays)
         else:
             trace.notice([v.node for v in variables], arrays)
             with trace.op_scope(self.label, self.op_name):
-                outputs = self._forward(arrays)
+                outputs = (self._forward_with_backward if trace.by_jax else self._forward)(arrays)
         if scope is not None:
             scope.count += 1
         if not isinstance(outputs, tuple):
@@ -379,6 +380,40 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
         numpy = kind.forward is FunctionNode.forward and kind.forward_cpu is not FunctionNode.forward_cpu
         outputs, self._left_values = _run(self._owner(), self.forward, arrays, numpy)
         return outputs
+
+    def _forward_with_backward(self, arrays: tuple[Any, ...]) -> Any:
+        """Run `forward`, for JAX's own transformations: JAX's derivative of it is what `backward` says."""
+
+        def forward(*arrays: Any) -> tuple[Any, Any]:
+            outputs = self._forward(arrays)
+            if isinstance(outputs, tuple) and all(isinstance(y, ARRAYS) for y in outputs):
+                outputs = tuple(as_jax(y) for y in outputs)
+            return outputs, (arrays, outputs)
+
+        def backward(saved: Any, gys: Any) -> tuple[Any, ...]:
+            node: FunctionNode = copy.copy(self)
+            arrays, outputs = saved
+            node.inputs = tuple(VariableNode(info_of(a, True)) for a in arrays)
+            kept = [VariableNode(info_of(y, True)) for y in outputs]
+            node.outputs = tuple(map(weakref.ref, kept))
+            node._retained_inputs = {i: arrays[i] for i in self._input_indexes_to_retain or ()}
+            node._retained_outputs = {i: outputs[i] for i in self._output_indexes_to_retain or ()}
+            node._out_data = outputs
+            with using_config("enable_backprop", False):
+                gxs = node.pullback([None if g.dtype == jax.dtypes.float0 else g for g in gys])
+            found = dict(zip(*gxs, strict=True))
+            return tuple(
+                None
+                if not node.inputs[i].info.differentiable
+                else jnp.zeros_like(a)
+                if found.get(i) is None
+                else found[i]
+                for i, a in enumerate(arrays)
+            )
+
+        call = jax.custom_vjp(lambda *arrays: forward(*arrays)[0])
+        call.defvjp(forward, backward)
+        return call(*arrays)
 
     def _check_types(self, arrays: tuple[Any, ...]) -> None:
         try:

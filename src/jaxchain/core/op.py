@@ -22,7 +22,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.cache import room
-from jaxchain.core.compat import live_inputs, without_dead_code
+from jaxchain.core.compat import is_tracer, live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
 from jaxchain.core.deferred import Deferred, Part, Waiting, concrete, defer, is_small
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
@@ -65,6 +65,7 @@ class Plan:
         "_full_jaxpr",
         "_pullbacks",
         "_retained",
+        "_ruled",
         "alone",
         "forward",
         "infos",
@@ -87,7 +88,7 @@ class Plan:
         self.scalars = len(scalars)
         op.check(structure, infos)
         known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
-        compiled = jax.jit(_named(self.pure, op.name))
+        compiled = _jitted(self.pure, op.name)
         traced = compiled.trace(*known, *scalars)
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
@@ -106,6 +107,7 @@ class Plan:
         self.recorded: str | None = None  # whether all inputs and nothing else are retained; None until it is known
         self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
+        self._ruled: Callable[..., Any] | None = None
 
     def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
@@ -163,6 +165,34 @@ class Plan:
             for g, y in zip(gys, (out,) if self.single else out, strict=True)
         )
         return vjp(cotangents[0] if self.single else cotangents)
+
+    @property
+    def ruled(self) -> Callable[..., Any]:
+        """The forward for JAX's own transformations: its derivative is the op's rule, which may choose at kinks."""
+        if self._ruled is None:
+            self._ruled = self.forward if self.op.rule is None else _jitted(self._with_rule(), self.op.name)
+        return self._ruled
+
+    def _with_rule(self) -> Callable[..., Any]:
+        count, pure = len(self.infos), self.pure
+
+        def forward(*flat: Any) -> tuple[Any, Any]:
+            out = pure(*flat)
+            return out, (flat, out)
+
+        def backward(saved: Any, gy: Any) -> tuple[Any, ...]:
+            flat, out = saved
+            outputs, gys = ((out,), (gy,)) if self.single else (out, gy)
+            gys = [jnp.zeros_like(y) if g.dtype == jax.dtypes.float0 else g for g, y in zip(gys, outputs, strict=True)]
+            inputs, scalars = flat[:count], flat[count:]
+            grads = self.op.apply_rule(self.structure, inputs, outputs, gys, scalars)
+            real = [jnp.issubdtype(x.dtype, jnp.inexact) for x in inputs]
+            of_scalars = jax.vjp(lambda *scalars: pure(*inputs, *scalars), *scalars)[1](gy) if scalars else ()
+            return *(g if r else None for g, r in zip(grads, real, strict=True)), *of_scalars
+
+        ruled = jax.custom_vjp(pure)
+        ruled.defvjp(forward, backward)
+        return ruled
 
     def pullback(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> VjpOp:
         """Return the op that computes the gradient from the retained arrays and the output gradients that are given."""
@@ -239,12 +269,12 @@ def variable_on(node: VariableNode, array: Any) -> Variable:
     return Variable._of(array, node) if variable is None else variable
 
 
-def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _jitted(function: Callable[..., Any], name: str) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
 
     call.__name__ = call.__qualname__ = name
-    return call
+    return jax.jit(call)
 
 
 def _special_forward(
@@ -266,10 +296,10 @@ def _special_forward(
         for hook in list(state.hooks.values()):
             hook.forward_preprocess(record, tuple(arrays))
     if trace is None:
-        out = plan.forward(*arrays, *scalars)
+        out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
     else:
         with trace.op_scope(label, op.name):
-            out = plan.forward(*arrays, *scalars)
+            out = (plan.ruled if trace.by_jax else plan.forward)(*arrays, *scalars)
     if record is not None:
         for hook in list(state.hooks.values()):
             hook.forward_postprocess(record, tuple(arrays))
@@ -366,7 +396,7 @@ class Op:
             out = defer(plan, arrays, ()) if plan.small else None
             if out is None:
                 try:
-                    out = plan.forward(*concrete(arrays))
+                    out = (plan.ruled if is_tracer(x._value) else plan.forward)(*concrete(arrays))
                 except jax.errors.UnexpectedTracerError as error:
                     raise self.leaked() from error
             return _record(plan, out, (node,), arrays, node.rank, (), state)
@@ -439,7 +469,7 @@ class Op:
                 if state.special:
                     out = _special_forward(self, plan, arrays, scalars, nodes, state)
                 else:
-                    out = plan.forward(*arrays, *scalars)
+                    out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
         if not (plan.needs and state.record):
@@ -637,7 +667,7 @@ class VjpOp(GradientOp):
         self.flat = jaxpr_as_fun(pruned)
         # inputs that the gradient names but does not read were not kept: any value of the right shape will do
         self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
-        compiled = jax.jit(_named(self.pure_tuple, self.name))
+        compiled = _jitted(self.pure_tuple, self.name)
         self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
 
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ import functools
 import io
 import logging
 import os
-import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -52,7 +52,11 @@ REFUSED: list[tuple[Any, str, str, int]] = [
         (os, name, f"it changes files (os.{name})", ALWAYS)
         for name in ("remove", "unlink", "rename", "replace", "mkdir", "rmdir")
     ),
-    *((owner, name, "it draws random bytes", ALWAYS) for owner, name in ((os, "urandom"), (random, "_urandom"))),
+    (os, "urandom", "it draws random bytes", ALWAYS),
+    *(
+        (secrets, name, "it draws random bytes", ALWAYS)
+        for name in ("token_bytes", "token_hex", "token_urlsafe", "randbits", "randbelow", "choice")
+    ),
     *((owner, name, "it starts a program", ALWAYS) for owner, name in ((os, "system"), (subprocess.Popen, "__init__"))),
     (socket.socket, "connect", "it opens a connection", ALWAYS),
 ]
@@ -130,13 +134,22 @@ class Unused:
     def __init__(self, name: str, file: Any) -> None:
         self._name, self._file = name, file
 
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute in USES and (site := _asked_from()):
+    def _check(self, site: Site | None) -> None:
+        if site is not None:
             refuse(f"it uses {self._name}: {format_source(source_of(site))}")
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in USES:
+            self._check(_asked_from())
         return getattr(self._file, attribute)
 
     def __iter__(self) -> Any:
-        return iter(self.readline, "")
+        self._check(_asked_from())
+        return iter(self._file)
+
+    def __next__(self) -> Any:
+        self._check(_asked_from())
+        return next(self._file)
 
     def __enter__(self) -> Any:
         return self

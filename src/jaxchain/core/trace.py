@@ -48,6 +48,8 @@ class Call(NamedTuple):
 class Trace:
     """A trace in progress: what ops, links, the key stream and the reporter tell while it is on."""
 
+    by_jax = False  # whether JAX differentiates over what is traced: then ops and functions bring their gradients along
+
     def __init__(self, lifted: set[int], key: Any, assumed: Sequence[Outcome]) -> None:
         self.lifted = lifted
         self.key = key

@@ -51,6 +51,7 @@ class Called(NamedTuple):
         names: Their names.
         name: Name of the program.
         differentiate: Whether the gradients follow the outputs.
+        by_jax: Whether JAX will differentiate over the program.
     """
 
     function: Callable[..., Any]
@@ -59,6 +60,7 @@ class Called(NamedTuple):
     names: Sequence[str]
     name: str
     differentiate: bool
+    by_jax: bool = False
 
 
 @dataclasses.dataclass
@@ -171,6 +173,7 @@ def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[
         installed = Installation(walk, arrays, [None] * len(grads), values)
         outer = state.trace, state.scope
         state.trace = make(walk.parameters)
+        state.trace.installation = installed
         state.scope = state.trace.root
         state.refresh()
         try:
@@ -190,6 +193,7 @@ def trace_call(
     rules: bool,
     assumed: Sequence[Outcome] = (),
     differentiate: bool = False,
+    by_jax: bool = False,
 ) -> Traced:
     """Run `function` with tracers in its arguments and in every cell it can reach.
 
@@ -198,14 +202,15 @@ def trace_call(
     trace that succeeded stay.
 
     With `differentiate` the outputs are followed by the gradients of parameters and arguments. Calls of `COTANGENT`
-    stand for the output gradients.
+    stand for the output gradients. With `by_jax` JAX's derivative of the program is made of the gradients that ops and
+    functions have.
 
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
     """
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
-    called = Called(function, leaves, tree, argument_names(function, args, kwargs), name, differentiate)
+    called = Called(function, leaves, tree, argument_names(function, args, kwargs), name, differentiate, by_jax)
     with lock:
         traced = _settled(called, list(roots), rules, list(assumed))
     traced.seconds = time.perf_counter() - start
@@ -425,6 +430,7 @@ class Attempt:
         state, walk, rest = thread_state(), self.walk, iter(tracers)
         lifted = {id(p) for p in (*walk.parameters, *self.called.leaves) if isinstance(p, Parameter)}
         trace = self.trace = Trace(lifted, next(rest), self.assumed)
+        trace.by_jax = self.called.by_jax
         arrays = [None if a is None else next(rest) for a in self.arrays]
         grads = [None if g is None else next(rest) for g in self.tracked_grads]
         installation = trace.installation = Installation(walk, arrays, grads, [next(rest) for _ in self.places])

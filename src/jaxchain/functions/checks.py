@@ -42,7 +42,7 @@ def same_shape(**arrays: Any) -> None:
 def broadcastable(**arrays: Any) -> None:
     """Raise `InvalidType` unless the shapes broadcast."""
     try:
-        np.broadcast_shapes(*(x.shape for x in arrays.values()))
+        jnp.broadcast_shapes(*(x.shape for x in arrays.values()))  # sizes may be symbols
     except ValueError:
         shapes = "\n".join(f"{name}.shape = {x.shape}" for name, x in arrays.items())
         raise InvalidType(

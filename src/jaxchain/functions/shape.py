@@ -408,7 +408,7 @@ def broadcast(*args):
 def _broadcast_to(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "..."]:
     expect(x.ndim <= len(shape), "x.ndim <= len(shape)", f"{x.ndim} > {len(shape)}")
     with left_to_numpy():
-        expect(min(shape, default=0) >= 0, "shape >= 0", f"shape = {shape}")
+        expect(all(n >= 0 for n in shape), "shape >= 0", f"shape = {shape}")
     for i in range(-1, -x.ndim - 1, -1):
         expect(x.shape[i] in (1, shape[i]), f"x.shape[{i}] == {shape[i]} or 1", f"x.shape = {x.shape}, shape = {shape}")
     return jnp.broadcast_to(x, shape)

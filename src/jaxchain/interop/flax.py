@@ -25,6 +25,8 @@ class _ChainTrace(Trace):
         rngs: Where random keys come from.
     """
 
+    by_jax = True
+
     def __init__(self, parameters: list[Parameter], rngs: Any) -> None:
         super().__init__({id(p) for p in parameters}, None, ())
         self.rngs = rngs
