@@ -283,7 +283,8 @@ def keys(offset: Any) -> Iterator[None]:
     """Random draws in the block start at `offset` behind the trace's key."""
     trace = thread_state().trace
     key, draws = trace.key, trace.draws
-    trace.key, trace.draws = key.at[2].add(jnp.asarray(offset, np.uint32)), 0
+    trace.key = None if key is None else key.at[2].add(jnp.asarray(offset, np.uint32))  # None: nothing was drawn
+    trace.draws = 0
     try:
         yield
     finally:
