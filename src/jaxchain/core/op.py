@@ -169,9 +169,10 @@ class Plan:
     @property
     def ruled(self) -> Callable[..., Any]:
         """The forward for JAX's own transformations: its derivative is the op's rule, which may choose at kinks."""
-        if self._ruled is None:
-            self._ruled = self.forward if self.op.rule is None else _jitted(self._with_rule(), self.op.name)
-        return self._ruled
+        found = self._ruled
+        if found is None:
+            found = self._ruled = self.forward if self.op.rule is None else _jitted(self._with_rule(), self.op.name)
+        return found
 
     def _with_rule(self) -> Callable[..., Any]:
         count, pure = len(self.infos), self.pure

@@ -188,10 +188,10 @@ class _Timeless(type):
     """Of classes that stand for a class of `datetime`: its instances are theirs."""
 
     def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, cls.__base__)
+        return isinstance(value, cls.__mro__[1])
 
     def __subclasscheck__(cls, kind: type) -> bool:
-        return issubclass(kind, cls.__base__)
+        return issubclass(kind, cls.__mro__[1])
 
 
 @functools.cache
