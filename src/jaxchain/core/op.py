@@ -22,7 +22,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.cache import room
-from jaxchain.core.compat import is_tracer, live_inputs, without_dead_code
+from jaxchain.core.compat import Tracer, is_tracer, live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
 from jaxchain.core.deferred import Deferred, Part, Waiting, concrete, defer, is_small
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
@@ -397,7 +397,7 @@ class Op:
             out = defer(plan, arrays, ()) if plan.small else None
             if out is None:
                 try:
-                    out = (plan.ruled if is_tracer(x._value) else plan.forward)(*concrete(arrays))
+                    out = (plan.ruled if isinstance(x._value, Tracer) else plan.forward)(*concrete(arrays))
                 except jax.errors.UnexpectedTracerError as error:
                     raise self.leaked() from error
             return _record(plan, out, (node,), arrays, node.rank, (), state)
