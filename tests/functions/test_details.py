@@ -1,5 +1,6 @@
 """What a table does not say: random draws, statistics, indexing in loops, options that return more, debug mode."""
 
+import jax
 import numpy as np
 import pytest
 from test_functions import compiles
@@ -226,3 +227,11 @@ def test_the_gradient_of_triplet_keeps_its_digits_far_from_both_samples():
     anchor, positive, negative = (Variable(np.float32([v])) for v in ([1e4, 2e4], [0.3, 0.1], [0.1, 0.9]))
     F.triplet(anchor, positive, negative).backward()
     np.testing.assert_allclose(anchor.grad, [[-0.4, 1.6]], rtol=1e-6)
+
+
+def test_accuracy_is_computed_in_the_dtype_of_the_scores():
+    y, t = np.eye(7, 3), np.int32([0, 1, 2, 1, 1, 1, 1])
+    with jax.enable_x64(True):
+        assert float(F.accuracy(y, t).array) == 3 / 7
+    half = F.accuracy(y.astype(np.float16), t).array
+    assert half.dtype == np.float16 and half == np.float16(3 / 7)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxchain import cuda
 from jaxchain.interop.stores import HELPERS, compile_program
 
 
@@ -25,6 +26,8 @@ PLACES = [
     ("def f(a):\n  a = a + 1\n  a[0] = 5\n  return a\na = f(xp.zeros(2))", "a", [5, 1]),
     ("o.h = xp.zeros(2, 'f')\no.h[1] = 7\na = o.h", "a", [0, 7]),
     ("o.array = b = xp.zeros(2, 'f')\no.array[0] = 1\na = o.array", "a", [1, 0]),
+    ("a = xp.zeros(2, 'f')\na[0] = 1\na = cuda.to_cpu(a)\na[1] = 2", "a", [1, 2]),
+    ("a = xp.zeros(2, 'f')\na[0] = 1\nif len(a) == 1: a = cuda.to_gpu(a, device=0)", "a", [1, 0]),
     ("a = np.zeros(2)\nb = a\nb[0] = 3\nb[1:] += 1", "a", [3, 1]),
     ("a = [0]\ndef f(n):\n  if n: a[0] += f(n - 1)\n  return 1\nf(3)", "a", [1]),  # the left side is read first
     ("a = {}\na['n'] = 1\na['n'] += 1\na = [a['n']]", "a", [2]),
@@ -34,7 +37,7 @@ PLACES = [
 
 @pytest.mark.parametrize(("source", "name", "expected"), PLACES, ids=[s for s, _, _ in PLACES])
 def test_places(source, name, expected):
-    assert np.asarray(run(source, o=Holder())[name]).tolist() == expected
+    assert np.asarray(run(source, o=Holder(), cuda=cuda)[name]).tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The answers beside the scripts (`*.out`) were recorded with Chainer 7.8.1: ``pyt
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ from jaxchain.interop import chainer_modules
 SCRIPTS = Path(__file__).parent / "chainer_scripts"
 
 
-def run(*arguments, cwd=None):
+def run(*arguments, cwd=None, **variables):
     command = [sys.executable, "-W", "ignore", "-m", "jaxchain.cli", "run", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 
 @pytest.mark.parametrize("mode", ["eager", "static"])
@@ -72,6 +74,26 @@ def test_absent_libraries_are_absent(tmp_path):
 def test_bad_command_lines(arguments, message):
     result = run(*arguments)
     assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_chainers_environment_variables_set_the_configuration(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np, chainer, chainer.links as L\n"
+        "print(chainer.config.dtype, chainer.config.debug, chainer.config.type_check, chainer.config.lazy_grad_sum)\n"
+        "dtype = chainer.get_dtype()\n"
+        "print(dtype, L.Linear(3, 2)(np.ones((1, 3), dtype)).dtype)\n"
+    )
+    result = run(program)
+    assert result.stdout == "float32 False True False\nfloat32 float32\n", result.stderr
+    flags = {"CHAINER_DEBUG": "1", "CHAINER_TYPE_CHECK": "0", "CHAINER_LAZY_GRAD_SUM": "1"}
+    result = run(program, CHAINER_DTYPE="float64", **flags)
+    assert result.stdout == "float64 True False True\nfloat64 float64\n", result.stderr
+    result = run(program, CHAINER_DTYPE="mixed16")
+    assert result.stdout == "mixed16 False True False\nfloat16 float16\n", result.stderr
+    for name, value in (("CHAINER_DTYPE", "float128"), ("CHAINER_DEBUG", "yes")):
+        result = run(program, **{name: value})
+        assert result.returncode == 2 and f"{name}: expected" in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("file", ["vgg", "resnet", "googlenet"])

@@ -48,7 +48,7 @@ def accuracy(y: Float[Array, "..."], t: Shaped[Array, "..."], ignore_label: int 
     _scores_and_labels(y, t)
     right = y.argmax(1).reshape(t.shape) == t
     if ignore_label is None:
-        return right.mean().astype(y.dtype)
+        return right.mean(dtype=jnp.promote_types(y.dtype, jnp.float32)).astype(y.dtype)
     counts = t != ignore_label
     return ((right & counts).sum() / jnp.maximum(counts.sum(), 1)).astype(y.dtype)
 

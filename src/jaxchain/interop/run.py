@@ -2,9 +2,9 @@
 
 As with ``python script.py``, the program is ``__main__``, sees its own arguments in `sys.argv`, its folder first in
 `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all for the life of the
-process: `chainer` is jaxchain (`chainer_modules`), in-place writes to parameters work (`stores`), `numpy.random.seed`
-seeds jaxchain's streams, too, the array module has `random` (`array_random`), and arrays have more of NumPy's methods
-(`array_methods`).
+process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's environment variables,
+in-place writes to parameters work (`stores`), `numpy.random.seed` seeds jaxchain's streams, too, the array module has
+`random` (`array_random`), and arrays have more of NumPy's methods (`array_methods`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ Run a program written for Chainer, untouched: `import chainer` gives jaxchain.
 """
 
 
+_FLAGS = {  # environment variables of Chainer, 0 or 1, and the entries of the configuration that they set
+    "CHAINER_CUDNN_FAST_BATCH_NORMALIZATION": "cudnn_fast_batch_normalization",
+    "CHAINER_DEBUG": "debug",
+    "CHAINER_KEEP_GRAPH_ON_REPORT": "keep_graph_on_report",
+    "CHAINER_LAZY_GRAD_SUM": "lazy_grad_sum",
+    "CHAINER_TYPE_CHECK": "type_check",
+}
+_DTYPES = ("float16", "float32", "float64", "mixed16")
 _IMPORTS = re.compile(rb"^\s*(?:import|from)\s+chainer\b", re.MULTILINE)
 
 
@@ -200,11 +208,15 @@ def prepare(folder: str) -> None:
 
     Args:
         folder: The program's.
+
+    Raises:
+        RunError: An environment variable of Chainer has a value that it cannot have.
     """
     import jax.numpy as jnp
 
     from jaxchain.interop import array_methods, array_random
 
+    _configure()
     chainer_modules.install()
     for name, helper in HELPERS.items():
         setattr(builtins, name, helper)
@@ -219,6 +231,23 @@ def prepare(folder: str) -> None:
     if not sys.flags.safe_path:
         sys.path[0] = folder
     in_workers("jaxchain.interop.run", "prepare", folder)  # before they import the program for its dataset
+
+
+def _configure() -> None:
+    """Start the configuration from Chainer's environment variables."""
+    import jax
+
+    for variable, entry in _FLAGS.items():
+        if (value := os.environ.get(variable)) is not None:
+            if not re.fullmatch(r"\s*\d+\s*", value):
+                raise RunError(f"{variable}: expected 0 or 1, got {value!r}")
+            setattr(global_config, entry, bool(int(value)))
+    if (name := os.environ.get("CHAINER_DTYPE")) is not None:
+        if name not in _DTYPES:
+            raise RunError(f"CHAINER_DTYPE: expected one of {_DTYPES}, got {name!r}")
+        global_config.dtype = name if name == "mixed16" else np.dtype(name)
+        if name == "float64":
+            jax.config.update("jax_enable_x64", True)
 
 
 def _seed_both() -> None:

@@ -2,8 +2,8 @@
 
 The program's syntax tree is changed when it is loaded, where an element of something is assigned to, where something is
 filled, and where `copyto` writes into something. That something is a *place*: an attribute, or a name that is given new
-arrays only (`FRESH`, operators), no views. If it holds a JAX array, it is assigned a changed copy; anything else is
-written to in place.
+arrays only (`FRESH`, operators) and its own, moved (`MOVES`), no views. If it holds a JAX array, it is assigned a
+changed copy; anything else is written to in place.
 
 Other names for the old array would keep its old values. For the attributes `array`, `data` and `grad` it is left at
 that; anywhere else, an array that others hold, too, is not changed, and the error says so.
@@ -32,6 +32,8 @@ FRESH = frozenset(
     "tile repeat concatenate stack hstack vstack where".split()
 )
 """Functions and methods whose results are nobody's views."""
+MOVES = frozenset("to_cpu to_gpu to_chx from_chx to_device asnumpy".split())
+"""Functions that move an array: `x = to_cpu(x)` leaves the name what it was."""
 
 
 class _Index:
@@ -172,17 +174,29 @@ def _inside(node: ast.AST) -> Iterator[ast.AST]:
             yield from _inside(child)
 
 
+def _called(call: ast.Call) -> str | None:
+    """Return the last name of what is called."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+
+
 def _is_fresh(value: ast.expr) -> bool:
     """Return whether an expression makes a new array, if it makes one."""
     if isinstance(value, ast.Call):
-        function = value.func
-        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
-        return name in FRESH
+        return _called(value) in FRESH
     return isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare)
 
 
+def _moves(value: ast.expr, name: str) -> bool:
+    """Return whether an expression is what a name has, moved."""
+    if not isinstance(value, ast.Call) or _called(value) not in MOVES or not value.args:
+        return False
+    moved = value.args[0]
+    return isinstance(moved, ast.Name) and moved.id == name
+
+
 def _places(scope: ast.AST) -> set[str]:
-    """Return the names that a scope assigns to, and only new arrays."""
+    """Return the names that a scope assigns to, and only new arrays or their own."""
     places: set[str] = set()
     others: set[str] = set()
     fresh: set[int] = set()
@@ -190,6 +204,8 @@ def _places(scope: ast.AST) -> set[str]:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             if _is_fresh(node.value):
                 places.add(node.targets[0].id)
+                fresh.add(id(node.targets[0]))
+            elif _moves(node.value, node.targets[0].id):
                 fresh.add(id(node.targets[0]))
         elif isinstance(node, ast.AugAssign):
             fresh.add(id(node.target))
@@ -252,8 +268,7 @@ class _Rewriter(ast.NodeTransformer):
         call = node.value
         if not isinstance(call, ast.Call) or call.keywords or any(isinstance(a, ast.Starred) for a in call.args):
             return node
-        function: Any = call.func
-        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+        function, name = call.func, _called(call)
         if name == "fill" and isinstance(function, ast.Attribute) and len(call.args) == 1:
             if place := self._place(function.value):
                 return self._statement(node, function.value, FILL, call.args[0], *place)

@@ -459,7 +459,7 @@ class Link(DeviceResident, Hierarchy):
             data = serializer(name, param.array)
             if data is not None and data is not param.array:
                 if param.array is None:
-                    wanted = get_dtype(getattr(param.initializer, "dtype", None), map_mixed16=np.float32)
+                    wanted = get_dtype(getattr(param.initializer, "dtype", None))
                     param.array = jnp.array(data, wanted)
                 else:
                     param.array = jnp.array(data, param.array.dtype)
