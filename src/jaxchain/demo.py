@@ -28,7 +28,7 @@ from jaxchain.iterators import SerialIterator, ShuffleOrderSampler
 from jaxchain.optimizers import Adam
 
 MODES = ("eager", "static")
-LARGEST_DIFFERENCE = 1e-4
+LARGEST_DIFFERENCE = 1e-4  # rounding alone makes 4e-7, as long as no value near a kink falls to its other side
 LEAST_ACCURACY = 0.95
 
 
@@ -239,8 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="jaxchain demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("jaxchain-demo"), help="folder for plots and views")
-    parser.add_argument("--epochs", type=int, default=12, help="sweeps over the training set")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=10, help="sweeps over the training set")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", choices=("MLP", "CNN"), action="append", help="default: both")
     options = parser.parse_args(argv)
     if options.epochs < 1:
