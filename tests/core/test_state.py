@@ -1038,6 +1038,18 @@ def test_an_attribute_of_another_librarys_object_is_not_changed_once_only():
     assert bar.n == 3
 
 
+def test_queues_and_events_are_left_to_the_threads_that_use_them():
+    tasks, event = queue.Queue(), threading.Event()
+
+    @jaxchain.static
+    def step(x):
+        tasks.put(1)
+        event.set()
+        return x * 2
+
+    assert float(step(np.float32(3))) == 6 and tasks.unfinished_tasks >= 1 and event.is_set()
+
+
 def test_modules_that_objects_hold_are_looked_into():
     module = types.ModuleType("held_module")
     module.__file__, module.factor = __file__, 2

@@ -7,12 +7,14 @@ A compiled program would not repeat it. So it is undone after a trace, and the c
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jaxchain.core.cells import refill, same
+from jaxchain.core.errors import is_library_file
 from jaxchain.core.state import Walk
 
 Stream = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # its name, how to read its state, how to write it
@@ -29,7 +31,7 @@ class Effects:
         self.walk = walk
         self.streams = [(stream, stream[1]()) for stream in _streams(walk)]
         self.large = [(name, array, array.copy()) for name, array in walk.large]  # of the others the walk has copies
-        self.foreign = [(name, obj, dict(vars(obj))) for name, obj in walk.unseen if type(vars(obj)) is dict]
+        self.foreign = [(name, obj, dict(vars(obj))) for name, obj in walk.unseen if _is_of_a_package(obj)]
         self.misses = [cache.cache_info().misses for cache in walk.caches]
 
     def undone(self) -> str | None:
@@ -59,6 +61,12 @@ class Effects:
         for cache, misses in zip(self.walk.caches, self.misses, strict=True):
             if cache.cache_info().misses != misses:
                 cache.cache_clear()
+
+
+def _is_of_a_package(obj: Any) -> bool:
+    """Return whether an object is of an installed package. The standard library's may belong to other threads, too."""
+    file = getattr(sys.modules.get(type(obj).__module__), "__file__", None)
+    return file is not None and not is_library_file(file) and type(vars(obj)) is dict
 
 
 def _streams(walk: Walk) -> list[Stream]:
