@@ -52,9 +52,9 @@ def bytes_of(avals: Iterable[Any]) -> int | None:
 EAGER = trace_state()  # outside all traces
 
 
-def by_jax() -> bool:
+def in_trace() -> bool:
     """Return whether a trace or a transformation is on: ours, or one of JAX's that the user called."""
-    return _trace_state(convention="nnx") != EAGER
+    return trace_state() != EAGER
 
 
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:

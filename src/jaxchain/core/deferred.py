@@ -20,7 +20,7 @@ from typing import Any
 
 import jax
 
-from jaxchain.core.compat import EAGER, Tracer, bytes_of, trace_state
+from jaxchain.core.compat import Tracer, bytes_of, in_trace
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
 
 SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
@@ -90,7 +90,7 @@ class Deferred(Waiting):
                 if value.__class__ in WAITING:
                     _now(self)
                     return self.value
-            if trace_state() != EAGER:
+            if in_trace():
                 _now(self)
                 return self.value
             arguments, scalars = self.arguments, self.scalars  # the shortest way: one op whose result is read at once
@@ -287,11 +287,11 @@ _depth = operator.attrgetter("depth")
 
 def _now(call: Deferred) -> None:
     """Run a call and those it waits for. In a trace of JAX's own it is no part of what is traced."""
-    if trace_state() == EAGER:
-        _run(call)
-    else:
+    if in_trace():
         with jax.ensure_compile_time_eval():
             _run(call)
+    else:
+        _run(call)
 
 
 def _run(call: Deferred) -> None:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import type_check
-from jaxchain.core.compat import Tracer, by_jax
+from jaxchain.core.compat import Tracer, in_trace
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.variable import (
@@ -334,7 +334,7 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
             hook.forward_preprocess(self, arrays)
         self._input_indexes_to_retain = self._output_indexes_to_retain = None
         if trace is None:
-            outputs = (self._forward_with_backward if by_jax() else self._forward)(arrays)
+            outputs = (self._forward_with_backward if in_trace() else self._forward)(arrays)
         else:
             trace.notice([v.node for v in variables], arrays)
             with trace.op_scope(self.label, self.op_name):
@@ -402,14 +402,7 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
             with using_config("enable_backprop", False):
                 gxs = node.pullback([None if g.dtype == jax.dtypes.float0 else g for g in gys])
             found = dict(zip(*gxs, strict=True))
-            return tuple(
-                None
-                if not node.inputs[i].info.differentiable
-                else jnp.zeros_like(a)
-                if found.get(i) is None
-                else found[i]
-                for i, a in enumerate(arrays)
-            )
+            return tuple(found.get(i) for i in range(len(arrays)))  # None: zero
 
         call = jax.custom_vjp(lambda *arrays: forward(*arrays)[0])
         call.defvjp(forward, backward)

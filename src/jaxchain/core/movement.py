@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from jaxchain.core.compat import EAGER, Tracer, bytes_of, trace_state
+from jaxchain.core.compat import Tracer, bytes_of, in_trace
 
 AFTER = 4  # calls before it is compiled
 LARGE = 2**22  # bytes that move in one call; more is left to the compiler
@@ -197,7 +197,7 @@ class Mover:
 
     def __call__(self, *args: Any) -> Any:
         """Run it."""
-        if self.calls >= AFTER or trace_state() != EAGER or not all(map(_on_host, args)):
+        if self.calls >= AFTER or in_trace() or not all(map(_on_host, args)):
             return self.compiled(*args)
         self.calls += 1
         arrays = [np.asarray(a, dtype) for a, dtype in zip(args, self.takes, strict=True)]

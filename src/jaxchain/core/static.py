@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
-from jaxchain.core.compat import by_jax
+from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
@@ -133,7 +133,7 @@ class Static:
         state = thread_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
-        if by_jax():
+        if in_trace():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
             args, kwargs = self.sizes.apply(self.function, args, kwargs)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import EAGER, is_tracer, trace_state
+from jaxchain.core.compat import in_trace, is_tracer
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
@@ -86,7 +86,7 @@ def from_numpy(value: Any) -> jax.Array:
     value = np.array(value)
     key = (value.shape, value.dtype)
     if key in _seen:
-        return _handed_over(value) if trace_state() == EAGER else jnp.asarray(value)
+        return jnp.asarray(value) if in_trace() else _handed_over(value)
     if len(_seen) > 10_000:
         _seen.clear()
     _seen.add(key)
