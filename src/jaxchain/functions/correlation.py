@@ -2,7 +2,7 @@
 
 XLA's CPU backend has a fast kernel for one and two axes without groups only. With groups it runs a naive loop: 2.7 s
 for the gradient of (8, 128, 28, 28) in 32 groups, where 32 convolutions take 19 ms; over three axes it is slow, too. So
-is the gradient of the filters over two: benchmarks/convolutions.py compares it with the products made here.
+is the gradient of the filters over two: benchmarks/kernels.py compares it with the products made here.
 """
 
 from __future__ import annotations
