@@ -25,7 +25,7 @@ from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_du
 
 SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
 DEEP = 256  # calls that may wait for one another
-ALONE = 64  # times in a row that a result was read at once, from which calls of the kind do not wait any more ...
+ALONE = 64  # times in a row that a result was read at once, after which calls of the kind do not wait any more ...
 AGAIN = 64  # ... but one in so many, to see whether it is still so
 
 
@@ -61,7 +61,7 @@ class Deferred(Waiting):
     """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
 
     Attributes:
-        plan: What is called: it has `forward`, `single`, `out_infos` and `alone`.
+        plan: What is called: it has `forward`, `single`, `out_infos`, `alone` and `at_once`.
         arguments: The arrays, or what waits in their place.
         scalars: Further arguments.
         depth: Length of the longest chain of calls that it waits for, itself included.
@@ -95,8 +95,11 @@ class Deferred(Waiting):
                 return self.value
             arguments, scalars = self.arguments, self.scalars  # the shortest way: one op whose result is read at once
             if self.value is None:
-                self.plan.alone += 1
-                self.finish(self.plan.forward(*arguments, *scalars))
+                plan = self.plan
+                plan.alone += 1
+                if plan.alone >= ALONE:
+                    plan.at_once = AGAIN - 1
+                self.finish(plan.forward(*arguments, *scalars))
         return self.value
 
     def run(self) -> None:
@@ -169,11 +172,6 @@ def concrete(values: Iterable[Any]) -> list[Any]:
 
 def defer(plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...]) -> Deferred | None:
     """Return a call that waits, or None: it has to be made at once, or would be."""
-    if plan.alone >= ALONE:
-        plan.alone += 1
-        if plan.alone < ALONE + AGAIN:
-            return None
-        plan.alone = ALONE - 1
     depth = 0
     for value in arguments:
         if value.__class__ in WAITING:

@@ -12,9 +12,11 @@ again, so gradients of any order need no more code.
 from __future__ import annotations
 
 import functools
+import math
+import operator
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +26,10 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, is_tracer, live_inputs, without_dead_code
 from jaxchain.core.config import is_debug, local, thread_state
-from jaxchain.core.deferred import Deferred, Part, Waiting, concrete, defer, is_small
-from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
+from jaxchain.core.deferred import WAITING, Deferred, Part, Waiting, concrete, defer, is_small
+from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, Site, call_site, user_line
 from jaxchain.core.movement import mover
-from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, REQUIRED, TREE, Array, Key, Signature, Static
+from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     ARRAY_LIKE,
     UNINITIALIZED,
@@ -56,9 +58,10 @@ class Plan:
         forward: Compiled forward: arrays, then scalars -> outputs.
         out_infos: `Info` of each output.
         single: Whether the op returns one array and not a tuple.
+        keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
         needs: Positions of the inputs that a gradient goes to; empty if none.
-        small: Whether a call may wait (core/deferred.py).
-        alone: How often in a row its result was read at once.
+        alone: How often in a row the result was read at once (core/deferred.py).
+        at_once: How many calls from now on do not wait: infinitely many if they are too large.
     """
 
     __slots__ = (
@@ -67,16 +70,16 @@ class Plan:
         "_retained",
         "_ruled",
         "alone",
+        "at_once",
         "forward",
         "infos",
+        "keep",
         "needs",
         "op",
         "out_infos",
         "pure",
-        "recorded",
         "scalars",
         "single",
-        "small",
         "structure",
     )
 
@@ -101,10 +104,10 @@ class Plan:
             if any(o.differentiable for o in self.out_infos)
             else ()
         )
-        self.small = is_small((*infos, *self.out_infos))
         self.alone = 0
+        self.at_once: float = 0 if is_small((*infos, *self.out_infos)) else math.inf
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-        self.recorded: str | None = None  # whether all inputs and nothing else are retained; None until it is known
+        self.keep: Any = None
         self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
         self._ruled: Callable[..., Any] | None = None
@@ -119,15 +122,9 @@ class Plan:
                 tuple(i for i in range(n_in) if live[i]),
                 tuple(i for i in range(n_out) if live[n_in + i]),
             )
-            everything = {(tuple(range(n_in)), ()): "inputs", ((), (0,)): "output", ((), ()): "nothing"}
-            self.recorded = everything.get(self._retained, "some")
+            self.keep = _picking([*self._retained[0], *(n_in + i for i in self._retained[1])])
             self._full_jaxpr = jaxpr  # kept for the first pullback: one trace serves both
         return self._retained
-
-    def keep(self, arrays: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
-        """Return the arrays that the node retains."""
-        ins, outs = cast(Any, self._retained)
-        return [*[arrays[i] for i in ins], *[outputs[i] for i in outs]]
 
     def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
         """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
@@ -355,6 +352,7 @@ class Op:
         self.rule: Callable[..., Any] | None = None
         self.signature = Signature(function)
         self.plans: dict[Any, Plan] = {}
+        self.recorded: dict[Info, Plan] = {}  # of an op of one input: those with a gradient
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Give the gradient in closed form: a decorator.
@@ -376,32 +374,42 @@ class Op:
                 return apply((), args, ())
             return apply(*bind(args, kwargs))
 
-        if not (inputs_only and count == 1):
+        if not (inputs_only and count == signature.required == 1):
             return call
-        plans = self.plans
+        plans, recorded = self.plans, self.recorded
 
-        def call_unary(x: Any = REQUIRED, *args: Any, **kwargs: Any) -> Any:
-            if args or kwargs or x.__class__ is not Variable:
-                return call(*args, **kwargs) if x is REQUIRED else call(x, *args, **kwargs)
+        def call_unary(x: Any) -> Any:
+            if x.__class__ is not Variable:
+                return apply((), (x,), ())
             try:
                 state = local.state
             except AttributeError:
                 state = thread_state()
-            if state.special or not state.record:
-                return apply((), (x,), ())
             node = x._node
-            plan = plans.get(((), node.info))
-            if plan is None or plan.recorded is None:  # not seen yet, or without a gradient
-                return apply((), (x,), ())
-            arrays = [x._value]
-            out = defer(plan, arrays, ()) if plan.small else None
+            plan = recorded.get(node.info)
+            if plan is None or state.special or not state.record:
+                result = apply((), (x,), ())
+                plan = plans[(), node.info]
+                if plan._retained is not None:
+                    recorded[node.info] = plan
+                return result
+            array = x._value
+            out = None
+            if plan.at_once:
+                plan.at_once -= 1
+            else:
+                out = defer(plan, (array,), ())
             if out is None:
+                if array.__class__ in WAITING:
+                    array = x._value = array.array()
                 try:
-                    out = (plan.ruled if isinstance(x._value, Tracer) else plan.forward)(*concrete(arrays))
+                    out = (plan.ruled if isinstance(array, Tracer) else plan.forward)(array)
                 except jax.errors.UnexpectedTracerError as error:
                     raise self.leaked() from error
-            return _record(plan, out, (node,), arrays, node.rank, (), state)
+            return _record(plan, out, (node,), plan.keep((array, out)), node.rank, (), state, call_site(2))
 
+        code = call_unary.__code__  # the parameter has the name that the op gives it
+        call_unary.__code__ = code.replace(co_varnames=(signature.parameters[0].name, *code.co_varnames[1:]))
         return call_unary
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
@@ -437,7 +445,10 @@ class Op:
             inputs: Variables, arrays, Python numbers, or None where an optional input is left out.
             scalars: Traced scalars and keys.
         """
-        state = thread_state()
+        try:
+            state = local.state
+        except AttributeError:
+            state = thread_state()
         arrays: list[Any] = []
         nodes: list[Any] = []
         key: list[Any] = [structure]
@@ -464,7 +475,11 @@ class Op:
         try:
             if plan is None:
                 plan = self._plan(found, inputs, arrays, scalars)
-            out = defer(plan, arrays, scalars) if plan.small and not state.special else None
+            out = None
+            if plan.at_once:
+                plan.at_once -= 1
+            elif not state.special:
+                out = defer(plan, arrays, scalars)
             if out is None:
                 arrays = concrete(arrays)
                 if state.special:
@@ -484,9 +499,14 @@ class Op:
             for i, node in enumerate(nodes):
                 if node is None:
                     nodes[i] = VariableNode(plan.infos[i])
-        if plan.recorded is None:
+        if plan._retained is None:
             plan.retained(scalars)
-        return _record(plan, out, tuple(nodes), arrays, rank, scalars, state)
+        if plan.single:
+            kept = plan.keep((*arrays, out))
+        else:
+            out = _outputs(plan, out)
+            kept = plan.keep((*arrays, *out))
+        return _record(plan, out, tuple(nodes), kept, rank, scalars, state, call_site(3))
 
     def leaked(self) -> LeakedVariable:
         """Return the error for an input whose array existed only while a static call was traced."""
@@ -690,20 +710,22 @@ def _record(
     plan: Plan,
     out: Any,
     nodes: tuple[VariableNode, ...],
-    arrays: Sequence[Any],
+    kept: Sequence[Any],
     rank: int,
     scalars: tuple[Any, ...],
     state: Any,
+    site: Site | None,
 ) -> Any:
-    """Return the Variables of an op's outputs, with a node that says how they came about. The hot path of eager mode:
-    objects are made without their constructors, which costs 0.3 us less each.
+    """Return the Variables of an op's output or outputs, with a node that says how they came about. The hot path of
+    eager mode: objects are made without their constructors, which costs 0.3 us less each.
     """
     function = new(OpNode)
     function.plan = plan
     function.scalars = scalars
     function.rank = rank
-    function.site = call_site(3)
+    function.site = site
     function.inputs = nodes
+    function.kept = kept
     function.scope = scope = state.scope
     if scope is None:
         function.ordinal = 0
@@ -712,26 +734,17 @@ def _record(
         scope.count += 1
     rank += 1
     if not plan.single:
-        outputs = _outputs(plan, out)
-        function.kept = plan.keep(arrays, outputs)
         results = []
-        for at, y in enumerate(outputs):
+        for at, y in enumerate(out):
             results.append(_result(y, plan.out_infos[at]))
             node = results[-1]._node
             node.creator_node = function
             node.rank = rank
             node.output_index = at
         function.outputs = tuple([reference(y._node) for y in results])
-        if out.__class__ is Deferred:
-            out.nodes = function.outputs
+        if out and out[0].__class__ is Part:
+            out[0].call.nodes = function.outputs
         return tuple(results)
-    recorded = plan.recorded
-    if recorded == "inputs":
-        function.kept = arrays
-    elif recorded == "output":
-        function.kept = (out,)
-    else:
-        function.kept = () if recorded == "nothing" else plan.keep(arrays, (out,))
     result = new(Variable)
     result._value = out
     result._grad = None
@@ -746,6 +759,14 @@ def _record(
     if out.__class__ is Deferred:
         out.nodes = outputs
     return result
+
+
+def _picking(indices: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return a function of a tuple: the tuple of its items at ascending indices."""
+    first, stop = (indices[0], indices[-1] + 1) if indices else (0, 0)
+    if stop - first == len(indices):
+        return operator.itemgetter(slice(first, stop))
+    return operator.itemgetter(*indices)
 
 
 def _outputs(plan: Plan, out: Any) -> Sequence[Any]:

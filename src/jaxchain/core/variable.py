@@ -360,7 +360,10 @@ class Variable:
     @property
     def array(self) -> Any:
         """The array (`jax.Array`, immutable: assign a new one), or None if not initialised."""
-        return self._array
+        value = self._value  # as in `_array`: this is read after most eager calls
+        if value.__class__ in WAITING:
+            value = self._value = value.array()
+        return value
 
     @array.setter
     def array(self, value: Any) -> None:
@@ -372,15 +375,15 @@ class Variable:
     raw_array = array
 
     @property
-    def _known(self) -> Any:
-        """The array or what waits in its place: both have a shape and a dtype."""
-        value = self._value
-        if value is None:
+    def _known(self) -> Info:
+        """Shape and dtype."""
+        info = self._node.info
+        if info is UNINITIALIZED:
             raise AttributeError(
                 f"parameter {self.name or ''} is not initialised: it has no shape and no dtype before the first call"
                 f"\nat {user_line(3)}"
             )
-        return value
+        return info
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -395,12 +398,12 @@ class Variable:
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._known.ndim
+        return len(self._known.shape)
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._known.size
+        return math.prod(self._known.shape)
 
     @property
     def xp(self) -> ModuleType:
@@ -608,9 +611,9 @@ class Variable:
         Raises:
             RuntimeError: The variable has more than one element and no `grad`.
         """
-        from jaxchain.core.graph import backward  # graph.py is built on this file
-
-        backward([self], retain_grad=retain_grad, enable_double_backprop=enable_double_backprop, loss_scale=loss_scale)
+        graph.backward(
+            [self], retain_grad=retain_grad, enable_double_backprop=enable_double_backprop, loss_scale=loss_scale
+        )
 
     def retain_grad(self) -> None:
         """Ask backward passes to leave a gradient here, though this is not a leaf."""
@@ -897,3 +900,6 @@ def initialized(variable: Variable) -> Any:
             f"give its size, or call initialize(shape)\nat {user_line(4)}"
         )
     return variable._value
+
+
+from jaxchain.core import graph  # noqa: E402 - built on this file; imported in `backward`, it took 4 us of every step

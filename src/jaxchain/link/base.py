@@ -131,14 +131,18 @@ class Link(DeviceResident, Hierarchy):
                 from jaxchain.core.static import call_link
 
                 return call_link(self, function, args, kwargs)
-        return self._enter(state, Scope(outer, self), function, args, kwargs)
+        state.scope = Scope(outer, self)
+        try:
+            if state.trace is None and not state.link_hooks and not self._hooks:
+                return function(*args, **kwargs)
+            return self._run_observed(state, function, args, kwargs)
+        finally:
+            state.scope = outer
 
     def _enter(self, state: Any, scope: Scope, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Run a forward function in a scope, seen by hooks."""
         outer, state.scope = state.scope, scope
         try:
-            if state.trace is None and not state.link_hooks and not self._hooks:
-                return function(*args, **kwargs)
             return self._run_observed(state, function, args, kwargs)
         finally:
             state.scope = outer
