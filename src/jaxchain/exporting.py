@@ -24,7 +24,7 @@ from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.tracing import Traced, trace_call
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+from jaxchain.core.variable import ARRAY_LIKE, Variable, on_tape
 from jaxchain.exported import (
     FORMAT,
     KEY,
@@ -113,7 +113,7 @@ def export(
         outputs: list[Any] = []
         result["structure"] = flatten(target(*unflatten(structure, values)), outputs, f"the result of {name}")
         # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
-        return tuple(jnp.array(as_array(y), copy=True) for y in outputs)
+        return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
     try:
         with using_config("train", train):

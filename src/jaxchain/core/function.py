@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,9 +23,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.lax import stop_gradient
 
 from jaxchain.core import type_check
-from jaxchain.core.compat import Tracer, in_trace
+from jaxchain.core.compat import Tracer, in_trace, is_tracer
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.variable import (
@@ -35,6 +37,8 @@ from jaxchain.core.variable import (
     as_variable,
     info_of,
     initialized_array,
+    off_tape,
+    on_tape,
 )
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)
@@ -91,7 +95,7 @@ def _run(
     if not isinstance(probe, tuple):
         return probe, False
     after = _visible(owner)
-    left = before.keys() != after.keys() or any(before[k] is not after[k] for k in before)
+    left = _differ(before, after)
     canonical = jax.dtypes.canonicalize_dtype
     shapes = [None if y is None else jax.ShapeDtypeStruct(np.shape(y), canonical(np.asarray(y).dtype)) for y in probe]
     given = [a is not None for a in arrays]
@@ -123,6 +127,36 @@ def _outside_trace() -> Iterator[None]:
 
 def _visible(owner: Any) -> dict[str, Any]:
     return {k: v for k, v in vars(owner).items() if not k.startswith("_") and k not in _OWN}
+
+
+def _differ(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return before.keys() != after.keys() or any(before[k] is not after[k] for k in before)
+
+
+def refused_twice(outputs: Any, inputs: Sequence[Any], message: str) -> Any:
+    """Return what a function made of its inputs, without a derivative: JAX's would not be that of eager mode.
+
+    Args:
+        outputs: What it made; arrays in a tuple are meant.
+        inputs: Of what.
+        message: What the error says that a derivative raises.
+    """
+    if not isinstance(outputs, tuple):
+        return outputs
+    refusing = _refusing(message)
+    return tuple(
+        [refusing(y, *inputs) if isinstance(y, ARRAYS) and jnp.issubdtype(y.dtype, jnp.inexact) else y for y in outputs]
+    )
+
+
+@functools.cache
+def _refusing(message: str) -> Any:
+    def refuse(_: Any, gy: Any) -> Any:
+        raise RuntimeError(message)
+
+    refusing = jax.custom_vjp(lambda y, *inputs: y)
+    refusing.defvjp(lambda y, *inputs: (y, None), refuse)
+    return refusing
 
 
 _OWN = frozenset(("inputs", "outputs", "rank", "scope", "site", "ordinal"))
@@ -338,7 +372,7 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
         else:
             trace.notice([v.node for v in variables], arrays)
             with trace.op_scope(self.label, self.op_name):
-                outputs = (self._forward_with_backward if trace.by_jax else self._forward)(arrays)
+                outputs = self._traced(arrays, trace)
         if scope is not None:
             scope.count += 1
         if not isinstance(outputs, tuple):
@@ -352,6 +386,8 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
                 f"at {user_line(2)}"
             )
         outputs = tuple(as_jax(y) for y in outputs)
+        if trace is not None and not (state.record or trace.returning):
+            outputs = tuple(map(off_tape, outputs))
         for hook in hooks:
             hook.forward_postprocess(self, arrays)
         if config.debug and trace is None:
@@ -381,13 +417,34 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
         outputs, self._left_values = _run(self._owner(), self.forward, arrays, numpy)
         return outputs
 
+    def _traced(self, arrays: tuple[Any, ...], trace: Any) -> Any:
+        """Run `forward` under a trace; where JAX may differentiate over it, its derivative is what `backward` says."""
+        if not trace.by_jax:
+            return self._forward(arrays)
+        before = _visible(self._owner())
+        outputs = self._forward_with_backward(arrays)
+        if not trace.taped or not (self._left_values or _differ(before, _visible(self._owner()))):
+            return outputs
+        # again: `backward` is traced, too, and reads what is left on the object, in eager mode constants
+        outputs = self._forward(tuple(map(stop_gradient, arrays)))
+        return refused_twice(
+            outputs,
+            arrays,
+            f"{self.label}: `forward` leaves values on the object, so in a compiled link its gradient has no gradient. "
+            "Keep what `backward` reads with retain_inputs and retain_outputs, or call the link's eager()",
+        )
+
     def _forward_with_backward(self, arrays: tuple[Any, ...]) -> Any:
         """Run `forward`, for JAX's own transformations: JAX's derivative of it is what `backward` says."""
 
-        def forward(*arrays: Any) -> tuple[Any, Any]:
+        def call(*arrays: Any) -> Any:
             outputs = self._forward(arrays)
             if isinstance(outputs, tuple) and all(isinstance(y, ARRAYS) for y in outputs):
                 outputs = tuple(as_jax(y) for y in outputs)
+            return outputs
+
+        def forward(*arrays: Any) -> tuple[Any, Any]:
+            outputs = derived(*arrays)  # what `backward` keeps of them may be differentiated again
             return outputs, (arrays, outputs)
 
         def backward(saved: Any, gys: Any) -> tuple[Any, ...]:
@@ -404,9 +461,9 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
             found = dict(zip(*gxs, strict=True))
             return tuple(found.get(i) for i in range(len(arrays)))  # None: zero
 
-        call = jax.custom_vjp(lambda *arrays: forward(*arrays)[0])
-        call.defvjp(forward, backward)
-        return call(*arrays)
+        derived = jax.custom_vjp(call)
+        derived.defvjp(forward, backward)
+        return derived(*arrays)
 
     def _check_types(self, arrays: tuple[Any, ...]) -> None:
         try:
@@ -424,7 +481,7 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         positions, gxs = self._pull([None if g is None else Variable(g) for g in gys])
-        return positions, [None if g is None else g.array for g in gxs]
+        return positions, [None if g is None else g._array for g in gxs]
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
@@ -435,7 +492,7 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
         state = thread_state()
         hooks = self._all_hooks(state)
         in_data = tuple(self._retained_inputs.get(i) for i in range(len(self.inputs)))
-        out_grad = tuple(None if g is None else g.array for g in gys)
+        out_grad = tuple(None if g is None else g._array for g in gys)
         for hook in hooks:
             hook.backward_preprocess(self, in_data, out_grad)
         if state.trace is None:
@@ -488,9 +545,9 @@ class FunctionNode(FunctionRecord, metaclass=_AnyNode):
                 gxs = self.backward(positions, tuple(None if a is None else _holding(a) for a in arrays[:n_gys]))
             finally:
                 self._retained_inputs, self._retained_outputs = inputs, outputs
-            return tuple(None if g is None else np.asarray(g.array if isinstance(g, Variable) else g) for g in gxs)
+            return tuple(None if g is None else np.asarray(on_tape(g)) for g in gxs)
 
-        arrays = [None if g is None else g.array for g in gys]
+        arrays = [None if g is None else g._array for g in gys]
         arrays += [*inputs.values(), *outputs.values(), *self._out_data]
         assert n_out == len(outputs)
         return _run(self._owner(), run, arrays, True)[0]
@@ -628,12 +685,12 @@ class FunctionAdapter(FunctionNode):
                 )
             return tuple(gxs[i] for i in positions)
 
-        arrays = [*retained, *(None if g is None else g.array for g in gys), *kept.values(), *self._out_data]
+        arrays = [*retained, *(None if g is None else g._array for g in gys), *kept.values(), *self._out_data]
         gxs = _run(function, run, arrays, numpy or self._left_values)[0]
         dtypes = [self.inputs[i].dtype for i in positions]
+        gxs = [None if g is None else as_jax(g).astype(d) for g, d in zip(gxs, dtypes, strict=True)]
         return tuple(
-            None if g is None else Variable(as_jax(g).astype(d), requires_grad=False)
-            for g, d in zip(gxs, dtypes, strict=True)
+            None if g is None else Variable(stop_gradient(g) if is_tracer(g) else g, requires_grad=False) for g in gxs
         )
 
 

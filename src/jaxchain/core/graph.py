@@ -18,7 +18,7 @@ import numpy as np
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, retained
+from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, off_tape, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 
@@ -101,7 +101,7 @@ def backward(
         if retain_grad or node in retained:
             variable = node.get_variable_or_none()
             if variable is not None:
-                variable._grad = gradient
+                variable._grad = off_tape(gradient)
 
     for y in outputs:
         if y._node.creator_node is not None:
@@ -112,9 +112,8 @@ def backward(
         if found is not None:
             return _accumulate(found)
     with recording(enable_double_backprop):
-        _accumulate(
-            walk(seeds, **_arithmetic(enable_double_backprop), on_intermediate=keep if watched else None).items()
-        )
+        gradients = walk(seeds, **_arithmetic(enable_double_backprop), on_intermediate=keep if watched else None)
+        _accumulate((node, off_tape(gradient)) for node, gradient in gradients.items())
 
 
 def grad(
@@ -161,7 +160,7 @@ def grad(
     def keep(node: VariableNode, gradient: Any) -> None:
         variable = node.get_variable_or_none()
         if variable is not None:
-            variable._grad = gradient
+            variable._grad = off_tape(gradient)
 
     with recording(enable_double_backprop):
         found = walk(
@@ -178,7 +177,7 @@ def grad(
                 start = start if isinstance(start, Variable) else Variable(start)
                 g = start if g is None else start + (g if isinstance(g, Variable) else Variable(g))  # type: ignore[operator]
             if g is not None and not isinstance(g, Variable):
-                g = Variable(g)
+                g = Variable(off_tape(g))
             if set_grad:
                 x._grad = g
             results.append(g)

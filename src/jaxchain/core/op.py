@@ -40,6 +40,7 @@ from jaxchain.core.variable import (
     as_jax,
     info_of,
     initialized_array,
+    off_tape,
 )
 
 __all__ = ["Array", "GradientOp", "Key", "Op", "OpNode", "Static", "op"]
@@ -175,7 +176,7 @@ class Plan:
         count, pure = len(self.infos), self.pure
 
         def forward(*flat: Any) -> tuple[Any, Any]:
-            out = pure(*flat)
+            out = ruled(*flat)  # which the rule may read, so it may be differentiated again
             return out, (flat, out)
 
         def backward(saved: Any, gy: Any) -> tuple[Any, ...]:
@@ -298,6 +299,8 @@ def _special_forward(
     else:
         with trace.op_scope(label, op.name):
             out = (plan.ruled if trace.by_jax else plan.forward)(*arrays, *scalars)
+        if not (state.record or trace.returning):
+            out = off_tape(out) if plan.single else tuple(map(off_tape, out))
     if record is not None:
         for hook in list(state.hooks.values()):
             hook.forward_postprocess(record, tuple(arrays))
@@ -801,7 +804,7 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, (int, np.floating, np.integer)):
         return float(value)
     if isinstance(value, Variable):
-        value = value.array
+        value = value._array
     # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
     if getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.integer):
         return value * 1.0

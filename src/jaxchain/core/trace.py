@@ -48,7 +48,9 @@ class Call(NamedTuple):
 class Trace:
     """A trace in progress: what ops, links, the key stream and the reporter tell while it is on."""
 
-    by_jax = False  # whether JAX differentiates over what is traced: then ops and functions bring their gradients along
+    by_jax = False  # whether JAX may differentiate over what is traced: then its derivatives are those of the tape ...
+    taped = False  # ... which is followed here, too ...
+    returning = False  # ... and now is
 
     def __init__(self, lifted: set[int], key: Any, assumed: Sequence[Outcome]) -> None:
         self.lifted = lifted

@@ -51,7 +51,7 @@ class Called(NamedTuple):
         names: Their names.
         name: Name of the program.
         differentiate: Whether the gradients follow the outputs.
-        by_jax: Whether JAX will differentiate over the program.
+        by_jax: Whether JAX will differentiate over the program, though the gradients do not follow.
     """
 
     function: Callable[..., Any]
@@ -430,7 +430,7 @@ class Attempt:
         state, walk, rest = thread_state(), self.walk, iter(tracers)
         lifted = {id(p) for p in (*walk.parameters, *self.called.leaves) if isinstance(p, Parameter)}
         trace = self.trace = Trace(lifted, next(rest), self.assumed)
-        trace.by_jax = self.called.by_jax
+        trace.by_jax, trace.taped = self.called.by_jax or self.called.differentiate, self.called.differentiate
         arrays = [None if a is None else next(rest) for a in self.arrays]
         grads = [None if g is None else next(rest) for g in self.tracked_grads]
         installation = trace.installation = Installation(walk, arrays, grads, [next(rest) for _ in self.places])
@@ -450,6 +450,7 @@ class Attempt:
                 nodes += [(v._node, v._array) for v, _ in installation.variables.values()]
                 position = {id(t): i for i, t in enumerate(tracers)}
                 targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
+                trace.returning = True
                 self.gradients = _gradients(self.outputs, targets)
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)

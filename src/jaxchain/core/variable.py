@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import in_trace, is_tracer
+from jaxchain.core.compat import Tracer, in_trace, is_tracer
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
@@ -114,6 +114,15 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
         return flat[start:stop].reshape(shape)
     value = jax.device_put(np.asarray(flat)[start:stop].reshape(shape))  # compiles nothing
     return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
+
+
+def off_tape(value: Any) -> Any:
+    """Return an array that the tape knows nothing of from here on: JAX must not see through it either.
+
+    Only where JAX may differentiate over what is being traced does this make a difference.
+    """
+    trace = thread_state().trace
+    return jax.lax.stop_gradient(value) if trace is not None and trace.by_jax and isinstance(value, Tracer) else value
 
 
 class VariableNode:
@@ -274,6 +283,9 @@ class FunctionRecord:
             node = reference()
             if node is not None:
                 node.unchain()
+                variable = node.get_variable_or_none()
+                if variable is not None:
+                    variable._value = off_tape(variable._value)
         self.inputs = ()
 
 
@@ -363,7 +375,7 @@ class Variable:
         value = self._value  # as in `_array`: this is read after most eager calls
         if value.__class__ in WAITING:
             value = self._value = value.array()
-        return value
+        return off_tape(value) if isinstance(value, Tracer) else value
 
     @array.setter
     def array(self, value: Any) -> None:
@@ -585,7 +597,9 @@ class Variable:
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
-        self._node.unchain()
+        if self._node.creator_node is not None:
+            self._node.unchain()
+            self._value = off_tape(self._value)
 
     def unchain_backward(self) -> None:
         """Cut the graph behind this variable: every variable that led to it becomes a leaf."""
@@ -884,6 +898,11 @@ def as_variable(obj: Any) -> Variable:
 def as_array(obj: Any) -> Any:
     """Return the array of a Variable, or `obj` itself."""
     return obj.array if isinstance(obj, Variable) else obj
+
+
+def on_tape(obj: Any) -> Any:
+    """Return the array of a Variable, or `obj` itself: as `as_array`, but JAX sees through it (see `off_tape`)."""
+    return obj._array if isinstance(obj, Variable) else obj
 
 
 def initialized_array(variable: Variable) -> Any:

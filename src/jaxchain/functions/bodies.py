@@ -15,7 +15,7 @@ import numpy as np
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
 from jaxchain.core.op import GradientOp, variable_on
-from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_array, as_jax, info_of
+from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_jax, info_of, on_tape
 from jaxchain.core.walk import walk
 
 
@@ -81,7 +81,9 @@ class Body:
 
     def arrays(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the output arrays."""
-        return [jnp.asarray(as_array(y)) for y in self.run(arrays, record=False, shown=self.counts is None)[1]]
+        state = thread_state()
+        record = state.trace.by_jax and state.record  # what is run without a tape, JAX does not differentiate
+        return [jnp.asarray(on_tape(y)) for y in self.run(arrays, record, shown=self.counts is None)[1]]
 
     def examine(self, arrays: Sequence[Any]) -> None:
         """Run the function on shapes only, to learn its outputs, what it captures and how many keys it draws.
@@ -99,7 +101,7 @@ class Body:
             found, reached = _captured(outputs, [n for n in own if n is not None], scope)
             captured.update(found)
             self.reached = {own.index(n) for n in reached} | {id(v) for v in found.values()}
-            return [jnp.asarray(as_array(y)) for y in outputs]
+            return [jnp.asarray(on_tape(y)) for y in outputs]
 
         try:
             self.shapes = list(jax.eval_shape(probe, *arrays))
@@ -231,7 +233,7 @@ def record(
         backward: Input arrays, gradients of the differentiable outputs -> one gradient per input.
     """
     state = thread_state()
-    arrays = [as_jax(as_array(x)) for x in inputs]
+    arrays = [as_jax(on_tape(x)) for x in inputs]
     nodes = tuple(
         x._node if isinstance(x, Variable) else VariableNode(info_of(a, False))
         for x, a in zip(inputs, arrays, strict=True)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, expect, user_line
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array, as_jax
+from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array, as_jax, on_tape
 from jaxchain.functions.bodies import Body, Irregular, cluster, in_place, keys, record
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack
@@ -60,7 +60,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     leaves, _ = jax.tree.flatten(operands)
     if not all(isinstance(x, Variable | jax.Array) or isinstance(x, ARRAY_LIKE) for x in leaves):
         leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
-    arrays = [as_jax(as_array(x)) for x in leaves]
+    arrays = [as_jax(on_tape(x)) for x in leaves]
     bodies = [Body(f, operands, name) for f, name in ((false_fun, "cond_false"), (true_fun, "cond_true"))]
     try:
         for body in bodies:
@@ -122,7 +122,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     if state.trace is not None:
         leaves, tree = jax.tree.flatten(init)
         arrays = [
-            as_jax(as_array(x)) if isinstance(x, Variable | jax.Array | np.ndarray) else jnp.asarray(x) for x in leaves
+            as_jax(on_tape(x)) if isinstance(x, Variable | jax.Array | np.ndarray) else jnp.asarray(x) for x in leaves
         ]
         test, body = Body(cond_fun, (init,), "while"), Body(body_fun, (init,), "while")
         with contextlib.suppress(Irregular):
@@ -213,8 +213,8 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
     state = thread_state()
     carry_leaves, carry_tree = jax.tree.flatten(init)
     carry_leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in carry_leaves]
-    carry = [as_jax(as_array(x)) for x in carry_leaves]
-    xs = [as_jax(as_array(x)) for x in leaves]
+    carry = [as_jax(on_tape(x)) for x in carry_leaves]
+    xs = [as_jax(on_tape(x)) for x in leaves]
     wraps = [isinstance(x, Variable) for x in leaves]
     first = [
         Variable(a[0], requires_grad=x.requires_grad) if w else a[0] for a, w, x in zip(xs, wraps, leaves, strict=True)

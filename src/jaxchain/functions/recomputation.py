@@ -6,11 +6,13 @@ from typing import Any
 from jax import lax
 
 from jaxchain.core import random
-from jaxchain.core.config import config, force_backprop_mode, no_backprop_mode, thread_state, using_config
-from jaxchain.core.function import FunctionNode
+from jaxchain.core.config import config, force_backprop_mode, thread_state, using_config
+from jaxchain.core.function import FunctionNode, refused_twice
 from jaxchain.core.graph import backward
 from jaxchain.core.variable import Variable
 from jaxchain.functions.elementwise import identity
+
+NOT_TWICE = "double backpropagation in functions.forget is not allowed."
 
 
 def _called(function: Callable[..., Any], xs: Sequence[Variable]) -> tuple[Variable, ...]:
@@ -37,17 +39,23 @@ class Forget(FunctionNode):
         self.retain_inputs(range(len(inputs)))
         counter, name = _draws()
         self.first_draw = getattr(counter, name)
-        with no_backprop_mode():
-            return tuple(y.array for y in _called(self.function, [Variable(x) for x in inputs]))
+        trace = thread_state().trace
+        by_jax = trace is not None and trace.by_jax and config.enable_backprop
+        with using_config("enable_backprop", by_jax):
+            return tuple(y._array for y in _called(self.function, [Variable(x) for x in inputs]))
 
     def _forward_with_backward(self, arrays):
         return self._forward(arrays)  # JAX goes through what the function calls, and on to its parameters
 
+    def _traced(self, arrays, trace):
+        outputs = self._forward(arrays)
+        return refused_twice(outputs, arrays, NOT_TWICE) if trace.taped else outputs
+
     def backward(self, target_input_indexes, grad_outputs):
         """Run the function again with a graph, drawing the same random numbers, and go back through it."""
         if config.enable_backprop:
-            raise RuntimeError("double backpropagation in functions.forget is not allowed.")
-        arrays = [x.array for x in self.get_retained_inputs()]
+            raise RuntimeError(NOT_TWICE)
+        arrays = [x._array for x in self.get_retained_inputs()]
         if thread_state().trace is not None:
             arrays = lax.optimization_barrier(arrays)  # else XLA finds the forward's results equal, and keeps them
         xs = [Variable(a) for a in arrays]
@@ -61,7 +69,12 @@ class Forget(FunctionNode):
             setattr(counter, name, later)
         wanted = [(y, g) for y, g in zip(ys, grad_outputs, strict=True) if g is not None]
         backward([y for y, _ in wanted], [g for _, g in wanted])
-        return tuple(xs[i].grad_var for i in target_input_indexes)
+        gxs = tuple(xs[i].grad_var for i in target_input_indexes)
+        trace = thread_state().trace
+        if trace is None or not trace.taped:
+            return gxs
+        refused = refused_twice(tuple(None if g is None else g._array for g in gxs), arrays, NOT_TWICE)
+        return tuple(None if g is None else Variable(g) for g in refused)
 
 
 def _draws() -> tuple[Any, str]:

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxchain.core.config import using_config
+from jaxchain.core.config import force_backprop_mode, using_config
 from jaxchain.core.random import next_init_rng
 from jaxchain.core.trace import Trace
 from jaxchain.core.tracing import borrowed
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.variable import Parameter, Variable, on_tape
 from jaxchain.link import Link
 from jaxchain.links.flax_function import FlaxFunction as FlaxFunction
 
@@ -65,15 +65,13 @@ class _Structure:
                     value = link._home(name)[name] = variable[...]
                     written.append((link, name, variable, value))
             train = not module.deterministic
-            with using_config("train", train), using_config("enable_backprop", False):
+            with using_config("train", train), force_backprop_mode():
                 out = self.chain(*args, **kwargs)
             for link, name, variable, value in written:
                 new = link._home(name)[name]
                 if new is not value and isinstance(variable, nnx.Variable):
                     variable[...] = new
-        return jax.tree_util.tree_map(
-            lambda v: v.array if isinstance(v, Variable) else v, out, is_leaf=lambda v: isinstance(v, Variable)
-        )
+        return jax.tree_util.tree_map(on_tape, out, is_leaf=lambda v: isinstance(v, Variable))
 
 
 @functools.cache
@@ -116,9 +114,8 @@ def to_nnx(chain: Link, rngs: Any = None) -> Any:
     Parameters become `nnx.Param`, persistent arrays `nnx.BatchStat`, under the names that they have in the chain
     (``module.l1.W``; an underscore is added to a name that modules use themselves). The module can be transformed and
     trained by Flax: ``nnx.jit``, ``nnx.grad``, `nnx.Optimizer`. ``module.train()`` and ``module.eval()`` stand for
-    ``config.train``. Gradients are those that JAX derives from the forward pass: `Variable.unchain` and gradients
-    written by hand do not count there. State that is neither parameter nor persistent (an LSTM's ``h``) is not carried
-    from call to call.
+    ``config.train``. Gradients are those of `backward`, also where ``x.array`` or `Variable.unchain` cut the graph.
+    State that is neither parameter nor persistent (an LSTM's ``h``) is not carried from call to call.
 
     Args:
         chain: The link. All of its parameters must be initialised.
