@@ -34,6 +34,8 @@ class LinkGradient(GradientOp):
         cotangents: Shape and dtype of each output gradient.
     """
 
+    options = EXACT
+
     def __init__(self, name: str, backward: Pruned, whole: Pruned, cotangents: Sequence[Any]) -> None:
         super().__init__(name, f"{name}Grad")
         self.whole, self.cotangents = whole, cotangents

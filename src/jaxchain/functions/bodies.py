@@ -46,7 +46,7 @@ class Body:
         # what the outputs depend on: positions of inputs, identities of captured Variables
         self.reached: set[Any] = set()
         self.draws = 0
-        self.scope = thread_state().scope
+        self.scope, self.record = thread_state().scope, thread_state().record
         self.counts: dict[str, int] | None = None  # of the link calls so far, when the views' ops were traced
 
     def run(
@@ -66,12 +66,15 @@ class Body:
             self.counts = dict(counts)
         else:
             trace.counts = dict(counts if self.counts is None else self.counts)
+        derived = trace.by_jax, trace.taped
+        trace.by_jax = trace.taped = True  # the gradient of its gradient is JAX's
         state.scope = self.scope
         try:
             with cluster(self.name) as scope, using_config("enable_backprop", record):
                 result = self.function(*jax.tree_util.tree_unflatten(self.tree, inputs))
         finally:
             state.scope = outer
+            trace.by_jax, trace.taped = derived
             if not shown:
                 del trace.nodes[known:]
                 trace.counts = counts
@@ -81,9 +84,8 @@ class Body:
 
     def arrays(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the output arrays."""
-        state = thread_state()
-        record = state.trace.by_jax and state.record  # what is run without a tape, JAX does not differentiate
-        return [jnp.asarray(on_tape(y)) for y in self.run(arrays, record, shown=self.counts is None)[1]]
+        # with a tape, though nobody looks at it: of what is run without one JAX has no derivative
+        return [jnp.asarray(on_tape(y)) for y in self.run(arrays, self.record, shown=self.counts is None)[1]]
 
     def examine(self, arrays: Sequence[Any]) -> None:
         """Run the function on shapes only, to learn its outputs, what it captures and how many keys it draws.

@@ -5,12 +5,12 @@ from typing import Any
 import jax
 
 from jaxchain.backend import jax_device
-from jaxchain.core.config import thread_state
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.function import FunctionNode
 
 
 class Copy(FunctionNode):
-    """Sends an array to a device; its gradient goes back. What a static trace has in hand stays where it is."""
+    """Sends an array to a device; its gradient goes back. What a trace has in hand stays where it is."""
 
     def __init__(self, device: Any) -> None:
         self.device = self.origin = device
@@ -18,7 +18,7 @@ class Copy(FunctionNode):
     def forward(self, inputs):
         """Return the array on the device."""
         (x,) = inputs
-        if thread_state().trace is not None:
+        if is_tracer(x):
             return (x,)
         self.origin = x.device
         return (jax.device_put(x, self.device),)
