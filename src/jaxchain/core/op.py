@@ -347,9 +347,7 @@ class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
-    options: dict[str, Any] | None = (
-        None  # the compiler's, for what is made of several ops and is never called in a trace
-    )
+    options: dict[str, Any] | None = None  # the compiler's; a jit that has some is never called in a trace
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
         self.function = function
