@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from jaxchain.backend import jax_device
-from jaxchain.core.compat import is_tracer
+from jaxchain.backends.device import of_array
 from jaxchain.core.function import FunctionNode
 
 
@@ -18,7 +18,7 @@ class Copy(FunctionNode):
     def forward(self, inputs):
         """Return the array on the device."""
         (x,) = inputs
-        if is_tracer(x):
+        if of_array(x) is None:
             return (x,)
         self.origin = x.device
         return (jax.device_put(x, self.device),)
