@@ -223,6 +223,14 @@ def test_operators_in_place_of_methods():
     assert F.reshape(x, (3, 4)) is x and F.broadcast_to(x, (3, 4)) is x and F.broadcast(x) is x
 
 
+@pytest.mark.parametrize("shape", [("a",), (None,), (2, "6"), (float("nan"), 3)])
+def test_what_is_no_shape_is_said_with_the_line(shape):
+    x = Variable(X)
+    for name, call in (("reshape", x.reshape), ("broadcast_to", lambda *shape: F.broadcast_to(x, shape))):
+        with pytest.raises(TypeError, match=rf"{name}: expected a tuple of integers for a shape(.|\n)*test_details"):
+            call(*shape)
+
+
 def test_the_gradient_of_triplet_keeps_its_digits_far_from_both_samples():
     anchor, positive, negative = (Variable(np.float32([v])) for v in ([1e4, 2e4], [0.3, 0.1], [0.1, 0.9]))
     F.triplet(anchor, positive, negative).backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.errors import InconclusiveDimensionOperation
 
-from jaxchain.core.errors import InvalidType, InvalidValue, expect
+from jaxchain.core.errors import InvalidType, InvalidValue, expect, user_line
 
 
 @contextlib.contextmanager
@@ -65,12 +66,18 @@ def axis_in_range(name: str, x: Any, axis: int, extra: int = 0) -> None:
     )
 
 
-def as_shape(shape: Any) -> tuple[int, ...]:
-    """Return a shape as a tuple of ints. Symbolic sizes (`jax.export`) stay as they are."""
+def as_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of ints. Symbolic sizes (`jax.export`) stay as they are.
+
+    Raises:
+        TypeError: It is something else; `name` is the function that was called.
+    """
     try:
-        return tuple(map(int, shape))
+        return tuple([int(n) if not isinstance(n, str) else operator.index(n) for n in shape])
     except InconclusiveDimensionOperation:
         return tuple(shape)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a tuple of integers for a shape, got {shape!r}\nat {user_line(3)}") from None
 
 
 def unbiased(count: Any) -> Any:

@@ -51,6 +51,7 @@ def reshape(x, shape: Sequence[int]):
     Raises:
         InvalidType: The sizes differ.
         AssertionError: More than one size is -1.
+        TypeError: The shape is no sequence of integers.
 
     Source: elementary.
 
@@ -61,7 +62,7 @@ def reshape(x, shape: Sequence[int]):
     """
     if x.shape == shape:
         return as_variable(x)
-    shape = as_shape(shape)
+    shape = as_shape("reshape", shape)
     if sum(n < 0 for n in shape) > 1:
         raise AssertionError(f"reshape: at most one size may be -1, got {shape}")
     return _reshape(x, shape)
@@ -436,7 +437,7 @@ def broadcast_to(x, shape: Sequence[int]):
     """
     if x.shape == shape:
         return as_variable(x)
-    return _broadcast_to(x, as_shape(shape))
+    return _broadcast_to(x, as_shape("broadcast_to", shape))
 
 
 @op(label="Cast", name="cast")
