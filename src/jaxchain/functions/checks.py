@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,12 +71,13 @@ def as_shape(name: str, shape: Any) -> tuple[int, ...]:
     Raises:
         TypeError: It is something else; `name` is the function that was called.
     """
-    try:
-        return tuple([int(n) if not isinstance(n, str) else operator.index(n) for n in shape])
-    except InconclusiveDimensionOperation:
-        return tuple(shape)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a tuple of integers for a shape, got {shape!r}\nat {user_line(3)}") from None
+    with contextlib.suppress(TypeError, ValueError):
+        try:
+            if not any(isinstance(n, str) for n in shape):
+                return tuple(map(int, shape))
+        except InconclusiveDimensionOperation:
+            return tuple(shape)
+    raise TypeError(f"{name}: expected a tuple of integers for a shape, got {shape!r}\nat {user_line(3)}")
 
 
 def unbiased(count: Any) -> Any:
