@@ -58,6 +58,29 @@ def layer_norm(count, rows, width):
     return Kernel(f"layer normalization, {rows}x{width}", count, ((rows, width), (width,)), ours, theirs)
 
 
+def lstm_layer(count, steps, batch, units):
+    """A layer over a sequence; W is the state's. PyTorch calls oneDNN's kernel of a whole layer, XLA has a loop."""
+    wx = np.random.RandomState(2).standard_normal((4 * units, units)).astype("f") / units**0.5
+
+    def ours(x, w):
+        def cell(carry, source):
+            h, c = carry
+            i, f, g, o = jnp.split(source + h @ w.T, 4, 1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        zero = jnp.zeros((batch, units), x.dtype)
+        return lax.scan(cell, (zero, zero), x @ wx.T)[1]
+
+    def theirs(x, w):
+        zero = torch.zeros(1, batch, units)
+        return torch.lstm(x, (zero, zero), [torch.from_numpy(wx), w], False, 1, 0.0, True, False, False)[0]
+
+    name = f"LSTM layer, {steps} steps of {batch}x{units}"
+    return Kernel(name, count, ((steps, batch, units), (4 * units, units)), ours, theirs)
+
+
 def softmax(count, *shape):
     name = f"softmax, {'x'.join(map(str, shape))}"
     return Kernel(name, count, (shape,), lambda x: jax.nn.softmax(x), lambda x: x.softmax(-1))
@@ -79,7 +102,7 @@ def convolution(count, n_in, n_out, size, k, stride, batch=32):
 
 MODELS = {
     "mlp": [linear(1, 128, 784, 256), linear(1, 128, 256, 256), linear(1, 128, 256, 10)],
-    "lstm": [linear(2, 1024, 256, 1024), linear(64, 32, 256, 1024), linear(1, 1024, 256, 96)],
+    "lstm": [lstm_layer(2, 32, 32, 256), linear(1, 1024, 256, 96)],
     "block": [
         linear(1, 1024, 256, 768),
         linear(1, 1024, 256, 256),
@@ -109,14 +132,14 @@ MODELS = {
 def calls_of_ours(kernel, arrays):
     """Return XLA's calls: forward and the gradient of each argument; then jaxchain's own gradient of W, if any."""
     arrays = [jnp.asarray(a) for a in arrays]
-    forward = jax.jit(kernel.ours)
-    gy = jnp.asarray(cotangent(forward(*arrays)))
+    y, pull = jax.vjp(kernel.ours, *arrays)  # what the gradients read is there, as in PyTorch
+    gy = jnp.asarray(cotangent(y))
 
-    def gradient(i, gy, *arrays):
-        return jax.vjp(lambda a: kernel.ours(*arrays[:i], a, *arrays[i + 1 :]), arrays[i])[1](gy)[0]
+    def gradient(i, pull, gy):
+        return pull(gy)[i]
 
-    calls = [functools.partial(forward, *arrays)]
-    calls += [functools.partial(jax.jit(gradient, static_argnums=0), i, gy, *arrays) for i in range(len(arrays))]
+    calls = [functools.partial(jax.jit(kernel.ours), *arrays)]
+    calls += [functools.partial(jax.jit(gradient, static_argnums=0), i, pull, gy) for i in range(len(arrays))]
     if kernel.own:
         calls.append(functools.partial(jax.jit(kernel.own), arrays[0], gy))
     return calls

@@ -689,7 +689,7 @@ class FunctionAdapter(FunctionNode):
         gxs = _run(function, run, arrays, numpy or self._left_values)[0]
         dtypes = [self.inputs[i].dtype for i in positions]
         gxs = [None if g is None else as_jax(g).astype(d) for g, d in zip(gxs, dtypes, strict=True)]
-        return tuple(
+        return tuple(  # constants to the next derivative, also when JAX asks for it after the trace: no `off_tape`
             None if g is None else Variable(stop_gradient(g) if is_tracer(g) else g, requires_grad=False) for g in gxs
         )
 

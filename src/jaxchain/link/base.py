@@ -140,7 +140,7 @@ class Link(DeviceResident, Hierarchy):
             state.scope = outer
 
     def _enter(self, state: Any, scope: Scope, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Run a forward function in a scope, seen by hooks."""
+        """Run a forward function in a scope that static mode made, seen by hooks. `_run` does so by itself."""
         outer, state.scope = state.scope, scope
         try:
             return self._run_observed(state, function, args, kwargs)
