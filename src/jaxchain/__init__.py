@@ -20,13 +20,13 @@ from jaxchain.core.config import set_debug as set_debug
 from jaxchain.core.config import using_config as using_config
 from jaxchain.core.function import Function as Function
 from jaxchain.core.function import FunctionAdapter as FunctionAdapter
-from jaxchain.core.function import FunctionNode as FunctionNode
+from jaxchain.core.function_node import FunctionNode as FunctionNode
 from jaxchain.core.graph import backward as backward
 from jaxchain.core.graph import grad as grad
+from jaxchain.core.parameter import Parameter as Parameter
 from jaxchain.core.random import seed as seed
 from jaxchain.core.sizes import bucket as bucket
 from jaxchain.core.static import static as static
-from jaxchain.core.variable import Parameter as Parameter
 from jaxchain.core.variable import Variable as Variable
 from jaxchain.core.variable import as_array as as_array
 from jaxchain.core.variable import as_variable as as_variable

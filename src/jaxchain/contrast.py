@@ -19,10 +19,11 @@ import numpy as np
 
 from jaxchain.core.config import using_config
 from jaxchain.core.graph import grad
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk
 from jaxchain.core.static import Static
 from jaxchain.core.untouched import untouched
-from jaxchain.core.variable import Parameter, Variable, VariableNode
+from jaxchain.core.variable import Variable, VariableNode
 from jaxchain.link import Link
 from jaxchain.views import programs, variants
 from jaxchain.views.compare import arrays_of, differences, flatten, is_variable

@@ -22,8 +22,9 @@ from jax import export as jax_export
 
 from jaxchain.core.config import config, using_config
 from jaxchain.core.op import Array, op
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_key
-from jaxchain.core.variable import ARRAY_LIKE, Parameter, Variable, as_array
+from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
 from jaxchain.link import Link
 from jaxchain.links.parameter_tree import PARAM, STATE, ParameterTree
 from jaxchain.serializers.files import check_archive, write_whole

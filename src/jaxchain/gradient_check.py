@@ -16,7 +16,8 @@ import numpy as np
 
 from jaxchain import functions
 from jaxchain.core.graph import grad
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Variable
 from jaxchain.functions.arithmetic import multiply
 
 Arrays = Any

@@ -20,7 +20,7 @@ from jaxchain.core import static
 from jaxchain.core.compat import EXACT, equations, origin, without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, source_of
-from jaxchain.core.op import OpNode
+from jaxchain.core.op_node import OpNode
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
 from jaxchain.core.tracing import Traced

@@ -16,7 +16,7 @@ from test_functions import ROWS, rows, run
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Chain, Variable
-from jaxchain.core.op import OpNode
+from jaxchain.core.op_node import OpNode
 
 EVERY_CALL = bool(os.environ.get("JAXCHAIN_EVERY_CALL"))
 

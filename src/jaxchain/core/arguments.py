@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from jaxchain.core.cells import tuple_of
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import is_record
-from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Parameter, Variable, info_of
+from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Variable, info_of
 
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
 

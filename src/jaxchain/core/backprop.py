@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxchain.core.deferred import Reading, fill, is_held
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
-from jaxchain.core.op import OpNode
+from jaxchain.core.op_node import OpNode
 from jaxchain.core.walk import walk
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Variable
 
 ATOMS = (
     int, float, complex, str, bytes, bool, type(None), type, enum.Enum, np.dtype, np.generic,

@@ -27,8 +27,9 @@ from jaxchain.core.cells import (
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.outside import substitute
+from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.state import Walk, is_record
-from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
+from jaxchain.core.variable import Variable, as_array
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 

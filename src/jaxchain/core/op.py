@@ -5,7 +5,7 @@ the jitted forward, the jitted gradient derived by `jax.vjp` (or from the op's o
 reads, found by dead-code elimination on its jaxpr. Only those are kept by the node. The gradient of an op is an op
 again, so gradients of any order need no more code.
 
-    one call:  bind -> plan (one dict look-up) -> compiled forward, now or later -> Variable + OpNode
+    one call:  flatten -> plan (one dict look-up) -> compiled forward, now or later -> Variable + OpNode
     backward:  OpNode.pullback(gys) -> compiled gradient on the retained arrays
 """
 
@@ -25,28 +25,25 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, is_tracer, live_inputs, without_dead_code
-from jaxchain.core.config import is_debug, local, thread_state
-from jaxchain.core.deferred import WAITING, Deferred, Part, Waiting, concrete, defer, is_small
-from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, Site, call_site, user_line
+from jaxchain.core.config import local, thread_state
+from jaxchain.core.deferred import WAITING, Deferred, Waiting, concrete, defer, is_small
+from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
 from jaxchain.core.movement import mover
+from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     ARRAY_LIKE,
     UNINITIALIZED,
-    FunctionRecord,
     Info,
     Variable,
     VariableNode,
     as_jax,
     info_of,
     initialized_array,
-    off_tape,
 )
 
-__all__ = ["Array", "GradientOp", "Key", "Op", "OpNode", "Static", "op"]
+__all__ = ["Array", "GradientOp", "Key", "Op", "Static", "op"]
 
-new = object.__new__
-reference = weakref.ref
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -201,146 +198,12 @@ class Plan:
         return pullback
 
 
-class OpNode(FunctionRecord):
-    """The node that one call of an op leaves in the graph."""
-
-    __slots__ = ("kept", "plan", "scalars")
-
-    plan: Plan
-    kept: Sequence[Any]  # retained inputs, then retained outputs: arrays, or what waits in their place
-    scalars: tuple[Any, ...]
-
-    @property
-    def label(self) -> str:
-        """The op's label; ``{parameter}`` fields are filled with the values of this call."""
-        return self.plan.op.label_of(self.plan.structure, self.scalars)
-
-    @property
-    def op_name(self) -> str:
-        """Name of the op in the jaxpr."""
-        return self.plan.op.name
-
-    @property
-    def static_args(self) -> dict[str, Any]:
-        """Values of the parameters that are not graph inputs, by name."""
-        return self.plan.op.parameters_of(self.plan.structure, self.scalars)
-
-    def retained_output(self, index: int) -> Any:
-        """Return the array of an output, if it was kept for the gradient."""
-        ins, outs = self.plan.retained(self.scalars)
-        return concrete([self.kept[len(ins) + outs.index(index)]])[0] if index in outs else None
-
-    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        """Return (positions, gradients) of the inputs, as arrays."""
-        plan = self.plan
-        given = None
-        if len(gys) > 1 and any(g is None for g in gys):
-            given = tuple(g is not None for g in gys)
-            gys = [g for g in gys if g is not None]
-        op = plan._pullbacks.get(given) or plan.pullback(given, self.scalars)
-        state = thread_state()
-        if state.special:
-            return plan.needs, special_pullback(self, op, gys, state)
-        return plan.needs, op.compiled(*concrete(self.kept), *gys, *self.scalars)
-
-    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
-        plan = self.plan
-        ins, outs = plan.retained(self.scalars)
-        kept = [variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
-        for k, i in enumerate(outs, len(ins)):
-            node = self.outputs[i]()
-            if node is None:  # nobody holds this output any more: a new node takes its place
-                node = VariableNode(plan.out_infos[i])
-                node.set_creator_node(self)
-                node.output_index = i
-                self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
-            kept.append(variable_on(node, self.kept[k]))
-        given = tuple(g is not None for g in gys) if any(g is None for g in gys) else None
-        op = plan.pullback(given, self.scalars)
-        result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
-        return plan.needs, result if isinstance(result, tuple) else (result,)
-
-
-def variable_on(node: VariableNode, array: Any) -> Variable:
-    """Return the Variable of a node; a new one on the array if there is none any more."""
-    variable = node.get_variable_or_none()
-    return Variable._of(array, node) if variable is None else variable
-
-
 def _jitted(function: Callable[..., Any], name: str, options: dict[str, Any] | None = None) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
 
     call.__name__ = call.__qualname__ = name
     return jax.jit(call, compiler_options=options)
-
-
-def _special_forward(
-    op: Op, plan: Plan, arrays: list[Any], scalars: tuple[Any, ...], nodes: list[Any], state: Any
-) -> Any:
-    """Run a forward under hooks, debug mode or a trace: the slow path of `Op.apply`."""
-    trace = state.trace
-    label = op.label_of(plan.structure, scalars)
-    if trace is not None:
-        trace.notice(nodes, arrays)
-    record = None
-    if state.hooks:
-        record = OpNode()
-        record.plan, record.scalars, record.scope, record.site = plan, scalars, state.scope, call_site(4)
-        record.inputs = tuple(
-            n if isinstance(n, VariableNode) else VariableNode(i) for n, i in zip(nodes, plan.infos, strict=True)
-        )
-        record.rank, record.outputs = 0, ()
-        for hook in list(state.hooks.values()):
-            hook.forward_preprocess(record, tuple(arrays))
-    if trace is None:
-        out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
-    else:
-        with trace.op_scope(label, op.name):
-            out = (plan.ruled if trace.by_jax else plan.forward)(*arrays, *scalars)
-        if not (state.record or trace.returning):
-            out = off_tape(out) if plan.single else tuple(map(off_tape, out))
-    if record is not None:
-        for hook in list(state.hooks.values()):
-            hook.forward_postprocess(record, tuple(arrays))
-    if state.trace is None:
-        check_nan(label, out)
-    return out
-
-
-def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
-    """Run a gradient under hooks, debug mode or a trace: the slow path of a node's `pullback`."""
-    in_data = tuple(concrete(node.kept))
-    for hook in list(state.hooks.values()):
-        hook.backward_preprocess(node, in_data, tuple(gys))
-    if state.trace is None:
-        out = op.compiled(*in_data, *gys, *node.scalars)
-    else:
-        with state.trace.op_scope(node.label, op.name, node):
-            out = op.compiled(*in_data, *gys, *node.scalars)
-    for hook in list(state.hooks.values()):
-        hook.backward_postprocess(node, in_data, tuple(gys))
-    if state.trace is None:
-        check_nan(f"{node.label} (backward)", out, node)
-    return out
-
-
-def has_nan(array: Any) -> bool:
-    """Return whether a NaN is among the values."""
-    return jnp.issubdtype(array.dtype, jnp.inexact) and bool(jnp.isnan(array).any())
-
-
-def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:
-    """Raise a RuntimeError in debug mode if there is a NaN in the results of a call, or of a node's gradient."""
-    from jaxchain.core.errors import format_source
-
-    if not is_debug():
-        return
-    for y in out if isinstance(out, tuple) else (out,):
-        if has_nan(y):
-            line = user_line(4) if node is None else format_source(node.source)
-            raise RuntimeError(f"NaN is detected on the result of {label}\nat {line}")
 
 
 class Op:
@@ -370,13 +233,13 @@ class Op:
 
     def public(self) -> Callable[..., Any]:
         """Return the function that users call. On one Variable it takes the shortest way through `apply`."""
-        signature, apply, bind = self.signature, self.apply, self.bind
+        signature, apply, flatten = self.signature, self.apply, self.signature.flatten
         inputs_only, count = signature.inputs_only, signature.count
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if inputs_only and not kwargs and len(args) == count:
                 return apply((), args, ())
-            return apply(*bind(args, kwargs))
+            return apply(*flatten(args, kwargs))
 
         if not (inputs_only and count == signature.required == 1):
             return call
@@ -410,36 +273,11 @@ class Op:
                     out = (plan.ruled if isinstance(array, Tracer) else plan.forward)(array)
                 except jax.errors.UnexpectedTracerError as error:
                     raise self.leaked() from error
-            return _record(plan, out, (node,), plan.keep((array, out)), node.rank, (), state, call_site(2))
+            return record(plan, out, (node,), plan.keep((array, out)), node.rank, (), state, call_site(2))
 
         code = call_unary.__code__  # the parameter has the name that the op gives it
         call_unary.__code__ = code.replace(co_varnames=(signature.parameters[0].name, *code.co_varnames[1:]))
         return call_unary
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
-        """Return (structure, flat inputs, scalars) of a call."""
-        signature = self.signature
-        values = signature.bind(args, kwargs)
-        statics = tuple([values[i] for i in signature.static_at])
-        scalars: tuple[Any, ...] = ()
-        if signature.scalar_at:
-            scalars = tuple([_scalar(values[i]) for i in signature.scalar_at])
-            if any(s is None for s in scalars):
-                statics += tuple(s is None for s in scalars)
-                scalars = tuple(s for s in scalars if s is not None)
-        inputs = [values[i] for i in signature.input_at]
-        if signature.trees:
-            flat: list[Any] = []
-            shapes = []
-            for i, value in zip(signature.input_at, inputs, strict=True):
-                if i in signature.trees:
-                    leaves, tree = jax.tree_util.tree_flatten(list(value) if isinstance(value, tuple) else value)
-                    flat += leaves
-                    shapes.append(tree)
-                else:
-                    flat.append(value)
-            return (*statics, *shapes), flat, scalars
-        return statics, inputs, scalars
 
     def apply(self, structure: Any, inputs: Sequence[Any], scalars: tuple[Any, ...]) -> Any:
         """Apply the op to flat inputs.
@@ -487,7 +325,7 @@ class Op:
             if out is None:
                 arrays = concrete(arrays)
                 if state.special:
-                    out = _special_forward(self, plan, arrays, scalars, nodes, state)
+                    out = special_forward(self, plan, arrays, scalars, nodes, state)
                 else:
                     out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
@@ -495,9 +333,9 @@ class Op:
         if not (plan.needs and state.record):
             if state.scope is not None:
                 state.scope.count += 1
-            results = [_result(y, i) for y, i in zip(_outputs(plan, out), plan.out_infos, strict=True)]
+            results = [result_on(y, i) for y, i in zip(outputs_of(plan, out), plan.out_infos, strict=True)]
             if out.__class__ is Deferred:
-                out.nodes = tuple([reference(y._node) for y in results])
+                out.nodes = tuple([weakref.ref(y._node) for y in results])
             return results[0] if plan.single else tuple(results)
         if raw:
             for i, node in enumerate(nodes):
@@ -508,9 +346,9 @@ class Op:
         if plan.single:
             kept = plan.keep((*arrays, out))
         else:
-            out = _outputs(plan, out)
+            out = outputs_of(plan, out)
             kept = plan.keep((*arrays, *out))
-        return _record(plan, out, tuple(nodes), kept, rank, scalars, state, call_site(3))
+        return record(plan, out, tuple(nodes), kept, rank, scalars, state, call_site(3))
 
     def leaked(self) -> LeakedVariable:
         """Return the error for an input whose array existed only while a static call was traced."""
@@ -544,39 +382,12 @@ class Op:
         room.make()
         return plan
 
-    def _rebuild(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
-        """Return one value per parameter of the function from flat inputs."""
-        statics, present = structure
-        signature = self.signature
-        values: list[Any] = [None] * signature.count
-        for i, value in zip(signature.static_at, statics, strict=False):
-            values[i] = value
-        rest = list(statics[len(signature.static_at) :])
-        n_scalars = len(signature.scalar_at)
-        absent = [False] * n_scalars
-        if rest and n_scalars and isinstance(rest[0], bool):
-            absent, rest = rest[:n_scalars], rest[n_scalars:]
-        numbers = iter(scalars)
-        for i, gone in zip(signature.scalar_at, absent, strict=True):
-            values[i] = None if gone else next(numbers)
-        flat = iter(arrays)
-        slots = iter(present)
-        for i in signature.input_at:
-            if i in signature.trees:
-                tree = rest.pop(0)
-                values[i] = jax.tree_util.tree_unflatten(
-                    tree, [next(flat) for _ in range(tree.num_leaves) if next(slots)]
-                )
-            else:
-                values[i] = next(flat) if next(slots) else None
-        return values
-
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the op as a function of flat arrays, then scalars."""
         n_inputs = sum(structure[1])
 
         def pure(*flat: Any) -> Any:
-            out = self.function(*self._rebuild(structure, flat[:n_inputs], flat[n_inputs:]))  # type: ignore[call-arg]
+            out = self.function(*self.signature.unflatten(structure, flat[:n_inputs], flat[n_inputs:]))  # type: ignore[call-arg]
             return tuple(out) if isinstance(out, list) else out
 
         return pure
@@ -586,54 +397,23 @@ class Op:
     ) -> list[Any]:
         """Return the rule's gradients, one per flat input."""
         assert self.rule is not None
-        values = self._rebuild(structure, inputs, scalars)
+        values = self.signature.unflatten(structure, inputs, scalars)
         single = len(outputs) == 1
         grads = self.rule(gys[0] if single else tuple(gys), outputs[0] if single else tuple(outputs), *values)
-        signature = self.signature
-        if len(signature.input_at) == 1:
-            grads = (grads,)
-        flat: list[Any] = []
-        present = iter(structure[1])
-        for i, g in zip(signature.input_at, grads, strict=True):
-            if i in signature.trees:
-                leaves = jax.tree_util.tree_leaves(list(g) if isinstance(g, tuple) else g, is_leaf=lambda v: v is None)
-                flat += leaves
-                for _ in leaves:
-                    next(present)
-            elif next(present):
-                flat.append(g)
-        return flat
+        return self.signature.flat_gradients(structure, grads)
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Check the inputs against the annotations."""
-        self.signature.check(
-            [(n, p, i.shape, i.dtype) for n, p, i in self._named_inputs(structure, infos) if p is not None]
-        )
-
-    def _named_inputs(self, structure: Any, infos: tuple[Info, ...]) -> list[tuple[str, Any, Info]]:
-        named: list[tuple[str, Any, Info]] = []
-        rest = iter(infos)
-        values = self._rebuild(structure, [None] * len(infos), [0.0] * len(self.signature.scalar_at))
-        present = iter(structure[1])
-        for i in self.signature.input_at:
-            parameter = self.signature.parameters[i]
-            if i in self.signature.trees:
-                count = len(jax.tree_util.tree_leaves(values[i], is_leaf=lambda v: v is None))
-                for k in range(count):
-                    next(present)
-                    named.append((f"{parameter.name}[{k}]", None, next(rest)))
-            elif next(present):
-                named.append((parameter.name, parameter, next(rest)))
-        return named
+        self.signature.check(structure, infos)
 
     def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
         """Return the call with its input types: ``linear(x: float32[2,3], W: float32[5,4])``."""
-        inputs = ", ".join(f"{name}: {info!r}" for name, _, info in self._named_inputs(structure, infos))
+        inputs = ", ".join(f"{name}: {info!r}" for name, _, info in self.signature.named(structure, infos))
         return f"{self.name}({inputs})"
 
     def parameters_of(self, structure: Any, scalars: Sequence[Any]) -> dict[str, Any]:
         """Return the values of the parameters that are not graph inputs."""
-        values = self._rebuild(structure, [None] * sum(structure[1]), scalars)
+        values = self.signature.unflatten(structure, [None] * sum(structure[1]), scalars)
         hidden = (ARRAY, OPTIONAL, TREE, KEY)
         return {p.name: v for p, v in zip(self.signature.parameters, values, strict=True) if p.kind not in hidden}
 
@@ -711,61 +491,6 @@ class VjpOp(GradientOp):
         return self.of.op.parameters_of(self.of.structure, scalars)
 
 
-def _record(
-    plan: Plan,
-    out: Any,
-    nodes: tuple[VariableNode, ...],
-    kept: Sequence[Any],
-    rank: int,
-    scalars: tuple[Any, ...],
-    state: Any,
-    site: Site | None,
-) -> Any:
-    """Return the Variables of an op's output or outputs, with a node that says how they came about. The hot path of
-    eager mode: objects are made without their constructors, which costs 0.3 us less each.
-    """
-    function = new(OpNode)
-    function.plan = plan
-    function.scalars = scalars
-    function.rank = rank
-    function.site = site
-    function.inputs = nodes
-    function.kept = kept
-    function.scope = scope = state.scope
-    if scope is None:
-        function.ordinal = 0
-    else:
-        function.ordinal = scope.count
-        scope.count += 1
-    rank += 1
-    if not plan.single:
-        results = []
-        for at, y in enumerate(out):
-            results.append(_result(y, plan.out_infos[at]))
-            node = results[-1]._node
-            node.creator_node = function
-            node.rank = rank
-            node.output_index = at
-        function.outputs = tuple([reference(y._node) for y in results])
-        if out and out[0].__class__ is Part:
-            out[0].call.nodes = function.outputs
-        return tuple(results)
-    result = new(Variable)
-    result._value = out
-    result._grad = None
-    result._node = node = new(VariableNode)
-    node.info = plan.out_infos[0]
-    node.name = None
-    node.creator_node = function
-    node.output_index = 0
-    node.rank = rank
-    node._variable = reference(result)
-    function.outputs = outputs = (reference(node),)
-    if out.__class__ is Deferred:
-        out.nodes = outputs
-    return result
-
-
 def _picking(indices: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     """Return a function of a tuple: the tuple of its items at ascending indices."""
     first, stop = (indices[0], indices[-1] + 1) if indices else (0, 0)
@@ -774,43 +499,12 @@ def _picking(indices: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, .
     return operator.itemgetter(*indices)
 
 
-def _outputs(plan: Plan, out: Any) -> Sequence[Any]:
-    """Return the outputs of a call, arrays or what waits in their place."""
-    if plan.single:
-        return (out,)
-    return [Part(out, at) for at in range(len(plan.out_infos))] if out.__class__ is Deferred else out
-
-
-def _result(array: Any, info: Info) -> Variable:
-    """Return the Variable of an op's output: `Variable.__init__` without its checks."""
-    variable = Variable.__new__(Variable)
-    variable._value = array
-    variable._grad = None
-    variable._node = node = VariableNode(info)
-    node._variable = weakref.ref(variable)
-    return variable
-
-
 def _text(value: Any) -> str:
     """Return a value as labels show it: whole numbers without a point, negative ones in parentheses."""
     if not isinstance(value, int | float):
         return str(value)
     text = str(int(value)) if value == value // 1 and abs(value) < 1e16 else str(value)
     return f"({text})" if value < 0 else text
-
-
-def _scalar(value: Any) -> Any:
-    """Return a scalar as jit takes it: Python floats are weakly typed, so the input's dtype decides."""
-    if value.__class__ is float:
-        return value
-    if isinstance(value, (int, np.floating, np.integer)):
-        return float(value)
-    if isinstance(value, Variable):
-        value = value._array
-    # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
-    if getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.integer):
-        return value * 1.0
-    return value
 
 
 class OpFunction(Protocol[P, R_co]):

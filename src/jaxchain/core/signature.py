@@ -1,6 +1,7 @@
 """An op's signature is its declaration: annotations say what each parameter is, dimension letters are the type check.
 
-Read once, at decoration. Checked when an op sees new shapes or dtypes, never per call.
+Read once, at decoration. It takes the arguments of a call apart (`flatten`) and puts them together again (`unflatten`).
+Shapes and dtypes are checked when an op sees new ones, never per call.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.errors import InvalidType
+from jaxchain.core.variable import Variable
 
 Array = jax.Array
 T = TypeVar("T")
@@ -106,17 +109,110 @@ class Signature:
             self.python.bind(*args, **kwargs)
         return values
 
-    def check(self, shapes: Sequence[tuple[str, Parameter, tuple[Any, ...], np.dtype]]) -> None:
-        """Unify the dimension letters over the inputs.
+    def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
+        """Return (static values with the structure of trees, flat inputs, scalars) of a call."""
+        values = self.bind(args, kwargs)
+        statics = tuple([values[i] for i in self.static_at])
+        scalars: tuple[Any, ...] = ()
+        if self.scalar_at:
+            scalars = tuple([_scalar(values[i]) for i in self.scalar_at])
+            if any(s is None for s in scalars):
+                statics += tuple(s is None for s in scalars)
+                scalars = tuple(s for s in scalars if s is not None)
+        inputs = [values[i] for i in self.input_at]
+        if self.trees:
+            flat: list[Any] = []
+            shapes = []
+            for i, value in zip(self.input_at, inputs, strict=True):
+                if i in self.trees:
+                    leaves, tree = jax.tree_util.tree_flatten(list(value) if isinstance(value, tuple) else value)
+                    flat += leaves
+                    shapes.append(tree)
+                else:
+                    flat.append(value)
+            return (*statics, *shapes), flat, scalars
+        return statics, inputs, scalars
+
+    def unflatten(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
+        """Return one value per parameter.
 
         Args:
-            shapes: (name, parameter, shape, dtype) of each array input that has one annotation of its own.
+            structure: (what `flatten` returned first, which of the flat inputs are there).
+            arrays: The inputs that are there.
+            scalars: The scalars that are there.
+        """
+        statics, present = structure
+        values: list[Any] = [None] * self.count
+        for i, value in zip(self.static_at, statics, strict=False):
+            values[i] = value
+        rest = list(statics[len(self.static_at) :])
+        n_scalars = len(self.scalar_at)
+        absent = [False] * n_scalars
+        if rest and n_scalars and isinstance(rest[0], bool):
+            absent, rest = rest[:n_scalars], rest[n_scalars:]
+        numbers = iter(scalars)
+        for i, gone in zip(self.scalar_at, absent, strict=True):
+            values[i] = None if gone else next(numbers)
+        flat = iter(arrays)
+        slots = iter(present)
+        for i in self.input_at:
+            if i in self.trees:
+                tree = rest.pop(0)
+                values[i] = jax.tree_util.tree_unflatten(
+                    tree, [next(flat) for _ in range(tree.num_leaves) if next(slots)]
+                )
+            else:
+                values[i] = next(flat) if next(slots) else None
+        return values
+
+    def flat_gradients(self, structure: Any, grads: Any) -> list[Any]:
+        """Return one gradient per flat input from what a rule returned: one per array parameter."""
+        if len(self.input_at) == 1:
+            grads = (grads,)
+        flat: list[Any] = []
+        present = iter(structure[1])
+        for i, g in zip(self.input_at, grads, strict=True):
+            if i in self.trees:
+                leaves = jax.tree_util.tree_leaves(list(g) if isinstance(g, tuple) else g, is_leaf=lambda v: v is None)
+                flat += leaves
+                for _ in leaves:
+                    next(present)
+            elif next(present):
+                flat.append(g)
+        return flat
+
+    def named(self, structure: Any, infos: Sequence[T]) -> list[tuple[str, Parameter | None, T]]:
+        """Return (name, parameter, info) of each input that is there; the parameter is None inside a tree."""
+        named: list[tuple[str, Parameter | None, T]] = []
+        rest = iter(infos)
+        values = self.unflatten(structure, [None] * len(infos), [0.0] * len(self.scalar_at))
+        present = iter(structure[1])
+        for i in self.input_at:
+            parameter = self.parameters[i]
+            if i in self.trees:
+                count = len(jax.tree_util.tree_leaves(values[i], is_leaf=lambda v: v is None))
+                for k in range(count):
+                    next(present)
+                    named.append((f"{parameter.name}[{k}]", None, next(rest)))
+            elif next(present):
+                named.append((parameter.name, parameter, next(rest)))
+        return named
+
+    def check(self, structure: Any, infos: Sequence[Any]) -> None:
+        """Unify the dimension letters over the inputs; those inside a tree are not checked.
+
+        Args:
+            structure: As in `unflatten`.
+            infos: What has the shape and dtype of each input that is there.
 
         Raises:
             InvalidType: With the condition that failed, as ``x.shape[1] == W.shape[1]``, and what came.
         """
         sizes: dict[str, tuple[int, str]] = {}
-        for name, parameter, shape, dtype in shapes:
+        for name, parameter, info in self.named(structure, infos):
+            if parameter is None:
+                continue
+            shape, dtype = info.shape, info.dtype
             if parameter.dtypes and dtype.name not in parameter.dtypes:
                 raise InvalidType(f"{name}.dtype is {parameter.dtype_name}", dtype.name)
             if parameter.dims is None:
@@ -145,3 +241,17 @@ class Signature:
                     first, where = sizes.setdefault(dim, (size, here))
                     if first != size:
                         raise InvalidType(f"{where} == {here}", f"{first} != {size}")
+
+
+def _scalar(value: Any) -> Any:
+    """Return a scalar as jit takes it: Python floats are weakly typed, so the input's dtype decides."""
+    if value.__class__ is float:
+        return value
+    if isinstance(value, (int, np.floating, np.integer)):
+        return float(value)
+    if isinstance(value, Variable):
+        value = value._array
+    # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
+    if getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.integer):
+        return value * 1.0
+    return value

@@ -52,7 +52,8 @@ from jaxchain.core.cells import (
 )
 from jaxchain.core.errors import is_user_code
 from jaxchain.core.outside import environment_difference, has_substitute
-from jaxchain.core.variable import Parameter, SharedParameter, Variable
+from jaxchain.core.parameter import Parameter, SharedParameter
+from jaxchain.core.variable import Variable
 
 SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
 SAMPLE = 1024  # elements of a larger one that are

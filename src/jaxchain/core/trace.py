@@ -16,13 +16,8 @@ from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site, source_of
 from jaxchain.core.guard import Outcome, Questions
 from jaxchain.core.installation import Installation
-from jaxchain.core.variable import (
-    Parameter,
-    Scope,
-    Variable,
-    VariableNode,
-    scope_path,
-)
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Scope, Variable, VariableNode, scope_path
 
 
 class Call(NamedTuple):

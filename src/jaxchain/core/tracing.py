@@ -25,13 +25,10 @@ from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Refused, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, Outputs, Write, lock, read
 from jaxchain.core.outside import substitute, watched
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Call, Trace
-from jaxchain.core.variable import (
-    Parameter,
-    Variable,
-    zeros,
-)
+from jaxchain.core.variable import Variable, zeros
 
 MAX_RETRACES = 8
 Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had

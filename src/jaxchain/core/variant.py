@@ -26,11 +26,12 @@ from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
 from jaxchain.core.guard import Outcome, first_miss, passed
 from jaxchain.core.installation import Installation, Write, lock
-from jaxchain.core.op import has_nan
+from jaxchain.core.op_node import has_nan
+from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
 from jaxchain.core.tracing import Traced
-from jaxchain.core.variable import SharedParameter, Variable, as_array
+from jaxchain.core.variable import Variable, as_array
 
 
 class VariantMismatch(Exception):

@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
-from jaxchain.core.op import GradientOp, variable_on
+from jaxchain.core.op import GradientOp
+from jaxchain.core.op_node import variable_on
 from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_jax, info_of, on_tape
 from jaxchain.core.walk import walk
 

@@ -6,7 +6,7 @@ import jax
 
 from jaxchain.backend import jax_device
 from jaxchain.backends.device import of_array
-from jaxchain.core.function import FunctionNode
+from jaxchain.core.function_node import FunctionNode
 
 
 class Copy(FunctionNode):

@@ -7,7 +7,7 @@ from jax import lax
 
 from jaxchain.core import random
 from jaxchain.core.config import config, force_backprop_mode, thread_state, using_config
-from jaxchain.core.function import FunctionNode, refused_twice
+from jaxchain.core.function_node import FunctionNode, refused_twice
 from jaxchain.core.graph import backward
 from jaxchain.core.variable import Variable
 from jaxchain.functions.elementwise import identity

@@ -19,7 +19,7 @@ import numpy as np
 
 import jaxchain.functions as F
 from jaxchain.core.config import force_backprop_mode, no_backprop_mode
-from jaxchain.core.function import FunctionNode
+from jaxchain.core.function_node import FunctionNode
 from jaxchain.core.graph import grad
 from jaxchain.core.op import Op
 from jaxchain.core.variable import Variable, as_array

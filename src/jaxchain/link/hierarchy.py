@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 
-from jaxchain.core.variable import Parameter
+from jaxchain.core.parameter import Parameter
 
 if TYPE_CHECKING:
     from jaxchain.link.base import Link

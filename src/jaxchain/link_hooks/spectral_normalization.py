@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.config import config
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_init_rng
-from jaxchain.core.variable import Parameter
 from jaxchain.functions.arithmetic import matmul
 from jaxchain.link_hooks.weight import WeightHook
 

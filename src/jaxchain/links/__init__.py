@@ -34,7 +34,6 @@ from jaxchain.links.inception import InceptionBN as InceptionBN
 from jaxchain.links.inception import MLPConvolution2D as MLPConvolution2D
 from jaxchain.links.linear import Bias as Bias
 from jaxchain.links.linear import Linear as Linear
-from jaxchain.links.linear import Parameter as Parameter
 from jaxchain.links.linear import Scale as Scale
 from jaxchain.links.n_step_recurrent import NStepBiGRU as NStepBiGRU
 from jaxchain.links.n_step_recurrent import NStepBiLSTM as NStepBiLSTM
@@ -46,6 +45,7 @@ from jaxchain.links.n_step_recurrent import NStepRNNReLU as NStepRNNReLU
 from jaxchain.links.n_step_recurrent import NStepRNNTanh as NStepRNNTanh
 from jaxchain.links.normalization import BatchNormalization as BatchNormalization
 from jaxchain.links.normalization import LayerNormalization as LayerNormalization
+from jaxchain.links.parameter import Parameter as Parameter
 from jaxchain.links.recurrent import LSTM as LSTM
 from jaxchain.links.recurrent import StatefulPeepholeLSTM as StatefulPeepholeLSTM
 from jaxchain.links.recurrent import StatefulZoneoutLSTM as StatefulZoneoutLSTM

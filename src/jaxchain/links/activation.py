@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.initializers import Constant, Initializer, _get_initializer
 from jaxchain.initializers.base import Reshaped
@@ -33,7 +33,7 @@ class PReLU(Link):
     def __init__(self, shape: Any = (), init: Any = 0.25) -> None:
         super().__init__()
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(init), shape)
+            self.W = Parameter(_get_initializer(init), shape)
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape ``(n, *shape, ...)``; the result has the same one."""
@@ -57,7 +57,7 @@ class Swish(Link):
     def __init__(self, beta_shape: Any, beta_init: float = 1.0) -> None:
         super().__init__()
         with self.init_scope():
-            self.beta = variable.Parameter(Constant(beta_init), beta_shape)
+            self.beta = Parameter(Constant(beta_init), beta_shape)
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape; the result has the same one."""

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Link
@@ -79,7 +79,7 @@ class Bilinear(Link):
         return F.bilinear(e1, e2, self.W, self.V1, self.V2, self.b)
 
 
-def _parameter(initial: Any, shape: tuple[int, ...]) -> variable.Parameter:
+def _parameter(initial: Any, shape: tuple[int, ...]) -> Parameter:
     if isinstance(initial, np.ndarray | jax.Array) and initial.shape != shape:
         raise AssertionError(f"Bilinear: expected an initial array of shape {shape}, got {initial.shape}")
-    return variable.Parameter(_get_initializer(initial), shape)
+    return Parameter(_get_initializer(initial), shape)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Link
@@ -88,13 +88,13 @@ class Convolution2D(Link):
         self.in_channels = in_channels
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             if in_channels is not None:
                 self._initialize_params(in_channels)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
         check_groups(self.groups, in_channels, self.out_channels)
@@ -202,13 +202,13 @@ class Deconvolution2D(Link):
         self.in_channels = in_channels
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             if in_channels is not None:
                 self._initialize_params(in_channels)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
         check_groups(self.groups, in_channels, self.out_channels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import sizes
 from jaxchain.initializers import _get_initializer
@@ -40,13 +40,13 @@ class _FilterND(Link):
         self.dilate = sizes(dilate, ndim)
         self.groups = int(groups)
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             if in_channels is not None:
                 self._initialize_params(in_channels)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _filter_channels(self, in_channels: int) -> tuple[int, int]:
         raise NotImplementedError

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxchain import functions as F
 from jaxchain import initializers
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.convolution import conv_outsize
 from jaxchain.initializers import _get_initializer
@@ -57,10 +57,10 @@ class DepthwiseConvolution2D(Link):
         self.nobias = nobias
         with self.init_scope():
             initialW = initializers.HeNormal(0.5**0.5) if initialW is None else initialW
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             self.b = None
             if not nobias:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
         if in_channels is not None:
             self._initialize_params(in_channels)
 
@@ -129,13 +129,13 @@ class DilatedConvolution2D(Link):
         self.dilate = pair(dilate)
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             if in_channels is not None:
                 self._initialize_params(in_channels)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
         self.W.initialize((self.out_channels, in_channels, *pair(self.ksize)))
@@ -254,10 +254,10 @@ class DeformableConvolution2DSampler(Link):
         self.pad = pair(pad)
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(0 if initialW is None else initialW))
+            self.W = Parameter(_get_initializer(0 if initialW is None else initialW))
             self.b = None
             if not nobias:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
         if in_channels is not None:
             self._initialize_params(in_channels)
 
@@ -324,10 +324,10 @@ class LocalConvolution2D(Link):
         self.nobias = nobias
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             self.b = None
             if not nobias:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
             if in_channels is not None and in_size is not None:
                 self._initialize_params(in_channels, pair(in_size))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Link
@@ -36,9 +36,7 @@ class CRF1d(Link):
     def __init__(self, n_label: int, initial_cost: Any = None) -> None:
         super().__init__()
         with self.init_scope():
-            self.cost = variable.Parameter(
-                _get_initializer(0 if initial_cost is None else initial_cost), (n_label, n_label)
-            )
+            self.cost = Parameter(_get_initializer(0 if initial_cost is None else initial_cost), (n_label, n_label))
 
     def forward(self, xs: Any, ys: Any, reduce: str = "mean", transpose: bool = False) -> Variable:
         """Return the negative log-likelihood.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.initializers import HeNormal, _get_initializer
 from jaxchain.link import Link
@@ -51,13 +51,13 @@ class SimplifiedDropconnect(Link):
         self.out_size = out_size
         self.ratio = ratio
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(HeNormal(0.5**0.5) if initialW is None else initialW))
+            self.W = Parameter(_get_initializer(HeNormal(0.5**0.5) if initialW is None else initialW))
             if in_size is not None:
                 self._initialize_params(in_size)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
 
     def _initialize_params(self, in_size: int) -> None:
         self.W.initialize((self.out_size, in_size))

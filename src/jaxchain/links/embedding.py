@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.initializers import Normal, _get_initializer
 from jaxchain.link import Link
@@ -36,7 +36,7 @@ class EmbedID(Link):
         self.ignore_label = ignore_label
         with self.init_scope():
             initializer = Normal(1.0) if initialW is None else _get_initializer(initialW)
-            self.W = variable.Parameter(initializer, (in_size, out_size))
+            self.W = Parameter(initializer, (in_size, out_size))
 
     @classmethod
     def from_params(cls, W: Any, ignore_label: int | None = None) -> EmbedID:

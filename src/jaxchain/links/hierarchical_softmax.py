@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core import variable
 from jaxchain.core.config import get_dtype
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.checks import same_dtype
 from jaxchain.initializers import Uniform
@@ -88,7 +88,7 @@ class BinaryHierarchicalSoftmax(Link):
         super().__init__()
         self._paths, self._codes, count = _paths(tree, get_dtype(dtype))
         with self.init_scope():
-            self.W = variable.Parameter(Uniform(1), (count, in_size))
+            self.W = Parameter(Uniform(1), (count, in_size))
 
     @staticmethod
     def create_huffman_tree(word_counts: Mapping[int, float]) -> Any:

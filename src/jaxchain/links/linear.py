@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Chain, Link
@@ -46,13 +46,13 @@ class Linear(Link):
         self.in_size = in_size
         self.out_size = out_size
         with self.init_scope():
-            self.W = variable.Parameter(_get_initializer(initialW))
+            self.W = Parameter(_get_initializer(initialW))
             if in_size is not None:
                 self._initialize_params(in_size)
             if nobias:
                 self.b = None
             else:
-                self.b = variable.Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
 
     def _initialize_params(self, in_size: int) -> None:
         self.W.initialize((self.out_size, in_size))  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ class Bias(Link):
         super().__init__()
         if shape is not None:
             with self.init_scope():
-                self.b = variable.Parameter(_get_initializer(0), shape)
+                self.b = Parameter(_get_initializer(0), shape)
         self.axis = axis
 
     def forward(self, *xs: Any) -> Variable:
@@ -159,7 +159,7 @@ class Scale(Chain):
             raise ValueError("bias_shape should be given if W is not learnt parameter and bias_term is True.")
         with self.init_scope():
             if W_shape is not None:
-                self.W = variable.Parameter(_get_initializer(1), W_shape)
+                self.W = Parameter(_get_initializer(1), W_shape)
             if bias_term:
                 self.bias = Bias(axis, bias_shape if W_shape is None else W_shape)
         if not bias_term:
@@ -181,23 +181,3 @@ class Scale(Chain):
             x, y = xs
             z = F.scale(x, y, self.axis)
         return z if self.bias is None else self.bias(z)
-
-
-class Parameter(Link):
-    """A bare parameter as a link.
-
-    Args:
-        array: Its initial value.
-
-    Attributes:
-        W: Parameter of that shape.
-    """
-
-    def __init__(self, array: Any) -> None:
-        super().__init__()
-        with self.init_scope():
-            self.W = variable.Parameter(array)
-
-    def forward(self, volatile: str = "off") -> Variable:
-        """Return the parameter. `volatile` is accepted for old programs and ignored."""
-        return self.W

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import ChainList, Link
@@ -55,8 +55,8 @@ class NStepRNNBase(ChainList):
                     for j in range(self.n_weights):
                         upward = j < self.n_weights // 2
                         size = out_size if not upward else in_size if layer == 0 else out_size * direction
-                        setattr(weight, f"w{j}", variable.Parameter(W, (out_size, size)))
-                        setattr(weight, f"b{j}", variable.Parameter(b, out_size))
+                        setattr(weight, f"w{j}", Parameter(W, (out_size, size)))
+                        setattr(weight, f"b{j}", Parameter(b, out_size))
                 self.add_link(weight)
         self.n_layers = n_layers
         self.dropout = dropout

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
 from jaxchain.core.config import config, get_dtype
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.normalization import batch_normalization_with_statistics
 from jaxchain.initializers import _get_initializer, generate_array
@@ -91,10 +91,10 @@ class BatchNormalization(Link):
         with self.init_scope():
             if use_gamma:
                 initializer = _get_initializer(1 if initial_gamma is None else initial_gamma)
-                self.gamma = variable.Parameter(Typed(initializer, self._highprec_dtype))
+                self.gamma = Parameter(Typed(initializer, self._highprec_dtype))
             if use_beta:
                 initializer = _get_initializer(0 if initial_beta is None else initial_beta)
-                self.beta = variable.Parameter(Typed(initializer, self._highprec_dtype))
+                self.beta = Parameter(Typed(initializer, self._highprec_dtype))
         self.avg_mean: Any = None
         self.avg_var: Any = None
         if size is not None:
@@ -189,8 +189,8 @@ class LayerNormalization(Link):
         super().__init__()
         self.eps = eps
         with self.init_scope():
-            self.gamma = variable.Parameter(_get_initializer(1 if initial_gamma is None else initial_gamma))
-            self.beta = variable.Parameter(_get_initializer(0 if initial_beta is None else initial_beta))
+            self.gamma = Parameter(_get_initializer(1 if initial_gamma is None else initial_gamma))
+            self.beta = Parameter(_get_initializer(0 if initial_beta is None else initial_beta))
         if size is not None:
             self._initialize_params(size)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxchain.core.variable import Parameter
+from jaxchain.core.parameter import Parameter
 from jaxchain.link import Chain, Link
 
 PARAM, STATE = "param", "state"

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
 from jaxchain.core.config import config, get_dtype
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.decorrelation import decorrelated_batch_normalization_with_statistics
 from jaxchain.functions.renormalization import batch_renormalization_with_statistics
@@ -260,10 +260,8 @@ class GroupNormalization(Link):
         dtype = get_dtype(None, map_mixed16=np.float32)
         with self.init_scope():
             self.groups = groups
-            self.gamma = variable.Parameter(
-                Typed(_get_initializer(1 if initial_gamma is None else initial_gamma), dtype)
-            )
-            self.beta = variable.Parameter(Typed(_get_initializer(0 if initial_beta is None else initial_beta), dtype))
+            self.gamma = Parameter(Typed(_get_initializer(1 if initial_gamma is None else initial_gamma), dtype))
+            self.beta = Parameter(Typed(_get_initializer(0 if initial_beta is None else initial_beta), dtype))
             self.eps = eps
         if size is not None:
             self._initialize_params(size)

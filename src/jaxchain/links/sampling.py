@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core import variable
 from jaxchain.core.config import get_dtype
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.utils.walker_alias import WalkerAlias
@@ -45,7 +45,7 @@ class BlackOut(Link):
         self.sampler = WalkerAlias(np.array(counts, np.float32))
         self.sample_size = sample_size
         with self.init_scope():
-            self.W = variable.Parameter(shape=(len(counts), in_size))
+            self.W = Parameter(shape=(len(counts), in_size))
 
     def forward(self, x: Any, t: Any) -> Variable:
         """Return the mean loss.
@@ -99,7 +99,7 @@ class NegativeSampling(Link):
         self.sample_size = sample_size
         self.sampler = WalkerAlias(np.power(np.array(counts, dtype), dtype.type(power)))
         with self.init_scope():
-            self.W = variable.Parameter(0, (len(counts), in_size))
+            self.W = Parameter(0, (len(counts), in_size))
 
     def forward(self, x: Any, t: Any, reduce: str = "sum", *, return_samples: bool = False) -> Any:
         """Return the loss.

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import Parameter
+from jaxchain.core.parameter import Parameter
 from jaxchain.link import Link
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.core.config import thread_state
-from jaxchain.core.variable import Parameter
+from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.hyperparameter import Clock, split
 
 Group = tuple[Any, ...]  # (rule class, static values, hooks before, hooks after): what a program is compiled for

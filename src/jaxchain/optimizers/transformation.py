@@ -13,7 +13,8 @@ import numpy as np
 import optax
 
 from jaxchain.core.config import thread_state
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.optimizers.base import GradientMethod
 from jaxchain.optimizers.compiled import apply_hooks, hooks_of

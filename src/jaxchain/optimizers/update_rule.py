@@ -17,7 +17,8 @@ import optax
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
-from jaxchain.core.variable import Parameter, from_numpy
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import from_numpy
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
 from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number

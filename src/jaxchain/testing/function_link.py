@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxchain import gradient_check
-from jaxchain.core.variable import Parameter, Variable
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.testing.array import assert_allclose
 

@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jaxchain.core.parameter import Parameter
 from jaxchain.core.untouched import untouched
-from jaxchain.core.variable import Parameter
 from jaxchain.link import Link
 from jaxchain.views.linked import Linked, link
 from jaxchain.views.programs import program

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxchain.core.deferred import concrete
-from jaxchain.core.variable import FunctionRecord, Parameter, Variable, VariableNode
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import FunctionRecord, Variable, VariableNode
 from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
 
