@@ -68,7 +68,7 @@ def test_one_file_opens_the_door_to_state():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "Installation"
     ]
-    assert set(users) == {"core/tracing.py"}
+    assert set(users) == {"core/attempt.py"}
 
 
 def test_tracers_are_recognised_in_few_places():

@@ -23,7 +23,8 @@ from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.tracing import Traced, trace_call
+from jaxchain.core.traced import Traced
+from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import ARRAY_LIKE, Variable, on_tape
 from jaxchain.exported import (
     FORMAT,

@@ -23,7 +23,7 @@ from jaxchain.core.errors import format_source, source_of
 from jaxchain.core.op_node import OpNode
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
-from jaxchain.core.tracing import Traced
+from jaxchain.core.traced import Traced
 from jaxchain.core.untouched import untouched
 from jaxchain.function_hook import FunctionHook
 from jaxchain.link import Link

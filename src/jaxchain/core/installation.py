@@ -1,7 +1,7 @@
 """A trace's hands on the cells: other values in, what changed out, the old values back.
 
 While a trace is on, the cells that a walk (core/state.py) found hold tracers; `Installation` puts them there, finds
-what the trace changed and puts the old values back, also when it fails. Only core/tracing.py makes one.
+what the trace changed and puts the old values back, also when it fails. Only core/attempt.py makes one.
 """
 
 from __future__ import annotations

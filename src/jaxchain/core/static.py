@@ -22,13 +22,15 @@ import numpy as np
 
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
+from jaxchain.core.attempt import Raised
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.sizes import bucket
-from jaxchain.core.tracing import Raised, Traced, trace_call
+from jaxchain.core.traced import Traced
+from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, Variant, VariantMismatch
 

@@ -30,7 +30,7 @@ from jaxchain.core.op_node import has_nan
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
-from jaxchain.core.tracing import Traced
+from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable, as_array
 
 

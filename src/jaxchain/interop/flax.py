@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxchain.core.attempt import borrowed
 from jaxchain.core.config import force_backprop_mode, using_config
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_init_rng
 from jaxchain.core.trace import Trace
-from jaxchain.core.tracing import borrowed
 from jaxchain.core.variable import Variable, on_tape
 from jaxchain.link import Link
 from jaxchain.links.flax_function import FlaxFunction as FlaxFunction

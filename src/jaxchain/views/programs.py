@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jaxchain.core import static
 from jaxchain.core.compat import EXACT
 from jaxchain.core.trace import Call
-from jaxchain.core.tracing import Traced
+from jaxchain.core.traced import Traced
 from jaxchain.views.model import Graph
 from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.readers import jaxpr as jaxpr_reader

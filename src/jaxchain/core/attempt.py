@@ -1,0 +1,417 @@
+"""One run of a program with tracers in its arguments and in every cell that it reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+
+from jaxchain.core import random
+from jaxchain.core.arguments import TRACED, array_of, containers_in
+from jaxchain.core.cells import contents_of, count, holds
+from jaxchain.core.compat import live_inputs
+from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.effects import Effects
+from jaxchain.core.errors import StaticError, format_source, traceback_source
+from jaxchain.core.guard import NotCompilable, Outcome, Refused, Undecided, answering, evaluate
+from jaxchain.core.installation import Installation, Outputs, Write, lock, read
+from jaxchain.core.outside import substitute, watched
+from jaxchain.core.parameter import Parameter
+from jaxchain.core.state import SAMPLE, Walk
+from jaxchain.core.trace import Trace
+from jaxchain.core.traced import Called, Lifted, Traced
+from jaxchain.core.variable import Variable, zeros
+from jaxchain.core.walk import walk as gradients_of
+
+Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had
+
+
+class Raised(Exception):
+    """The program raised an error behind an assumed outcome."""
+
+
+class Again(NamedTuple):
+    """Why a program has to be traced again.
+
+    Attributes:
+        outcome: The value that it asked for.
+        missing: Parameters that were not lifted.
+        grads: Whether it reads a gradient that was not there.
+    """
+
+    outcome: Outcome | None = None
+    missing: Sequence[Parameter] = ()
+    grads: bool = False
+
+
+def _holders(walk: Walk, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return the places that hold Variables: an argument may be one of these."""
+    if not any(isinstance(leaf, Variable) for leaf in leaves):
+        return []
+    return [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+
+
+class Attempt:
+    """One run of a program with tracers in its arguments and in the cells of a walk.
+
+    Args:
+        called: The call.
+        roots: Where the walk started, besides the arguments.
+        walk: The cells.
+        all_grads: Whether every initialised parameter gets a gradient tracer, also where its gradient is None: if none
+            is read, as in a step that clears them first, the variant serves both cases.
+        assumed: The values that are known.
+    """
+
+    trace: Trace
+    result: Any
+    argument_writes: list[tuple[int, str, Any]]
+    writes: list[Write]
+    reports: list[tuple[dict[str, Any], Any, Any]]
+    gradients: tuple[list[int], list[int]] = ([], [])
+
+    def __init__(
+        self,
+        called: Called,
+        roots: Sequence[tuple[str, Any]],
+        walk: Walk,
+        all_grads: bool,
+        assumed: Sequence[Outcome],
+    ) -> None:
+        self.called, self.roots, self.walk, self.all_grads, self.assumed = called, list(roots), walk, all_grads, assumed
+        cells = read(walk)
+        assert cells is not None
+        self.arrays, self.grads, self.places = cells
+        self.tracked_grads = self._tracked_grads()
+        leaves = called.leaves
+        self.dynamic = [i for i, v in enumerate(leaves) if isinstance(v, TRACED) and not isinstance(v, Parameter)]
+        self.outputs, self.effects = Outputs(walk), Effects(walk)
+        names, arguments = self._arguments()
+        groups = {
+            "key": ([random.ops.state()], ["random key"]),
+            "arrays": _present(self.arrays, walk.parameter_names),
+            "grads": _present(self.tracked_grads, [f"{n}.grad" for n in walk.parameter_names]),
+            "places": (self.places, _place_names(walk)),
+            "arguments": (arguments, names),
+        }
+        self.flat: list[Any] = []
+        self.inputs: list[str] = []
+        self.bounds: dict[str, tuple[int, int]] = {}
+        for group, (values, names) in groups.items():
+            self.bounds[group] = len(self.flat), len(self.flat) + len(values)
+            self.flat += values
+            self.inputs += names
+
+    def _tracked_grads(self) -> list[Any]:
+        placeholder = functools.cache(zeros)
+
+        def tracked(array: Any, grad: Any) -> Any:
+            if array is None:
+                return None
+            if grad is not None:
+                return grad.array if isinstance(grad, Variable) else grad
+            return placeholder(array.shape, array.dtype) if self.all_grads else None
+
+        return [tracked(a, g) for a, g in zip(self.arrays, self.grads, strict=True)]
+
+    def _arguments(self) -> tuple[list[str], list[Any]]:
+        names, arrays = [], []
+        for i in self.dynamic:
+            leaf, name = self.called.leaves[i], self.called.names[i]
+            arrays.append(leaf._array if isinstance(leaf, Variable) else array_of(leaf))
+            names.append(name)
+            if isinstance(leaf, Variable) and leaf._grad is not None:
+                arrays.append(leaf.grad)
+                names.append(f"{name}.grad")
+        return names, arrays
+
+    def run(self) -> Traced | Again:
+        """Trace.
+
+        Raises:
+            NotCompilable: The program does with a value what no variant can assume.
+            Raised: It raised an error behind an assumed value.
+        """
+        jaxpr = self._jaxpr()
+        trace, questions = self.trace, self.trace.questions
+        if questions.refused is not None:
+            raise NotCompilable(questions.refused)
+        if questions.undecided is not None:
+            if any(isinstance(v, jax.ShapeDtypeStruct) for v in self.flat):
+                raise NotCompilable(f"it branches on a value, and there are only shapes: {questions.asked}")
+            return Again(outcome=evaluate(jaxpr, self.flat))
+        if trace.inits or trace.missing:
+            return Again(missing=trace.missing)
+        jaxpr = ClosedJaxpr(jaxpr.jaxpr, [c.copy() if isinstance(c, np.ndarray) else c for c in jaxpr.consts])
+        live = live_inputs(jaxpr.jaxpr)
+        reads_grads = any(live[slice(*self.bounds["grads"])])
+        absent = any(g is None and v is not None for g, v in zip(self.grads, self.tracked_grads, strict=True))
+        if self.all_grads and absent and reads_grads:
+            return Again(grads=True)
+        return Traced(
+            jaxpr=jaxpr,
+            name=self.called.name,
+            inputs=self.inputs,
+            outputs=self.outputs.names,
+            nodes=trace.nodes,
+            constants=self._constants(jaxpr),
+            guards=questions.guards,
+            prints=[format_source(s) for s, _ in trace.prints],
+            values=self.flat,
+            lifted=self._lifted(live, reads_grads),
+        )
+
+    def _jaxpr(self) -> ClosedJaxpr:
+        def program(*tracers: Any) -> tuple[Any, ...]:
+            return self._program(tracers)
+
+        program.__name__ = self.called.name
+        with answering(), watched():
+            try:
+                return jax.make_jaxpr(program)(*self.flat)
+            except (
+                jax.errors.ConcretizationTypeError,
+                jax.errors.TracerArrayConversionError,
+                jax.errors.TracerIntegerConversionError,
+            ) as error:
+                raise _control_flow_error(error) from error
+            except StaticError:
+                raise
+            except Exception as error:
+                if self.trace.questions.refused is not None:
+                    raise NotCompilable(self.trace.questions.refused) from error
+                if self.trace.questions.guards:
+                    raise Raised from error
+                self.trace.print_out()
+                raise
+
+    def _program(self, tracers: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the function on tracers; return the outputs, or the value that it asks for. All cells are put back."""
+        state, walk, rest = thread_state(), self.walk, iter(tracers)
+        lifted = {id(p) for p in (*walk.parameters, *self.called.leaves) if isinstance(p, Parameter)}
+        trace = self.trace = Trace(lifted, next(rest), self.assumed)
+        trace.by_jax, trace.taped = self.called.by_jax or self.called.differentiate, self.called.differentiate
+        arrays = [None if a is None else next(rest) for a in self.arrays]
+        grads = [None if g is None else next(rest) for g in self.tracked_grads]
+        installation = trace.installation = Installation(walk, arrays, grads, [next(rest) for _ in self.places])
+        outer, initialised = (state.trace, state.scope), random.initializers.count
+        state.trace, state.scope = trace, trace.root
+        state.refresh()
+        questions = trace.questions
+        ok = False
+        try:
+            installation.freeze()
+            stand_ins, arguments = self._stand_ins(rest)
+            result = self._call(stand_ins)
+            self._collect(result, arguments)
+            if self.called.differentiate:
+                nodes = [(p._node, a) for p, a in zip(walk.parameters, arrays, strict=True)]
+                nodes += [(v._node, array) for _, v, array, _ in arguments]
+                nodes += [(v._node, v._array) for v, _ in installation.variables.values()]
+                position = {id(t): i for i, t in enumerate(tracers)}
+                targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
+                trace.returning = True
+                self.gradients = _gradients(self.outputs, targets)
+            ok = questions.undecided is None and questions.refused is None
+            return tuple(self.outputs.arrays) if ok else (questions.undecided,)
+        except (Undecided, Refused):
+            return (questions.undecided,)
+        finally:
+            state.trace, state.scope = outer
+            state.refresh()
+            installation.restore()
+            if not (ok and trace.inits):  # what is initialised on the way stays so
+                questions.refused = questions.refused or self.effects.undone()
+            self.effects.forget_tracers()
+            if ok:
+                for owner, value in trace.inits:
+                    if isinstance(owner, Parameter):
+                        owner.array = value
+                    else:
+                        owner.state = value
+            else:
+                random.initializers.count = initialised
+
+    def _stand_ins(self, rest: Iterator[Any]) -> tuple[list[Any], list[Argument]]:
+        """Return what stands for the arguments; and of those that are Variables of their own, what they were."""
+        installation = cast(Installation, self.trace.installation)
+        leaves, names = self.called.leaves, self.called.names
+        stand_ins = [substitute(name, leaf) for name, leaf in zip(names, leaves, strict=True)]
+        arguments: list[Argument] = []
+        known = {i: leaf for i, (leaf, _) in installation.variables.items()}
+        for i in self.dynamic:
+            leaf, array = leaves[i], next(rest)
+            if id(leaf) in known:  # the state holds it, or it came before
+                stand_ins[i] = known[id(leaf)]
+                if leaf._grad is not None:
+                    next(rest)
+            elif isinstance(leaf, Variable):
+                stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
+                grad = None
+                if leaf._grad is not None:
+                    stand_in._grad = grad = next(rest)
+                arguments.append((i, stand_in, array, grad))
+                stand_ins[i] = known[id(leaf)] = stand_in
+            else:
+                stand_ins[i] = array
+        return stand_ins, arguments
+
+    def _call(self, stand_ins: Sequence[Any]) -> Any:
+        args, kwargs = jax.tree_util.tree_unflatten(self.called.tree, stand_ins)
+        given = [(c, contents_of(c)) for c in containers_in((args, [*kwargs.values()]))]
+        result = self.called.function(*args, **kwargs)
+        if not all(holds(c, contents) for c, contents in given):
+            raise NotCompilable("it changes a list or a dictionary that is an argument")
+        return result
+
+    def _collect(self, result: Any, arguments: Sequence[Argument]) -> None:
+        """Note the outputs: the result, what is written, what is reported, and the predicates, always the last."""
+        outputs, trace = self.outputs, self.trace
+        self.result = outputs.builder(result)
+        outputs.name = "argument"
+        self.argument_writes = []
+        for i, stand_in, array, grad in arguments:
+            if stand_in._array is not array:
+                self.argument_writes.append((i, "array", outputs.builder(stand_in._array)))
+            if stand_in._grad is not grad:
+                self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
+        self.writes = cast(Installation, trace.installation).writes(outputs)
+        self.reports = [
+            ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
+            for values, observer, again in trace.reports
+        ]
+        outputs.name = "guard"
+        outputs.arrays += trace.questions.predicates
+        outputs.names += [str(g) for g in trace.questions.guards]
+
+    def _constants(self, jaxpr: ClosedJaxpr) -> list[tuple[str, str]]:
+        """Return what is part of the program: (name, shape or value)."""
+        walk = self.walk
+        found = [
+            (f"constant {i}", f"{c.dtype}[{','.join(map(str, c.shape))}]")
+            for i, c in enumerate(jaxpr.consts)
+            if getattr(c, "size", 0) > 1
+        ]
+        found += [
+            (n, f"NumPy array {a.dtype}{list(a.shape)}, changes in place are looked for in {SAMPLE} elements")
+            for n, a in walk.large
+        ]
+        found += [(n, f"{type(o).__name__} object, not looked into") for n, o in walk.unseen]
+        found += [
+            (n, repr(v))
+            for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
+            if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
+        ]
+        walk.environment.update(self.trace.environment)
+        return found + [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
+
+    def _lifted(self, live: list[bool], reads_grads: bool) -> Lifted:
+        walk, leaves = self.walk, self.called.leaves
+
+        def parameters(cells: Sequence[Any], there: bool = True) -> list[Parameter]:
+            return [p for p, cell in zip(walk.parameters, cells, strict=True) if (cell is not None) == there]
+
+        return Lifted(
+            walk=walk,
+            roots=self.roots,
+            leaves=leaves,
+            dynamic=self.dynamic,
+            holders=_holders(walk, leaves),
+            bounds=self.bounds,
+            live=live,
+            arrays=parameters(self.arrays),
+            uninitialised=parameters(self.arrays, there=False),
+            grads=parameters(self.tracked_grads),
+            grads_read=reads_grads or not self.all_grads,
+            grad_none=[g is None for g in self.grads],
+            draws=self.trace.draws,
+            result=self.result,
+            writes=self.writes,
+            argument_writes=self.argument_writes,
+            reports=self.reports,
+            gradients=self.gradients,
+            uses=self.outputs.uses,
+        )
+
+
+@contextlib.contextmanager
+def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[None]:
+    """Run code of `target` inside somebody else's transformation: its cells may be given tracers, and are put back.
+
+    Args:
+        target: A link or another root of state.
+        make: Returns the trace that ops and links see, from the parameters.
+    """
+    state = thread_state()
+    with lock:
+        walk = Walk([("target", target)], rules=False)
+        cells = read(walk)
+        assert cells is not None
+        arrays, grads, values = cells
+        installed = Installation(walk, arrays, [None] * len(grads), values)
+        outer = state.trace, state.scope
+        state.trace = make(walk.parameters)
+        state.trace.installation = installed
+        state.scope = state.trace.root
+        state.refresh()
+        try:
+            yield
+        finally:
+            state.trace, state.scope = outer
+            state.refresh()
+            installed.restore()
+
+
+def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Return the values that are there, and their names."""
+    there = [v is not None for v in values]
+    return list(compress(values, there)), list(compress(names, there))
+
+
+COTANGENT = "output_gradient"
+
+
+def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int]]:
+    """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
+
+    The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
+
+    Returns:
+        The outputs that have a gradient, and the inputs that get one.
+    """
+    seeds, differentiable = [], []
+    for at, node in outputs.nodes.items():
+        if (node.creator_node is not None or node in targets) and node.info.differentiable:
+
+            def output_gradient(info: Any = node.info) -> Any:
+                return jnp.zeros(info.shape, info.dtype)
+
+            output_gradient.__name__ = COTANGENT
+            seeds.append((node, jax.jit(output_gradient)()))
+            differentiable.append(at)
+    with using_config("enable_backprop", False):
+        found = gradients_of(seeds)
+    reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
+    outputs.arrays += [gradient for _, gradient in reached]
+    return differentiable, [at for at, _ in reached]
+
+
+def _place_names(walk: Walk) -> list[str]:
+    names = []
+    for name, template in zip(walk.place_names, walk.templates, strict=True):
+        n = count(template)
+        names += [name] if n == 1 else [f"{name}.{i}" for i in range(n)]
+    return names
+
+
+def _control_flow_error(error: Exception) -> NotCompilable:
+    return NotCompilable(
+        f"it takes a value out of the program: {format_source(traceback_source(error)) or 'unknown line'}"
+    )
