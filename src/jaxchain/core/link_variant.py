@@ -19,9 +19,10 @@ from jaxchain.core.errors import call_site
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import has_nan, special_pullback, variable_on
+from jaxchain.core.program import Pruned, nan_error, spec
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import FunctionRecord, Variable, VariableNode, info_of
-from jaxchain.core.variant import MISS, Pruned, Variant, nan_error, spec
+from jaxchain.core.variant import MISS, Variant
 
 
 class LinkGradient(GradientOp):

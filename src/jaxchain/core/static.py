@@ -28,11 +28,12 @@ from jaxchain.core.config import config, snapshot, thread_state, using_config
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
+from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import BrokenScope, Scope
-from jaxchain.core.variant import MISS, Variant, VariantMismatch
+from jaxchain.core.variant import MISS, Variant
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
 

@@ -9,7 +9,7 @@ import math
 import operator
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,60 +20,21 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import CALLS, EXACT, bytes_of, equations, fingerprint, origin, without_dead_code
+from jaxchain.core.compat import EXACT, bytes_of, fingerprint, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
-from jaxchain.core.errors import format_source
 from jaxchain.core.guard import Outcome, first_miss, passed
 from jaxchain.core.installation import Installation, Write, lock
 from jaxchain.core.op_node import has_nan
 from jaxchain.core.parameter import SharedParameter
-from jaxchain.core.scopes import tag_of
+from jaxchain.core.program import Pruned, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable, as_array
 
-
-class VariantMismatch(Exception):
-    """A cell no longer has the shape or dtype that a variant was compiled for."""
-
-
 MANY = 4  # gradients from which that pays
 SMALL = 4096  # elements of a gradient up to which it is returned with others as one flat array: copying is cheaper
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
-
-
-class Pruned(NamedTuple):
-    """A jaxpr without dead code, of some of its inputs.
-
-    Attributes:
-        closed: The jaxpr: those inputs, then those that nested calls name and nothing reads.
-        unread: What the latter look like: any value will do.
-    """
-
-    closed: ClosedJaxpr
-    unread: list[Any]
-
-    @classmethod
-    def of(cls, closed: ClosedJaxpr, keep: Sequence[int]) -> Pruned:
-        """Return what is left of a jaxpr; `keep` says which inputs there will be."""
-        pruned, unread = without_dead_code(closed, keep)
-        return cls(pruned, [closed.jaxpr.invars[i].aval for i in unread])
-
-    def filled(self, args: Sequence[Any]) -> list[Any]:
-        """Return all inputs of the jaxpr."""
-        return [*args, *(jnp.zeros(a.shape, a.dtype) for a in self.unread)]
-
-    def __call__(self, *args: Any) -> tuple[Any, ...]:
-        """Run it."""
-        return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
-
-
-def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]]) -> None:
-    """Raise `VariantMismatch` if an input has not the shape and dtype that a program was traced for."""
-    for value, want in zip(args, expected, strict=True):
-        if value is None or (value.shape, value.dtype) != want:
-            raise VariantMismatch
 
 
 class Variant:
@@ -145,7 +106,7 @@ class Variant:
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
         self.expected = expected
-        self.asks = self.questions is not None and _is_small(self.questions[2])
+        self.asks = self.questions is not None and is_small(self.questions[2])
         self.checks = bool(self.guards) and not self.asks
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
@@ -495,43 +456,6 @@ class Variant:
                 container[key] = outputs[at]
 
 
-def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:
-    """Return the error of a program that gave NaN: it names the node and the user's line where the first one arose."""
-    sources: dict[str, Any] = {}  # of the forward nodes, by scope
-    for eqn, _, outputs in equations(program.closed, program.filled(values)):
-        path, source = origin(eqn)
-        tag = tag_of(path)
-        if tag is not None and tag.role == "backward":
-            forward = path.rpartition("backward/")[2]
-            source = next((s for p, s in sources.items() if p.endswith(forward)), source)
-        sources.setdefault(path, source)
-        if any(map(has_nan, outputs)):
-            label = str(eqn.params.get("name", eqn.primitive)) if tag is None else tag.label
-            backward = " (backward)" if tag is not None and tag.role == "backward" else ""
-            return RuntimeError(f"NaN is detected on the result of {label}{backward}\nat {format_source(source)}")
-    return RuntimeError(
-        f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
-        "jaxchain.verify says more"
-    )
-
-
-def _is_small(closed: ClosedJaxpr) -> bool:
-    """Return whether a program takes hardly longer than its call: it reads little and does no heavy work."""
-    total, stack = 0, [closed]
-    while stack:
-        for eqn in stack.pop().jaxpr.eqns:
-            inner = [p for p in eqn.params.values() if isinstance(p, ClosedJaxpr)]
-            if eqn.primitive.name in HEAVY or (inner and eqn.primitive.name not in CALLS):
-                return False
-            stack += inner
-            total += 0 if inner else sum(math.prod(cast(Any, v.aval).shape) for v in (*eqn.invars, *eqn.outvars))
-    return total <= LITTLE
-
-
-HEAVY = {"dot_general", "conv_general_dilated", "cond", "sort", "pure_callback"}
-LITTLE = 2**16  # elements read and written
-
-
 def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int]) -> list[list[tuple[Any, int]]]:
     """Cut a list of writes into parts that together are no larger than `TINY`, in order."""
     parts: list[list[tuple[Any, int]]] = [[]]
@@ -552,11 +476,6 @@ def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tupl
 
 _VALUE = operator.attrgetter("_value")
 _WAITING = frozenset(WAITING)
-
-
-def spec(aval: Any) -> jax.ShapeDtypeStruct:
-    """Return what an input of a jaxpr looks like."""
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def _held() -> int:

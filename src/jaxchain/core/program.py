@@ -1,0 +1,95 @@
+"""Jaxprs as programs: without dead code, with inputs that are checked, run one equation at a time to find a NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from jaxchain.core.compat import CALLS, equations, origin, without_dead_code
+from jaxchain.core.errors import format_source
+from jaxchain.core.op_node import has_nan
+from jaxchain.core.scopes import tag_of
+
+
+class VariantMismatch(Exception):
+    """A cell no longer has the shape or dtype that a variant was compiled for."""
+
+
+class Pruned(NamedTuple):
+    """A jaxpr without dead code, of some of its inputs.
+
+    Attributes:
+        closed: The jaxpr: those inputs, then those that nested calls name and nothing reads.
+        unread: What the latter look like: any value will do.
+    """
+
+    closed: ClosedJaxpr
+    unread: list[Any]
+
+    @classmethod
+    def of(cls, closed: ClosedJaxpr, keep: Sequence[int]) -> Pruned:
+        """Return what is left of a jaxpr; `keep` says which inputs there will be."""
+        pruned, unread = without_dead_code(closed, keep)
+        return cls(pruned, [closed.jaxpr.invars[i].aval for i in unread])
+
+    def filled(self, args: Sequence[Any]) -> list[Any]:
+        """Return all inputs of the jaxpr."""
+        return [*args, *(jnp.zeros(a.shape, a.dtype) for a in self.unread)]
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        """Run it."""
+        return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
+
+
+def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]]) -> None:
+    """Raise `VariantMismatch` if an input has not the shape and dtype that a program was traced for."""
+    for value, want in zip(args, expected, strict=True):
+        if value is None or (value.shape, value.dtype) != want:
+            raise VariantMismatch
+
+
+def spec(aval: Any) -> jax.ShapeDtypeStruct:
+    """Return what an input of a jaxpr looks like."""
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+
+
+def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:
+    """Return the error of a program that gave NaN: it names the node and the user's line where the first one arose."""
+    sources: dict[str, Any] = {}  # of the forward nodes, by scope
+    for eqn, _, outputs in equations(program.closed, program.filled(values)):
+        path, source = origin(eqn)
+        tag = tag_of(path)
+        if tag is not None and tag.role == "backward":
+            forward = path.rpartition("backward/")[2]
+            source = next((s for p, s in sources.items() if p.endswith(forward)), source)
+        sources.setdefault(path, source)
+        if any(map(has_nan, outputs)):
+            label = str(eqn.params.get("name", eqn.primitive)) if tag is None else tag.label
+            backward = " (backward)" if tag is not None and tag.role == "backward" else ""
+            return RuntimeError(f"NaN is detected on the result of {label}{backward}\nat {format_source(source)}")
+    return RuntimeError(
+        f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
+        "jaxchain.verify says more"
+    )
+
+
+def is_small(closed: ClosedJaxpr) -> bool:
+    """Return whether a program takes hardly longer than its call: it reads little and does no heavy work."""
+    total, stack = 0, [closed]
+    while stack:
+        for eqn in stack.pop().jaxpr.eqns:
+            inner = [p for p in eqn.params.values() if isinstance(p, ClosedJaxpr)]
+            if eqn.primitive.name in HEAVY or (inner and eqn.primitive.name not in CALLS):
+                return False
+            stack += inner
+            total += 0 if inner else sum(math.prod(cast(Any, v.aval).shape) for v in (*eqn.invars, *eqn.outvars))
+    return total <= LITTLE
+
+
+HEAVY = {"dot_general", "conv_general_dilated", "cond", "sort", "pure_callback"}
+LITTLE = 2**16  # elements read and written
