@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxchain import Variable
-from jaxchain.core import forms
+from jaxchain.core import background, forms
 
 jax.config.update("jax_enable_compilation_cache", False)  # compile times are real ones
 
@@ -69,7 +69,7 @@ def steady(step):
     """Run an eager step until its backward pass is compiled, as it is after the first moments of a training loop."""
     for _ in range(forms.AFTER):
         step()
-    forms.settle()
+    background.settle()
     return step
 
 

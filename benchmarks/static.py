@@ -26,6 +26,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, ChainList, optimizers
+from jaxchain.core import background
 
 # -- the call path: a step of many small parameters -----------------------------------------------------------------
 
@@ -191,7 +192,11 @@ def branch_step(t):
 
 
 def branch_static(batches, t):
-    return in_turn(batches, jaxchain.static(branch_step(t)), jnp.asarray)
+    call = in_turn(batches, jaxchain.static(branch_step(t)), jnp.asarray)
+    for _ in range(100):
+        call()
+    background.settle()  # outcomes that come in turn are one program now
+    return call
 
 
 def branch_eager(batches, t):

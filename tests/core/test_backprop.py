@@ -10,7 +10,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable, function_hooks
-from jaxchain.core import forms
+from jaxchain.core import background, forms
 
 RNG = np.random.RandomState(0)
 
@@ -81,7 +81,7 @@ def gradients(model, loss, args, passes):
         history.append({"loss": np.asarray(y.array), **{name: np.asarray(p.grad) for name, p in model.namedparams()}})
         for p in model.params():
             p.array = p.array - 0.1 * p.grad.astype(p.dtype)
-        forms.settle()
+        background.settle()
     return history
 
 
@@ -121,7 +121,7 @@ def scale(x, w):
 def repeat(program, times=4):
     for _ in range(times):
         out = program()
-        forms.settle()
+        background.settle()
     return out
 
 

@@ -16,7 +16,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Variable, function_hooks, no_backprop_mode, optimizers, using_config
-from jaxchain.core import deferred, forms
+from jaxchain.core import background, deferred, forms
 from jaxchain.utils.type_check import InvalidType
 
 RNG = np.random.RandomState(0)
@@ -184,7 +184,7 @@ def test_an_evaluation_is_one_program(soon):
     for _ in range(4):
         for ours, one_by_one in zip(evaluate(), known, strict=True):
             np.testing.assert_array_equal(ours, one_by_one)
-        forms.settle()
+        background.settle()
     assert len(programs()) >= 1
 
 
@@ -197,7 +197,7 @@ def test_what_is_held_comes_out_of_the_step_and_what_is_not_can_be_had_again(soo
         h = F.sin(x * w)
         loss = F.sum(F.exp(h) * h)
         loss.backward()
-        forms.settle()
+        background.settle()
         return h, loss
 
     for _ in range(3):
@@ -221,7 +221,7 @@ def test_a_copy_has_the_value_of_the_step_too(soon):
         assert waits(reported)
         node = weakref.ref(loss.node)
         loss.backward()
-        forms.settle()
+        background.settle()
         del loss
         assert node() is None and not waits(reported)
         np.testing.assert_allclose(reported.array, np.exp(w.array).sum(), rtol=1e-6)
@@ -250,7 +250,7 @@ def test_arrays_of_weak_type_go_one_by_one(soon):
         y = F.sum(x * factor)
         x.cleargrad()
         y.backward()
-        forms.settle()
+        background.settle()
         assert float(y.array) == 6 and list(np.asarray(x.grad)) == [2, 2]
 
 

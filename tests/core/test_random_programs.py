@@ -1,6 +1,7 @@
 """Static equals eager, whatever the program: random graphs of ops, branches, loops, state, dtypes and random draws."""
 
 import warnings
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable, optimizers
+from jaxchain.core import background
+from jaxchain.core.static import Known
 
 
 def unchained(x):
@@ -176,12 +179,12 @@ class Machine(Chain):
         return carry + rows
 
 
-def run_machine(program, seed, mode, dtype, penalty=False):
+def run_machine(program, seed, mode, dtype, penalty=False, rounds=4):
     with jax.enable_x64(dtype == "float64"), jaxchain.using_config("dtype", np.dtype(dtype)):
-        return run_with_dtype(program, seed, mode, dtype, penalty)
+        return run_with_dtype(program, seed, mode, dtype, penalty, rounds)
 
 
-def run_with_dtype(program, seed, mode, dtype, penalty):
+def run_with_dtype(program, seed, mode, dtype, penalty, rounds):
     jaxchain.seed(seed)
     model, optimizer = Machine(program, dtype), optimizers.MomentumSGD(0.01)
     optimizer.setup(model)
@@ -197,13 +200,14 @@ def run_with_dtype(program, seed, mode, dtype, penalty):
         optimizer.update()
         return loss
 
-    run = jaxchain.static(step) if mode == "step" else step
+    run = jaxchain.static(step) if mode in ("step", "merged") else step
     rng = np.random.RandomState(seed)
     losses = []
     with jaxchain.using_config("mode", "static" if mode == "link" else "eager"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(4):
+        for _ in range(rounds):
             losses.append(np.array(run(Variable(rng.randn(2, 3).astype(dtype))).array))
+            background.settle()
     arrays = [np.array(p.array) for _, p in sorted(model.namedparams())]
     arrays += [np.array(p.grad) for _, p in sorted(model.namedparams()) if p.grad is not None]
     arrays += [np.array(model.buffer), np.array(model.bn.avg_mean), np.array(model.bn.avg_var)]
@@ -229,9 +233,19 @@ def test_static_equals_eager_with_gradients_of_gradients(mode, program, seed):
     assert_same(mode, program, seed, "float64", penalty=True)
 
 
-def assert_same(mode, program, seed, dtype, penalty):
-    expected = run_machine(program, seed, "eager", dtype, penalty)
-    got = run_machine(program, seed, mode, dtype, penalty)
+branching = st.lists(statements.filter(lambda s: s[0] in ("if", "pick", "repeat", "while")), min_size=1, max_size=2)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(program=branching, seed=st.integers(0, 99), dtype=st.sampled_from(["float32", "float64"]))
+def test_static_equals_eager_where_variants_are_merged(program, seed, dtype):
+    with mock.patch.object(Known, "TURNS", 1):
+        assert_same("merged", program, seed, dtype, penalty=False, rounds=8)
+
+
+def assert_same(mode, program, seed, dtype, penalty, rounds=4):
+    expected = run_machine(program, seed, "eager", dtype, penalty, rounds)
+    got = run_machine(program, seed, mode, dtype, penalty, rounds)
     assert expected[2] == got[2]
     np.testing.assert_array_equal(got[3], expected[3])
     rtol, atol = TOLERANCES["twice" if penalty else dtype]

@@ -9,7 +9,7 @@ from test_functions import ROWS, rows
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Variable
-from jaxchain.core import forms
+from jaxchain.core import background, forms
 
 
 def step(case):
@@ -39,11 +39,11 @@ def step(case):
 def test_the_program_has_the_bits_of_the_ops(case, monkeypatch):
     monkeypatch.setattr(forms, "AFTER", 1)
     monkeypatch.setattr(forms, "_forms", {})
-    forms.settle()  # one is compiled at a time: nothing of the test before this
+    background.settle()  # one is compiled at a time: nothing of the test before this
     one_by_one = step(case)
     if one_by_one is None:
         pytest.skip("no gradient")
-    forms.settle()
+    background.settle()
     compiled = step(case)
     for known, found in zip(one_by_one, compiled, strict=True):
         np.testing.assert_array_equal(found, known)

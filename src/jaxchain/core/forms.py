@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ import jax
 import numpy as np
 from jax.lax import optimization_barrier
 
+from jaxchain.core import background
 from jaxchain.core.compat import KEEP_BARRIERS
 
 AFTER = 16  # times a form is seen before it is compiled
@@ -55,7 +55,6 @@ class Form:
 
 
 _forms: dict[Any, Form] = {}
-_compiler: threading.Thread | None = None
 
 
 class Fence:
@@ -87,7 +86,7 @@ def form_of(key: Any) -> Form:
 def is_due(form: Form) -> bool:
     """Count one more occurrence of a form without a program; return whether it is time to compile it."""
     form.seen += 1
-    return form.seen >= AFTER and (_compiler is None or not _compiler.is_alive())
+    return form.seen >= AFTER and not background.is_busy()
 
 
 def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
@@ -98,7 +97,6 @@ def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any]
         function: ``function(fence, *inputs)``: results, a `Fence` being around each op.
         inputs: Arrays and scalars.
     """
-    global _compiler
     placed = [a.devices() for a in inputs if isinstance(a, jax.Array)]
     if any(len(devices) != 1 or next(iter(devices)).platform != "cpu" for devices in placed):
         form.seen = NEVER
@@ -114,11 +112,4 @@ def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any]
     def compile() -> None:
         form.program = lowered.compile()
 
-    _compiler = threading.Thread(target=compile, name="jaxchain-forms")
-    _compiler.start()
-
-
-def settle() -> None:
-    """Wait until nothing is being compiled: for tests and benchmarks."""
-    if _compiler is not None:
-        _compiler.join()
+    background.start(compile)

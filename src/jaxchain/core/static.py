@@ -20,14 +20,17 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.core import background
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised
 from jaxchain.core.compat import in_trace
-from jaxchain.core.config import config, snapshot, thread_state, using_config
+from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
+from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
+from jaxchain.core.merging import merge
 from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
@@ -46,17 +49,24 @@ class Known(list):
     often wrong, a variant is asked for its outcomes before it is called (`Variant.foresee`).
     Source: T.-Y. Yeh, Y. N. Patt, "Two-level adaptive training branch prediction" (1991).
 
+    Where outcomes come in turn all the same, the variants are merged into one program (core/merging.py).
+
     Attributes:
         doubt: Share of the last predictions that were wrong, the latest counting most.
+        turns: How often a call took another variant than the one before, since the last merger.
+        due: How often that happens before variants are merged.
+        merged: A merged variant that was compiled in the background and is to be taken in.
     """
 
-    HISTORY, LARGEST, DOUBTFUL = 4, 4096, 0.25
+    HISTORY, LARGEST, DOUBTFUL, TURNS = 4, 4096, 0.25, 16
 
     def __init__(self) -> None:
         super().__init__()
         self.recent: tuple[int, ...] = ()
         self.after: dict[tuple[int, ...], Any] = {}
         self.doubt = 0.0
+        self.turns, self.due = 0, self.TURNS
+        self.merged: Any = None
 
     def ordered(self) -> list[Any]:
         """Return the variants in the order in which to try them."""
@@ -70,8 +80,15 @@ class Known(list):
             self.after[self.recent] = variant
         self.recent = (*self.recent[1 - self.HISTORY :], id(variant))
         if variant is not self[0]:
+            self.turns += 1
             self.remove(variant)
             self.insert(0, variant)
+
+    def take_in(self) -> None:
+        """Put the merged variant first, in the place of an earlier one."""
+        self[:] = [self.merged, *(v for v in self if not v.is_merged)]
+        self.merged, self.turns, self.recent = None, 0, ()
+        self.after.clear()
 
 
 class Static:
@@ -151,6 +168,10 @@ class Static:
             return self.run_eager(args, kwargs)
         assumed: tuple[Outcome, ...] = ()
         many = len(known) > 1
+        if many and known.merged is not None:
+            known.take_in()
+        elif many and known.turns >= known.due and not background.is_busy():
+            self._merge(key, known, leaves, args, kwargs)
         walks: dict[Any, Any] = {}
         ask = many and known.doubt > known.DOUBTFUL
         for variant in known.ordered() if many else known:
@@ -239,6 +260,40 @@ class Static:
         # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
         return self.function_eager(args, kwargs)
 
+    def _merge(self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any) -> None:
+        """Begin to make one program of the variants that differ by outcomes, if they leave the same things behind."""
+        known.turns, known.due = 0, 2 * known.due
+        variants = [v for v in known if v.guards and not v.is_merged and v.difference(leaves) is None]
+        if len(variants) < 2 or is_debug():
+            return
+        try:
+            traces = [self._trace(args, kwargs, [g.outcome for g in v.guards]) for v in variants]
+        except (StaticError, Raised):
+            return
+        as_before = all(len(t.guards) == len(v.guards) for t, v in zip(traces, variants, strict=True))
+        traced = merge(traces) if as_before else None
+        if traced is None:
+            return
+        variant = self.make(traced)
+        variant.is_merged = True
+        traced.forget_values()
+        compiled = Compile(self.name, f"outcomes in turn: {len(traces)} variants in one", key, variant, traced.seconds)
+        self.compiles.append(compiled)
+        jitted, specs = variant.programs()[0]
+        lowered = jitted.lower(*specs)
+
+        def work() -> None:
+            start = time.perf_counter()
+            lowered.compile()  # where the call of the jitted function finds it
+            compiled.compile_seconds = time.perf_counter() - start
+            known.merged = variant
+
+        background.start(work)
+
+    def _trace(self, args: Any, kwargs: Any, assumed: Sequence[Outcome]) -> Traced:
+        differentiate = self.differentiable and thread_state().record
+        return trace_call(self.function, args, kwargs, self.roots, self.name, self.rules, assumed, differentiate)
+
     def run_eager(self, args: Any, kwargs: Any) -> Any:
         """Run what could not be compiled as a whole: eagerly, but for the links that it calls."""
         with using_config("mode", "static"):
@@ -258,16 +313,7 @@ class Static:
     def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
-        traced = trace_call(
-            self.function,
-            args,
-            kwargs,
-            self.roots,
-            self.name,
-            self.rules,
-            assumed,
-            self.differentiable and thread_state().record,
-        )
+        traced = self._trace(args, kwargs, assumed)
         variant = self.make(traced)
         variant.share([c.variant for c in self.compiles if not c.variant.shared])
         traced.forget_values()

@@ -45,6 +45,7 @@ class Variant:
         missed: The outcomes of the last call that did not fit, up to the first that was different.
     """
 
+    is_merged = False  # whether it is several variants in one
     variables = False  # whether Variables in places go in as they are, so that gradients reach them
 
     def __init__(self, traced: Traced, donate: bool) -> None:
@@ -404,7 +405,7 @@ class Variant:
 
     def miss(self, predicates: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
-        self.missed = first_miss(predicates, self.guards)
+        self.missed = () if self.is_merged else first_miss(predicates, self.guards)
 
     def fits(self, values: Sequence[Any]) -> bool:
         """Ask whether the guards of a call hold, before anything of it is run; note its outcomes if they do not."""
