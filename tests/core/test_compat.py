@@ -120,3 +120,10 @@ def test_a_leaked_tracer_raises_what_we_translate():
     jax.jit(lambda x: leaked.append(x) or x)(X)
     with pytest.raises(jax.errors.UnexpectedTracerError):
         jax.jit(lambda x: x + 1)(leaked[0])
+
+
+def test_the_width_of_types_is_that_of_the_thread_now():
+    assert not compat.has_64_bits()
+    with jax.enable_x64():
+        assert compat.has_64_bits()
+    assert not compat.has_64_bits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -614,3 +615,24 @@ def test_dynamic_loss_scale():
     for key, value in before.items():
         np.testing.assert_array_equal(arrays(model)[key], value)
     assert optimizer._loss_scale == 1.0 and (optimizer.t, model.l1.W.update_rule.t) == (2, 1)
+
+
+@MODES
+@pytest.mark.parametrize("first", ["float32", "float64"])
+def test_a_learning_rate_is_not_rounded_to_the_width_of_an_earlier_update(first, mode):
+    def update(dtype):
+        with jax.enable_x64(dtype == "float64"):
+            parameter = jaxchain.Parameter(np.ones(2, dtype))
+            link = jaxchain.Link()
+            with link.init_scope():
+                link.p = parameter
+            optimizer = optimizers.SGD(0.0123).setup(link)
+            parameter.grad = np.ones(2, dtype)
+            (jaxchain.static(optimizer.update) if mode == "static" else optimizer.update)()
+            return np.asarray(parameter.array)
+
+    second = {"float32": "float64", "float64": "float32"}[first]
+    for dtype in (first, second):
+        result = update(dtype)
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, 1 - 0.0123, rtol=1e-15 if dtype == "float64" else 1e-7)

@@ -57,6 +57,11 @@ def in_trace() -> bool:
     return trace_state() != EAGER
 
 
+def has_64_bits() -> bool:
+    """Return whether 64-bit types are on, in this thread now."""
+    return jax.config.jax_enable_x64  # type: ignore[attr-defined]
+
+
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:
     """Return for each input of a jaxpr whether the (wanted) outputs depend on its value. Looks into nested jits."""
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted

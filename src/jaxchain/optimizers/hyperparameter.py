@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import Tracer
+from jaxchain.core.compat import Tracer, has_64_bits
 from jaxchain.core.config import thread_state
 
 COMPLEMENTS = ("beta1", "beta2", "beta")
@@ -125,11 +125,11 @@ class Clock:
 
 def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
     """Return (numbers, which are runtime inputs; the rest, which is static)."""
-    numbers, statics = {}, []
+    numbers, statics, wide = {}, [], has_64_bits()
     for name, value in values.items():
         kind = type(value)
         if kind is float or kind is int:
-            numbers[name] = device_scalar(value)
+            numbers[name] = device_scalar(value, wide)
         elif isinstance(value, float | int | jax.Array) and kind is not bool:
             numbers[name] = value
         else:
@@ -138,7 +138,12 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, A
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
-def device_scalar(value: float) -> jax.Array:
-    """Return a number as a weakly typed array: a jit call spends 4 us on each Python number, and none on these."""
+def device_scalar(value: float, wide: bool) -> jax.Array:
+    """Return a number as a weakly typed array: a jit call spends 4 us on each Python number, and none on these.
+
+    Args:
+        value: The number.
+        wide: Whether 64-bit types are on: the array has another dtype then.
+    """
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value)
