@@ -1,5 +1,6 @@
 """Variants that differ by outcomes become one program, and nobody can tell but by the clock."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -83,6 +84,18 @@ def test_a_training_step_with_a_branch_is_one_program(order):
     assert variant.guards == [] and variant.hits >= 2 and variant.donated
     assert len(step.compiles) == 3
     assert "outcomes in turn: 2 variants in one" in str(step.explain())
+
+
+def test_nothing_compiles_once_it_is_taken_in():
+    jaxchain.seed(0)
+    step, compiled = jaxchain.static(training(Branching(), optimizers.Adam(0.01))), []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    calls(step, [UP, DOWN] * 4)
+    del compiled[:]
+    calls(step, [UP, DOWN] * 4)
+    assert compiled == [] and merged(step)[0].hits > 8
 
 
 def test_what_both_have_in_common_comes_first_and_once():

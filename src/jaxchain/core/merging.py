@@ -30,7 +30,7 @@ from jaxchain.core.state import is_record
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
 
-EQUATIONS = 2000  # of all variants together, up to which they are merged: longer programs gain little and compile long
+EQUATIONS = 2000  # of all variants together, up to which they are merged: longer ones gain little and compile long
 
 
 class Unlike(Exception):
@@ -52,11 +52,10 @@ def merge(traces: Sequence[Traced]) -> Traced | None:
     """
     first, programs = traces[0], [_Branch(t) for t in traces]
     lifted = [t.lifted for t in traces]
-    if sum(len(p.eqns) for p in programs) > EQUATIONS or any(t.jaxpr.effects or t.lifted.gradients[1] for t in traces):
+    if any(t.jaxpr.effects or t.lifted.gradients[1] for t in traces):
         return None
     if not all(_same_cells(first, t) and _finish_alike(first, t) for t in traces[1:]):
         return None
-    is_complete = _is_complete(programs, 0)
 
     def program(*args: Any) -> Sequence[Any]:
         known: dict[Any, Any] = {}
@@ -70,6 +69,7 @@ def merge(traces: Sequence[Traced]) -> Traced | None:
 
     program.__name__ = first.name
     try:
+        is_complete = _is_complete(programs, 0)
         jaxpr = jax.make_jaxpr(program)(*(spec(v.aval) for v in first.jaxpr.jaxpr.invars))
     except Unlike:
         return None
@@ -131,11 +131,17 @@ class _Branch:
             Unlike: It is not known yet.
         """
         if isinstance(variable, Literal):
-            return jnp.asarray(variable.val, variable.aval.dtype)  # type: ignore[attr-defined]
+            return _as_array(variable)
         try:
             return known[self.name(variable)]
         except KeyError:
             raise Unlike from None
+
+
+def _as_array(literal: Any) -> Any:
+    """Return the value of a literal; of a weakly typed one, a weakly typed array."""
+    is_weak = literal.aval.weak_type
+    return jnp.asarray(np.asarray(literal.val).item()) if is_weak else jnp.asarray(literal.val, literal.aval.dtype)
 
 
 def _is_complete(group: Sequence[_Branch], depth: int) -> bool:
@@ -181,9 +187,8 @@ def _run(group: Sequence[_Branch], begin: int, depth: int, known: dict[Any, Any]
     known = {**known, **_evaluate(leader, eqns, known)}
     if len(group) == 1:
         guards, predicates = leader.guards[depth:], [leader.value(p, known) for p in leader.predicates[depth:]]
-        outputs = [leader.value(v, known) for v in leader.outputs]
-        outputs = [jax.lax.convert_element_type(y, y.dtype) for y in outputs]  # of strong type: `cond` compares types
-        return outputs, passed(predicates, guards) if guards else None
+        held = passed(predicates, guards) if guards else None
+        return [leader.value(v, known) for v in leader.outputs], held
     predicate = leader.value(leader.predicates[depth], known)
     parts = _by_outcome(group, depth)
     is_sure = all(_is_complete(part, depth + 1) for part in parts.values())

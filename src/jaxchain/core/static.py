@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import background
@@ -30,7 +31,7 @@ from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
-from jaxchain.core.merging import merge
+from jaxchain.core.merging import EQUATIONS, merge
 from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
@@ -264,7 +265,8 @@ class Static:
         """Begin to make one program of the variants that differ by outcomes, if they leave the same things behind."""
         known.turns, known.due = 0, 2 * known.due
         variants = [v for v in known if v.guards and not v.is_merged and v.difference(leaves) is None]
-        if len(variants) < 2 or is_debug():
+        equations = sum(len(v.traced.jaxpr.jaxpr.eqns) for v in variants)
+        if len(variants) < 2 or equations > EQUATIONS or is_debug():
             return
         try:
             traces = [self._trace(args, kwargs, [g.outcome for g in v.guards]) for v in variants]
@@ -279,8 +281,8 @@ class Static:
         traced.forget_values()
         compiled = Compile(self.name, f"outcomes in turn: {len(traces)} variants in one", key, variant, traced.seconds)
         self.compiles.append(compiled)
-        jitted, specs = variant.programs()[0]
-        lowered = jitted.lower(*specs)
+        values = [jnp.asarray(v) if isinstance(v, int | float) else v for v in variant.gather(leaves)]
+        lowered = variant.compiled.lower(*values)  # for just such values, or the call would compile again
 
         def work() -> None:
             start = time.perf_counter()
