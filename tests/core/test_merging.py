@@ -354,6 +354,7 @@ def test_state_that_is_made_anew_in_every_call_is_followed():
         y = np.exp(x + expected) if x[0, 0] > 0 else np.tanh(x + expected)
         np.testing.assert_allclose(calls(step, [x])[0].array, y, rtol=1e-5)
         expected = y * 0.5
+    assert merged(step)[0].hits > 0
 
 
 def test_links_called_in_evaluation_are_merged():

@@ -233,7 +233,15 @@ def test_static_equals_eager_with_gradients_of_gradients(mode, program, seed):
     assert_same(mode, program, seed, "float64", penalty=True)
 
 
-branching = st.lists(statements.filter(lambda s: s[0] in ("if", "pick", "repeat", "while")), min_size=1, max_size=2)
+spread = ("mix", 0, "add")  # the input as it came: what is normalised over two rows hardly varies
+ways = st.sampled_from(["corner", "item", "mean"])
+branching = st.lists(
+    st.tuples(st.just("if"), ways, st.lists(statements, max_size=2), st.lists(leaf, max_size=2))
+    | st.tuples(st.just("pick"), st.lists(st.lists(leaf, max_size=2), min_size=2, max_size=3))
+    | st.tuples(st.just("repeat"), st.lists(leaf, min_size=1, max_size=2)),
+    min_size=1,
+    max_size=2,
+).map(lambda program: [spread, *program])
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

@@ -178,7 +178,7 @@ class Static:
         for variant in known.ordered() if many else known:
             if assumed and tuple([g.outcome for g in variant.guards[: len(assumed)]]) != assumed:
                 continue
-            if variant.difference(leaves) is not None and not variant.rebind(leaves, walks):
+            if not variant.applies(leaves, walks):
                 continue
             try:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
@@ -264,7 +264,8 @@ class Static:
     def _merge(self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any) -> None:
         """Begin to make one program of the variants that differ by outcomes, if they leave the same things behind."""
         known.turns, known.due = 0, 2 * known.due
-        variants = [v for v in known if v.guards and not v.is_merged and v.difference(leaves) is None]
+        walks: dict[Any, Any] = {}
+        variants = [v for v in known if v.guards and not v.is_merged and v.applies(leaves, walks)]
         equations = sum(len(v.traced.jaxpr.jaxpr.eqns) for v in variants)
         if len(variants) < 2 or equations > EQUATIONS or is_debug():
             return

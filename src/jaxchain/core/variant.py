@@ -243,6 +243,10 @@ class Variant:
         except MISSING:
             return None
 
+    def applies(self, leaves: Sequence[Any], walks: dict[Any, Walk]) -> bool:
+        """Return whether this variant fits the state and a call's arguments, or can be made to (`rebind`)."""
+        return self.difference(leaves) is None or self.rebind(leaves, walks)
+
     def rebind(self, leaves: Sequence[Any], walks: dict[Any, Walk]) -> bool:
         """Look at other objects than before, if the state is now held by such as were there: lists that are made anew
         in every step, a batch that is an object.
