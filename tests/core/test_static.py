@@ -546,6 +546,73 @@ def test_methods_can_be_static():
     assert len(a.predict.explain().compiles) == 1
 
 
+class Base:
+    scale = 2
+
+    @jaxchain.static
+    def step(self, x):
+        return x * self.scale
+
+    double = jaxchain.static(lambda self, x: x * 2)
+    triple = jaxchain.static(lambda self, x: x * 3)
+
+    @classmethod
+    @jaxchain.static
+    def of_class(cls, x):
+        return x * cls.scale
+
+    @jaxchain.static
+    @classmethod
+    def over_class(cls, x):
+        return x * cls.scale
+
+    @jaxchain.static
+    @staticmethod
+    def of_none(x):
+        return x * 7
+
+
+class Derived(Base):
+    @jaxchain.static
+    def step(self, x):
+        return super().step(x) + 1
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    @jaxchain.static
+    def step(self, x):
+        return x * self.scale
+
+
+def test_static_methods_of_any_kind(monkeypatch):
+    x = np.float32([1, 2])
+
+    def first(y):
+        return float(y[0])
+
+    a = Derived()
+    assert [first(a.step(x)) for _ in range(2)] == [3, 3]  # the base's method has the same name
+    assert first(super(Derived, a).step(x)) == 2
+    assert (first(a.double(x)), first(a.triple(x))) == (2, 3)
+    b = copy.copy(a)
+    b.scale = 5
+    assert [first(c.step(x)) for c in (a, b, a)] == [3, 6, 3]
+    methods = (Base.of_class, Base.over_class, a.over_class, Base.of_none, a.of_none)
+    assert [first(f(x)) for f in methods] == [2, 2, 2, 7, 7]
+    monkeypatch.setattr(Base, "scale", 4)
+    assert [first(f(x)) for f in (Base.of_class, Derived.of_class, a.over_class)] == [4, 4, 4]
+    slotted = [Slotted(2), Slotted(3)]
+    assert [first(s.step(x)) for s in (*slotted, *slotted)] == [2, 3, 2, 3]
+    slotted[0].scale = 8
+    assert first(slotted[0].step(x)) == 8
+    assert len(slotted[0].step.explain().compiles) == 3
+
+
 def test_threads_do_not_see_each_others_traces():
     def f(x):
         return F.sum(x * 2)

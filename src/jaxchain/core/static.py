@@ -15,6 +15,8 @@ import functools
 import inspect
 import os
 import time
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,13 +115,18 @@ class Static:
         self.eager_seconds = 0.0  # ... and the time that the last one took
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Bind a decorated method: each instance has variants of its own."""
+        """Bind a decorated method: each instance has variants of its own, if it can hold them."""
         if instance is None:
             return self
-        cache = instance.__dict__.setdefault("_static_methods", _Methods())
-        bound = cache.get(self.name)
+        attributes = getattr(instance, "__dict__", None)
+        if type(attributes) is not dict:  # slots, a class
+            return types.MethodType(self, instance)
+        cache = attributes.get("_static_methods")
+        if cache is None or cache.owner() is not instance:  # a copy has that of the original
+            cache = attributes["_static_methods"] = _Methods(instance)
+        bound = cache.get(self)
         if bound is None:
-            bound = cache[self.name] = Static(
+            bound = cache[self] = Static(
                 self.function.__get__(instance, owner),
                 self.name,
                 rules=self.rules,
@@ -354,15 +361,30 @@ class Static:
 
 
 class _Methods(dict):
-    """Static methods of one instance: not copied and not pickled with it."""
+    """Static methods of one instance, by what they were decorated with: not copied and not pickled with it."""
 
     _opaque = True
+
+    def __init__(self, instance: Any = None) -> None:
+        super().__init__()
+        self.owner = _nobody if instance is None else _reference(instance)
 
     def __deepcopy__(self, memo: Any) -> _Methods:
         return _Methods()
 
     def __reduce__(self) -> Any:
         return (_Methods, ())
+
+
+def _nobody() -> None:
+    return None
+
+
+def _reference(instance: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(instance)
+    except TypeError:  # its class has no room for one
+        return lambda: instance
 
 
 def _takes_keywords(function: Any) -> bool:
@@ -484,6 +506,8 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
         return functools.partial(static, donate=donate, sizes=sizes)
     if hasattr(function, "_run") and hasattr(function, "namedparams"):
         return function.static()
+    if isinstance(function, classmethod | staticmethod):
+        return type(function)(Static(function.__func__, donate=donate, sizes=sizes))
     return Static(function, donate=donate, sizes=sizes)
 
 
