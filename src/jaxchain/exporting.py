@@ -23,7 +23,7 @@ from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.tracing import Traced, trace_call
+from jaxchain.core.tracing import Traced, own_errors, trace_call
 from jaxchain.core.variable import ARRAY_LIKE, Variable, on_tape
 from jaxchain.exported import (
     FORMAT,
@@ -116,7 +116,7 @@ def export(
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
     try:
-        with using_config("train", train):
+        with using_config("train", train), own_errors():
             traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     except NotCompilable as error:
         raise ExportError(

@@ -15,8 +15,8 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
-from jaxchain.core.explain import RecompileWarning
-from jaxchain.core.static import Static
+from jaxchain.core.explain import EagerFallback, RecompileWarning
+from jaxchain.core.static import Static, trace
 
 RNG = np.random.RandomState(0)
 X = RNG.rand(6, 3).astype(np.float32)
@@ -344,30 +344,72 @@ def test_a_static_link_inside_a_static_step_is_inlined():
     assert inner._static is None or not inner.explain().compiles
 
 
-def test_an_exception_inside_a_trace_leaves_every_cell_as_it_was():
-    jaxchain.seed(5)
-    model = Net()
-    model(Variable(X))
-    opt = optimizers.Adam().setup(model)
-    before = state_of(model)
+@pytest.mark.parametrize("door", ["static", "lower", "trace"])
+def test_an_exception_leaves_behind_what_it_leaves_in_eager_mode(door):
+    class Stop(Exception):
+        pass
 
-    @jaxchain.static
-    def step(x):
-        model.cleargrads()
-        loss = F.sum(model(x))
-        loss.backward()
-        opt.update()
-        model.extra = loss
-        raise KeyError("no")
+    def run(wrap):
+        jaxchain.seed(5)
+        model = Net()
+        model(Variable(X))
+        opt = optimizers.Adam().setup(model)
+        before = state_of(model)
 
-    with pytest.raises(KeyError):
-        step(X)
-    assert_same(state_of(model), before, rtol=0, atol=0)
+        def step(x):
+            model.cleargrads()
+            loss = F.sum(model(x))
+            loss.backward()
+            opt.update()
+            model.extra = loss
+            raise Stop(loss)
+
+        with pytest.raises(Stop) as caught:
+            wrap(step)(X)
+        return model, opt, before, caught.value
+
+    eager, _, _, expected = run(lambda step: step)
+    wraps = {"static": jaxchain.static, "lower": lambda s: jaxchain.static(s).lower, "trace": _tracing}
+    model, opt, before, error = run(wraps[door])
     assert all(isinstance(p.array, jax.Array) and not isinstance(p.array, jax.core.Tracer) for p in model.params())
-    assert opt.t == 0
-    assert not hasattr(model, "extra")
+    if door == "static":
+        assert_same(state_of(model), state_of(eager), rtol=0, atol=0)
+        np.testing.assert_array_equal(error.args[0].array, expected.args[0].array)
+        assert model.extra is error.args[0]
+        assert opt.t == 1
+    else:
+        assert_same(state_of(model), before, rtol=0, atol=0)
+        assert not hasattr(model, "extra")
+        assert opt.t == 0
     loss = F.sum(model(Variable(X)))
     loss.backward()
+
+
+def _tracing(step):
+    return lambda *args: trace(step, *args)
+
+
+def test_what_fails_only_while_it_is_traced_runs_eagerly_and_says_so():
+    @jaxchain.static
+    def step(x):
+        if isinstance(x.array, jax.core.Tracer):
+            raise TypeError("no tracers")
+        return x
+
+    with pytest.warns(EagerFallback, match="while it is traced, and only then, it raises TypeError"):
+        assert float(step(Variable(np.float32([2]))).array[0]) == 2
+    assert float(step(Variable(np.float32([2]))).array[0]) == 2
+    assert not step.compiles
+
+
+def test_waiting_for_a_value_is_compiled():
+    @jaxchain.static
+    def step(x):
+        x.array.copy_to_host_async()
+        return x.array.block_until_ready() * (2 if x.array.is_deleted() else 3)
+
+    assert [float(step(Variable(np.float32([2])))[0]) for _ in range(2)] == [6, 6]
+    assert len(step.compiles) == 1
 
 
 def test_lazy_parameters_get_the_same_values_in_both_modes():

@@ -30,7 +30,7 @@ from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, w
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.sizes import bucket
-from jaxchain.core.tracing import Raised, Traced, trace_call
+from jaxchain.core.tracing import Raised, Traced, own_errors, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, Variant, VariantMismatch
 
@@ -218,6 +218,7 @@ class Static:
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
+        raised = None
         for _ in range(2):
             try:
                 variant = self.compile(key, leaves, args, kwargs, assumed)
@@ -229,7 +230,8 @@ class Static:
                 else:
                     self.variants[key] = EAGER
                 return result
-            except Raised:
+            except Raised as error:
+                raised = error
                 break
             start = time.perf_counter()
             try:
@@ -241,7 +243,11 @@ class Static:
                 return result
             assumed = variant.missed
         # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
-        return self.function_eager(args, kwargs)
+        result = self.function_eager(args, kwargs)
+        if raised is not None and not raised.trace.questions.guards:
+            self.variants.setdefault(key, EAGER)
+            self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
+        return result
 
     def run_eager(self, args: Any, kwargs: Any) -> Any:
         """Run what could not be compiled as a whole: eagerly, but for the links that it calls."""
@@ -316,7 +322,8 @@ class Static:
         for variant in known if isinstance(known, list) else ():
             if variant.difference() is None:
                 return Lowered(self, variant)
-        return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
+        with own_errors():
+            return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
 
     def save_cache(self, folder: str | os.PathLike[str]) -> int:
         """Write every compiled program of this callable into a folder.
@@ -513,6 +520,11 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
 
 def trace(target: Any, *args: Any, **kwargs: Any) -> Traced:
     """Trace a link, a function or a static callable on arguments, without running it."""
+    with own_errors():
+        return _trace(target, args, kwargs)
+
+
+def _trace(target: Any, args: Any, kwargs: Any) -> Traced:
     if isinstance(target, Static):
         return trace_call(target.function, args, kwargs, target.roots, target.name, target.rules)
     if hasattr(target, "_run") and hasattr(target, "namedparams"):

@@ -38,7 +38,28 @@ Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and
 
 
 class Raised(Exception):
-    """The program raised an error behind an assumed outcome."""
+    """The program raised an error, its cause here: run eagerly, it has its values and leaves behind what it does.
+
+    Attributes:
+        trace: The trace in which it was raised.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self.trace = trace
+
+
+@contextlib.contextmanager
+def own_errors() -> Iterator[None]:
+    """Let out what a program raises while it is traced, after what it printed: for those who do not run it again."""
+    try:
+        yield
+        return
+    except Raised as raised:
+        trace, error = raised.trace, raised.__cause__
+    assert error is not None
+    trace.print_out()
+    raise error from error.__cause__
 
 
 class Called(NamedTuple):
@@ -207,6 +228,7 @@ def trace_call(
 
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
+        Raised: It raised an error.
     """
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
@@ -370,7 +392,7 @@ class Attempt:
 
         Raises:
             NotCompilable: The program does with a value what no variant can assume.
-            Raised: It raised an error behind an assumed value.
+            Raised: It raised an error.
         """
         jaxpr = self._jaxpr()
         trace, questions = self.trace, self.trace.questions
@@ -420,10 +442,7 @@ class Attempt:
             except Exception as error:
                 if self.trace.questions.refused is not None:
                     raise NotCompilable(self.trace.questions.refused) from error
-                if self.trace.questions.guards:
-                    raise Raised from error
-                self.trace.print_out()
-                raise
+                raise Raised(self.trace) from error
 
     def _program(self, tracers: Sequence[Any]) -> tuple[Any, ...]:
         """Run the function on tracers; return the outputs, or the value that it asks for. All cells are put back."""
