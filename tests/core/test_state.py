@@ -256,6 +256,100 @@ def the_very_list_comes_back(static):
     return lambda x: step(x) is box.hs, box
 
 
+class Marked:
+    """Something to add attributes to."""
+
+
+class Slotted:
+    __slots__ = ("__scale", "h", "steps")
+
+    def __init__(self):
+        self.__scale = 2
+
+    def scale(self, by=1):
+        self.__scale *= by
+        return self.__scale
+
+
+@program(2)
+def a_global_that_was_not_there(static):
+    globals().pop("LAST", None)
+
+    @static
+    def step(x):
+        global LAST
+        last = globals().get("LAST")
+        LAST = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(LAST))
+
+
+@program(2)
+def a_variable_of_a_closure_that_was_not_there(static):
+    @static
+    def step(x):
+        nonlocal last
+        last = x.array * 2
+        return x
+
+    if static is None:
+        last = None
+    return step, _Late(lambda: plain(last))
+
+
+@program(2)
+def slots_that_were_not_there(static):
+    box = Slotted()
+
+    @static
+    def step(x):
+        last = getattr(box, "h", None)
+        box.h = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(box.h))
+
+
+@program(2)
+def a_slot_that_is_deleted(static):
+    box = Slotted()
+    box.steps = 3
+
+    @static
+    def step(x):
+        steps = getattr(box, "steps", 0)
+        if steps:
+            del box.steps
+        return x * steps
+
+    return step, _Late(lambda: hasattr(box, "steps"))
+
+
+@program(2)
+def an_attribute_of_a_class_that_was_not_there(static):
+    if hasattr(Marked, "h"):
+        del Marked.h
+
+    @static
+    def step(x):
+        last = getattr(Marked, "h", None)
+        Marked.h = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(Marked.h))
+
+
+@program(2)
+def an_attribute_of_a_function_that_was_not_there(static):
+    def counted(x):
+        last = getattr(counted, "h", None)
+        counted.h = x.array * 2
+        return x if last is None else x + last
+
+    return static(counted), _Late(lambda: plain(counted.h))
+
+
 # -- what changes between two calls -----------------------------------------------------------------------------------
 
 
@@ -304,6 +398,7 @@ between(lambda box: box.k.fill(5), make=lambda: Box(k=np.ones((400, 300), "f")))
 
 
 between(lambda box: setattr(box, "k", 5), make=lambda: _local(k=2))(lambda box: box.k)
+between(lambda box: box.scale(3), make=lambda: Slotted())(lambda box: box.scale())
 between(lambda box: box.k.extend(b"x"), make=lambda: Box(k=bytearray(b"ab")))(lambda box: len(box.k))
 between(lambda box: box.maps[0].update(k=5), make=lambda: collections.ChainMap({"k": 2}))(lambda box: box["k"])
 between(lambda box: box.d.update(k=5), make=lambda: _proxy(k=2))(lambda box: box.proxy["k"])

@@ -16,8 +16,9 @@ from jaxchain.core.cells import (
     ARRAY,
     MISSING,
     NUMBER,
-    SlotView,
+    UNSET,
     Template,
+    View,
     contents_of,
     holds,
     refill,
@@ -27,7 +28,7 @@ from jaxchain.core.cells import (
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.outside import substitute
-from jaxchain.core.state import Walk, is_record
+from jaxchain.core.state import Walk, is_record, slots_of
 from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
@@ -157,7 +158,7 @@ class Outputs:
         self._inside.append(id(value))
         before, kind = sum(self.uses), type(value)
         make: Any = kind.__new__
-        slots = [s for c in kind.__mro__ for s in _own_slots(c) if hasattr(value, s)]
+        slots = [s for c in kind.__mro__ for s in slots_of(c) if hasattr(value, s)]
         attributes = {**getattr(value, "__dict__", {}), **{s: getattr(value, s) for s in slots}}
         parts = {k: self.builder(v) for k, v in attributes.items()}
         self._inside.pop()
@@ -171,11 +172,6 @@ class Outputs:
             return made
 
         return record
-
-
-def _own_slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(s for s in slots if s not in ("__dict__", "__weakref__"))
 
 
 class Installation:
@@ -273,6 +269,10 @@ class Installation:
                 continue
             if now is not old and not any(now is s for s in self.standing):
                 found.append((name, "item", container, key, now))
+        added = walk.added()
+        found += [(key, "item", view, key, value) for view, key, value in added]
+        if added:
+            walk.note_absent((view, key) for view, key, _ in added)
         for container, contents in walk.contents:
             if isinstance(container, dict):
                 for key in container.keys() - contents.keys():
@@ -332,6 +332,8 @@ class Installation:
             Installation.here -= 1
 
     def _restore(self) -> None:
+        for view, key, _ in self.walk.added():
+            view[key] = UNSET
         for p, array, grad, info, creator, rank in self.saved:
             if not isinstance(p, SharedParameter):
                 p._array = array
@@ -346,11 +348,11 @@ class Installation:
             if not holds(container, contents):
                 refill(container, contents)
         for container, key, old, new in self.saved_places:
-            if new is not old or (isinstance(container, SlotView) and getattr(container.owner, key, self) is not old):
+            if new is not old or (isinstance(container, View) and container[key] is not old):
                 container[key] = old
         for (container, key), old in zip(self.walk.plain, self.walk.plain_values, strict=True):
-            if isinstance(container, SlotView):
-                if getattr(container.owner, key, self) is not old:
+            if isinstance(container, View):
+                if container[key] is not old:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old

@@ -40,8 +40,10 @@ from jaxchain.core.cells import (
     ATOMS,
     MISSING,
     NUMBER,
+    UNSET,
     ClassView,
     ContextView,
+    NamespaceView,
     SlotView,
     Template,
     alike,
@@ -119,6 +121,7 @@ class Walk:
         self.generators: list[tuple[str, Any]] = []  # of random numbers
         self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
         self.caches: list[Any] = []  # functions that remember results
+        self.open: list[tuple[Any, set[str]]] = []  # where a program may add names, and those that are there
         self.unseen: list[tuple[str, Any]] = []  # objects of other libraries, not looked into
         self.names: set[str] = set()  # those that are in the program's functions ...
         self.modules: list[types.ModuleType] = []  # ... which may be attributes of modules that objects hold
@@ -218,12 +221,11 @@ class Walk:
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
         if slots is None and not kind.__module__.startswith("jaxchain."):
-            slots = [s for c in kind.__mro__ for s in _slots(c) if is_user_module(c)]
+            slots = [s for c in kind.__mro__ for s in slots_of(c) if is_user_module(c)]
         if slots:
             view = SlotView(obj)
             for slot in slots:
-                if hasattr(obj, slot):
-                    self._place(f"{name}.{slot}", view, slot, getattr(obj, slot), False)
+                self._place(f"{name}.{slot}", view, slot, view[slot], False)
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind
             self._class(kind)
@@ -236,6 +238,7 @@ class Walk:
             self._seen[id(base)] = base
             view = ClassView(base)
             self.sized.append(vars(base))
+            self._open(view)
             methods: dict[str, Any] = {}
             for key, member in list(vars(base).items()):
                 function = getattr(member, "__func__", getattr(member, "fget", member))
@@ -246,6 +249,26 @@ class Walk:
                 elif not (key.startswith(("__", "_abc_")) or hasattr(type(member), "__get__")):
                     self._place(f"{base.__qualname__}.{key}", view, key, member, False)
             self.methods.append((base.__qualname__, vars(base), list(methods), list(methods.values())))
+
+    def _open(self, view: Any) -> None:
+        self.open.append((view, view.keys()))
+
+    def added(self) -> list[tuple[Any, str, Any]]:
+        """Return what a program has added to namespaces and classes since the walk: (view, name, value)."""
+        return [
+            (view, key, view[key])
+            for view, known in self.open
+            for key in sorted(view.keys() - known)
+            if not (key.startswith(("__", "_abc_")) or isinstance(view[key], types.ModuleType))
+        ]
+
+    def note_absent(self, rows: Iterable[tuple[Any, str]]) -> None:
+        """Compare from now on whether there is nothing at these places, as there was."""
+        for view, key in rows:
+            self.plain.append((view, key))
+            self.plain_values.append(UNSET)
+            self.plain_names.append(key)
+        self._prepare()
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
         self.sized.append(container)
@@ -279,20 +302,20 @@ class Walk:
             return
         code = function.__code__
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                continue
-            self._place(variable, SlotView(cell), "cell_contents", value, False)
+            view = SlotView(cell)
+            self._place(variable, view, "cell_contents", view["cell_contents"], False)
         view = SlotView(function)
         for kind in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(function, kind)) is not None:
                 self._place(f"{name} default", view, kind, value, False)
         if function.__dict__:
             self._container(name, function.__dict__, list(function.__dict__), "{}.{}")
+        else:
+            self._open(NamespaceView(function.__dict__))
         names, read = _names(code)
         self.names |= names
         namespace = function.__globals__
+        self._namespace(namespace)
         for variable in sorted(read):
             if variable in namespace:
                 value = namespace[variable]
@@ -303,11 +326,17 @@ class Walk:
                         self._seen[key] = namespace
                         self._place(variable, namespace, variable, value, False)
 
+    def _namespace(self, namespace: dict[str, Any]) -> None:
+        if (key := hash((id(namespace), "its names"))) not in self._seen:
+            self._seen[key] = namespace
+            self._open(NamespaceView(namespace))
+
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         filename = getattr(module, "__file__", None)
         if filename is None or not is_user_code(filename):
             return
         namespace = vars(module)
+        self._namespace(namespace)
         for variable in sorted(names & namespace.keys()):
             key = hash((id(namespace), variable))
             if key not in self._seen:
@@ -327,8 +356,10 @@ class Walk:
             if type(container) is dict and len(container) == len(row):
                 self._dicts.append(container)
             elif type(container) is SlotView:
+                rest += [r for r in row if r[2] is UNSET]
                 for _, key, value in row:
-                    slots[key].append((container.owner, value))
+                    if value is not UNSET:
+                        slots[key].append((container.owner, value))
             else:
                 rest += row
         self._dict_keys = [*chain.from_iterable(self._dicts)]
@@ -463,9 +494,15 @@ def _owner_name(name: str, method: types.MethodType) -> str:
     return name.rsplit(".", 1)[0] if "." in name else name
 
 
-def _slots(kind: type) -> tuple[str, ...]:
+def slots_of(kind: type) -> list[str]:
+    """Return the names of a class's own slots, as they are asked for."""
     slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(s for s in slots if s not in ("__dict__", "__weakref__"))
+    private = f"_{kind.__name__.lstrip('_')}"
+    return [
+        f"{private}{s}" if s.startswith("__") and not s.endswith("__") else s
+        for s in ((slots,) if isinstance(slots, str) else slots)
+        if s not in ("__dict__", "__weakref__")
+    ]
 
 
 def is_user_module(kind: type) -> bool:
