@@ -618,6 +618,92 @@ def a_deque_comes_out(static):
     return static(lambda x: collections.deque([x, x * 2], maxlen=5)), None
 
 
+class NewGiven:
+    def __new__(cls, y):
+        made = object.__new__(cls)
+        made.y = y
+        return made
+
+
+class Stack(list):
+    def __init__(self):
+        super().__init__()
+        self.tag = None
+
+
+class Pair(tuple):
+    def __new__(cls, a, b):
+        return super().__new__(cls, (a, b))
+
+
+class AttributeDict(dict):
+    def __init__(self, **values):
+        super().__init__(**values)
+        self.__dict__ = self
+
+
+@program(1)
+def objects_of_classes_with_a_mind_of_their_own(static):
+    @static
+    def step(x):
+        stack, table = Stack(), np.empty(2, object)
+        stack.append(x)
+        stack.tag = table[0] = x * 2
+        return NewGiven(x * 3), stack, Pair(x, 2), AttributeDict(y=x * 4), list(table)
+
+    return lambda x: (lambda r: (plain(r), plain(r[1].tag), plain(r[3].y)))(step(x)), None
+
+
+@program(1)
+def what_comes_out_is_made_anew(static):
+    def step(x):
+        return Box(n=0), np.zeros(2), bytearray(b"a"), [1], Variable(np.zeros(2, "f")), np.array([0], object)
+
+    step = static(step)
+
+    def changed(x):
+        box, array, text, numbers, v, objects = result = step(x)
+        box.n += 1
+        array += 1
+        objects[0] += 1
+        text.append(3), numbers.append(4)
+        v.grad = v.array = v.array + 1
+        return plain(result), bytes(text)
+
+    return changed, None
+
+
+@program(2)
+def one_object_in_two_places(static):
+    box = Box(a=None, b=None)
+
+    @static
+    def step(x):
+        if box.a is None:
+            box.a = box.b = [x.array]
+        box.a[0] = box.a[0] + x.array
+        y, pair = x * box.b[0], Pair(x, 2)
+        return y, y, {"of": [pair, pair]}
+
+    def same(x):
+        a, b, c = step(x)
+        return plain(a), a is b, c["of"][0] is c["of"][1], box.a is box.b
+
+    return same, box
+
+
+@program(2)
+def what_is_kept_comes_out(static):
+    box = Box(last=None)
+
+    @static
+    def step(x):
+        box.last = [x * 2]
+        return box.last
+
+    return lambda x: step(x).append(1) or len(box.last), box
+
+
 @program(1)
 def a_function_that_remembers(static):
     @functools.lru_cache
@@ -730,6 +816,65 @@ EAGER = {
     ],
 }
 CASES = [(text, *case) for text, cases in EAGER.items() for case in cases]
+
+
+def _coroutine(x):
+    async def later():
+        return x * 2
+
+    return later()
+
+
+def _holds_itself(x):
+    values = [x]
+    values.append(values)
+    return values
+
+
+def _run(coroutine):
+    with contextlib.suppress(StopIteration):
+        coroutine.send(None)
+
+
+def _kept(x):
+    target = L.Linear(2, 2, initialW=1)
+    target.W.array = target.W.array * x.array
+    return target
+
+
+COMES_OUT = {
+    "a generator comes out of it, which runs after the call": (lambda x: (x * i for i in range(3)), list),
+    "a map comes out of it": (lambda x: map(x.__mul__, range(3)), list),
+    "a coroutine comes out of it": (_coroutine, _run),
+    "a function comes out of it, with values in it": (lambda x: (lambda y: lambda: y)(x * 2), lambda f: f()),
+    "a partial comes out of it, with values in it": (
+        lambda x: functools.partial(F.add, x * 2),
+        lambda f: f(np.ones(2, "f")),
+    ),
+    "a method comes out of it, with values in it": (lambda x: (x * 2).reshape, lambda f: f(1, 2)),
+    "a dict_values comes out of it, with values in it": (lambda x: {"a": x * 2}.values(), list),
+    "a Linear comes out of it, with values in it": (_kept, lambda link: link(np.ones((1, 2), "f"))),
+    "it makes a list that holds itself": (_holds_itself, lambda values: values[1][1][0]),
+    "it makes parameters: new ones turn up in every trace": (
+        lambda x: L.Linear(2, 2)(F.reshape(x, (1, 2))),
+        lambda y: y,
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", COMES_OUT)
+def test_what_cannot_come_out_of_a_program_runs_eagerly_and_says_so_once(reason):
+    make, use = COMES_OUT[reason]
+
+    def program(static):
+        step = static(make)
+        return [plain(use(step(variable(i, 2)))) for i in range(3)]
+
+    expected, _ = run(program, static=False)
+    with pytest.warns(EagerFallback, match=re.escape(reason)) as caught:
+        got, (step,) = run(program, static=True)
+    assert got == expected
+    assert len(caught) == 1 and not step.compiles
 
 
 @pytest.mark.parametrize(("reason", "make", "factor"), CASES, ids=range(len(CASES)))

@@ -262,9 +262,11 @@ class Walk:
             if not (key.startswith(("__", "_abc_")) or isinstance(view[key], types.ModuleType))
         ]
 
-    def note_absent(self, rows: Iterable[tuple[Any, str]]) -> None:
+    def note_absent(self, added: Iterable[tuple[Any, str, Any]]) -> None:
         """Compare from now on whether there is nothing at these places, as there was."""
-        for view, key in rows:
+        known = {id(view): names for view, names in self.open}
+        for view, key, _ in added:
+            known[id(view)].add(key)
             self.plain.append((view, key))
             self.plain_values.append(UNSET)
             self.plain_names.append(key)

@@ -86,6 +86,10 @@ class Trace:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
         self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
 
+    def makes_parameters(self) -> bool:
+        """Return whether a parameter was initialised that was not there before, as far as is known."""
+        return any(isinstance(owner, Parameter) and id(owner) not in self.lifted for owner, _ in self.inits)
+
     def snapshot(self) -> Any:
         """Return what every cell holds now."""
         assert self.installation is not None

@@ -23,7 +23,7 @@ from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Refused, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, Outputs, Write, lock, read
+from jaxchain.core.installation import Installation, Once, Outputs, Write, lock, read
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Call, Trace
@@ -108,6 +108,7 @@ class Lifted:
         reports: What is reported, and what is printed.
         gradients: Outputs that have a gradient, and inputs that get one.
         uses: How many things each output is needed for.
+        once: Builders of what is in several places.
     """
 
     walk: Walk
@@ -129,6 +130,7 @@ class Lifted:
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: tuple[list[int], list[int]]
     uses: list[int]
+    once: list[Once]
 
 
 @dataclasses.dataclass
@@ -242,13 +244,19 @@ def trace_call(
 def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes: list[Outcome]) -> Traced:
     all_grads = True
     attempts = 0
+    first: Attempt | None = None
+    drawn = random.initializers.count
     early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
     try:
         while attempts < MAX_RETRACES:
             walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
             if early is not None and _initialise_rules(walk, early):
                 walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
-            traced = Attempt(called, roots, walk, all_grads, outcomes).run()
+            attempt = Attempt(called, roots, walk, all_grads, outcomes)
+            traced = attempt.run()
+            if attempt.trace.makes_parameters() and first is not None and first.trace.makes_parameters():
+                break
+            first = first or attempt
             if isinstance(traced, Traced):
                 if early is not None and _forget_unused(traced, early):
                     early = None
@@ -264,9 +272,10 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
     finally:
         for rule in early or ():
             rule._uninitialise()
-    raise StaticError(
-        f"{called.name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
-    )
+    assert first is not None and first.trace.installation is not None
+    first.trace.installation.rewind()  # the eager call initialises and draws from the start
+    random.initializers.count = drawn
+    raise NotCompilable("it makes parameters: new ones turn up in every trace")
 
 
 def _initialise_rules(walk: Walk, early: list[Any]) -> bool:
@@ -525,6 +534,16 @@ class Attempt:
 
     def _collect(self, result: Any, arguments: Sequence[Argument]) -> None:
         """Note the outputs: the result, what is written, what is reported, and the predicates, always the last."""
+        self._collected(result, arguments)
+        if self.outputs.repeated:  # now it is known what has to be one object in several places
+            self.outputs = Outputs(self.walk, frozenset(self.outputs.repeated))
+            self._collected(result, arguments)
+        outputs, questions = self.outputs, self.trace.questions
+        outputs.name = "guard"
+        outputs.arrays += questions.predicates
+        outputs.names += [str(g) for g in questions.guards]
+
+    def _collected(self, result: Any, arguments: Sequence[Argument]) -> None:
         outputs, trace = self.outputs, self.trace
         self.result = outputs.builder(result)
         outputs.name = "argument"
@@ -539,9 +558,6 @@ class Attempt:
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
         ]
-        outputs.name = "guard"
-        outputs.arrays += trace.questions.predicates
-        outputs.names += [str(g) for g in trace.questions.guards]
 
     def _constants(self, jaxpr: ClosedJaxpr) -> list[tuple[str, str]]:
         """Return what is part of the program: (name, shape or value)."""
@@ -590,6 +606,7 @@ class Attempt:
             reports=self.reports,
             gradients=self.gradients,
             uses=self.outputs.uses,
+            once=[*self.outputs.once.values()],
         )
 
 

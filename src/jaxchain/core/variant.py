@@ -121,7 +121,7 @@ class Variant:
         self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
         self.holders = lifted.holders
         self.held = self._held(lifted.leaves) if self.holders else None
-        self.result = lifted.result
+        self.result, self.once = lifted.result, lifted.once
         self.writes = lifted.writes
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
@@ -415,7 +415,10 @@ class Variant:
         random.ops.count += self.draws
         for values, observer, report in self.reports:
             report({k: build(outputs) for k, build in values.items()}, observer)
-        return self.result(outputs)
+        result = self.result(outputs)
+        for shared in self.once:
+            shared.made = None
+        return result
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
