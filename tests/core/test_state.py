@@ -523,6 +523,39 @@ def a_number_of_such_an_object(static):
     return [step(Batch(variable(1, 2), scale=k)) for k in (2, 3, 2, 3)]
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    name: str
+    scale: object = dataclasses.field(compare=False)
+
+
+@program(2, whole=True)
+def what_the_equality_of_an_object_leaves_out(static):
+    @static
+    def step(x, settings):
+        return x * settings.scale
+
+    return [step(variable(1, 2), Settings("a", k)) for k in (2, 3, 2, 3)]
+
+
+@program(1, whole=True)
+def an_object_that_holds_a_variable_and_compares_it(static):
+    @dataclasses.dataclass(frozen=True)
+    class Held:
+        x: object
+
+    return [plain(y) for y in map(static(lambda held: held.x * 2), [Held(variable(1, i)) for i in range(4)])]
+
+
+@program(2, whole=True)
+def a_numpy_scalar_that_is_no_number(static):
+    @static
+    def step(x, day):
+        return x * (2 if day > np.datetime64("2020-01-02") else 3)
+
+    return [step(variable(1), np.datetime64(day)) for day in ("2020-01-01", "2020-01-03", "2020-01-01")]
+
+
 @program(2, whole=True)
 def zero_and_minus_zero(static):
     @static
@@ -897,6 +930,55 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, fac
     assert [w.category for w in caught] == [EagerFallback]
     assert reason in str(caught[0].message)
     assert step.compiles == []
+
+
+class Doubled(np.ndarray):
+    def double(self):
+        return self * 2
+
+
+def _objects(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+ARGUMENTS = {
+    "argument a is a numpy.ndarray of <U1": (lambda x, a: x * len(a[0]), [np.array(["a"]), np.array(["b"])]),
+    "argument a is a numpy.ndarray of object": (lambda x, a: x * a[0], [_objects(2), _objects(3)]),
+    "argument a is a numpy.ndarray of [('k', '<f4')]": (
+        lambda x, a: x * a["k"],
+        [np.array([(k,)], [("k", "f4")]) for k in (2, 3)],
+    ),
+    "argument a is a numpy.ma.MaskedArray of float32": (
+        lambda x, a: x * a.filled(9),
+        [np.ma.array(np.float32([1]), mask=[m]) for m in (0, 1)],
+    ),
+    "argument a is a test_state.Doubled of float32": (
+        lambda x, a: x * a.double(),
+        [np.float32([k]).view(Doubled) for k in (2, 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", ARGUMENTS)
+def test_arguments_that_jax_does_not_have_run_eagerly(reason):
+    function, values = ARGUMENTS[reason]
+
+    def program(static):
+        step = static(function)
+        return [plain(step(variable(1), a)) for a in values]
+
+    expected, _ = run(program, static=False)
+    with pytest.warns(EagerFallback, match=re.escape(reason)):
+        got, (step,) = run(program, static=True)
+    assert got == expected and not step.compiles
+
+
+def test_an_argument_that_is_an_iterator():
+    step, values = jaxchain.static(lambda x, a: x * next(a)), [iter([2, 3]), (k for k in (4, 5))]
+    with pytest.warns(EagerFallback, match="it takes the next value of the iterator a"):
+        assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
 
 
 @pytest.mark.parametrize("make", [list, dict], ids=["list", "dict"])

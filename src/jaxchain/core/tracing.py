@@ -16,7 +16,15 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
-from jaxchain.core.arguments import TRACED, argument_names, array_of, containers_in, leaves_of, objects_of
+from jaxchain.core.arguments import (
+    argument_names,
+    array_of,
+    containers_in,
+    is_traceable,
+    is_traced,
+    leaves_of,
+    objects_of,
+)
 from jaxchain.core.cells import contents_of, count, holds
 from jaxchain.core.compat import EXACT, live_inputs
 from jaxchain.core.config import thread_state, using_config
@@ -234,7 +242,12 @@ def trace_call(
     """
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
-    called = Called(function, leaves, tree, argument_names(function, args, kwargs), name, differentiate, by_jax)
+    names = argument_names(function, args, kwargs)
+    for argument, leaf in zip(names, leaves, strict=True):
+        if isinstance(leaf, np.ndarray) and not is_traceable(leaf):
+            what = f"{type(leaf).__module__}.{type(leaf).__qualname__} of {leaf.dtype}"
+            raise NotCompilable(f"argument {argument} is a {what}, which JAX does not have")
+    called = Called(function, leaves, tree, names, name, differentiate, by_jax)
     with lock:
         traced = _settled(called, list(roots), rules, list(assumed))
     traced.seconds = time.perf_counter() - start
@@ -355,7 +368,7 @@ class Attempt:
         self.arrays, self.grads, self.places = cells
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
-        self.dynamic = [i for i, v in enumerate(leaves) if isinstance(v, TRACED) and not isinstance(v, Parameter)]
+        self.dynamic = [i for i, v in enumerate(leaves) if is_traced(v)]
         self.outputs, self.effects = Outputs(walk), Effects(walk)
         names, arguments = self._arguments()
         groups = {
