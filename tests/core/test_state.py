@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import datetime
 import functools
+import importlib.machinery
 import io
 import itertools
 import logging
@@ -407,6 +408,122 @@ between(lambda box: setattr(_Patched, "factor", lambda self: 5), make=lambda: _p
 between(lambda box: setattr(_Patched, "scale", 5), make=lambda: _patched())(lambda box: box.scale)
 
 
+class _Descriptor:
+    k = 2
+
+    def __get__(self, instance, owner=None):
+        return self.k
+
+
+class _Decorated:
+    """A decorator of methods that is a class."""
+
+    k = 2
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner=None):
+        return lambda: self.function(instance) * self.k
+
+
+class _Meta(type):
+    shade = 2
+
+
+SCALE_BY = 2
+
+
+@contextlib.contextmanager
+def scale_by():
+    yield SCALE_BY
+
+
+@functools.singledispatch
+def dispatched(box):
+    return box.k
+
+
+def weighed(box):
+    return 2
+
+
+class _Members(metaclass=_Meta):
+    scale = _Descriptor()
+    slow = functools.partialmethod(lambda self, k: k * SCALE_BY, 3)
+
+    def __init__(self):
+        self.k = 1
+        self.weak, self.weak_values = weakref.WeakKeyDictionary({_Members: 2}), weakref.WeakValueDictionary(a=self)
+
+    @_Decorated
+    def decorated(self):
+        return self.k
+
+    @property
+    def twice(self):
+        return self.k
+
+    @twice.setter
+    def twice(self, value):
+        self.k = value * SCALE_BY
+
+    @functools.singledispatchmethod
+    def shown(self, value):
+        return 2
+
+
+def _members():
+    global SCALE_BY
+    SCALE_BY = _Descriptor.k = vars(_Members)["decorated"].k = _Meta.shade = 2
+    vars(_Members)["scale"].k = 2
+    weighed.__code__ = (lambda box: 2).__code__
+    dispatched.register(_Members, lambda box: 2)
+    _Members.shown.register(int, lambda self, value: 2)
+    return _Members()
+
+
+def _set_global(box):
+    global SCALE_BY
+    SCALE_BY = 5
+
+
+def _by_import(box):
+    from test_state import SCALE_BY as scale
+
+    return scale
+
+
+def _set_twice(box):
+    box.twice = 3
+    return box.k
+
+
+def _in_block(box):
+    with scale_by() as k:
+        return k
+
+
+def _anew(box):
+    weighed.__code__ = (lambda box: 5).__code__
+
+
+between(lambda box: setattr(vars(_Members)["scale"], "k", 5), make=_members)(lambda box: box.scale)
+between(lambda box: setattr(vars(_Members)["decorated"], "k", 5), make=_members)(lambda box: box.decorated())
+between(lambda box: setattr(_Meta, "shade", 5), make=_members)(lambda box: type(box).shade)
+between(lambda box: box.weak.update({_Members: 5}), make=_members)(lambda box: box.weak[_Members])
+between(lambda box: setattr(box, "k", 5), make=_members)(lambda box: box.weak_values["a"].k)
+between(lambda box: dispatched.register(_Members, lambda box: 5), make=_members)(lambda box: dispatched(box))
+between(lambda box: _Members.shown.register(int, lambda self, v: 5), make=_members)(lambda box: box.shown(1))
+between(_anew, make=_members)(lambda box: weighed(box))
+between(_set_global, make=_members)(lambda box: box.slow())
+between(_set_global, make=_members)(_set_twice)
+between(_set_global, make=_members)(_by_import)
+between(_set_global, make=_members)(_in_block)
+between(_set_global, make=_members)(lambda box: globals()["SCALE_BY"])
+between(_set_global, make=_members)(lambda box: eval("SCALE_BY + 1"))
+
+
 class _Named(list):
     """A list with attributes."""
 
@@ -439,6 +556,65 @@ def _local(**values):
 
 def _proxy(**values):
     return Box(d=values, proxy=types.MappingProxyType(values))
+
+
+@program(3, whole=True)
+def what_every_thread_has_of_its_own(static):
+    box, found = threading.local(), {}
+
+    @static
+    def step(x):
+        box.h = box.h + x.array
+        return x * box.k
+
+    def work(k):
+        box.h, box.k = jnp.zeros(2), k
+        found[k] = [plain(step(variable(1, 2))) for _ in range(2)], plain(box.h)
+
+    work(1)
+    for k in (2, 3):
+        thread = threading.Thread(target=work, args=(k,))
+        thread.start()
+        thread.join()
+    return found, plain(box.h)
+
+
+@program(1)
+def a_method_that_remembers(static):
+    class Table:
+        @functools.lru_cache  # noqa: B019
+        def of(self, n):
+            return jnp.arange(float(n))
+
+    table = Table()
+    return static(lambda x: x + table.of(2)), _Late(lambda: plain(table.of(2)))
+
+
+@program(2, whole=True)
+def a_module_that_is_imported_on_the_way(static, folder=pathlib.Path(__file__).parent):
+    def step(x):
+        import setting_of_state
+
+        return x * setting_of_state.SCALE
+
+    step, module = static(step), types.ModuleType("setting_of_state")
+    module.SCALE, module.__file__ = 2, str(folder / "setting_of_state.py")
+    finder = types.SimpleNamespace(find_spec=lambda name, path=None, target=None: _spec(name, module))
+    sys.modules.pop("setting_of_state", None)
+    sys.meta_path.append(finder)
+    try:
+        first = [plain(step(variable(1))) for _ in range(2)]
+    finally:
+        sys.meta_path.remove(finder)
+    module.SCALE = 5
+    return first, step(variable(1))
+
+
+def _spec(name, module):
+    if name != module.__name__:
+        return None
+    loader = types.SimpleNamespace(create_module=lambda spec: module, exec_module=lambda module: None)
+    return importlib.machinery.ModuleSpec(name, loader)
 
 
 @program(2, whole=True)
@@ -807,6 +983,13 @@ def swallowed(read):
         return -1.0
 
 
+def _default(values):
+    def take(it=values):
+        return next(it)
+
+    return Box(take=take)
+
+
 def _write(box, x):
     box.buffer[0] += 1
     return int(box.buffer[0])
@@ -816,6 +999,10 @@ EAGER = {
     "it takes the next value of the iterator": [
         (lambda: Box(it=itertools.count(1)), lambda box, x: next(box.it)),
         (lambda: Box(it=_generator()), lambda box, x: next(box.it)),
+        (lambda: Box(its=(0, (itertools.count(1),))), lambda box, x: next(box.its[1][0])),
+        (lambda: Box(take=itertools.count(1).__next__), lambda box, x: box.take()),
+        (lambda: Box(take=functools.partial(next, itertools.count(1))), lambda box, x: box.take()),
+        (lambda: _default(itertools.count(1)), lambda box, x: box.take()),
         (lambda: Box(it=iter([1, 2, 3, 4])), lambda box, x: next(box.it)),
         (lambda: Box(it=zip([1, 2, 3, 4], [5, 6, 7, 8], strict=True)), lambda box, x: next(box.it)[1]),
     ],
@@ -1012,7 +1199,7 @@ def test_prints_are_explained_and_not_lost_in_an_error(capsys):
 
 
 def test_a_call_waits_while_another_thread_traces():
-    link, tracing, done = L.Linear(2, 2), queue.SimpleQueue(), queue.SimpleQueue()
+    link, tracing, done = L.Linear(2, 2), threading.Event(), threading.Event()
     x = np.ones((1, 2), "f")
 
     @jaxchain.static
@@ -1021,18 +1208,17 @@ def test_a_call_waits_while_another_thread_traces():
 
     @jaxchain.static
     def slow(x):
-        tracing.put(1)
-        with contextlib.suppress(queue.Empty):
-            done.get(timeout=0.3)  # nothing comes: the other call waits
+        tracing.set()
+        done.wait(timeout=0.3)  # nothing comes: the other call waits
         return F.sum(link(x) * 2)
 
     expected = float(quick(x).array)
     found = []
 
     def call():
-        tracing.get()
+        tracing.wait()
         found.append(float(quick(x).array))
-        done.put(1)
+        done.set()
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -1360,16 +1546,30 @@ def test_an_attribute_of_another_librarys_object_is_not_changed_once_only():
     assert bar.n == 3
 
 
-def test_queues_and_events_are_left_to_the_threads_that_use_them():
-    tasks, event = queue.Queue(), threading.Event()
+def test_events_are_left_to_the_threads_that_use_them():
+    event = threading.Event()
 
     @jaxchain.static
     def step(x):
-        tasks.put(1)
         event.set()
         return x * 2
 
-    assert float(step(np.float32(3))) == 6 and tasks.unfinished_tasks >= 1 and event.is_set()
+    assert float(step(np.float32(3))) == 6 and event.is_set()
+
+
+@pytest.mark.parametrize("kind", [queue.Queue, queue.LifoQueue, queue.SimpleQueue])
+def test_queues_are_used_at_every_call(kind):
+    tasks = kind()
+
+    @jaxchain.static
+    def step(x):
+        tasks.put(2)
+        return x * tasks.get()
+
+    with pytest.warns(EagerFallback, match="it uses "):
+        assert float(step(np.float32(3))) == 6
+    tasks.put(7)
+    assert sorted([float(step(np.float32(3))), 3.0 * tasks.get()]) == [6, 21]
 
 
 def test_modules_that_objects_hold_are_looked_into():

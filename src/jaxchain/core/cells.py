@@ -85,6 +85,19 @@ class ClassView(SlotView):
         return set(self.owner.__dict__)
 
 
+class AttributesView(SlotView):
+    """The attributes of an object that has others in every thread."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(vars(self.owner))
+
+    def keys(self) -> set[str]:
+        """Return the names of the attributes, in this thread."""
+        return set(vars(self.owner))
+
+
 class NamespaceView(View):
     """The variables of a module, or the attributes of a function."""
 

@@ -20,14 +20,15 @@ import collections
 import contextvars
 import dataclasses
 import dis
+import functools
 import operator
 import random
+import re
 import sys
 import threading
 import types
 import weakref
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -41,6 +42,7 @@ from jaxchain.core.cells import (
     MISSING,
     NUMBER,
     UNSET,
+    AttributesView,
     ClassView,
     ContextView,
     NamespaceView,
@@ -61,8 +63,10 @@ SAMPLE = 1024  # elements of a larger one that are
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
-    threading.local,
+    threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet,
 )  # fmt: skip
+BUILT_IN = (types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
+FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
 
 
 def is_record(value: Any) -> bool:
@@ -73,7 +77,7 @@ def is_record(value: Any) -> bool:
     return _holds_data(type(value))
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _holds_data(kind: type) -> bool:
     if getattr(kind, "_is_record", False):
         return True
@@ -81,7 +85,7 @@ def _holds_data(kind: type) -> bool:
         return False
     return (
         issubclass(kind, RECORDS)
-        or is_user_module(kind)
+        or is_of_user_module(kind)
         or (
             dataclasses.is_dataclass(kind) and not hasattr(kind, "__call__")  # noqa: B004 - a module, not a record
         )
@@ -211,17 +215,26 @@ class Walk:
             if hasattr(obj, "cache_clear") and hasattr(obj, "__wrapped__"):
                 self.caches.append(obj)
                 self._stack.append((name, obj.__wrapped__))
-            elif hasattr(obj, "func") and hasattr(obj, "keywords"):  # functools.partial
-                self._stack += [(name, part) for part in (obj.func, obj.args, obj.keywords)]
+            elif (
+                isinstance(obj, functools.partial) or kind.__module__ == "functools"
+            ):  # partial, cached_property, singledispatchmethod
+                parts = ("func", "args", "keywords", "dispatcher")
+                self._stack += [(name, getattr(obj, part)) for part in parts if hasattr(obj, part)]
             elif attributes and not callable(obj):
                 self.unseen.append((name, obj))
             return
-        if attributes is not None and attributes is not obj and id(attributes) not in self._seen:
+        if isinstance(obj, threading.local):
+            view = AttributesView(obj)
+            self.sized.append(view)
+            self._open(view)
+            for key in view.keys():
+                self._place(f"{name}.{key}", view, key, view[key], False)
+        elif attributes is not None and attributes is not obj and id(attributes) not in self._seen:
             lifted = getattr(kind, "_lifted_scalars", False)
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
         if slots is None and not kind.__module__.startswith("jaxchain."):
-            slots = [s for c in kind.__mro__ for s in slots_of(c) if is_user_module(c)]
+            slots = [s for c in kind.__mro__ for s in slots_of(c) if is_of_user_module(c)]
         if slots:
             view = SlotView(obj)
             for slot in slots:
@@ -232,8 +245,10 @@ class Walk:
 
     def _class(self, kind: type) -> None:
         """Look at the methods of a class of the user's program, and at the values that it holds itself."""
+        if type(kind) is not type:
+            self._stack.append((f"type({kind.__qualname__})", type(kind)))
         for base in kind.__mro__:
-            if not is_user_module(base) or (base is not kind and id(base) in self._seen):
+            if not is_of_user_module(base) or (base is not kind and id(base) in self._seen):
                 continue
             self._seen[id(base)] = base
             view = ClassView(base)
@@ -241,13 +256,17 @@ class Walk:
             self._open(view)
             methods: dict[str, Any] = {}
             for key, member in list(vars(base).items()):
-                function = getattr(member, "__func__", getattr(member, "fget", member))
-                if isinstance(function, types.FunctionType):
+                name = f"{base.__qualname__}.{key}"
+                if isinstance(member, FUNCTIONS):
                     methods[key] = member
-                    if is_user_code(function.__code__.co_filename):
-                        self._stack.append((function.__qualname__, function))
-                elif not (key.startswith(("__", "_abc_")) or hasattr(type(member), "__get__")):
-                    self._place(f"{base.__qualname__}.{key}", view, key, member, False)
+                    parts = [getattr(member, part, None) for part in ("__func__", "fget", "fset", "fdel")]
+                    self._stack += [(name, f) for f in (member, *parts) if f is not None]
+                elif hasattr(type(member), "__get__"):
+                    if not isinstance(member, BUILT_IN):
+                        methods[key] = member
+                        self._stack.append((name, member))
+                elif not key.startswith(("__", "_abc_")):
+                    self._place(name, view, key, member, False)
             self.methods.append((base.__qualname__, vars(base), list(methods), list(methods.values())))
 
     def _open(self, view: Any) -> None:
@@ -300,13 +319,18 @@ class Walk:
                 self._stack.append((name, value))
 
     def _function(self, name: str, function: types.FunctionType) -> None:
-        if not is_user_code(function.__code__.co_filename):
+        if not is_user_code(function.__code__.co_filename):  # perhaps around one of the user's
+            inner = [c.cell_contents for c in function.__closure__ or () if SlotView(c)["cell_contents"] is not UNSET]
+            inner = [f for f in inner if isinstance(f, types.FunctionType)]
+            more = [getattr(function, part) for part in ("__wrapped__", "registry") if hasattr(function, part)]
+            self._stack += [(name, f) for f in (*inner, *more)]
             return
         code = function.__code__
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             view = SlotView(cell)
             self._place(variable, view, "cell_contents", view["cell_contents"], False)
         view = SlotView(function)
+        self._place(f"{name}.__code__", view, "__code__", code, False)  # what reloads a module may replace it
         for kind in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(function, kind)) is not None:
                 self._place(f"{name} default", view, kind, value, False)
@@ -314,10 +338,14 @@ class Walk:
             self._container(name, function.__dict__, list(function.__dict__), "{}.{}")
         else:
             self._open(NamespaceView(function.__dict__))
-        names, read = _names(code)
+        names, read, imports = _names(code)
         self.names |= names
         namespace = function.__globals__
         self._namespace(namespace)
+        for module in imports:
+            for found in (module, f"{namespace.get('__package__')}.{module}"):
+                if found in sys.modules:
+                    self._module(sys.modules[found], names)
         for variable in sorted(read):
             if variable in namespace:
                 value = namespace[variable]
@@ -507,30 +535,37 @@ def slots_of(kind: type) -> list[str]:
     ]
 
 
-def is_user_module(kind: type) -> bool:
+def is_of_user_module(kind: type) -> bool:
     """Return whether a class is part of the user's program."""
-    if kind.__module__ == "__main__":
-        return True
-    module = sys.modules.get(kind.__module__)
-    if module is None:
-        return True  # loaded without being registered, as notebooks and loaders of scripts do
-    filename = getattr(module, "__file__", None)
-    return filename is not None and is_user_code(filename)
+    return kind.__module__ not in sys.modules or is_user_module(kind.__module__)
 
 
-@lru_cache(maxsize=4096)
-def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """Return all names in a function, attributes among them, and those that it looks up in its module."""
+def is_user_module(name: str) -> bool:
+    """Return whether a module is part of the user's program."""
+    filename = getattr(sys.modules.get(name), "__file__", None)
+    return name == "__main__" or (filename is not None and is_user_code(filename))
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return all names in a function, attributes among them, those that it looks up in its module, and its imports."""
     names = set(code.co_names)
-    read = {i.argval for i in dis.get_instructions(code) if i.opname in _LOOKUPS}
+    instructions = [*dis.get_instructions(code)]
+    read = {i.argval for i in instructions if i.opname in _LOOKUPS}
+    imports = {i.argval for i in instructions if i.opname == "IMPORT_NAME"}
+    if names & _BY_TEXT:
+        read |= {word for text in code.co_consts if isinstance(text, str) for word in _WORD.findall(text)}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             inner = _names(constant)
             names |= inner[0]
             read |= inner[1]
-    return frozenset(names), frozenset(read)
+            imports |= inner[2]
+    return frozenset(names), frozenset(read), frozenset(imports)
 
 
+_BY_TEXT = {"globals", "vars", "eval", "exec"}
+_WORD = re.compile(r"[^\W\d]\w*")
 _LOOKUPS = frozenset(f"{verb}_{where}" for verb in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME")) | {
     "LOAD_FROM_DICT_OR_GLOBALS"
 }

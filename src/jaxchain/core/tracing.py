@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
@@ -33,7 +34,7 @@ from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import Guard, NotCompilable, Outcome, Refused, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, Once, Outputs, Write, lock, read
 from jaxchain.core.outside import substitute, watched
-from jaxchain.core.state import SAMPLE, Walk
+from jaxchain.core.state import SAMPLE, Walk, is_user_module
 from jaxchain.core.trace import Call, Trace
 from jaxchain.core.variable import (
     Parameter,
@@ -265,12 +266,14 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
             walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
             if early is not None and _initialise_rules(walk, early):
                 walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
-            attempt = Attempt(called, roots, walk, all_grads, outcomes)
+            attempt, modules = Attempt(called, roots, walk, all_grads, outcomes), set(sys.modules)
             traced = attempt.run()
             if attempt.trace.makes_parameters() and first is not None and first.trace.makes_parameters():
                 break
             first = first or attempt
             if isinstance(traced, Traced):
+                if any(map(is_user_module, sys.modules.keys() - modules)):  # now its names are known
+                    continue
                 if early is not None and _forget_unused(traced, early):
                     early = None
                     continue
