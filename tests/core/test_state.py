@@ -181,6 +181,41 @@ def a_dictionary_made_anew(static):
     return step, box
 
 
+def _in_turn(values):
+    total = 0
+    for value in values.values():
+        total = total * 2 + value
+    return total
+
+
+@program(2)
+def the_order_of_a_dictionary(static):
+    box = Box(d={"a": jnp.ones(2), "b": jnp.zeros(2)})
+
+    @static
+    def step(x):
+        first = next(iter(box.d))
+        box.d[first] = box.d.pop(first) + x.array
+        return x * _in_turn(box.d)
+
+    return step, box
+
+
+@program(5, whole=True)
+def what_a_place_holds(static):
+    box = Box(h=jnp.ones(2))
+
+    @static
+    def step(x):
+        return x if box.h is None else x * box.h, type(box.h) is np.ndarray
+
+    found = []
+    for h in (box.h, variable(3, 4), np.float32([5, 6]), 2.0, None, jnp.ones(2), variable(1, 2)):
+        box.h = h
+        found.append(plain(step(variable(1, 2))))
+    return found
+
+
 @program(1, calls=5)
 def lists_that_change_places(static):
     box = Box(p=[jnp.zeros(2)], q=[jnp.ones(2)])
@@ -522,6 +557,21 @@ between(_set_global, make=_members)(_by_import)
 between(_set_global, make=_members)(_in_block)
 between(_set_global, make=_members)(lambda box: globals()["SCALE_BY"])
 between(_set_global, make=_members)(lambda box: eval("SCALE_BY + 1"))
+
+
+def _arrays(**values):
+    return Box(d={k: jnp.full(1, v, "f") for k, v in values.items()})
+
+
+def _again(values):
+    values["a"] = values.pop("a")
+
+
+between(lambda box: _again(box.d), make=lambda: Box(d={"a": 1, "b": 2}))(lambda box: _in_turn(box.d))
+between(lambda box: _again(box.d), make=lambda: _arrays(a=1, b=2))(lambda box: _in_turn(box.d))
+between(lambda box: box.move_to_end("a"), make=lambda: collections.OrderedDict(a=1, b=2))(_in_turn)
+between(lambda box: box.d.update(c=box.d.pop("a")), make=lambda: _arrays(a=1, b=2))(lambda box: _in_turn(box.d))
+between(lambda box: box.d.clear(), make=lambda: _arrays(a=1))(lambda box: _in_turn(box.d))
 
 
 class _Named(list):

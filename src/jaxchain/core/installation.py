@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import gc
+import itertools
 import threading
 import types
 from collections.abc import Callable, Container, Sequence
@@ -419,8 +420,12 @@ class Installation:
         found += [(key, "item", view, key, value) for view, key, value in added]
         if added:
             walk.note_absent(added)
+        ordered = {id(d) for d in walk.ordered}
         for container, contents in walk.contents:
-            if isinstance(container, dict):
+            if id(container) in ordered and not _in_order(container, contents):
+                found = [w for w in found if w[2] is not container]
+                found.append((type(container).__name__, "contents", container, None, dict(container)))
+            elif isinstance(container, dict):
                 for key in container.keys() - contents.keys():
                     found.append((str(key), "item", container, key, container[key]))
             elif len(container) != len(contents) or (isinstance(container, set) and container != contents):
@@ -503,6 +508,12 @@ class Installation:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old
+
+
+def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:
+    """Return whether what is left of a dictionary stands where it stood, and what is new behind it."""
+    left = [key for key in contents if key in container]
+    return left == list(itertools.islice(container, len(left)))
 
 
 def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:

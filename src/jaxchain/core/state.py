@@ -118,6 +118,8 @@ class Walk:
         self.plain_values: list[Any] = []
         self.plain_names: list[str] = []
         self.sized: list[Any] = []
+        self.ordered: list[dict[Any, Any]] = []  # dictionaries whose order a program may see
+        self._attributes: set[int] = set()  # of our own objects, those that are dictionaries: it may not
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
         self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
         self.large: list[tuple[str, np.ndarray]] = []  # those of which some elements are
@@ -179,6 +181,8 @@ class Walk:
         elif isinstance(obj, dict | list | collections.deque):
             is_dict = isinstance(obj, dict)
             self._container(name, obj, list(obj) if is_dict else range(len(obj)), "{}[{!r}]" if is_dict else "{}[{}]")
+            if is_dict and len(obj) > 1 and id(obj) not in self._attributes:
+                self.ordered.append(obj)
             if is_record(obj):  # of a class of the user's program
                 self._object(name, obj)
         elif isinstance(obj, tuple | set | frozenset):
@@ -231,6 +235,8 @@ class Walk:
                 self._place(f"{name}.{key}", view, key, view[key], False)
         elif attributes is not None and attributes is not obj and id(attributes) not in self._seen:
             lifted = getattr(kind, "_lifted_scalars", False)
+            if kind.__module__.startswith("jaxchain."):
+                self._attributes |= {id(v) for v in attributes.values() if isinstance(v, dict)}
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
         if slots is None and not kind.__module__.startswith("jaxchain."):
@@ -392,6 +398,9 @@ class Walk:
                         slots[key].append((container.owner, value))
             else:
                 rest += row
+        known = {id(d) for d in self._dicts}
+        self._orders = [(d, list(d)) for d in self.ordered]
+        self._other_orders = [(d, order) for d, order in self._orders if id(d) not in known]
         self._dict_keys = [*chain.from_iterable(self._dicts)]
         self._dict_values = [*chain.from_iterable(map(dict.values, self._dicts))]
         self._slots = [(operator.attrgetter(key), *zip(*found, strict=True)) for key, found in slots.items()]
@@ -412,7 +421,9 @@ class Walk:
 
     def difference(self) -> str | None:
         """Return what a step could read that has changed since the walk, or None: the check of every call."""
+        orders = self._other_orders
         if not self._untouched():
+            orders = self._orders
             try:
                 now = [container[key] for container, key in self.plain]
             except MISSING:
@@ -426,6 +437,9 @@ class Walk:
                 return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:
             return "an attribute or item was added or removed"
+        for held, order in orders:
+            if list(held) != order:
+                return "a dictionary is in another order"
         for name, attributes, keys, methods in self.methods:
             if not all(map(is_, map(attributes.get, keys), methods)):
                 return f"a method of {name} was replaced"

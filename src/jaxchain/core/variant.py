@@ -30,7 +30,7 @@ from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
 from jaxchain.core.tracing import Traced
-from jaxchain.core.variable import SharedParameter, Variable, as_array
+from jaxchain.core.variable import ARRAY_LIKE, Parameter, SharedParameter, Variable, as_array
 
 
 class VariantMismatch(Exception):
@@ -339,7 +339,10 @@ class Variant:
         while True:
             count = Installation.count
             if not Installation.here:
-                values = self._gathered(leaves)
+                try:
+                    values = self._gathered(leaves)
+                except MISSING as error:
+                    raise VariantMismatch from error
                 if count == Installation.count:
                     return values
             with lock:
@@ -354,7 +357,10 @@ class Variant:
         del arrays  # or all of them would be held twice
         if self.grads:
             values += [p.grad for p in self.grads]
-        values += self._numbers([container[key] for container, key in self.places])
+        held = [container[key] for container, key in self.places]
+        if not _OTHERS.isdisjoint(map(type, held)):
+            raise VariantMismatch
+        values += self._numbers(held)
         if self.mixed_at:
             mixed: list[Any] = []
             for container, key, template in self.mixed:
@@ -432,7 +438,7 @@ class Variant:
             for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
                 if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
                     values[i] = jnp.array(values[i], copy=True)
-        outputs = self.restored(self.compiled(*values))
+        outputs = self.run(values)
         if self.checks and not np.asarray(outputs[-1]):
             self.misses += 1
             self._put_back(outputs)
@@ -442,6 +448,19 @@ class Variant:
             raise nan_error(self.name, self.pruned, values)
         self.hits += 1
         return self.finish(outputs, leaves)
+
+    def run(self, values: Sequence[Any]) -> Any:
+        """Call the compiled program.
+
+        Raises:
+            VariantMismatch: A cell holds what is no array.
+        """
+        try:
+            return self.restored(self.compiled(*values))
+        except TypeError:
+            if all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values):
+                raise
+        raise VariantMismatch
 
     def miss(self, predicates: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
@@ -554,6 +573,7 @@ def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tupl
 
 _VALUE = operator.attrgetter("_value")
 _WAITING = frozenset(WAITING)
+_OTHERS = frozenset((np.ndarray, Variable, Parameter))  # a compiled call would take them for JAX's arrays
 
 
 def spec(aval: Any) -> jax.ShapeDtypeStruct:
