@@ -1033,6 +1033,10 @@ def swallowed(read):
         return -1.0
 
 
+def _evaluated():
+    jaxchain.config.train = not jaxchain.config.train
+
+
 def _default(values):
     def take(it=values):
         return next(it)
@@ -1076,6 +1080,8 @@ EAGER = {
         (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
     ],
+    "config.train was changed": [(Box, lambda box, x: _evaluated() or 2)],
+    "it calls jaxchain.seed": [(Box, lambda box, x: jaxchain.seed(3) or F.dropout(np.ones(2, "f")))],
     "NumPy array box.buffer was changed in place": [
         (lambda: Box(buffer=np.zeros(2)), _write),
         (lambda: Box(buffer=np.zeros(20_000)), _write),  # more than is compared at each call
@@ -1145,6 +1151,27 @@ def test_what_cannot_come_out_of_a_program_runs_eagerly_and_says_so_once(reason)
         got, (step,) = run(program, static=True)
     assert got == expected
     assert len(caught) == 1 and not step.compiles
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda link, box, x: link(x) * float(np.random.rand()),
+        lambda link, box, x: link(x) * _write(box, x),
+        lambda link, box, x: link(L.Linear(2, 3)(x)),
+    ],
+    ids=["draws", "buffer", "parameters"],
+)
+def test_what_is_initialised_on_the_way_and_runs_eagerly(program):
+    def calls(static):
+        link, box = L.Linear(None, 2), Box(buffer=np.zeros(2))
+        step = static(lambda x: program(link, box, x))
+        return [plain(step(np.ones((1, 2), "f"))) for _ in range(3)], link, box
+
+    expected, _ = run(calls, static=False)
+    with pytest.warns(EagerFallback):
+        got, _ = run(calls, static=True)
+    assert got == expected
 
 
 @pytest.mark.parametrize(("reason", "make", "factor"), CASES, ids=range(len(CASES)))

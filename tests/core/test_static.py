@@ -15,6 +15,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
+from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import EagerFallback, RecompileWarning
 from jaxchain.core.static import Static, trace
 
@@ -279,6 +280,47 @@ def test_gradients_of_arguments():
     np.testing.assert_array_equal(x.grad, [2, 4])
     f(x)
     np.testing.assert_array_equal(x.grad, [4, 8])
+
+
+def test_a_gradient_that_goes_on_outside_runs_eagerly_and_says_so_once():
+    def run(wrap):
+        jaxchain.seed(0)
+        encoder, decoder = L.Linear(3, 3), L.Linear(3, 2)
+        box = types.SimpleNamespace(h=None)
+
+        def step(h):
+            loss = F.sum(decoder(h) ** 2) + F.sum(box.h * h)
+            loss.backward()
+            return loss
+
+        step, found = wrap(step), []
+        for h, kept in ((X, X), (encoder(X), X), (X, encoder(X)), (X, X)):
+            h, box.h = (v if isinstance(v, Variable) else Variable(v) for v in (h, kept))
+            found += [step(h).array, h.grad, box.h.grad]
+        grads = [p.grad for link in (encoder, decoder) for p in link.params()]
+        return step, [None if a is None else np.asarray(a) for a in (*found, *grads)]
+
+    _, expected = run(lambda step: step)
+    with pytest.warns(EagerFallback, match="a gradient goes on from a Variable that it is given") as caught:
+        step, got = run(jaxchain.static)
+    assert len(caught) == 1 and len(step.compiles) == 2  # gradients were None, then not
+    for a, b in zip(got, expected, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or np.allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("use", [lambda y: y.backward(), lambda y: jaxchain.grad([y], [Variable(X)])])
+def test_the_graph_of_a_call_has_ended(use):
+    link = L.Linear(3, 2)
+    loss = jaxchain.static(lambda x: F.sum(link(x)))(X)
+    with pytest.raises(StaticError, match="its graph ended with the call"):
+        use(loss)
+    (itself,) = jaxchain.grad([loss], [loss])
+    assert float(itself.array) == 1
+    twice = loss * 2 + F.exp(loss)
+    twice.backward()  # a graph that begins there
+    assert float(loss.grad) == pytest.approx(2 + float(F.exp(loss).array))
+    jaxchain.static(lambda x: x)(Variable(X)).backward(retain_grad=True)  # it never had one
 
 
 def test_gradients_accumulate_as_in_eager():

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
-from jaxchain.core.errors import user_line
+from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, off_tape, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
@@ -51,6 +51,16 @@ def _ones(info: Info) -> jax.Array:
         with jax.ensure_compile_time_eval():
             ones = _ones_cache[info] = jax.device_put(np.ones(info.shape, info.dtype))
     return ones
+
+
+def _check_ended(outputs: Iterable[Variable]) -> None:
+    """Raise `StaticError` if the graph of an output was that of a static function's call."""
+    if any(y._node.rank < 0 and y._node.creator_node is None for y in outputs):
+        raise StaticError(
+            "backward: the variable came out of a static function, and its graph ended with the call. Ways out: "
+            "1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
+            f"function: link.static() leaves a node in the graph\nat {user_line(4)}"
+        )
 
 
 def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
@@ -90,6 +100,7 @@ def backward(
         enable_double_backprop: Record a graph of the gradients.
         loss_scale: First gradients that are not given are multiplied by it.
     """
+    _check_ended(outputs)
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     seeds = [
         (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop, True))
@@ -149,6 +160,7 @@ def grad(
             raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     targets = [x._node for x in inputs]
+    _check_ended([y for y in outputs if y._node not in targets])
     seeds = [
         (y._node, _seed(y, g, loss_scale, enable_double_backprop, False)) for y, g in zip(outputs, given, strict=True)
     ]

@@ -188,12 +188,14 @@ class Outputs:
         at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
         self.nodes.setdefault(at, value._node)
         grad = None if value._grad is None else self.add(value.grad)
+        rank = 0 if value._node.creator_node is None else ENDED
 
         def variable(outputs: Sequence[Any]) -> Variable:
             array = outputs[at]
             if isinstance(array, Variable):
                 return array
             made = Variable(array, name=name, requires_grad=requires_grad)
+            made._node.rank = rank
             if grad is not None:
                 made._grad = outputs[grad]
             return made
@@ -317,6 +319,7 @@ def holds_tracer(value: Any, known: Container[int]) -> bool:
     return False
 
 
+ENDED = -1  # rank of a variable whose graph was that of a call: `backward` says so
 LARGE = 100_000  # objects that are looked at
 _LATER = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 

@@ -32,7 +32,7 @@ from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.sizes import bucket
 from jaxchain.core.tracing import Raised, Traced, own_errors, trace_call
 from jaxchain.core.variable import BrokenScope, Scope
-from jaxchain.core.variant import MISS, Variant, VariantMismatch
+from jaxchain.core.variant import MISS, GraphGoesOn, Variant, VariantMismatch
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
 
@@ -166,8 +166,11 @@ class Static:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
             except VariantMismatch:
                 continue
-            except NotCompilable:  # the integer of NaN: the program's own error
-                return self.function_eager(args, kwargs)
+            except NotCompilable as error:  # the integer of NaN: the program's own error
+                result = self.function_eager(args, kwargs)
+                if isinstance(error, GraphGoesOn):
+                    self.warn(str(error))
+                return result
             if result is not MISS:
                 if many:
                     known.took(variant, not assumed)
@@ -218,7 +221,7 @@ class Static:
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
-        raised = None
+        raised = ends = None
         for _ in range(2):
             try:
                 variant = self.compile(key, leaves, args, kwargs, assumed)
@@ -236,7 +239,8 @@ class Static:
             start = time.perf_counter()
             try:
                 result = variant(leaves)
-            except NotCompilable:
+            except NotCompilable as error:
+                ends = error if isinstance(error, GraphGoesOn) else None
                 break
             self.compiles[-1].compile_seconds = time.perf_counter() - start
             if result is not MISS:
@@ -247,6 +251,8 @@ class Static:
         if raised is not None and not raised.trace.questions.guards:
             self.variants.setdefault(key, EAGER)
             self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
+        if ends is not None:
+            self.warn(str(ends))
         return result
 
     def run_eager(self, args: Any, kwargs: Any) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 from jaxchain.core.cells import contents_of
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import call_site, source_of
-from jaxchain.core.guard import Outcome, Questions
+from jaxchain.core.errors import call_site, format_source, source_of
+from jaxchain.core.guard import Outcome, Questions, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.variable import (
     Parameter,
@@ -81,6 +81,10 @@ class Trace:
         key = self.key if self.draws == 0 else self.key.at[2].add(np.uint32(self.draws))
         self.draws += 1
         return key
+
+    def seeded(self) -> None:
+        """The streams of random keys are to start anew: what a call finds there is an argument of the program."""
+        refuse(f"it calls jaxchain.seed: {format_source(source_of(call_site(2)))}")
 
     def initialised(self, owner: Any) -> None:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""

@@ -285,13 +285,17 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
             attempts += 1
             all_grads = all_grads and not traced.grads
             roots += [(p.name or "parameter", p) for p in traced.missing]
+        raise NotCompilable("it makes parameters: new ones turn up in every trace")
+    except (NotCompilable, Raised):
+        if first is not None and first.trace.installation is not None:
+            # also what was initialised on the way: the eager call does it, in its own order
+            first.trace.installation.rewind()
+            first.effects.undone()
+            random.initializers.count = drawn
+        raise
     finally:
         for rule in early or ():
             rule._uninitialise()
-    assert first is not None and first.trace.installation is not None
-    first.trace.installation.rewind()  # the eager call initialises and draws from the start
-    random.initializers.count = drawn
-    raise NotCompilable("it makes parameters: new ones turn up in every trace")
 
 
 def _initialise_rules(walk: Walk, early: list[Any]) -> bool:

@@ -24,7 +24,7 @@ from jaxchain.core.compat import CALLS, EXACT, bytes_of, equations, fingerprint,
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
-from jaxchain.core.guard import Outcome, first_miss, passed
+from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import Installation, Write, lock
 from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
@@ -35,6 +35,10 @@ from jaxchain.core.variable import ARRAY_LIKE, Parameter, SharedParameter, Varia
 
 class VariantMismatch(Exception):
     """A cell no longer has the shape or dtype that a variant was compiled for."""
+
+
+class GraphGoesOn(NotCompilable):
+    """A gradient reaches a Variable that a graph outside the program leads to."""
 
 
 MANY = 4  # gradients from which that pays
@@ -125,6 +129,8 @@ class Variant:
         self.writes = lifted.writes
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
+        self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
+        self.grad_places = [w for w in self.writes if w.how == "place.grad"]
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
@@ -426,8 +432,19 @@ class Variant:
             shared.made = None
         return result
 
+    def check_ends(self, leaves: Sequence[Any]) -> None:
+        """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
+        ends = [leaves[i] for i in self.grad_arguments] + [w.container[w.key] for w in self.grad_places]
+        if any(v._node.creator_node is not None for v in ends):
+            raise GraphGoesOn(
+                "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
+                "(x.array), or make the whole one static function"
+            )
+
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
+        if self.grad_arguments or self.grad_places:
+            self.check_ends(leaves)
         values = self.gather(leaves)
         if self.asks and not self.fits(values):
             self.misses += 1
