@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 import threading
 import types
 import warnings
@@ -709,6 +710,40 @@ def test_threads_do_not_see_each_others_traces():
     for t in threads:
         t.join()
     assert len(results) == 4 and len(set(results)) == 1
+
+
+def test_threads_may_step_one_model():
+    model = L.Linear(3, 2)
+    optimizer = optimizers.SGD(0.0).setup(model)
+    errors = []
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        loss = F.sum(model(x) ** 2)
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    expected = float(step(X).array)
+
+    def steps():
+        try:
+            errors.extend(v for v in (float(step(X).array) for _ in range(50)) if v != expected)
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=steps) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == [] and optimizer.t == 151
 
 
 def test_trace_gives_one_equation_per_node():

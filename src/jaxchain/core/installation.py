@@ -334,19 +334,7 @@ class Installation:
         values: Flat arrays of the places, in order.
     """
 
-    count = 0  # how many there were
-    here = 0  # how many there are now
-
     def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
-        Installation.count += 1
-        Installation.here += 1
-        try:
-            self._install(walk, arrays, grads, values)
-        except BaseException:
-            Installation.here -= 1
-            raise
-
-    def _install(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
         self.walk = walk
         self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
         self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
@@ -479,14 +467,7 @@ class Installation:
         return changed
 
     def restore(self) -> None:
-        """Put every cell back as it was."""
-        try:
-            self.rewind()
-        finally:
-            Installation.here -= 1
-
-    def rewind(self) -> None:
-        """Put every cell back as it was, also what was initialised in the trace and stayed so."""
+        """Put every cell back as it was; once more, also what was initialised in the trace and stayed so."""
         for view, key, _ in self.walk.added():
             view[key] = UNSET
         for p, array, grad, info, creator, rank in self.saved:

@@ -65,6 +65,7 @@ RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
     threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet,
 )  # fmt: skip
+CODE = operator.attrgetter("__code__")
 BUILT_IN = (types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
 FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
 
@@ -127,6 +128,7 @@ class Walk:
         self.generators: list[tuple[str, Any]] = []  # of random numbers
         self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
         self.caches: list[Any] = []  # functions that remember results
+        self.functions: list[types.FunctionType] = []  # what reloads a module may replace their code
         self.open: list[tuple[Any, set[str]]] = []  # where a program may add names, and those that are there
         self.unseen: list[tuple[str, Any]] = []  # objects of other libraries, not looked into
         self.names: set[str] = set()  # those that are in the program's functions ...
@@ -142,6 +144,7 @@ class Walk:
             for module in self.modules:
                 self._module(module, frozenset(self.names))
         self.sizes = [len(c) for c in self.sized]
+        self.codes = list(map(CODE, self.functions))
         self._prepare()
 
     @property
@@ -336,7 +339,7 @@ class Walk:
             view = SlotView(cell)
             self._place(variable, view, "cell_contents", view["cell_contents"], False)
         view = SlotView(function)
-        self._place(f"{name}.__code__", view, "__code__", code, False)  # what reloads a module may replace it
+        self.functions.append(function)
         for kind in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(function, kind)) is not None:
                 self._place(f"{name} default", view, kind, value, False)
@@ -437,6 +440,8 @@ class Walk:
                 return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:
             return "an attribute or item was added or removed"
+        if list(map(CODE, self.functions)) != self.codes:
+            return "the code of a function was replaced"
         for held, order in orders:
             if list(held) != order:
                 return "a dictionary is in another order"
@@ -484,7 +489,12 @@ class Walk:
         if len(old) != len(new) or not all(map(is_, map(type, old), map(type, new))):
             return None
         names, others = (self.plain_names, self.place_names), (other.plain_names, other.place_names)
-        if names != others or self.sizes != other.sizes or len(self.compared) != len(other.compared):
+        if (
+            names != others
+            or self.sizes != other.sizes
+            or self.codes != other.codes
+            or len(self.compared) != len(other.compared)
+        ):
             return None
         if any(len(a) != len(b) or not all(map(is_, a, b)) for a, b in zip(self._fixed(), other._fixed(), strict=True)):
             return None

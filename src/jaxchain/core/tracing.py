@@ -289,7 +289,7 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
     except (NotCompilable, Raised):
         if first is not None and first.trace.installation is not None:
             # also what was initialised on the way: the eager call does it, in its own order
-            first.trace.installation.rewind()
+            first.trace.installation.restore()
             first.effects.undone()
             random.initializers.count = drawn
         raise

@@ -25,7 +25,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.errors import format_source
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
-from jaxchain.core.installation import Installation, Write, lock
+from jaxchain.core.installation import Write, lock
 from jaxchain.core.op import has_nan
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
@@ -341,18 +341,12 @@ class Variant:
         return None
 
     def gather(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the flat inputs of a call; wait while another thread traces, whose tracers are in the cells."""
-        while True:
-            count = Installation.count
-            if not Installation.here:
-                try:
-                    values = self._gathered(leaves)
-                except MISSING as error:
-                    raise VariantMismatch from error
-                if count == Installation.count:
-                    return values
-            with lock:
-                pass
+        """Return the flat inputs of a call.
+
+        Wait while another thread traces, whose tracers are in the cells, or makes a call that takes buffers over.
+        """
+        with lock:
+            return self._gathered(leaves)
 
     def _gathered(self, leaves: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
@@ -363,10 +357,14 @@ class Variant:
         del arrays  # or all of them would be held twice
         if self.grads:
             values += [p.grad for p in self.grads]
-        held = [container[key] for container, key in self.places]
-        if not _OTHERS.isdisjoint(map(type, held)):
-            raise VariantMismatch
-        values += self._numbers(held)
+        if self.places:
+            try:
+                held = [container[key] for container, key in self.places]
+            except MISSING as error:
+                raise VariantMismatch from error
+            if not _OTHERS.isdisjoint(map(type, held)):
+                raise VariantMismatch
+            values += self._numbers(held)
         if self.mixed_at:
             mixed: list[Any] = []
             for container, key, template in self.mixed:
@@ -445,39 +443,43 @@ class Variant:
         """Run the compiled program on the cells and arguments."""
         if self.grad_arguments or self.grad_places:
             self.check_ends(leaves)
-        values = self.gather(leaves)
-        if self.asks and not self.fits(values):
-            self.misses += 1
-            return MISS
-        taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
-        if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
-            del taken
-            for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
-                if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
-                    values[i] = jnp.array(values[i], copy=True)
-        outputs = self.run(values)
-        if self.checks and not np.asarray(outputs[-1]):
-            self.misses += 1
-            self._put_back(outputs)
-            self.miss(outputs[self.predicates])
-            return MISS
-        if self.debug and any(has_nan(y) for y in outputs if y is not None):
-            raise nan_error(self.name, self.pruned, values)
-        self.hits += 1
-        return self.finish(outputs, leaves)
-
-    def run(self, values: Sequence[Any]) -> Any:
-        """Call the compiled program.
-
-        Raises:
-            VariantMismatch: A cell holds what is no array.
-        """
+        # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
+        taking = bool(self.donated and self.hits)
+        if taking:
+            lock.acquire()
         try:
-            return self.restored(self.compiled(*values))
-        except TypeError:
-            if all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values):
+            values = self.gather(leaves)
+            if self.asks and not self.fits(values):
+                self.misses += 1
+                return MISS
+            taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
+            if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
+                del taken
+                for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
+                    if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
+                        values[i] = jnp.array(values[i], copy=True)
+            try:
+                outputs = self.restored(self.compiled(*values))
+            except TypeError:
+                self.check_arrays(values)
                 raise
-        raise VariantMismatch
+            if self.checks and not np.asarray(outputs[-1]):
+                self.misses += 1
+                self._put_back(outputs)
+                self.miss(outputs[self.predicates])
+                return MISS
+            if self.debug and any(has_nan(y) for y in outputs if y is not None):
+                raise nan_error(self.name, self.pruned, values)
+            self.hits += 1
+            return self.finish(outputs, leaves)
+        finally:
+            if taking:
+                lock.release()
+
+    def check_arrays(self, values: Sequence[Any]) -> None:
+        """Raise `VariantMismatch` if a cell holds what is no array: why the compiled program would not take it."""
+        if not all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values):
+            raise VariantMismatch
 
     def miss(self, predicates: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
