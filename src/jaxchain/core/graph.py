@@ -56,16 +56,23 @@ def _ones(info: Info) -> jax.Array:
 def _check_ended(outputs: Iterable[Variable]) -> None:
     """Raise `StaticError` if the graph of an output was that of a static function's call."""
     if any(y._node.rank < 0 and y._node.creator_node is None for y in outputs):
-        raise StaticError(
-            "backward: the variable came out of a static function, and its graph ended with the call. Ways out: "
-            "1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
-            f"function: link.static() leaves a node in the graph\nat {user_line(4)}"
-        )
+        raise _ended()
+
+
+def _ended() -> StaticError:
+    return StaticError(
+        "backward: a gradient arrives at a variable that came out of a static function: its graph ended with the call. "
+        "Ways out: 1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
+        "function: link.static() leaves a node in the graph; 3. cut it on purpose: Variable(y.array)"
+        f"\nat {user_line(5)}"
+    )
 
 
 def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
     """Add gradients to the leaves' own."""
     for node, gradient in gradients:
+        if node.rank < 0 and thread_state().trace is None:
+            raise _ended()
         variable = node._variable()
         if variable is None:
             continue
