@@ -1328,17 +1328,24 @@ def test_a_loop_body_that_catches_what_a_value_raises_runs_eagerly():
 
 
 def test_print_of_another_thread_is_its_own():
-    out = io.StringIO()
+    out, tracing, printed = io.StringIO(), threading.Event(), threading.Event()
 
     def step(x):
         with contextlib.redirect_stdout(out):
             print("traced")
-            thread = threading.Thread(target=print, args=("other",))
-            thread.start()
-            thread.join()
+            tracing.set()
+            printed.wait()
         return x
 
+    def other():
+        tracing.wait()
+        print("other")
+        printed.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
     jaxchain.static(step)(variable(1))
+    thread.join()
     assert out.getvalue() == "other\n"  # the traced one is printed after the call, outside the block
 
 
@@ -1477,6 +1484,7 @@ def test_context_variables_are_state():
         (lambda path: os.makedirs(path, exist_ok=True), "it looks at files (os.stat): "),
         (lambda path: os.mkdir(path.with_name(uuid.uuid4().hex)), "it draws random bytes: "),
         (lambda path: subprocess.run([sys.executable, "-c", ""], check=True), "it starts a program: "),
+        (lambda path: threading.Thread(target=int).start(), "it starts a thread: "),
         (lambda path: uuid.uuid4(), "it draws random bytes: "),
         (lambda path: secrets.token_hex(), "it draws random bytes: "),
         (lambda path: datetime.datetime.now(), "it reads the clock (datetime.datetime.now): "),

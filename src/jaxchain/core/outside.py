@@ -21,6 +21,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 import types
 import warnings
@@ -61,6 +62,7 @@ REFUSED: list[tuple[Any, str, str, int]] = [
         for name in ("token_bytes", "token_hex", "token_urlsafe", "randbits", "randbelow", "choice")
     ),
     *((owner, name, "it starts a program", ALWAYS) for owner, name in ((os, "system"), (subprocess.Popen, "__init__"))),
+    (threading.Thread, "start", "it starts a thread", ALWAYS),
     *((queue.Queue, name, f"it uses a queue (queue.Queue.{name})", ALWAYS) for name in ("get", "put")),
     (socket.socket, "connect", "it opens a connection", ALWAYS),
 ]
