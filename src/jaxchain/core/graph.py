@@ -53,13 +53,8 @@ def _ones(info: Info) -> jax.Array:
     return ones
 
 
-def _check_ended(outputs: Iterable[Variable]) -> None:
-    """Raise `StaticError` if the graph of an output was that of a static function's call."""
-    if any(y._node.rank < 0 and y._node.creator_node is None for y in outputs):
-        raise _ended()
-
-
 def _ended() -> StaticError:
+    """Return the error of a variable whose graph was that of a static function's call."""
     return StaticError(
         "backward: a gradient arrives at a variable that came out of a static function: its graph ended with the call. "
         "Ways out: 1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
@@ -107,7 +102,6 @@ def backward(
         enable_double_backprop: Record a graph of the gradients.
         loss_scale: First gradients that are not given are multiplied by it.
     """
-    _check_ended(outputs)
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     seeds = [
         (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop, True))
@@ -124,6 +118,8 @@ def backward(
     for y in outputs:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
+        elif y._node.rank < 0:
+            raise _ended()
     watched = retain_grad or bool(retained)
     if not (watched or enable_double_backprop or thread_state().special):
         found = compiled_walk(seeds)
@@ -167,7 +163,8 @@ def grad(
             raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     targets = [x._node for x in inputs]
-    _check_ended([y for y in outputs if y._node not in targets])
+    if any(y._node.rank < 0 and y._node.creator_node is None and y._node not in targets for y in outputs):
+        raise _ended()
     seeds = [
         (y._node, _seed(y, g, loss_scale, enable_double_backprop, False)) for y, g in zip(outputs, given, strict=True)
     ]
