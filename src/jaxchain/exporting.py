@@ -18,6 +18,7 @@ from jax import export as jax_export
 from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core.arguments import argument_names
+from jaxchain.core.attempt import own_errors
 from jaxchain.core.cells import count, take
 from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
@@ -117,7 +118,7 @@ def export(
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
     try:
-        with using_config("train", train):
+        with using_config("train", train), own_errors():
             traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     except NotCompilable as error:
         raise ExportError(

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import datetime
 import functools
+import importlib.machinery
 import io
 import itertools
 import logging
@@ -180,6 +181,41 @@ def a_dictionary_made_anew(static):
     return step, box
 
 
+def _in_turn(values):
+    total = 0
+    for value in values.values():
+        total = total * 2 + value
+    return total
+
+
+@program(2)
+def the_order_of_a_dictionary(static):
+    box = Box(d={"a": jnp.ones(2), "b": jnp.zeros(2)})
+
+    @static
+    def step(x):
+        first = next(iter(box.d))
+        box.d[first] = box.d.pop(first) + x.array
+        return x * _in_turn(box.d)
+
+    return step, box
+
+
+@program(5, whole=True)
+def what_a_place_holds(static):
+    box = Box(h=jnp.ones(2))
+
+    @static
+    def step(x):
+        return x if box.h is None else x * box.h, type(box.h) is np.ndarray
+
+    found = []
+    for h in (box.h, variable(3, 4), np.float32([5, 6]), 2.0, None, jnp.ones(2), variable(1, 2)):
+        box.h = h
+        found.append(plain(step(variable(1, 2))))
+    return found
+
+
 @program(1, calls=5)
 def lists_that_change_places(static):
     box = Box(p=[jnp.zeros(2)], q=[jnp.ones(2)])
@@ -256,6 +292,100 @@ def the_very_list_comes_back(static):
     return lambda x: step(x) is box.hs, box
 
 
+class Marked:
+    """Something to add attributes to."""
+
+
+class Slotted:
+    __slots__ = ("__scale", "h", "steps")
+
+    def __init__(self):
+        self.__scale = 2
+
+    def scale(self, by=1):
+        self.__scale *= by
+        return self.__scale
+
+
+@program(2)
+def a_global_that_was_not_there(static):
+    globals().pop("LAST", None)
+
+    @static
+    def step(x):
+        global LAST
+        last = globals().get("LAST")
+        LAST = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(LAST))
+
+
+@program(2)
+def a_variable_of_a_closure_that_was_not_there(static):
+    @static
+    def step(x):
+        nonlocal last
+        last = x.array * 2
+        return x
+
+    if static is None:
+        last = None
+    return step, _Late(lambda: plain(last))
+
+
+@program(2)
+def slots_that_were_not_there(static):
+    box = Slotted()
+
+    @static
+    def step(x):
+        last = getattr(box, "h", None)
+        box.h = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(box.h))
+
+
+@program(2)
+def a_slot_that_is_deleted(static):
+    box = Slotted()
+    box.steps = 3
+
+    @static
+    def step(x):
+        steps = getattr(box, "steps", 0)
+        if steps:
+            del box.steps
+        return x * steps
+
+    return step, _Late(lambda: hasattr(box, "steps"))
+
+
+@program(2)
+def an_attribute_of_a_class_that_was_not_there(static):
+    if hasattr(Marked, "h"):
+        del Marked.h
+
+    @static
+    def step(x):
+        last = getattr(Marked, "h", None)
+        Marked.h = x.array * 2
+        return x if last is None else x + last
+
+    return step, _Late(lambda: plain(Marked.h))
+
+
+@program(2)
+def an_attribute_of_a_function_that_was_not_there(static):
+    def counted(x):
+        last = getattr(counted, "h", None)
+        counted.h = x.array * 2
+        return x if last is None else x + last
+
+    return static(counted), _Late(lambda: plain(counted.h))
+
+
 # -- what changes between two calls -----------------------------------------------------------------------------------
 
 
@@ -304,12 +434,144 @@ between(lambda box: box.k.fill(5), make=lambda: Box(k=np.ones((400, 300), "f")))
 
 
 between(lambda box: setattr(box, "k", 5), make=lambda: _local(k=2))(lambda box: box.k)
+between(lambda box: box.scale(3), make=lambda: Slotted())(lambda box: box.scale())
 between(lambda box: box.k.extend(b"x"), make=lambda: Box(k=bytearray(b"ab")))(lambda box: len(box.k))
 between(lambda box: box.maps[0].update(k=5), make=lambda: collections.ChainMap({"k": 2}))(lambda box: box["k"])
 between(lambda box: box.d.update(k=5), make=lambda: _proxy(k=2))(lambda box: box.proxy["k"])
 between(lambda box: setattr(box, "k", 5), make=lambda: _Named([1], k=2))(lambda box: box.k)
 between(lambda box: setattr(_Patched, "factor", lambda self: 5), make=lambda: _patched())(lambda box: box.factor())
 between(lambda box: setattr(_Patched, "scale", 5), make=lambda: _patched())(lambda box: box.scale)
+
+
+class _Descriptor:
+    k = 2
+
+    def __get__(self, instance, owner=None):
+        return self.k
+
+
+class _Decorated:
+    """A decorator of methods that is a class."""
+
+    k = 2
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner=None):
+        return lambda: self.function(instance) * self.k
+
+
+class _Meta(type):
+    shade = 2
+
+
+SCALE_BY = 2
+
+
+@contextlib.contextmanager
+def scale_by():
+    yield SCALE_BY
+
+
+@functools.singledispatch
+def dispatched(box):
+    return box.k
+
+
+def weighed(box):
+    return 2
+
+
+class _Members(metaclass=_Meta):
+    scale = _Descriptor()
+    slow = functools.partialmethod(lambda self, k: k * SCALE_BY, 3)
+
+    def __init__(self):
+        self.k = 1
+        self.weak, self.weak_values = weakref.WeakKeyDictionary({_Members: 2}), weakref.WeakValueDictionary(a=self)
+
+    @_Decorated
+    def decorated(self):
+        return self.k
+
+    @property
+    def twice(self):
+        return self.k
+
+    @twice.setter
+    def twice(self, value):
+        self.k = value * SCALE_BY
+
+    @functools.singledispatchmethod
+    def shown(self, value):
+        return 2
+
+
+def _members():
+    global SCALE_BY
+    SCALE_BY = _Descriptor.k = vars(_Members)["decorated"].k = _Meta.shade = 2
+    vars(_Members)["scale"].k = 2
+    weighed.__code__ = (lambda box: 2).__code__
+    dispatched.register(_Members, lambda box: 2)
+    _Members.shown.register(int, lambda self, value: 2)
+    return _Members()
+
+
+def _set_global(box):
+    global SCALE_BY
+    SCALE_BY = 5
+
+
+def _by_import(box):
+    from test_state import SCALE_BY as scale
+
+    return scale
+
+
+def _set_twice(box):
+    box.twice = 3
+    return box.k
+
+
+def _in_block(box):
+    with scale_by() as k:
+        return k
+
+
+def _anew(box):
+    weighed.__code__ = (lambda box: 5).__code__
+
+
+between(lambda box: setattr(vars(_Members)["scale"], "k", 5), make=_members)(lambda box: box.scale)
+between(lambda box: setattr(vars(_Members)["decorated"], "k", 5), make=_members)(lambda box: box.decorated())
+between(lambda box: setattr(_Meta, "shade", 5), make=_members)(lambda box: type(box).shade)
+between(lambda box: box.weak.update({_Members: 5}), make=_members)(lambda box: box.weak[_Members])
+between(lambda box: setattr(box, "k", 5), make=_members)(lambda box: box.weak_values["a"].k)
+between(lambda box: dispatched.register(_Members, lambda box: 5), make=_members)(lambda box: dispatched(box))
+between(lambda box: _Members.shown.register(int, lambda self, v: 5), make=_members)(lambda box: box.shown(1))
+between(_anew, make=_members)(lambda box: weighed(box))
+between(_set_global, make=_members)(lambda box: box.slow())
+between(_set_global, make=_members)(_set_twice)
+between(_set_global, make=_members)(_by_import)
+between(_set_global, make=_members)(_in_block)
+between(_set_global, make=_members)(lambda box: globals()["SCALE_BY"])
+between(_set_global, make=_members)(lambda box: eval("SCALE_BY + 1"))
+
+
+def _arrays(**values):
+    return Box(d={k: jnp.full(1, v, "f") for k, v in values.items()})
+
+
+def _again(values):
+    values["a"] = values.pop("a")
+
+
+between(lambda box: _again(box.d), make=lambda: Box(d={"a": 1, "b": 2}))(lambda box: _in_turn(box.d))
+between(lambda box: _again(box.d), make=lambda: _arrays(a=1, b=2))(lambda box: _in_turn(box.d))
+between(lambda box: box.move_to_end("a"), make=lambda: collections.OrderedDict(a=1, b=2))(_in_turn)
+between(lambda box: box.d.update(c=box.d.pop("a")), make=lambda: _arrays(a=1, b=2))(lambda box: _in_turn(box.d))
+between(lambda box: box.d.clear(), make=lambda: _arrays(a=1))(lambda box: _in_turn(box.d))
 
 
 class _Named(list):
@@ -344,6 +606,65 @@ def _local(**values):
 
 def _proxy(**values):
     return Box(d=values, proxy=types.MappingProxyType(values))
+
+
+@program(3, whole=True)
+def what_every_thread_has_of_its_own(static):
+    box, found = threading.local(), {}
+
+    @static
+    def step(x):
+        box.h = box.h + x.array
+        return x * box.k
+
+    def work(k):
+        box.h, box.k = jnp.zeros(2), k
+        found[k] = [plain(step(variable(1, 2))) for _ in range(2)], plain(box.h)
+
+    work(1)
+    for k in (2, 3):
+        thread = threading.Thread(target=work, args=(k,))
+        thread.start()
+        thread.join()
+    return found, plain(box.h)
+
+
+@program(1)
+def a_method_that_remembers(static):
+    class Table:
+        @functools.lru_cache  # noqa: B019
+        def of(self, n):
+            return jnp.arange(float(n))
+
+    table = Table()
+    return static(lambda x: x + table.of(2)), _Late(lambda: plain(table.of(2)))
+
+
+@program(2, whole=True)
+def a_module_that_is_imported_on_the_way(static, folder=pathlib.Path(__file__).parent):
+    def step(x):
+        import setting_of_state
+
+        return x * setting_of_state.SCALE
+
+    step, module = static(step), types.ModuleType("setting_of_state")
+    module.SCALE, module.__file__ = 2, str(folder / "setting_of_state.py")
+    finder = types.SimpleNamespace(find_spec=lambda name, path=None, target=None: _spec(name, module))
+    sys.modules.pop("setting_of_state", None)
+    sys.meta_path.append(finder)
+    try:
+        first = [plain(step(variable(1))) for _ in range(2)]
+    finally:
+        sys.meta_path.remove(finder)
+    module.SCALE = 5
+    return first, step(variable(1))
+
+
+def _spec(name, module):
+    if name != module.__name__:
+        return None
+    loader = types.SimpleNamespace(create_module=lambda spec: module, exec_module=lambda module: None)
+    return importlib.machinery.ModuleSpec(name, loader)
 
 
 @program(2, whole=True)
@@ -426,6 +747,39 @@ def a_number_of_such_an_object(static):
         return F.sum(batch.x * batch.scale)
 
     return [step(Batch(variable(1, 2), scale=k)) for k in (2, 3, 2, 3)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    name: str
+    scale: object = dataclasses.field(compare=False)
+
+
+@program(2, whole=True)
+def what_the_equality_of_an_object_leaves_out(static):
+    @static
+    def step(x, settings):
+        return x * settings.scale
+
+    return [step(variable(1, 2), Settings("a", k)) for k in (2, 3, 2, 3)]
+
+
+@program(1, whole=True)
+def an_object_that_holds_a_variable_and_compares_it(static):
+    @dataclasses.dataclass(frozen=True)
+    class Held:
+        x: object
+
+    return [plain(y) for y in map(static(lambda held: held.x * 2), [Held(variable(1, i)) for i in range(4)])]
+
+
+@program(2, whole=True)
+def a_numpy_scalar_that_is_no_number(static):
+    @static
+    def step(x, day):
+        return x * (2 if day > np.datetime64("2020-01-02") else 3)
+
+    return [step(variable(1), np.datetime64(day)) for day in ("2020-01-01", "2020-01-03", "2020-01-01")]
 
 
 @program(2, whole=True)
@@ -523,6 +877,92 @@ def a_deque_comes_out(static):
     return static(lambda x: collections.deque([x, x * 2], maxlen=5)), None
 
 
+class NewGiven:
+    def __new__(cls, y):
+        made = object.__new__(cls)
+        made.y = y
+        return made
+
+
+class Stack(list):
+    def __init__(self):
+        super().__init__()
+        self.tag = None
+
+
+class Pair(tuple):
+    def __new__(cls, a, b):
+        return super().__new__(cls, (a, b))
+
+
+class AttributeDict(dict):
+    def __init__(self, **values):
+        super().__init__(**values)
+        self.__dict__ = self
+
+
+@program(1)
+def objects_of_classes_with_a_mind_of_their_own(static):
+    @static
+    def step(x):
+        stack, table = Stack(), np.empty(2, object)
+        stack.append(x)
+        stack.tag = table[0] = x * 2
+        return NewGiven(x * 3), stack, Pair(x, 2), AttributeDict(y=x * 4), list(table)
+
+    return lambda x: (lambda r: (plain(r), plain(r[1].tag), plain(r[3].y)))(step(x)), None
+
+
+@program(1)
+def what_comes_out_is_made_anew(static):
+    def step(x):
+        return Box(n=0), np.zeros(2), bytearray(b"a"), [1], Variable(np.zeros(2, "f")), np.array([0], object)
+
+    step = static(step)
+
+    def changed(x):
+        box, array, text, numbers, v, objects = result = step(x)
+        box.n += 1
+        array += 1
+        objects[0] += 1
+        text.append(3), numbers.append(4)
+        v.grad = v.array = v.array + 1
+        return plain(result), bytes(text)
+
+    return changed, None
+
+
+@program(2)
+def one_object_in_two_places(static):
+    box = Box(a=None, b=None)
+
+    @static
+    def step(x):
+        if box.a is None:
+            box.a = box.b = [x.array]
+        box.a[0] = box.a[0] + x.array
+        y, pair = x * box.b[0], Pair(x, 2)
+        return y, y, {"of": [pair, pair]}
+
+    def same(x):
+        a, b, c = step(x)
+        return plain(a), a is b, c["of"][0] is c["of"][1], box.a is box.b
+
+    return same, box
+
+
+@program(2)
+def what_is_kept_comes_out(static):
+    box = Box(last=None)
+
+    @static
+    def step(x):
+        box.last = [x * 2]
+        return box.last
+
+    return lambda x: step(x).append(1) or len(box.last), box
+
+
 @program(1)
 def a_function_that_remembers(static):
     @functools.lru_cache
@@ -593,6 +1033,17 @@ def swallowed(read):
         return -1.0
 
 
+def _evaluated():
+    jaxchain.config.train = not jaxchain.config.train
+
+
+def _default(values):
+    def take(it=values):
+        return next(it)
+
+    return Box(take=take)
+
+
 def _write(box, x):
     box.buffer[0] += 1
     return int(box.buffer[0])
@@ -602,6 +1053,10 @@ EAGER = {
     "it takes the next value of the iterator": [
         (lambda: Box(it=itertools.count(1)), lambda box, x: next(box.it)),
         (lambda: Box(it=_generator()), lambda box, x: next(box.it)),
+        (lambda: Box(its=(0, (itertools.count(1),))), lambda box, x: next(box.its[1][0])),
+        (lambda: Box(take=itertools.count(1).__next__), lambda box, x: box.take()),
+        (lambda: Box(take=functools.partial(next, itertools.count(1))), lambda box, x: box.take()),
+        (lambda: _default(itertools.count(1)), lambda box, x: box.take()),
         (lambda: Box(it=iter([1, 2, 3, 4])), lambda box, x: next(box.it)),
         (lambda: Box(it=zip([1, 2, 3, 4], [5, 6, 7, 8], strict=True)), lambda box, x: next(box.it)[1]),
     ],
@@ -625,6 +1080,8 @@ EAGER = {
         (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
     ],
+    "config.train was changed": [(Box, lambda box, x: _evaluated() or 2)],
+    "it calls jaxchain.seed": [(Box, lambda box, x: jaxchain.seed(3) or F.dropout(np.ones(2, "f")))],
     "NumPy array box.buffer was changed in place": [
         (lambda: Box(buffer=np.zeros(2)), _write),
         (lambda: Box(buffer=np.zeros(20_000)), _write),  # more than is compared at each call
@@ -635,6 +1092,86 @@ EAGER = {
     ],
 }
 CASES = [(text, *case) for text, cases in EAGER.items() for case in cases]
+
+
+def _coroutine(x):
+    async def later():
+        return x * 2
+
+    return later()
+
+
+def _holds_itself(x):
+    values = [x]
+    values.append(values)
+    return values
+
+
+def _run(coroutine):
+    with contextlib.suppress(StopIteration):
+        coroutine.send(None)
+
+
+def _kept(x):
+    target = L.Linear(2, 2, initialW=1)
+    target.W.array = target.W.array * x.array
+    return target
+
+
+COMES_OUT = {
+    "a generator comes out of it, which runs after the call": (lambda x: (x * i for i in range(3)), list),
+    "a map comes out of it": (lambda x: map(x.__mul__, range(3)), list),
+    "a coroutine comes out of it": (_coroutine, _run),
+    "a function comes out of it, with values in it": (lambda x: (lambda y: lambda: y)(x * 2), lambda f: f()),
+    "a partial comes out of it, with values in it": (
+        lambda x: functools.partial(F.add, x * 2),
+        lambda f: f(np.ones(2, "f")),
+    ),
+    "a method comes out of it, with values in it": (lambda x: (x * 2).reshape, lambda f: f(1, 2)),
+    "a dict_values comes out of it, with values in it": (lambda x: {"a": x * 2}.values(), list),
+    "a Linear comes out of it, with values in it": (_kept, lambda link: link(np.ones((1, 2), "f"))),
+    "it makes a list that holds itself": (_holds_itself, lambda values: values[1][1][0]),
+    "it makes parameters: new ones turn up in every trace": (
+        lambda x: L.Linear(2, 2)(F.reshape(x, (1, 2))),
+        lambda y: y,
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", COMES_OUT)
+def test_what_cannot_come_out_of_a_program_runs_eagerly_and_says_so_once(reason):
+    make, use = COMES_OUT[reason]
+
+    def program(static):
+        step = static(make)
+        return [plain(use(step(variable(i, 2)))) for i in range(3)]
+
+    expected, _ = run(program, static=False)
+    with pytest.warns(EagerFallback, match=re.escape(reason)) as caught:
+        got, (step,) = run(program, static=True)
+    assert got == expected
+    assert len(caught) == 1 and not step.compiles
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda link, box, x: link(x) * float(np.random.rand()),
+        lambda link, box, x: link(x) * _write(box, x),
+        lambda link, box, x: link(L.Linear(2, 3)(x)),
+    ],
+    ids=["draws", "buffer", "parameters"],
+)
+def test_what_is_initialised_on_the_way_and_runs_eagerly(program):
+    def calls(static):
+        link, box = L.Linear(None, 2), Box(buffer=np.zeros(2))
+        step = static(lambda x: program(link, box, x))
+        return [plain(step(np.ones((1, 2), "f"))) for _ in range(3)], link, box
+
+    expected, _ = run(calls, static=False)
+    with pytest.warns(EagerFallback):
+        got, _ = run(calls, static=True)
+    assert got == expected
 
 
 @pytest.mark.parametrize(("reason", "make", "factor"), CASES, ids=range(len(CASES)))
@@ -657,6 +1194,55 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, fac
     assert [w.category for w in caught] == [EagerFallback]
     assert reason in str(caught[0].message)
     assert step.compiles == []
+
+
+class Doubled(np.ndarray):
+    def double(self):
+        return self * 2
+
+
+def _objects(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+ARGUMENTS = {
+    "argument a is a numpy.ndarray of <U1": (lambda x, a: x * len(a[0]), [np.array(["a"]), np.array(["b"])]),
+    "argument a is a numpy.ndarray of object": (lambda x, a: x * a[0], [_objects(2), _objects(3)]),
+    "argument a is a numpy.ndarray of [('k', '<f4')]": (
+        lambda x, a: x * a["k"],
+        [np.array([(k,)], [("k", "f4")]) for k in (2, 3)],
+    ),
+    "argument a is a numpy.ma.MaskedArray of float32": (
+        lambda x, a: x * a.filled(9),
+        [np.ma.array(np.float32([1]), mask=[m]) for m in (0, 1)],
+    ),
+    "argument a is a test_state.Doubled of float32": (
+        lambda x, a: x * a.double(),
+        [np.float32([k]).view(Doubled) for k in (2, 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", ARGUMENTS)
+def test_arguments_that_jax_does_not_have_run_eagerly(reason):
+    function, values = ARGUMENTS[reason]
+
+    def program(static):
+        step = static(function)
+        return [plain(step(variable(1), a)) for a in values]
+
+    expected, _ = run(program, static=False)
+    with pytest.warns(EagerFallback, match=re.escape(reason)):
+        got, (step,) = run(program, static=True)
+    assert got == expected and not step.compiles
+
+
+def test_an_argument_that_is_an_iterator():
+    step, values = jaxchain.static(lambda x, a: x * next(a)), [iter([2, 3]), (k for k in (4, 5))]
+    with pytest.warns(EagerFallback, match="it takes the next value of the iterator a"):
+        assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
 
 
 @pytest.mark.parametrize("make", [list, dict], ids=["list", "dict"])
@@ -690,7 +1276,7 @@ def test_prints_are_explained_and_not_lost_in_an_error(capsys):
 
 
 def test_a_call_waits_while_another_thread_traces():
-    link, tracing, done = L.Linear(2, 2), queue.SimpleQueue(), queue.SimpleQueue()
+    link, tracing, done = L.Linear(2, 2), threading.Event(), threading.Event()
     x = np.ones((1, 2), "f")
 
     @jaxchain.static
@@ -699,18 +1285,17 @@ def test_a_call_waits_while_another_thread_traces():
 
     @jaxchain.static
     def slow(x):
-        tracing.put(1)
-        with contextlib.suppress(queue.Empty):
-            done.get(timeout=0.3)  # nothing comes: the other call waits
+        tracing.set()
+        done.wait(timeout=0.3)  # nothing comes: the other call waits
         return F.sum(link(x) * 2)
 
     expected = float(quick(x).array)
     found = []
 
     def call():
-        tracing.get()
+        tracing.wait()
         found.append(float(quick(x).array))
-        done.put(1)
+        done.set()
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -743,17 +1328,24 @@ def test_a_loop_body_that_catches_what_a_value_raises_runs_eagerly():
 
 
 def test_print_of_another_thread_is_its_own():
-    out = io.StringIO()
+    out, tracing, printed = io.StringIO(), threading.Event(), threading.Event()
 
     def step(x):
         with contextlib.redirect_stdout(out):
             print("traced")
-            thread = threading.Thread(target=print, args=("other",))
-            thread.start()
-            thread.join()
+            tracing.set()
+            printed.wait()
         return x
 
+    def other():
+        tracing.wait()
+        print("other")
+        printed.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
     jaxchain.static(step)(variable(1))
+    thread.join()
     assert out.getvalue() == "other\n"  # the traced one is printed after the call, outside the block
 
 
@@ -892,6 +1484,7 @@ def test_context_variables_are_state():
         (lambda path: os.makedirs(path, exist_ok=True), "it looks at files (os.stat): "),
         (lambda path: os.mkdir(path.with_name(uuid.uuid4().hex)), "it draws random bytes: "),
         (lambda path: subprocess.run([sys.executable, "-c", ""], check=True), "it starts a program: "),
+        (lambda path: threading.Thread(target=int).start(), "it starts a thread: "),
         (lambda path: uuid.uuid4(), "it draws random bytes: "),
         (lambda path: secrets.token_hex(), "it draws random bytes: "),
         (lambda path: datetime.datetime.now(), "it reads the clock (datetime.datetime.now): "),
@@ -1038,16 +1631,30 @@ def test_an_attribute_of_another_librarys_object_is_not_changed_once_only():
     assert bar.n == 3
 
 
-def test_queues_and_events_are_left_to_the_threads_that_use_them():
-    tasks, event = queue.Queue(), threading.Event()
+def test_events_are_left_to_the_threads_that_use_them():
+    event = threading.Event()
 
     @jaxchain.static
     def step(x):
-        tasks.put(1)
         event.set()
         return x * 2
 
-    assert float(step(np.float32(3))) == 6 and tasks.unfinished_tasks >= 1 and event.is_set()
+    assert float(step(np.float32(3))) == 6 and event.is_set()
+
+
+@pytest.mark.parametrize("kind", [queue.Queue, queue.LifoQueue, queue.SimpleQueue])
+def test_queues_are_used_at_every_call(kind):
+    tasks = kind()
+
+    @jaxchain.static
+    def step(x):
+        tasks.put(2)
+        return x * tasks.get()
+
+    with pytest.warns(EagerFallback, match="it uses "):
+        assert float(step(np.float32(3))) == 6
+    tasks.put(7)
+    assert sorted([float(step(np.float32(3))), 3.0 * tasks.get()]) == [6, 21]
 
 
 def test_modules_that_objects_hold_are_looked_into():

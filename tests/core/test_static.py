@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 import threading
 import types
 import warnings
@@ -15,8 +16,9 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
-from jaxchain.core.explain import RecompileWarning
-from jaxchain.core.static import Static
+from jaxchain.core.errors import StaticError
+from jaxchain.core.explain import EagerFallback, RecompileWarning
+from jaxchain.core.static import Static, trace
 
 RNG = np.random.RandomState(0)
 X = RNG.rand(6, 3).astype(np.float32)
@@ -281,6 +283,51 @@ def test_gradients_of_arguments():
     np.testing.assert_array_equal(x.grad, [4, 8])
 
 
+def test_a_gradient_that_goes_on_outside_runs_eagerly_and_says_so_once():
+    def run(wrap):
+        jaxchain.seed(0)
+        encoder, decoder = L.Linear(3, 3), L.Linear(3, 2)
+        box = types.SimpleNamespace(h=None)
+
+        def step(h):
+            loss = F.sum(decoder(h) ** 2) + F.sum(box.h * h)
+            loss.backward()
+            return loss
+
+        step, found = wrap(step), []
+        for h, kept in ((X, X), (encoder(X), X), (X, encoder(X)), (X, X)):
+            h, box.h = (v if isinstance(v, Variable) else Variable(v) for v in (h, kept))
+            found += [step(h).array, h.grad, box.h.grad]
+        grads = [p.grad for link in (encoder, decoder) for p in link.params()]
+        return step, [None if a is None else np.asarray(a) for a in (*found, *grads)]
+
+    _, expected = run(lambda step: step)
+    with pytest.warns(EagerFallback, match="a gradient goes on from a Variable that it is given") as caught:
+        step, got = run(jaxchain.static)
+    assert len(caught) == 1 and len(step.compiles) == 2  # gradients were None, then not
+    for a, b in zip(got, expected, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or np.allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda y: y.backward(), lambda y: (y * 2 + F.exp(y)).backward(), lambda y: jaxchain.grad([y], [Variable(X)])],
+    ids=["backward", "later", "grad"],
+)
+def test_the_graph_of_a_call_has_ended(use):
+    link = L.Linear(3, 2)
+    loss = jaxchain.static(lambda x: F.sum(link(x)))(X)
+    with pytest.raises(StaticError, match="its graph ended with the call"):
+        use(loss)
+    (itself,) = jaxchain.grad([loss], [loss])
+    assert float(itself.array) == 1
+    begun = Variable(loss.array)
+    (begun * 2).backward()  # a graph that begins there
+    assert float(begun.grad) == 2
+    jaxchain.static(lambda x: x)(Variable(X)).backward(retain_grad=True)  # it never had one
+
+
 def test_gradients_accumulate_as_in_eager():
     results = []
     for mode in ("eager", "static"):
@@ -344,30 +391,72 @@ def test_a_static_link_inside_a_static_step_is_inlined():
     assert inner._static is None or not inner.explain().compiles
 
 
-def test_an_exception_inside_a_trace_leaves_every_cell_as_it_was():
-    jaxchain.seed(5)
-    model = Net()
-    model(Variable(X))
-    opt = optimizers.Adam().setup(model)
-    before = state_of(model)
+@pytest.mark.parametrize("door", ["static", "lower", "trace"])
+def test_an_exception_leaves_behind_what_it_leaves_in_eager_mode(door):
+    class Stop(Exception):
+        pass
 
-    @jaxchain.static
-    def step(x):
-        model.cleargrads()
-        loss = F.sum(model(x))
-        loss.backward()
-        opt.update()
-        model.extra = loss
-        raise KeyError("no")
+    def run(wrap):
+        jaxchain.seed(5)
+        model = Net()
+        model(Variable(X))
+        opt = optimizers.Adam().setup(model)
+        before = state_of(model)
 
-    with pytest.raises(KeyError):
-        step(X)
-    assert_same(state_of(model), before, rtol=0, atol=0)
+        def step(x):
+            model.cleargrads()
+            loss = F.sum(model(x))
+            loss.backward()
+            opt.update()
+            model.extra = loss
+            raise Stop(loss)
+
+        with pytest.raises(Stop) as caught:
+            wrap(step)(X)
+        return model, opt, before, caught.value
+
+    eager, _, _, expected = run(lambda step: step)
+    wraps = {"static": jaxchain.static, "lower": lambda s: jaxchain.static(s).lower, "trace": _tracing}
+    model, opt, before, error = run(wraps[door])
     assert all(isinstance(p.array, jax.Array) and not isinstance(p.array, jax.core.Tracer) for p in model.params())
-    assert opt.t == 0
-    assert not hasattr(model, "extra")
+    if door == "static":
+        assert_same(state_of(model), state_of(eager), rtol=0, atol=0)
+        np.testing.assert_array_equal(error.args[0].array, expected.args[0].array)
+        assert model.extra is error.args[0]
+        assert opt.t == 1
+    else:
+        assert_same(state_of(model), before, rtol=0, atol=0)
+        assert not hasattr(model, "extra")
+        assert opt.t == 0
     loss = F.sum(model(Variable(X)))
     loss.backward()
+
+
+def _tracing(step):
+    return lambda *args: trace(step, *args)
+
+
+def test_what_fails_only_while_it_is_traced_runs_eagerly_and_says_so():
+    @jaxchain.static
+    def step(x):
+        if isinstance(x.array, jax.core.Tracer):
+            raise TypeError("no tracers")
+        return x
+
+    with pytest.warns(EagerFallback, match="while it is traced, and only then, it raises TypeError"):
+        assert float(step(Variable(np.float32([2]))).array[0]) == 2
+    assert float(step(Variable(np.float32([2]))).array[0]) == 2
+    assert not step.compiles
+
+
+def test_waiting_for_a_value_is_compiled():
+    @jaxchain.static
+    def step(x):
+        x.array.copy_to_host_async()
+        return x.array.block_until_ready() * (2 if x.array.is_deleted() else 3)
+
+    assert [float(step(Variable(np.float32([2])))[0]) for _ in range(2)] == [6, 6]
+    assert len(step.compiles) == 1
 
 
 def test_lazy_parameters_get_the_same_values_in_both_modes():
@@ -546,6 +635,73 @@ def test_methods_can_be_static():
     assert len(a.predict.explain().compiles) == 1
 
 
+class Base:
+    scale = 2
+
+    @jaxchain.static
+    def step(self, x):
+        return x * self.scale
+
+    double = jaxchain.static(lambda self, x: x * 2)
+    triple = jaxchain.static(lambda self, x: x * 3)
+
+    @classmethod
+    @jaxchain.static
+    def of_class(cls, x):
+        return x * cls.scale
+
+    @jaxchain.static
+    @classmethod
+    def over_class(cls, x):
+        return x * cls.scale
+
+    @jaxchain.static
+    @staticmethod
+    def of_none(x):
+        return x * 7
+
+
+class Derived(Base):
+    @jaxchain.static
+    def step(self, x):
+        return super().step(x) + 1
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    @jaxchain.static
+    def step(self, x):
+        return x * self.scale
+
+
+def test_static_methods_of_any_kind(monkeypatch):
+    x = np.float32([1, 2])
+
+    def first(y):
+        return float(y[0])
+
+    a = Derived()
+    assert [first(a.step(x)) for _ in range(2)] == [3, 3]  # the base's method has the same name
+    assert first(super(Derived, a).step(x)) == 2
+    assert (first(a.double(x)), first(a.triple(x))) == (2, 3)
+    b = copy.copy(a)
+    b.scale = 5
+    assert [first(c.step(x)) for c in (a, b, a)] == [3, 6, 3]
+    methods = (Base.of_class, Base.over_class, a.over_class, Base.of_none, a.of_none)
+    assert [first(f(x)) for f in methods] == [2, 2, 2, 7, 7]
+    monkeypatch.setattr(Base, "scale", 4)
+    assert [first(f(x)) for f in (Base.of_class, Derived.of_class, a.over_class)] == [4, 4, 4]
+    slotted = [Slotted(2), Slotted(3)]
+    assert [first(s.step(x)) for s in (*slotted, *slotted)] == [2, 3, 2, 3]
+    slotted[0].scale = 8
+    assert first(slotted[0].step(x)) == 8
+    assert len(slotted[0].step.explain().compiles) == 3
+
+
 def test_threads_do_not_see_each_others_traces():
     def f(x):
         return F.sum(x * 2)
@@ -558,6 +714,40 @@ def test_threads_do_not_see_each_others_traces():
     for t in threads:
         t.join()
     assert len(results) == 4 and len(set(results)) == 1
+
+
+def test_threads_may_step_one_model():
+    model = L.Linear(3, 2)
+    optimizer = optimizers.SGD(0.0).setup(model)
+    errors = []
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        loss = F.sum(model(x) ** 2)
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    expected = float(step(X).array)
+
+    def steps():
+        try:
+            errors.extend(v for v in (float(step(X).array) for _ in range(50)) if v != expected)
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=steps) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == [] and optimizer.t == 151
 
 
 def test_trace_gives_one_equation_per_node():

@@ -1,9 +1,9 @@
 """Variable, Parameter, backward and grad: Chainer's behaviour, checked against values."""
 
+import concurrent.futures
 import copy
 import gc
 import pickle
-import queue
 import subprocess
 import sys
 import weakref
@@ -283,16 +283,16 @@ def test_a_chain_of_100000_nodes_is_walked_and_freed_without_recursion():
 
 
 def test_a_variable_leaked_out_of_a_trace():
-    kept = queue.SimpleQueue()  # not a container that static mode looks into
+    kept = concurrent.futures.Future()  # not a container that static mode looks into
 
     @jaxchain.static
     def step(x):
-        kept.put(x * 2)
+        kept.set_result(x * 2)
         return x
 
     step(v(1.0))
     with pytest.raises(LeakedVariable, match=r"inside a static call(.|\n)*test_variable.py"):
-        _ = kept.get() + 1
+        _ = kept.result() + 1
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, jnp.bfloat16])

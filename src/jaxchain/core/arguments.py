@@ -24,7 +24,11 @@ def leaves_of(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
     if not kwargs and _single.issuperset(map(type, args)):
         return list(args), _flat_structure(len(args))
     _single.update(type(a) for a in args if isinstance(a, (Variable, *ARRAY_LIKE)))
-    return jax.tree_util.tree_flatten(_in_order((args, kwargs)), is_leaf=lambda v: v is None)
+    return jax.tree_util.tree_flatten(_in_order((args, kwargs)), is_leaf=_is_leaf)
+
+
+def _is_leaf(value: Any) -> bool:
+    return value is None or hasattr(type(value), "__next__")  # of an iterator JAX says that it is no tree
 
 
 class _Dict(dict):
@@ -67,7 +71,10 @@ def key_of(leaf: Any) -> Any:
             return ("object", id(leaf))
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
-        return info_of(leaf, False)
+        if not isinstance(leaf, NUMPY_TYPES) or is_traceable(leaf):
+            return info_of(leaf, False)
+        if isinstance(leaf, np.ndarray):
+            return ("NumPy array", type(leaf), leaf.dtype)  # such a call runs in eager mode
     if isinstance(leaf, float):
         return (type(leaf), leaf.hex())  # two zeros are two, and NaN is one
     if is_exchangeable(leaf):
@@ -79,10 +86,24 @@ def key_of(leaf: Any) -> Any:
     return (type(leaf), leaf)
 
 
+def is_traceable(array: Any) -> bool:
+    """Return whether an argument, a NumPy array or scalar, can be an input: JAX has its type, and it is no subclass."""
+    dtype = array.dtype
+    if dtype.kind in "OSUMm" or dtype.type is np.void:
+        return False
+    return type(array) is np.ndarray or not isinstance(array, np.ndarray) or isinstance(array, np.memmap)
+
+
+def is_traced(leaf: Any) -> bool:
+    """Return whether an argument is an input of the program."""
+    if not isinstance(leaf, TRACED) or isinstance(leaf, Parameter):
+        return False
+    return not isinstance(leaf, np.generic) or is_traceable(leaf)
+
+
 def is_exchangeable(leaf: Any) -> bool:
-    """Return whether an argument is an object with data and no equality: each call may bring another."""
-    kind = type(leaf)
-    return kind.__hash__ in (object.__hash__, None) and (kind in (set, collections.deque) or is_record(leaf))
+    """Return whether an argument is an object with data: each call may bring another, and equality tells too little."""
+    return type(leaf) in (set, collections.deque) or is_record(leaf)
 
 
 def keys_of(leaves: Sequence[Any]) -> tuple[Any, ...]:
@@ -114,16 +135,12 @@ def containers_in(value: Any) -> Iterator[Any]:
 
 def objects_of(leaves: Sequence[Any]) -> list[tuple[str, Any]]:
     """Return the arguments that state may hang on."""
-    return [
-        (f"argument {i}", leaf)
-        for i, leaf in enumerate(leaves)
-        if isinstance(leaf, Parameter) or not isinstance(leaf, TRACED)
-    ]
+    return [(f"argument {i}", leaf) for i, leaf in enumerate(leaves) if not is_traced(leaf)]
 
 
 def argument_names(function: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
     """Return the name of each leaf of a call's arguments, as in ``x``, ``batch['image']``."""
-    paths = jax.tree_util.tree_flatten_with_path(_in_order((args, kwargs)), is_leaf=lambda v: v is None)[0]
+    paths = jax.tree_util.tree_flatten_with_path(_in_order((args, kwargs)), is_leaf=_is_leaf)[0]
     function = inspect.unwrap(function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     known: tuple[str, ...] = code.co_varnames[: code.co_argcount] if code is not None else ()

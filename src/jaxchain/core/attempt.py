@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core import random
-from jaxchain.core.arguments import TRACED, array_of, containers_in
+from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.cells import contents_of, count, holds
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
@@ -34,7 +34,28 @@ Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and
 
 
 class Raised(Exception):
-    """The program raised an error behind an assumed outcome."""
+    """The program raised an error, its cause here: run eagerly, it has its values and leaves behind what it does.
+
+    Attributes:
+        trace: The trace in which it was raised.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self.trace = trace
+
+
+@contextlib.contextmanager
+def own_errors() -> Iterator[None]:
+    """Let out what a program raises while it is traced, after what it printed: for those who do not run it again."""
+    try:
+        yield
+        return
+    except Raised as raised:
+        trace, error = raised.trace, raised.__cause__
+    assert error is not None
+    trace.print_out()
+    raise error from error.__cause__
 
 
 class Again(NamedTuple):
@@ -91,7 +112,7 @@ class Attempt:
         self.arrays, self.grads, self.places = cells
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
-        self.dynamic = [i for i, v in enumerate(leaves) if isinstance(v, TRACED) and not isinstance(v, Parameter)]
+        self.dynamic = [i for i, v in enumerate(leaves) if is_traced(v)]
         self.outputs, self.effects = Outputs(walk), Effects(walk)
         names, arguments = self._arguments()
         groups = {
@@ -137,7 +158,7 @@ class Attempt:
 
         Raises:
             NotCompilable: The program does with a value what no variant can assume.
-            Raised: It raised an error behind an assumed value.
+            Raised: It raised an error.
         """
         jaxpr = self._jaxpr()
         trace, questions = self.trace, self.trace.questions
@@ -187,10 +208,7 @@ class Attempt:
             except Exception as error:
                 if self.trace.questions.refused is not None:
                     raise NotCompilable(self.trace.questions.refused) from error
-                if self.trace.questions.guards:
-                    raise Raised from error
-                self.trace.print_out()
-                raise
+                raise Raised(self.trace) from error
 
     def _program(self, tracers: Sequence[Any]) -> tuple[Any, ...]:
         """Run the function on tracers; return the outputs, or the value that it asks for. All cells are put back."""
@@ -273,6 +291,16 @@ class Attempt:
 
     def _collect(self, result: Any, arguments: Sequence[Argument]) -> None:
         """Note the outputs: the result, what is written, what is reported, and the predicates, always the last."""
+        self._collected(result, arguments)
+        if self.outputs.repeated:  # now it is known what has to be one object in several places
+            self.outputs = Outputs(self.walk, frozenset(self.outputs.repeated))
+            self._collected(result, arguments)
+        outputs, questions = self.outputs, self.trace.questions
+        outputs.name = "guard"
+        outputs.arrays += questions.predicates
+        outputs.names += [str(g) for g in questions.guards]
+
+    def _collected(self, result: Any, arguments: Sequence[Argument]) -> None:
         outputs, trace = self.outputs, self.trace
         self.result = outputs.builder(result)
         outputs.name = "argument"
@@ -287,9 +315,6 @@ class Attempt:
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
         ]
-        outputs.name = "guard"
-        outputs.arrays += trace.questions.predicates
-        outputs.names += [str(g) for g in trace.questions.guards]
 
     def _constants(self, jaxpr: ClosedJaxpr) -> list[tuple[str, str]]:
         """Return what is part of the program: (name, shape or value)."""
@@ -338,6 +363,7 @@ class Attempt:
             reports=self.reports,
             gradients=self.gradients,
             uses=self.outputs.uses,
+            once=[*self.outputs.once.values()],
         )
 
 

@@ -30,7 +30,29 @@ ARRAY, NUMBER = "array", "number"
 Template = Any
 
 
-class SlotView:
+class _Unset:
+    """In the place of what is not there."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+UNSET = _Unset()
+
+
+class View:
+    """What holds values and is no container, as one: `UNSET` is read where there is nothing, and written to delete."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: Any) -> Any:
+        raise NotImplementedError
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        raise NotImplementedError
+
+
+class SlotView(View):
     """A slot, closure cell or function as a container with keys."""
 
     __slots__ = ("owner",)
@@ -39,10 +61,16 @@ class SlotView:
         self.owner = owner
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self.owner, name)
+        try:
+            return getattr(self.owner, name)
+        except (AttributeError, ValueError):  # a slot, a closure cell
+            return UNSET
 
     def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self.owner, name, value)
+        if value is not UNSET:
+            setattr(self.owner, name, value)
+        elif self[name] is not UNSET:
+            delattr(self.owner, name)
 
 
 class ClassView(SlotView):
@@ -51,10 +79,49 @@ class ClassView(SlotView):
     __slots__ = ()
 
     def __getitem__(self, name: str) -> Any:
-        return self.owner.__dict__[name]
+        return self.owner.__dict__.get(name, UNSET)
+
+    def keys(self) -> set[str]:
+        """Return the names of the attributes."""
+        return set(self.owner.__dict__)
 
 
-class ContextView:
+class AttributesView(SlotView):
+    """The attributes of an object that has others in every thread."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(vars(self.owner))
+
+    def keys(self) -> set[str]:
+        """Return the names of the attributes, in this thread."""
+        return set(vars(self.owner))
+
+
+class NamespaceView(View):
+    """The variables of a module, or the attributes of a function."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name, UNSET)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if value is UNSET:
+            self.values.pop(name, None)
+        else:
+            self.values[name] = value
+
+    def keys(self) -> set[str]:
+        """Return the names of the variables."""
+        return set(self.values)
+
+
+class ContextView(View):
     """A context variable as a container of one value."""
 
     __slots__ = ("variable",)
@@ -66,10 +133,8 @@ class ContextView:
         return self.variable.get(UNSET)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self.variable.set(value)
-
-
-UNSET = object()
+        if value is not UNSET:  # only who has set it can take that back
+            self.variable.set(value)
 
 
 # -- the contents of containers ----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 """What a program does besides reading and writing cells: random draws of others, NumPy buffers, caches of functions,
-attributes of other libraries' objects.
+attributes of other libraries' objects, the configuration.
 
 A compiled program would not repeat it. So it is undone after a trace, and the call runs in eager mode.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain.core.cells import refill, same
+from jaxchain.core.config import global_config, thread_state
 from jaxchain.core.errors import is_library_file
 from jaxchain.core.state import Walk
 
@@ -32,6 +33,7 @@ class Effects:
         self.streams = [(stream, stream[1]()) for stream in _streams(walk)]
         self.large = [(name, array, array.copy()) for name, array in walk.large]  # of the others the walk has copies
         self.foreign = [(name, obj, dict(vars(obj))) for name, obj in walk.unseen if _is_of_a_package(obj)]
+        self.settings = [(entries, dict(entries)) for entries in (thread_state().overrides, global_config.__dict__)]
         self.misses = [cache.cache_info().misses for cache in walk.caches]
 
     def undone(self) -> str | None:
@@ -41,7 +43,7 @@ class Effects:
             if _words(get()) != _words(state):
                 put(state)
                 reason = f"it draws random numbers from {name}: they would be the same at every call"
-        changed = self.walk.buffer_difference()
+        changed = self._settings_undone() or self.walk.buffer_difference()
         if changed is not None:
             self.walk.restore_buffers()
         for name, array, copy in self.large:
@@ -55,6 +57,16 @@ class Effects:
                 refill(now, attributes)
                 changed = f"{name}.{moved[0]} ({type(obj).__name__} object) was changed"
         return reason if changed is None else f"{changed}: a compiled program would not repeat it"
+
+    def _settings_undone(self) -> str | None:
+        changed = None
+        for now, old in self.settings:
+            moved = [k for k in {**old, **now} if not (k in now and k in old and same(now[k], old[k]))]
+            if moved:
+                refill(now, old)
+                thread_state().refresh()
+                changed = f"config.{moved[0]} was changed"
+        return changed
 
     def forget_tracers(self) -> None:
         """Empty the caches of functions that the trace filled: tracers may be in there."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
-from jaxchain.core.errors import user_line
+from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, off_tape, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
@@ -53,9 +53,21 @@ def _ones(info: Info) -> jax.Array:
     return ones
 
 
+def _ended() -> StaticError:
+    """Return the error of a variable whose graph was that of a static function's call."""
+    return StaticError(
+        "backward: a gradient arrives at a variable that came out of a static function: its graph ended with the call. "
+        "Ways out: 1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
+        "function: link.static() leaves a node in the graph; 3. cut it on purpose: Variable(y.array)"
+        f"\nat {user_line(5)}"
+    )
+
+
 def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
     """Add gradients to the leaves' own."""
     for node, gradient in gradients:
+        if node.rank < 0 and thread_state().trace is None:
+            raise _ended()
         variable = node._variable()
         if variable is None:
             continue
@@ -106,6 +118,8 @@ def backward(
     for y in outputs:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
+        elif y._node.rank < 0:
+            raise _ended()
     watched = retain_grad or bool(retained)
     if not (watched or enable_double_backprop or thread_state().special):
         found = compiled_walk(seeds)
@@ -149,6 +163,8 @@ def grad(
             raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     targets = [x._node for x in inputs]
+    if any(y._node.rank < 0 and y._node.creator_node is None and y._node not in targets for y in outputs):
+        raise _ended()
     seeds = [
         (y._node, _seed(y, g, loss_scale, enable_double_backprop, False)) for y, g in zip(outputs, given, strict=True)
     ]

@@ -211,6 +211,11 @@ _real_print = builtins.print
 _TAKEN, _WRITTEN = "takes a value out of the program", "formats a value"
 _HOOKS = {n: _answered(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
 _HOOKS |= {n: _refused(n, _TAKEN) for n in ("__float__", "__complex__", "__array__", "tolist", "tobytes")}
+_HOOKS |= {  # what is done about a value that is still being computed
+    "block_until_ready": lambda tracer: tracer,
+    "copy_to_host_async": lambda tracer: None,
+    "is_deleted": lambda tracer: False,
+}
 _HOOKS |= {n: _refused(n, _WRITTEN) for n in ("__format__", "__repr__")}
 
 

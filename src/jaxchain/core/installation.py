@@ -7,17 +7,24 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import collections
-import copy
+import gc
+import itertools
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+import types
+from collections.abc import Callable, Container, Sequence
+from typing import Any, cast
+
+import jax
+import numpy as np
 
 from jaxchain.core.cells import (
     ARRAY,
+    ATOMS,
     MISSING,
     NUMBER,
-    SlotView,
+    UNSET,
     Template,
+    View,
     contents_of,
     holds,
     refill,
@@ -26,9 +33,9 @@ from jaxchain.core.cells import (
 )
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.outside import substitute
+from jaxchain.core.outside import is_iterator, substitute
 from jaxchain.core.parameter import Parameter, SharedParameter
-from jaxchain.core.state import Walk, is_record
+from jaxchain.core.state import Walk, is_record, slots_of
 from jaxchain.core.variable import Variable, as_array
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
@@ -67,15 +74,44 @@ class Write:
                 self.container._grad = value
 
 
+class Once:
+    """Builds what is in several places: one object for all of them, once per call.
+
+    Args:
+        build: Makes it from the outputs of a call.
+    """
+
+    __slots__ = ("build", "made")
+
+    def __init__(self, build: Callable[[Sequence[Any]], Any]) -> None:
+        self.build = build
+        self.made: tuple[Any, Any] | None = None  # of which outputs, and what: forgotten when the call is over
+
+    def __call__(self, outputs: Sequence[Any]) -> Any:
+        """Return it."""
+        made = self.made
+        if made is None or made[0] is not outputs:
+            made = self.made = outputs, self.build(outputs)
+        return made[1]
+
+
 class Outputs:
     """Collects the arrays that leave a trace, and makes builders that put them together again outside.
 
     Args:
         walk: What was there before the trace: it leaves as it is. What the trace made is made anew by every call.
+        shared: What is in several places, by identity, as far as that is known.
+
+    Attributes:
+        repeated: What was found in several places.
+        once: The builders of what is.
     """
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walk, shared: frozenset[int] = frozenset()) -> None:
         self.walk = walk
+        self.shared = shared
+        self.repeated: set[int] = set()
+        self.once: dict[int, Once] = {}
         self.arrays: list[Any] = []
         self.names: list[str] = []
         self.name = "result"  # what is being collected now
@@ -83,6 +119,7 @@ class Outputs:
         self.uses: list[int] = []  # how many things each output is needed for
         self._index: dict[int, int] = {}
         self._inside: list[int] = []  # the objects around what is being looked at
+        self._met: dict[int, Any] = {}
 
     def add(self, array: Any) -> int:
         """Return the output number of an array."""
@@ -100,83 +137,192 @@ class Outputs:
         return self._index[id(array)]
 
     def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
-        """Return a function from the call's outputs to a value like `value`."""
+        """Return a function from the call's outputs to a value like `value`.
+
+        Raises:
+            NotCompilable: It is something that cannot be made anew.
+        """
+        walk, at = self.walk, id(value)
         if is_tracer(value):
             at = self.add(value)
             return lambda outputs: as_array(outputs[at])
-        if isinstance(value, Variable) and not isinstance(value, Parameter):
-            if not is_tracer(value._array):
+        if (at in walk.objects and not _is_free(value)) or isinstance(value, (*ATOMS, jax.Array)):
+            return (lambda outputs: walk.objects[at]) if at in walk.objects else (lambda outputs: value)
+        if at in self.once:
+            return self.once[at]
+        if at in self._inside:
+            raise NotCompilable(f"it makes a {type(value).__name__} that holds itself")
+        if at in self._met and self.name != "report":
+            self.repeated.add(at)
+        self._met[at] = value
+        self._inside.append(at)
+        build = self._builder(value)
+        self._inside.pop()
+        if at in self.shared:
+            build = self.once[at] = Once(build)
+        return build
+
+    def _builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        if _is_free(value):
+            return self._variable(value)
+        if isinstance(value, tuple | list | set | frozenset | collections.deque | dict):
+            return self._container(value)
+        if is_record(value):
+            return self._filled(_maker(type(value)), value)
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if isinstance(value, bytearray):
+            return lambda outputs: value[:]
+        if self.name != "report" and (isinstance(value, _LATER) or is_iterator(value)):
+            if isinstance(value, types.CoroutineType):
+                value.close()  # Python would say that nobody waited for it
+            raise NotCompilable(f"a {type(value).__name__} comes out of it, which runs after the call")
+        if holds_tracer(value, self.walk.objects):
+            raise NotCompilable(f"a {type(value).__name__} comes out of it, with values in it that a call computes")
+        return lambda outputs: value
+
+    def _variable(self, value: Variable) -> Callable[[Sequence[Any]], Any]:
+        if not is_tracer(value._array):
+            if self.name == "report" or value._array is None:
                 return lambda outputs: value
-            at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
-            self.nodes.setdefault(at, value._node)
-            grad = None if value._grad is None else self.add(value.grad)
+            return lambda outputs: Variable(value._array, name=value.name, requires_grad=value.requires_grad)
+        at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
+        self.nodes.setdefault(at, value._node)
+        grad = None if value._grad is None else self.add(value.grad)
+        rank = 0 if value._node.creator_node is None else ENDED
 
-            def variable(outputs: Sequence[Any]) -> Variable:
-                array = outputs[at]
-                if isinstance(array, Variable):
-                    return array
-                made = Variable(array, name=name, requires_grad=requires_grad)
-                if grad is not None:
-                    made._grad = outputs[grad]
-                return made
+        def variable(outputs: Sequence[Any]) -> Variable:
+            array = outputs[at]
+            if isinstance(array, Variable):
+                return array
+            made = Variable(array, name=name, requires_grad=requires_grad)
+            made._node.rank = rank
+            if grad is not None:
+                made._grad = outputs[grad]
+            return made
 
-            return variable
-        walk, at = self.walk, id(value)
-        if at in walk.objects:
-            return lambda outputs: walk.objects[at]
-        if isinstance(value, tuple | list | set | frozenset | collections.deque):
-            return self._sequence(value)
+        return variable
+
+    def _container(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        kind = type(value)
         if isinstance(value, dict):
             items = {k: self.builder(v) for k, v in value.items()}
-            if type(value) is dict:
+            if kind is dict:
                 return lambda outputs: {k: b(outputs) for k, b in items.items()}
-            empty = copy.copy(value)  # a default factory stays
-            empty.clear()
-
-            def mapping(outputs: Sequence[Any]) -> Any:
-                made = copy.copy(empty)
-                for k, b in items.items():
-                    made[k] = b(outputs)
-                return made
-
-            return mapping
-        return self._record(value) if is_record(value) else lambda outputs: value
-
-    def _sequence(self, value: Any) -> Callable[[Sequence[Any]], Any]:
-        parts, kind = [self.builder(v) for v in value], type(value)
+            return self._filled(_mapping(value, items), value)
+        parts = [self.builder(v) for v in value]
         if isinstance(value, collections.deque):
             longest = value.maxlen
-            return lambda outputs: collections.deque((p(outputs) for p in parts), longest)
-        if isinstance(value, tuple):
-            return lambda outputs: tuple_of(kind, [p(outputs) for p in parts])
-        return lambda outputs: kind(p(outputs) for p in parts)
+            return self._filled(lambda outputs: kind((p(outputs) for p in parts), longest), value)
+        if kind in (list, set, frozenset, tuple):
+            return lambda outputs: kind([p(outputs) for p in parts])
+        if hasattr(kind, "_make"):
+            return self._filled(lambda outputs: kind._make([p(outputs) for p in parts]), value)
+        if isinstance(value, tuple | frozenset):
+            new = (tuple if isinstance(value, tuple) else frozenset).__new__
+            return self._filled(lambda outputs: new(kind, [p(outputs) for p in parts]), value)
+        empty, extend = _maker(kind), cast(Any, list.extend if isinstance(value, list) else set.update)
 
-    def _record(self, value: Any) -> Callable[[Sequence[Any]], Any]:
-        """Return how to make an object of the user's program that holds arrays: a new one for every call."""
-        if id(value) in self._inside:
-            raise NotCompilable(f"it makes a {type(value).__name__} that holds itself")
-        self._inside.append(id(value))
-        before, kind = sum(self.uses), type(value)
-        make: Any = kind.__new__
-        slots = [s for c in kind.__mro__ for s in _own_slots(c) if hasattr(value, s)]
-        attributes = {**getattr(value, "__dict__", {}), **{s: getattr(value, s) for s in slots}}
-        parts = {k: self.builder(v) for k, v in attributes.items()}
-        self._inside.pop()
-        if sum(self.uses) == before:
-            return lambda outputs: value
+        def filled(outputs: Sequence[Any]) -> Any:
+            made = empty()
+            extend(made, [p(outputs) for p in parts])
+            return made
 
-        def record(outputs: Sequence[Any]) -> Any:
-            made = make(kind)
+        return self._filled(filled, value)
+
+    def _array(self, value: np.ndarray) -> Callable[[Sequence[Any]], Any]:
+        if value.dtype != object:
+            return lambda outputs: value.copy()
+        parts = [self.builder(v) for v in value.flat]
+
+        def array(outputs: Sequence[Any]) -> Any:
+            made = np.empty_like(value)
+            for i, part in enumerate(parts):
+                made.flat[i] = part(outputs)
+            return made
+
+        return array
+
+    def _filled(self, make: Callable[..., Any], value: Any) -> Callable[[Sequence[Any]], Any]:
+        """Return how to make an object of the user's program, with the attributes that it has."""
+        slots = [s for c in type(value).__mro__ for s in slots_of(c) if hasattr(value, s)]
+        attributes = getattr(value, "__dict__", {})
+        if attributes is value:  # a dictionary that is its own attributes
+
+            def own(outputs: Sequence[Any]) -> Any:
+                made = make(outputs)
+                made.__dict__ = made
+                return made
+
+            return own
+        parts = {k: self.builder(v) for k, v in {**attributes, **{s: getattr(value, s) for s in slots}}.items()}
+        if not parts:
+            return make
+
+        def filled(outputs: Sequence[Any]) -> Any:
+            made = make(outputs)
             for k, part in parts.items():
                 object.__setattr__(made, k, part(outputs))
             return made
 
-        return record
+        return filled
 
 
-def _own_slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(s for s in slots if s not in ("__dict__", "__weakref__"))
+def _mapping(value: Any, items: dict[Any, Callable[[Sequence[Any]], Any]]) -> Callable[[Sequence[Any]], Any]:
+    """Return how to make a dictionary of a class of its own, with such items."""
+    empty: Any = _maker(type(value))
+    base: Any = next(c for c in type(value).__mro__ if c.__module__ in ("builtins", "collections"))
+    factory = getattr(value, "default_factory", None)
+
+    def mapping(outputs: Sequence[Any]) -> Any:
+        made = empty()
+        if factory is not None:
+            made.default_factory = factory
+        for k, build in items.items():
+            base.__setitem__(made, k, build(outputs))
+        return made
+
+    return mapping
+
+
+def _is_free(value: Any) -> bool:
+    """Return whether a value is a Variable that is no parameter: it is known by its array, not by itself."""
+    return isinstance(value, Variable) and not isinstance(value, Parameter)
+
+
+def _maker(kind: Any) -> Callable[..., Any]:
+    """Return what makes an empty object of a class, whatever its own `__new__` would like to be given."""
+    new = next(
+        vars(c)["__new__"] for c in kind.__mro__ if isinstance(vars(c).get("__new__"), types.BuiltinFunctionType)
+    )
+    return lambda *_: new(kind)
+
+
+def holds_tracer(value: Any, known: Container[int]) -> bool:
+    """Return whether there is a tracer in an object of whatever kind, or in what it refers to.
+
+    Args:
+        value: The object.
+        known: What was there before the trace, by identity: not looked into.
+    """
+    stack, seen = [value], set()
+    while stack and len(seen) < LARGE:
+        found = stack.pop()
+        if is_tracer(found):
+            return True
+        if id(found) in seen or id(found) in known or isinstance(found, (*ATOMS, types.ModuleType)):
+            continue
+        seen.add(id(found))
+        if isinstance(found, types.FunctionType):  # all of its module hangs on it
+            stack += [found.__closure__, found.__defaults__, found.__kwdefaults__, found.__dict__]
+        else:
+            stack += gc.get_referents(found)
+    return False
+
+
+ENDED = -1  # rank of a variable whose graph was that of a call: `backward` says so
+LARGE = 100_000  # objects that are looked at
+_LATER = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 
 
 class Installation:
@@ -189,19 +335,7 @@ class Installation:
         values: Flat arrays of the places, in order.
     """
 
-    count = 0  # how many there were
-    here = 0  # how many there are now
-
     def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
-        Installation.count += 1
-        Installation.here += 1
-        try:
-            self._install(walk, arrays, grads, values)
-        except BaseException:
-            Installation.here -= 1
-            raise
-
-    def _install(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
         self.walk = walk
         self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
         self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
@@ -274,8 +408,16 @@ class Installation:
                 continue
             if now is not old and not any(now is s for s in self.standing):
                 found.append((name, "item", container, key, now))
+        added = walk.added()
+        found += [(key, "item", view, key, value) for view, key, value in added]
+        if added:
+            walk.note_absent(added)
+        ordered = {id(d) for d in walk.ordered}
         for container, contents in walk.contents:
-            if isinstance(container, dict):
+            if id(container) in ordered and not _in_order(container, contents):
+                found = [w for w in found if w[2] is not container]
+                found.append((type(container).__name__, "contents", container, None, dict(container)))
+            elif isinstance(container, dict):
                 for key in container.keys() - contents.keys():
                     found.append((str(key), "item", container, key, container[key]))
             elif len(container) != len(contents) or (isinstance(container, set) and container != contents):
@@ -326,13 +468,9 @@ class Installation:
         return changed
 
     def restore(self) -> None:
-        """Put every cell back as it was."""
-        try:
-            self._restore()
-        finally:
-            Installation.here -= 1
-
-    def _restore(self) -> None:
+        """Put every cell back as it was; once more, also what was initialised in the trace and stayed so."""
+        for view, key, _ in self.walk.added():
+            view[key] = UNSET
         for p, array, grad, info, creator, rank in self.saved:
             if not isinstance(p, SharedParameter):
                 p._array = array
@@ -347,14 +485,20 @@ class Installation:
             if not holds(container, contents):
                 refill(container, contents)
         for container, key, old, new in self.saved_places:
-            if new is not old or (isinstance(container, SlotView) and getattr(container.owner, key, self) is not old):
+            if new is not old or (isinstance(container, View) and container[key] is not old):
                 container[key] = old
         for (container, key), old in zip(self.walk.plain, self.walk.plain_values, strict=True):
-            if isinstance(container, SlotView):
-                if getattr(container.owner, key, self) is not old:
+            if isinstance(container, View):
+                if container[key] is not old:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old
+
+
+def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:
+    """Return whether what is left of a dictionary stands where it stood, and what is new behind it."""
+    left = [key for key in contents if key in container]
+    return left == list(itertools.islice(container, len(left)))
 
 
 def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:

@@ -203,7 +203,11 @@ class LinkVariant(Variant):
         hooks = list(state.hooks.values())
         for hook in hooks:
             hook.forward_preprocess(node, tuple(arrays))
-        outputs = list(self.restored(self.compiled(*arrays)))
+        try:
+            outputs = list(self.restored(self.compiled(*arrays)))
+        except TypeError:
+            self.check_arrays(arrays)
+            raise
         for hook in hooks:
             hook.forward_postprocess(node, tuple(arrays))
         if self.checks and not np.asarray(outputs[-1]):

@@ -22,12 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
-from jaxchain.core.cells import SlotView, same
+from jaxchain.core.cells import View, same
 from jaxchain.core.compat import fingerprint
 from jaxchain.core.guard import Guard, passed
 from jaxchain.core.program import spec
 from jaxchain.core.state import is_record
-from jaxchain.core.traced import Traced
+from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable
 
 EQUATIONS = 2000  # of all variants together, up to which they are merged: longer ones gain little and compile long
@@ -296,7 +296,11 @@ def _same_cells(a: Traced, b: Traced) -> bool:
 
 
 def _same_container(a: Any, b: Any) -> bool:
-    return a is b or (type(a) is type(b) and isinstance(a, SlotView) and a.owner is b.owner)
+    if a is b or type(a) is not type(b) or not isinstance(a, View):
+        return a is b
+    return all(
+        getattr(a, slot) is getattr(b, slot) for kind in type(a).__mro__ for slot in getattr(kind, "__slots__", ())
+    )
 
 
 def _finish_alike(a: Traced, b: Traced) -> bool:
@@ -309,6 +313,14 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
     if avals[0] != avals[1]:
         return False
     outputs = [jax.device_put(np.float32(i)) for i in range(count)]  # what is built of them is compared
+    try:
+        return _build_alike(one, other, outputs)
+    finally:
+        for shared in (*one.once, *other.once):
+            shared.made = None
+
+
+def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     if not alike(one.result(outputs), other.result(outputs)):
         return False
     lists = [(one.writes, other.writes), (one.argument_writes, other.argument_writes), (one.reports, other.reports)]

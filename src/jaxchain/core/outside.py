@@ -16,15 +16,19 @@ import functools
 import io
 import logging
 import os
+import queue
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jaxchain.core.cells import tuple_of
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import (
     Site,
@@ -58,11 +62,13 @@ REFUSED: list[tuple[Any, str, str, int]] = [
         for name in ("token_bytes", "token_hex", "token_urlsafe", "randbits", "randbelow", "choice")
     ),
     *((owner, name, "it starts a program", ALWAYS) for owner, name in ((os, "system"), (subprocess.Popen, "__init__"))),
+    (threading.Thread, "start", "it starts a thread", ALWAYS),
+    *((queue.Queue, name, f"it uses a queue (queue.Queue.{name})", ALWAYS) for name in ("get", "put")),
     (socket.socket, "connect", "it opens a connection", ALWAYS),
 ]
-USES = frozenset(  # attributes of an open file through which it is used, as a csv writer is
+USES = frozenset(  # attributes of an open file through which it is used, as a csv writer or a queue is
     "read read1 readinto readline readlines write writelines writerow writerows "
-    "seek tell truncate close detach buffer".split()
+    "seek tell truncate close detach buffer get put get_nowait put_nowait".split()
 )
 _log = logging.Logger._log
 _warn = warnings.warn
@@ -97,16 +103,36 @@ def is_iterator(value: Any) -> bool:
 
 def has_substitute(value: Any) -> bool:
     """Return whether something else has to lie in the place of a value while a trace is on."""
-    return id(value) in _FUNCTIONS or is_iterator(value) or _is_file(value)
+    if isinstance(value, tuple):
+        return any(map(has_substitute, value))
+    if isinstance(value, functools.partial):
+        return any(map(has_substitute, (value.func, *value.args, *value.keywords.values())))
+    if isinstance(value, _BOUND):
+        return is_iterator(value.__self__) or id(value) in _FUNCTIONS
+    return id(value) in _FUNCTIONS or is_iterator(value) or _is_file(value) or isinstance(value, queue.SimpleQueue)
 
 
 def substitute(name: str, value: Any) -> Any:
     """Return what lies in the place of a value while a trace is on, the value itself if `has_substitute` says no."""
+    if not has_substitute(value):
+        return value
+    if isinstance(value, tuple):
+        return tuple_of(type(value), [substitute(f"{name}[{i}]", v) for i, v in enumerate(value)])
+    if isinstance(value, functools.partial):
+        keywords = {k: substitute(name, v) for k, v in value.keywords.items()}
+        return type(value)(substitute(name, value.func), *(substitute(name, v) for v in value.args), **keywords)
     if id(value) in _FUNCTIONS:
         return _FUNCTIONS[id(value)]
-    if is_iterator(value):
-        return Untaken(name)
-    return Unused(f"the open file {name}", value) if _is_file(value) else value
+    if isinstance(value, _BOUND):
+        return getattr(Untaken(name), value.__name__)
+    return (
+        Untaken(name)
+        if is_iterator(value)
+        else Unused(f"the open file {name}" if _is_file(value) else f"the queue {name}", value)
+    )
+
+
+_BOUND = (types.MethodWrapperType, types.BuiltinFunctionType)  # the latter are methods, too
 
 
 def _is_file(value: Any) -> bool:

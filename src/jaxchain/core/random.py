@@ -46,6 +46,8 @@ initializers = Stream(0, 1)
 
 def seed(value: int) -> None:
     """Restart both streams from `value`: the same seed gives the same draws, in either mode."""
+    if (trace := thread_state().trace) is not None:
+        trace.seeded()
     for tag, stream in enumerate((ops, initializers)):
         stream.restore(Stream(value, tag).state())
 

@@ -20,14 +20,15 @@ import collections
 import contextvars
 import dataclasses
 import dis
+import functools
 import operator
 import random
+import re
 import sys
 import threading
 import types
 import weakref
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -40,8 +41,11 @@ from jaxchain.core.cells import (
     ATOMS,
     MISSING,
     NUMBER,
+    UNSET,
+    AttributesView,
     ClassView,
     ContextView,
+    NamespaceView,
     SlotView,
     Template,
     alike,
@@ -60,8 +64,11 @@ SAMPLE = 1024  # elements of a larger one that are
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
-    threading.local,
+    threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet,
 )  # fmt: skip
+CODE = operator.attrgetter("__code__")
+BUILT_IN = (types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
+FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
 
 
 def is_record(value: Any) -> bool:
@@ -72,7 +79,7 @@ def is_record(value: Any) -> bool:
     return _holds_data(type(value))
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _holds_data(kind: type) -> bool:
     if getattr(kind, "_is_record", False):
         return True
@@ -80,7 +87,7 @@ def _holds_data(kind: type) -> bool:
         return False
     return (
         issubclass(kind, RECORDS)
-        or is_user_module(kind)
+        or is_of_user_module(kind)
         or (
             dataclasses.is_dataclass(kind) and not hasattr(kind, "__call__")  # noqa: B004 - a module, not a record
         )
@@ -113,6 +120,8 @@ class Walk:
         self.plain_values: list[Any] = []
         self.plain_names: list[str] = []
         self.sized: list[Any] = []
+        self.ordered: list[dict[Any, Any]] = []  # dictionaries whose order a program may see
+        self._attributes: set[int] = set()  # of our own objects, those that are dictionaries: it may not
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
         self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
         self.large: list[tuple[str, np.ndarray]] = []  # those of which some elements are
@@ -120,6 +129,8 @@ class Walk:
         self.generators: list[tuple[str, Any]] = []  # of random numbers
         self.compared: list[tuple[str, Any, Any]] = []  # sets and such, by content
         self.caches: list[Any] = []  # functions that remember results
+        self.functions: list[types.FunctionType] = []  # what reloads a module may replace their code
+        self.open: list[tuple[Any, set[str]]] = []  # where a program may add names, and those that are there
         self.unseen: list[tuple[str, Any]] = []  # objects of other libraries, not looked into
         self.names: set[str] = set()  # those that are in the program's functions ...
         self.modules: list[types.ModuleType] = []  # ... which may be attributes of modules that objects hold
@@ -134,6 +145,7 @@ class Walk:
             for module in self.modules:
                 self._module(module, frozenset(self.names))
         self.sizes = [len(c) for c in self.sized]
+        self.codes = list(map(CODE, self.functions))
         self._prepare()
 
     @property
@@ -173,6 +185,8 @@ class Walk:
         elif isinstance(obj, dict | list | collections.deque):
             is_dict = isinstance(obj, dict)
             self._container(name, obj, list(obj) if is_dict else range(len(obj)), "{}[{!r}]" if is_dict else "{}[{}]")
+            if is_dict and len(obj) > 1 and id(obj) not in self._attributes:
+                self.ordered.append(obj)
             if is_record(obj):  # of a class of the user's program
                 self._object(name, obj)
         elif isinstance(obj, tuple | set | frozenset):
@@ -209,44 +223,83 @@ class Walk:
             if hasattr(obj, "cache_clear") and hasattr(obj, "__wrapped__"):
                 self.caches.append(obj)
                 self._stack.append((name, obj.__wrapped__))
-            elif hasattr(obj, "func") and hasattr(obj, "keywords"):  # functools.partial
-                self._stack += [(name, part) for part in (obj.func, obj.args, obj.keywords)]
+            elif (
+                isinstance(obj, functools.partial) or kind.__module__ == "functools"
+            ):  # partial, cached_property, singledispatchmethod
+                parts = ("func", "args", "keywords", "dispatcher")
+                self._stack += [(name, getattr(obj, part)) for part in parts if hasattr(obj, part)]
             elif attributes and not callable(obj):
                 self.unseen.append((name, obj))
             return
-        if attributes is not None and attributes is not obj and id(attributes) not in self._seen:
+        if isinstance(obj, threading.local):
+            view = AttributesView(obj)
+            self.sized.append(view)
+            self._open(view)
+            for key in view.keys():
+                self._place(f"{name}.{key}", view, key, view[key], False)
+        elif attributes is not None and attributes is not obj and id(attributes) not in self._seen:
             lifted = getattr(kind, "_lifted_scalars", False)
+            if kind.__module__.startswith("jaxchain."):
+                self._attributes |= {id(v) for v in attributes.values() if isinstance(v, dict)}
             self._container(name, attributes, list(attributes), "{}.{}", numbers=lifted)
         slots = getattr(kind, "_walk_slots", None)
         if slots is None and not kind.__module__.startswith("jaxchain."):
-            slots = [s for c in kind.__mro__ for s in _slots(c) if is_user_module(c)]
+            slots = [s for c in kind.__mro__ for s in slots_of(c) if is_of_user_module(c)]
         if slots:
             view = SlotView(obj)
             for slot in slots:
-                if hasattr(obj, slot):
-                    self._place(f"{name}.{slot}", view, slot, getattr(obj, slot), False)
+                self._place(f"{name}.{slot}", view, slot, view[slot], False)
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind
             self._class(kind)
 
     def _class(self, kind: type) -> None:
         """Look at the methods of a class of the user's program, and at the values that it holds itself."""
+        if type(kind) is not type:
+            self._stack.append((f"type({kind.__qualname__})", type(kind)))
         for base in kind.__mro__:
-            if not is_user_module(base) or (base is not kind and id(base) in self._seen):
+            if not is_of_user_module(base) or (base is not kind and id(base) in self._seen):
                 continue
             self._seen[id(base)] = base
             view = ClassView(base)
             self.sized.append(vars(base))
+            self._open(view)
             methods: dict[str, Any] = {}
             for key, member in list(vars(base).items()):
-                function = getattr(member, "__func__", getattr(member, "fget", member))
-                if isinstance(function, types.FunctionType):
+                name = f"{base.__qualname__}.{key}"
+                if isinstance(member, FUNCTIONS):
                     methods[key] = member
-                    if is_user_code(function.__code__.co_filename):
-                        self._stack.append((function.__qualname__, function))
-                elif not (key.startswith(("__", "_abc_")) or hasattr(type(member), "__get__")):
-                    self._place(f"{base.__qualname__}.{key}", view, key, member, False)
+                    parts = [getattr(member, part, None) for part in ("__func__", "fget", "fset", "fdel")]
+                    self._stack += [(name, f) for f in (member, *parts) if f is not None]
+                elif hasattr(type(member), "__get__"):
+                    if not isinstance(member, BUILT_IN):
+                        methods[key] = member
+                        self._stack.append((name, member))
+                elif not key.startswith(("__", "_abc_")):
+                    self._place(name, view, key, member, False)
             self.methods.append((base.__qualname__, vars(base), list(methods), list(methods.values())))
+
+    def _open(self, view: Any) -> None:
+        self.open.append((view, view.keys()))
+
+    def added(self) -> list[tuple[Any, str, Any]]:
+        """Return what a program has added to namespaces and classes since the walk: (view, name, value)."""
+        return [
+            (view, key, view[key])
+            for view, known in self.open
+            for key in sorted(view.keys() - known)
+            if not (key.startswith(("__", "_abc_")) or isinstance(view[key], types.ModuleType))
+        ]
+
+    def note_absent(self, added: Iterable[tuple[Any, str, Any]]) -> None:
+        """Compare from now on whether there is nothing at these places, as there was."""
+        known = {id(view): names for view, names in self.open}
+        for view, key, _ in added:
+            known[id(view)].add(key)
+            self.plain.append((view, key))
+            self.plain_values.append(UNSET)
+            self.plain_names.append(key)
+        self._prepare()
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
         self.sized.append(container)
@@ -276,24 +329,33 @@ class Walk:
                 self._stack.append((name, value))
 
     def _function(self, name: str, function: types.FunctionType) -> None:
-        if not is_user_code(function.__code__.co_filename):
+        if not is_user_code(function.__code__.co_filename):  # perhaps around one of the user's
+            inner = [c.cell_contents for c in function.__closure__ or () if SlotView(c)["cell_contents"] is not UNSET]
+            inner = [f for f in inner if isinstance(f, types.FunctionType)]
+            more = [getattr(function, part) for part in ("__wrapped__", "registry") if hasattr(function, part)]
+            self._stack += [(name, f) for f in (*inner, *more)]
             return
         code = function.__code__
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                continue
-            self._place(variable, SlotView(cell), "cell_contents", value, False)
+            view = SlotView(cell)
+            self._place(variable, view, "cell_contents", view["cell_contents"], False)
         view = SlotView(function)
+        self.functions.append(function)
         for kind in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(function, kind)) is not None:
                 self._place(f"{name} default", view, kind, value, False)
         if function.__dict__:
             self._container(name, function.__dict__, list(function.__dict__), "{}.{}")
-        names, read = _names(code)
+        else:
+            self._open(NamespaceView(function.__dict__))
+        names, read, imports = _names(code)
         self.names |= names
         namespace = function.__globals__
+        self._namespace(namespace)
+        for module in imports:
+            for found in (module, f"{namespace.get('__package__')}.{module}"):
+                if found in sys.modules:
+                    self._module(sys.modules[found], names)
         for variable in sorted(read):
             if variable in namespace:
                 value = namespace[variable]
@@ -304,11 +366,17 @@ class Walk:
                         self._seen[key] = namespace
                         self._place(variable, namespace, variable, value, False)
 
+    def _namespace(self, namespace: dict[str, Any]) -> None:
+        if (key := hash((id(namespace), "its names"))) not in self._seen:
+            self._seen[key] = namespace
+            self._open(NamespaceView(namespace))
+
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         filename = getattr(module, "__file__", None)
         if filename is None or not is_user_code(filename):
             return
         namespace = vars(module)
+        self._namespace(namespace)
         for variable in sorted(names & namespace.keys()):
             key = hash((id(namespace), variable))
             if key not in self._seen:
@@ -328,10 +396,15 @@ class Walk:
             if type(container) is dict and len(container) == len(row):
                 self._dicts.append(container)
             elif type(container) is SlotView:
+                rest += [r for r in row if r[2] is UNSET]
                 for _, key, value in row:
-                    slots[key].append((container.owner, value))
+                    if value is not UNSET:
+                        slots[key].append((container.owner, value))
             else:
                 rest += row
+        known = {id(d) for d in self._dicts}
+        self._orders = [(d, list(d)) for d in self.ordered]
+        self._other_orders = [(d, order) for d, order in self._orders if id(d) not in known]
         self._dict_keys = [*chain.from_iterable(self._dicts)]
         self._dict_values = [*chain.from_iterable(map(dict.values, self._dicts))]
         self._slots = [(operator.attrgetter(key), *zip(*found, strict=True)) for key, found in slots.items()]
@@ -352,7 +425,9 @@ class Walk:
 
     def difference(self) -> str | None:
         """Return what a step could read that has changed since the walk, or None: the check of every call."""
+        orders = self._other_orders
         if not self._untouched():
+            orders = self._orders
             try:
                 now = [container[key] for container, key in self.plain]
             except MISSING:
@@ -366,6 +441,11 @@ class Walk:
                 return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:
             return "an attribute or item was added or removed"
+        if list(map(CODE, self.functions)) != self.codes:
+            return "the code of a function was replaced"
+        for held, order in orders:
+            if list(held) != order:
+                return "a dictionary is in another order"
         for name, attributes, keys, methods in self.methods:
             if not all(map(is_, map(attributes.get, keys), methods)):
                 return f"a method of {name} was replaced"
@@ -410,7 +490,12 @@ class Walk:
         if len(old) != len(new) or not all(map(is_, map(type, old), map(type, new))):
             return None
         names, others = (self.plain_names, self.place_names), (other.plain_names, other.place_names)
-        if names != others or self.sizes != other.sizes or len(self.compared) != len(other.compared):
+        if (
+            names != others
+            or self.sizes != other.sizes
+            or self.codes != other.codes
+            or len(self.compared) != len(other.compared)
+        ):
             return None
         if any(len(a) != len(b) or not all(map(is_, a, b)) for a, b in zip(self._fixed(), other._fixed(), strict=True)):
             return None
@@ -464,35 +549,48 @@ def _owner_name(name: str, method: types.MethodType) -> str:
     return name.rsplit(".", 1)[0] if "." in name else name
 
 
-def _slots(kind: type) -> tuple[str, ...]:
+def slots_of(kind: type) -> list[str]:
+    """Return the names of a class's own slots, as they are asked for."""
     slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(s for s in slots if s not in ("__dict__", "__weakref__"))
+    private = f"_{kind.__name__.lstrip('_')}"
+    return [
+        f"{private}{s}" if s.startswith("__") and not s.endswith("__") else s
+        for s in ((slots,) if isinstance(slots, str) else slots)
+        if s not in ("__dict__", "__weakref__")
+    ]
 
 
-def is_user_module(kind: type) -> bool:
+def is_of_user_module(kind: type) -> bool:
     """Return whether a class is part of the user's program."""
-    if kind.__module__ == "__main__":
-        return True
-    module = sys.modules.get(kind.__module__)
-    if module is None:
-        return True  # loaded without being registered, as notebooks and loaders of scripts do
-    filename = getattr(module, "__file__", None)
-    return filename is not None and is_user_code(filename)
+    return kind.__module__ not in sys.modules or is_user_module(kind.__module__)
 
 
-@lru_cache(maxsize=4096)
-def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """Return all names in a function, attributes among them, and those that it looks up in its module."""
+def is_user_module(name: str) -> bool:
+    """Return whether a module is part of the user's program."""
+    filename = getattr(sys.modules.get(name), "__file__", None)
+    return name == "__main__" or (filename is not None and is_user_code(filename))
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return all names in a function, attributes among them, those that it looks up in its module, and its imports."""
     names = set(code.co_names)
-    read = {i.argval for i in dis.get_instructions(code) if i.opname in _LOOKUPS}
+    instructions = [*dis.get_instructions(code)]
+    read = {i.argval for i in instructions if i.opname in _LOOKUPS}
+    imports = {i.argval for i in instructions if i.opname == "IMPORT_NAME"}
+    if names & _BY_TEXT:
+        read |= {word for text in code.co_consts if isinstance(text, str) for word in _WORD.findall(text)}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             inner = _names(constant)
             names |= inner[0]
             read |= inner[1]
-    return frozenset(names), frozenset(read)
+            imports |= inner[2]
+    return frozenset(names), frozenset(read), frozenset(imports)
 
 
+_BY_TEXT = {"globals", "vars", "eval", "exec"}
+_WORD = re.compile(r"[^\W\d]\w*")
 _LOOKUPS = frozenset(f"{verb}_{where}" for verb in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME")) | {
     "LOAD_FROM_DICT_OR_GLOBALS"
 }

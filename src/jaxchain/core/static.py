@@ -15,6 +15,8 @@ import functools
 import inspect
 import os
 import time
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +26,7 @@ import numpy as np
 from jaxchain.core import background
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
-from jaxchain.core.attempt import Raised
+from jaxchain.core.attempt import Raised, own_errors
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
@@ -37,7 +39,7 @@ from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import BrokenScope, Scope
-from jaxchain.core.variant import MISS, Variant
+from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
 
@@ -134,13 +136,18 @@ class Static:
         self.eager_seconds = 0.0  # ... and the time that the last one took
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Bind a decorated method: each instance has variants of its own."""
+        """Bind a decorated method: each instance has variants of its own, if it can hold them."""
         if instance is None:
             return self
-        cache = instance.__dict__.setdefault("_static_methods", _Methods())
-        bound = cache.get(self.name)
+        attributes = getattr(instance, "__dict__", None)
+        if type(attributes) is not dict:  # slots, a class
+            return types.MethodType(self, instance)
+        cache = attributes.get("_static_methods")
+        if cache is None or cache.owner() is not instance:  # a copy has that of the original
+            cache = attributes["_static_methods"] = _Methods(instance)
+        bound = cache.get(self)
         if bound is None:
-            bound = cache[self.name] = Static(
+            bound = cache[self] = Static(
                 self.function.__get__(instance, owner),
                 self.name,
                 rules=self.rules,
@@ -184,8 +191,11 @@ class Static:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
             except VariantMismatch:
                 continue
-            except NotCompilable:  # the integer of NaN: the program's own error
-                return self.function_eager(args, kwargs)
+            except NotCompilable as error:  # the integer of NaN: the program's own error
+                result = self.function_eager(args, kwargs)
+                if isinstance(error, GraphGoesOn):
+                    self.warn(str(error))
+                return result
             if result is not MISS:
                 if many:
                     known.took(variant, not assumed)
@@ -236,6 +246,7 @@ class Static:
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
+        raised = ends = None
         for _ in range(2):
             try:
                 variant = self.compile(key, leaves, args, kwargs, assumed)
@@ -247,19 +258,27 @@ class Static:
                 else:
                     self.variants[key] = EAGER
                 return result
-            except Raised:
+            except Raised as error:
+                raised = error
                 break
             start = time.perf_counter()
             try:
                 result = variant(leaves)
-            except NotCompilable:
+            except NotCompilable as error:
+                ends = error if isinstance(error, GraphGoesOn) else None
                 break
             self.compiles[-1].compile_seconds = time.perf_counter() - start
             if result is not MISS:
                 return result
             assumed = variant.missed
         # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
-        return self.function_eager(args, kwargs)
+        result = self.function_eager(args, kwargs)
+        if raised is not None and not raised.trace.questions.guards:
+            self.variants.setdefault(key, EAGER)
+            self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
+        if ends is not None:
+            self.warn(str(ends))
+        return result
 
     def _merge(self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any) -> None:
         """Begin to make one program of the variants that differ by outcomes, if they leave the same things behind."""
@@ -361,7 +380,8 @@ class Static:
         for variant in known if isinstance(known, list) else ():
             if variant.difference() is None:
                 return Lowered(self, variant)
-        return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
+        with own_errors():
+            return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
 
     def save_cache(self, folder: str | os.PathLike[str]) -> int:
         """Write every compiled program of this callable into a folder.
@@ -406,15 +426,30 @@ class Static:
 
 
 class _Methods(dict):
-    """Static methods of one instance: not copied and not pickled with it."""
+    """Static methods of one instance, by what they were decorated with: not copied and not pickled with it."""
 
     _opaque = True
+
+    def __init__(self, instance: Any = None) -> None:
+        super().__init__()
+        self.owner = _nobody if instance is None else _reference(instance)
 
     def __deepcopy__(self, memo: Any) -> _Methods:
         return _Methods()
 
     def __reduce__(self) -> Any:
         return (_Methods, ())
+
+
+def _nobody() -> None:
+    return None
+
+
+def _reference(instance: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(instance)
+    except TypeError:  # its class has no room for one
+        return lambda: instance
 
 
 def _takes_keywords(function: Any) -> bool:
@@ -536,11 +571,18 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
         return functools.partial(static, donate=donate, sizes=sizes)
     if hasattr(function, "_run") and hasattr(function, "namedparams"):
         return function.static()
+    if isinstance(function, classmethod | staticmethod):
+        return type(function)(Static(function.__func__, donate=donate, sizes=sizes))
     return Static(function, donate=donate, sizes=sizes)
 
 
 def trace(target: Any, *args: Any, **kwargs: Any) -> Traced:
     """Trace a link, a function or a static callable on arguments, without running it."""
+    with own_errors():
+        return _trace(target, args, kwargs)
+
+
+def _trace(target: Any, args: Any, kwargs: Any) -> Traced:
     if isinstance(target, Static):
         return trace_call(target.function, args, kwargs, target.roots, target.name, target.rules)
     if hasattr(target, "_run") and hasattr(target, "namedparams"):

@@ -13,8 +13,8 @@ import numpy as np
 from jaxchain.core.cells import contents_of
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import call_site, source_of
-from jaxchain.core.guard import Outcome, Questions
+from jaxchain.core.errors import call_site, format_source, source_of
+from jaxchain.core.guard import Outcome, Questions, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Scope, Variable, VariableNode, scope_path
@@ -77,9 +77,17 @@ class Trace:
         self.draws += 1
         return key
 
+    def seeded(self) -> None:
+        """The streams of random keys are to start anew: what a call finds there is an argument of the program."""
+        refuse(f"it calls jaxchain.seed: {format_source(source_of(call_site(2)))}")
+
     def initialised(self, owner: Any) -> None:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
         self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
+
+    def makes_parameters(self) -> bool:
+        """Return whether a parameter was initialised that was not there before, as far as is known."""
+        return any(isinstance(owner, Parameter) and id(owner) not in self.lifted for owner, _ in self.inits)
 
     def snapshot(self) -> Any:
         """Return what every cell holds now."""

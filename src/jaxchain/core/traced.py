@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.compat import EXACT
 from jaxchain.core.guard import Guard
-from jaxchain.core.installation import Write
+from jaxchain.core.installation import Once, Write
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk
 from jaxchain.core.trace import Call
@@ -63,6 +63,7 @@ class Lifted:
         reports: What is reported, and what is printed.
         gradients: Outputs that have a gradient, and inputs that get one.
         uses: How many things each output is needed for.
+        once: Builders of what is in several places.
     """
 
     walk: Walk
@@ -84,6 +85,7 @@ class Lifted:
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: tuple[list[int], list[int]]
     uses: list[int]
+    once: list[Once]
 
 
 @dataclasses.dataclass

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxchain.core.arguments import argument_names, leaves_of, objects_of
-from jaxchain.core.attempt import Attempt
-from jaxchain.core.errors import StaticError
-from jaxchain.core.guard import Outcome
+import numpy as np
+
+from jaxchain.core import random
+from jaxchain.core.arguments import argument_names, is_traceable, leaves_of, objects_of
+from jaxchain.core.attempt import Attempt, Raised
+from jaxchain.core.guard import NotCompilable, Outcome
 from jaxchain.core.installation import lock
-from jaxchain.core.state import Walk
+from jaxchain.core.state import Walk, is_user_module
 from jaxchain.core.traced import Called, Traced
 
 MAX_RETRACES = 8
@@ -40,10 +43,16 @@ def trace_call(
 
     Raises:
         NotCompilable: The program does with a value what no variant can assume.
+        Raised: It raised an error.
     """
     start = time.perf_counter()
     leaves, tree = leaves_of(args, kwargs)
-    called = Called(function, leaves, tree, argument_names(function, args, kwargs), name, differentiate, by_jax)
+    names = argument_names(function, args, kwargs)
+    for argument, leaf in zip(names, leaves, strict=True):
+        if isinstance(leaf, np.ndarray) and not is_traceable(leaf):
+            what = f"{type(leaf).__module__}.{type(leaf).__qualname__} of {leaf.dtype}"
+            raise NotCompilable(f"argument {argument} is a {what}, which JAX does not have")
+    called = Called(function, leaves, tree, names, name, differentiate, by_jax)
     with lock:
         traced = _settled(called, list(roots), rules, list(assumed))
     traced.seconds = time.perf_counter() - start
@@ -53,14 +62,22 @@ def trace_call(
 def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes: list[Outcome]) -> Traced:
     all_grads = True
     attempts = 0
+    first: Attempt | None = None
+    drawn = random.initializers.count
     early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
     try:
         while attempts < MAX_RETRACES:
             walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
             if early is not None and _initialise_rules(walk, early):
                 walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
-            traced = Attempt(called, roots, walk, all_grads, outcomes).run()
+            attempt, modules = Attempt(called, roots, walk, all_grads, outcomes), set(sys.modules)
+            traced = attempt.run()
+            if attempt.trace.makes_parameters() and first is not None and first.trace.makes_parameters():
+                break
+            first = first or attempt
             if isinstance(traced, Traced):
+                if any(map(is_user_module, sys.modules.keys() - modules)):  # now its names are known
+                    continue
                 if early is not None and _forget_unused(traced, early):
                     early = None
                     continue
@@ -72,12 +89,17 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
             attempts += 1
             all_grads = all_grads and not traced.grads
             roots += [(p.name or "parameter", p) for p in traced.missing]
+        raise NotCompilable("it makes parameters: new ones turn up in every trace")
+    except (NotCompilable, Raised):
+        if first is not None and first.trace.installation is not None:
+            # also what was initialised on the way: the eager call does it, in its own order
+            first.trace.installation.restore()
+            first.effects.undone()
+            random.initializers.count = drawn
+        raise
     finally:
         for rule in early or ():
             rule._uninitialise()
-    raise StaticError(
-        f"{called.name}: tracing did not settle after {MAX_RETRACES} attempts: new parameters turn up in every one"
-    )
 
 
 def _initialise_rules(walk: Walk, early: list[Any]) -> bool:

@@ -23,14 +23,19 @@ from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import EXACT, bytes_of, fingerprint, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
-from jaxchain.core.guard import Outcome, first_miss, passed
-from jaxchain.core.installation import Installation, Write, lock
+from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
+from jaxchain.core.installation import Write, lock
 from jaxchain.core.op_node import has_nan
-from jaxchain.core.parameter import SharedParameter
-from jaxchain.core.program import Pruned, check, is_small, nan_error, spec
+from jaxchain.core.parameter import Parameter, SharedParameter
+from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Traced
-from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+
+
+class GraphGoesOn(NotCompilable):
+    """A gradient reaches a Variable that a graph outside the program leads to."""
+
 
 MANY = 4  # gradients from which that pays
 SMALL = 4096  # elements of a gradient up to which it is returned with others as one flat array: copying is cheaper
@@ -84,10 +89,12 @@ class Variant:
         self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
         self.holders = lifted.holders
         self.held = self._held(lifted.leaves) if self.holders else None
-        self.result = lifted.result
+        self.result, self.once = lifted.result, lifted.once
         self.writes = lifted.writes
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
+        self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
+        self.grad_places = [w for w in self.writes if w.how == "place.grad"]
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
@@ -302,15 +309,12 @@ class Variant:
         return None
 
     def gather(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the flat inputs of a call; wait while another thread traces, whose tracers are in the cells."""
-        while True:
-            count = Installation.count
-            if not Installation.here:
-                values = self._gathered(leaves)
-                if count == Installation.count:
-                    return values
-            with lock:
-                pass
+        """Return the flat inputs of a call.
+
+        Wait while another thread traces, whose tracers are in the cells, or makes a call that takes buffers over.
+        """
+        with lock:
+            return self._gathered(leaves)
 
     def _gathered(self, leaves: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
@@ -321,7 +325,14 @@ class Variant:
         del arrays  # or all of them would be held twice
         if self.grads:
             values += [p.grad for p in self.grads]
-        values += self._numbers([container[key] for container, key in self.places])
+        if self.places:
+            try:
+                held = [container[key] for container, key in self.places]
+            except MISSING as error:
+                raise VariantMismatch from error
+            if not _OTHERS.isdisjoint(map(type, held)):
+                raise VariantMismatch
+            values += self._numbers(held)
         if self.mixed_at:
             mixed: list[Any] = []
             for container, key, template in self.mixed:
@@ -382,30 +393,61 @@ class Variant:
         random.ops.count += self.draws
         for values, observer, report in self.reports:
             report({k: build(outputs) for k, build in values.items()}, observer)
-        return self.result(outputs)
+        result = self.result(outputs)
+        for shared in self.once:
+            shared.made = None
+        return result
+
+    def check_ends(self, leaves: Sequence[Any]) -> None:
+        """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
+        ends = [leaves[i] for i in self.grad_arguments] + [w.container[w.key] for w in self.grad_places]
+        if any(v._node.creator_node is not None for v in ends):
+            raise GraphGoesOn(
+                "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
+                "(x.array), or make the whole one static function"
+            )
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
-        values = self.gather(leaves)
-        if self.asks and not self.fits(values):
-            self.misses += 1
-            return MISS
-        taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
-        if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
-            del taken
-            for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
-                if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
-                    values[i] = jnp.array(values[i], copy=True)
-        outputs = self.restored(self.compiled(*values))
-        if self.checks and not np.asarray(outputs[-1]):
-            self.misses += 1
-            self._put_back(outputs)
-            self.miss(outputs[self.predicates])
-            return MISS
-        if self.debug and any(has_nan(y) for y in outputs if y is not None):
-            raise nan_error(self.name, self.pruned, values)
-        self.hits += 1
-        return self.finish(outputs, leaves)
+        if self.grad_arguments or self.grad_places:
+            self.check_ends(leaves)
+        # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
+        taking = bool(self.donated and self.hits)
+        if taking:
+            lock.acquire()
+        try:
+            values = self.gather(leaves)
+            if self.asks and not self.fits(values):
+                self.misses += 1
+                return MISS
+            taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
+            if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
+                del taken
+                for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
+                    if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
+                        values[i] = jnp.array(values[i], copy=True)
+            try:
+                outputs = self.restored(self.compiled(*values))
+            except TypeError:
+                self.check_arrays(values)
+                raise
+            if self.checks and not np.asarray(outputs[-1]):
+                self.misses += 1
+                self._put_back(outputs)
+                self.miss(outputs[self.predicates])
+                return MISS
+            if self.debug and any(has_nan(y) for y in outputs if y is not None):
+                raise nan_error(self.name, self.pruned, values)
+            self.hits += 1
+            return self.finish(outputs, leaves)
+        finally:
+            if taking:
+                lock.release()
+
+    def check_arrays(self, values: Sequence[Any]) -> None:
+        """Raise `VariantMismatch` if a cell holds what is no array: why the compiled program would not take it."""
+        if not all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values):
+            raise VariantMismatch
 
     def miss(self, predicates: Sequence[Any]) -> None:
         """Note which outcomes a call had that did not fit."""
@@ -481,6 +523,7 @@ def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tupl
 
 _VALUE = operator.attrgetter("_value")
 _WAITING = frozenset(WAITING)
+_OTHERS = frozenset((np.ndarray, Variable, Parameter))  # a compiled call would take them for JAX's arrays
 
 
 def _held() -> int:
