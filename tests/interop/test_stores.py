@@ -109,3 +109,25 @@ def test_under_a_trace():
 def test_under_a_trace_an_origin_gets_the_tracer():
     f = run("def f(x):\n  o.data = x\n  d = o.data\n  d *= 2\n  d[0] = 1\n  return o.data", o=Holder())["f"]
     assert jax.jit(f)(np.float32([3, 3])).tolist() == [1, 6]
+
+
+ANSWERS = [
+    ("xp is np", True),
+    ("xp == numpy", True),
+    ("np is not xp", False),
+    ("xp != np", False),
+    ("np is np", True),
+    ("cuda is np", False),
+    ("cuda != np", True),
+    ("1 == 1.0 and None is None", True),
+    ("isinstance(xp.ones(1), np.ndarray)", True),
+    ("isinstance(np.ones(1), (int, xp.ndarray))", True),
+    ("isinstance(np.float32(1), np.ndarray)", False),
+    ("isinstance(xp.ones(1), cuda.ndarray)", False),
+    ("isinstance(xp.ones(1), (int, np.generic))", False),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), ANSWERS, ids=[s for s, _ in ANSWERS])
+def test_the_array_module_is_numpy_to_a_program(source, expected):
+    assert run(f"import numpy\nimport numpy as np\nanswer = {source}", cuda=cuda)["answer"] is expected

@@ -1,7 +1,7 @@
 """Programs written for Chainer, rewritten when they are loaded: their syntax trees, and what loads them.
 
-Where a program writes into arrays, it calls the helpers of interop/stores.py instead. They must be among the
-builtins.
+Where a program writes into arrays, it calls the helpers of interop/stores.py instead; where it asks about NumPy, those
+of interop/numpy_questions.py. Both must be among the builtins.
 
 A name is a place to write into if its scope binds it by plain assignments. Where it is given what may be a view (an
 element, `VIEWS`), that is marked as borrowed.
@@ -14,21 +14,8 @@ import importlib.machinery
 from collections.abc import Iterator
 from typing import Any, cast
 
-from jaxchain.interop.stores import (
-    ATTRIBUTES,
-    BORROW,
-    CALL,
-    COMBINE,
-    FILL,
-    HELPERS,
-    INDEX,
-    ITEM,
-    KEEP,
-    KEY,
-    READ,
-    UPDATE,
-    WRITE,
-)
+from jaxchain.interop import numpy_questions, stores
+from jaxchain.interop.stores import ATTRIBUTES, BORROW, CALL, COMBINE, FILL, INDEX, ITEM, KEEP, KEY, READ, UPDATE, WRITE
 
 VIEWS = frozenset(
     "reshape ravel transpose swapaxes moveaxis rollaxis squeeze expand_dims atleast_1d atleast_2d atleast_3d "
@@ -38,6 +25,7 @@ VIEWS = frozenset(
 """Functions, methods and attributes that give views of other arrays in NumPy, and new arrays in JAX."""
 WRITERS = frozenset("at put place putmask fill_diagonal shuffle".split())
 """NumPy's functions that write into their first argument, beside `copyto`; `at` is that of a ufunc."""
+HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS}
 _OPERATIONS = {
     ast.Add: "iadd",
     ast.Sub: "isub",
@@ -301,7 +289,7 @@ def compile_program(source: bytes | str, filename: str) -> Any:
         source: The program.
         filename: Its file, for tracebacks.
     """
-    tree = _Rewriter().visit(ast.parse(source, filename))
+    tree = numpy_questions.Rewriter().visit(_Rewriter().visit(ast.parse(source, filename)))
     return compile(tree, filename, "exec", dont_inherit=True)
 
 
