@@ -23,8 +23,9 @@ VIEWS = frozenset(
     "real imag T".split()
 )
 """Functions, methods and attributes that give views of other arrays in NumPy, and new arrays in JAX."""
-WRITERS = frozenset("at put place putmask fill_diagonal shuffle".split())
-"""NumPy's functions that write into their first argument, beside `copyto`; `at` is that of a ufunc."""
+WRITERS = frozenset("at scatter_add put place putmask fill_diagonal shuffle".split())
+"""NumPy's functions that write into their first argument, beside `copyto`; `at` is that of a ufunc, and what CuPy calls
+`scatter_add` is one by another name."""
 HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS}
 _OPERATIONS = {
     ast.Add: "iadd",
@@ -115,6 +116,21 @@ def _is_path(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
+def _arguments(*names: str) -> ast.arguments:
+    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+
+
+class _Replacer(ast.NodeTransformer):
+    """Puts one expression in the place of another."""
+
+    def __init__(self, old: ast.expr, new: ast.expr) -> None:
+        self._old, self._new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        """Return the new expression for the old one."""
+        return self._new if node is self._old else super().visit(node)
+
+
 class _Scope:
     """What a scope does with its names.
 
@@ -185,7 +201,7 @@ class _Rewriter(ast.NodeTransformer):
                 name = ast.Call(ast.Name(KEY, ast.Load()), [self._index(origin)], [])
             found.append(
                 ast.Lambda(
-                    ast.arguments([], [], None, [], [], None, []),
+                    _arguments(),
                     ast.Tuple([origin.value, name], ast.Load()),
                 )
             )
@@ -274,11 +290,15 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(target, ast.Name) or (isinstance(target, ast.Attribute) and target.attr in ATTRIBUTES):
                 if place := self._place(target):
                     return self._statement(node, target, WRITE, call.args[1], *place, ast.Constant(...))
-        elif name in WRITERS and call.args and (place := self._place(call.args[0])):
-            names: list[ast.expr | None] = [None if k.arg is None else ast.Constant(k.arg) for k in call.keywords]
-            keywords = ast.Dict(names, [k.value for k in call.keywords])
-            arguments = ast.Tuple(call.args[1:], ast.Load())
-            return self._statement(node, call.args[0], CALL, function, arguments, keywords, *place)
+        elif name in WRITERS and call.args:
+            target, view = call.args[0], ast.Lambda(_arguments("array"), ast.Name("array", ast.Load()))
+            if _is_view(target) and isinstance(base := _viewed(target), ast.Name | ast.Attribute):
+                view.body, target = _Replacer(base, view.body).visit(target), base
+            if place := self._place(target):
+                keys: list[ast.expr | None] = [None if k.arg is None else ast.Constant(k.arg) for k in call.keywords]
+                keywords = ast.Dict(keys, [k.value for k in call.keywords])
+                arguments = ast.Tuple(call.args[1:], ast.Load())
+                return self._statement(node, target, CALL, function, arguments, keywords, view, *place)
         return node
 
 

@@ -251,16 +251,18 @@ def call(
     function: Any,
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
+    view: Callable[[Any], Any],
     owner: Any,
     name: Any,
     origins: Sequence[Origin] = (),
 ) -> Any:
-    """Do ``function(place, ...)``, for one of NumPy's functions that write into their first argument.
+    """Do ``function(view(place), ...)``, for one of NumPy's functions that write into their first argument.
 
     Args:
         function: The function.
         arguments: The other arguments.
         keywords: Those with a name.
+        view: Returns what the function is given of an array, e.g. ``array.ravel()``.
         owner: The place's owner, or the array.
         name: Its attribute.
         origins: Where the array may have come from.
@@ -270,11 +272,11 @@ def call(
     """
     array, writer = _look_up(owner, name), _numpy_writer(function)
     if writer is None or not isinstance(array, jax.Array):
-        function(array, *arguments, **keywords)
+        function(view(array), *arguments, **keywords)
         return array
     buffer = np.array(array)
     plain = jax.tree_util.tree_map(lambda a: np.asarray(a) if isinstance(a, jax.Array) else a, (arguments, keywords))
-    writer(buffer, *plain[0], **plain[1])
+    writer(view(buffer), *plain[0], **plain[1])
     del array
     held = [owner]
     del owner
