@@ -524,6 +524,30 @@ def a_deque_comes_out(static):
 
 
 @program(1)
+def functions_come_out(static):
+    class Later:
+        def __init__(self, h):
+            self.h = h
+
+        def times(self, n):
+            return self.h * n
+
+    @static
+    def step(x):
+        h = x * 2
+
+        def closure(n, *, more=x):
+            return h * n + more if n is not None else never
+
+        if h is None:
+            never = 0
+
+        return closure, lambda n, h=h: h * n, functools.partial(F.add, h), Later(h).times, lambda n: n
+
+    return lambda x: [f(variable(3)) for f in step(x)], None
+
+
+@program(1)
 def a_function_that_remembers(static):
     @functools.lru_cache
     def table(n):
@@ -657,6 +681,16 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, fac
     assert [w.category for w in caught] == [EagerFallback]
     assert reason in str(caught[0].message)
     assert step.compiles == []
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: (h for h in [x]), lambda x: map(F.relu, [x]), lambda x: zip([x], strict=True)]
+)
+def test_iterators_do_not_come_out_of_a_program(make):
+    step = jaxchain.static(lambda x: make(x * 2))
+    with pytest.warns(EagerFallback, match="can be read only once"):
+        results = [plain(list(step(variable(i)))) for i in range(3)]
+    assert results == [plain(list(make(variable(2 * i)))) for i in range(3)]
 
 
 @pytest.mark.parametrize("make", [list, dict], ids=["list", "dict"])

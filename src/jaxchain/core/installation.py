@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import collections
 import copy
+import functools
 import threading
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +31,9 @@ from jaxchain.core.guard import NotCompilable
 from jaxchain.core.outside import substitute
 from jaxchain.core.state import Walk, is_record
 from jaxchain.core.variable import Parameter, SharedParameter, Variable, as_array
+
+_CALLABLES = (types.FunctionType, types.MethodType, functools.partial)
+_ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter(())), type(iter([])))
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 
@@ -139,6 +144,10 @@ class Outputs:
                 return made
 
             return mapping
+        if isinstance(value, _CALLABLES):
+            return self._callable(value)
+        if isinstance(value, _ITERATORS):
+            raise NotCompilable(f"it makes a {type(value).__name__}, which can be read only once")
         return self._record(value) if is_record(value) else lambda outputs: value
 
     def _sequence(self, value: Any) -> Callable[[Sequence[Any]], Any]:
@@ -150,18 +159,60 @@ class Outputs:
             return lambda outputs: tuple_of(kind, [p(outputs) for p in parts])
         return lambda outputs: kind(p(outputs) for p in parts)
 
-    def _record(self, value: Any) -> Callable[[Sequence[Any]], Any]:
-        """Return how to make an object of the user's program that holds arrays: a new one for every call."""
+    def _parts(self, value: Any, held: dict[str, Any]) -> dict[str, Callable[[Sequence[Any]], Any]] | None:
+        """Return the builders of what an object holds, by name; None: no arrays are in it."""
         if id(value) in self._inside:
             raise NotCompilable(f"it makes a {type(value).__name__} that holds itself")
         self._inside.append(id(value))
-        before, kind = sum(self.uses), type(value)
+        before = sum(self.uses)
+        parts = {k: self.builder(v) for k, v in held.items()}
+        self._inside.pop()
+        return None if sum(self.uses) == before else parts
+
+    def _callable(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        """Return how to make a function of the user's program that holds arrays: a new one for every call."""
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, types.MethodType):
+            function, parts = value.__func__, self._parts(value, {"owner": value.__self__})
+            if parts is None:
+                return lambda outputs: value
+            return lambda outputs: types.MethodType(function, parts["owner"](outputs))
+        parts = self._parts(value, {"func": value.func, "args": value.args, "keywords": value.keywords})
+        if parts is None:
+            return lambda outputs: value
+        func, args, keywords = (parts[k] for k in ("func", "args", "keywords"))
+        return lambda outputs: functools.partial(func(outputs), *args(outputs), **keywords(outputs))
+
+    def _function(self, value: types.FunctionType) -> Callable[[Sequence[Any]], Any]:
+        """As `_callable`, for a function with a closure or defaults."""
+        cells = value.__closure__ or ()
+        filled = {str(i): cell.cell_contents for i, cell in enumerate(cells) if _is_filled(cell)}
+        parts = self._parts(value, {**filled, "defaults": value.__defaults__, "keywords": value.__kwdefaults__})
+        if parts is None:
+            return lambda outputs: value
+        code, space, attributes, n = value.__code__, value.__globals__, dict(value.__dict__), len(cells)
+        names = {k: getattr(value, k) for k in ("__qualname__", "__module__", "__doc__", "__annotations__")}
+
+        def function(outputs: Sequence[Any]) -> Any:
+            contents = [parts.get(str(i)) for i in range(n)]
+            closure = tuple(types.CellType() if c is None else types.CellType(c(outputs)) for c in contents)
+            made = types.FunctionType(code, space, code.co_name, parts["defaults"](outputs), closure)
+            made.__kwdefaults__ = parts["keywords"](outputs)
+            made.__dict__.update(attributes)
+            for key, name in names.items():
+                setattr(made, key, name)
+            return made
+
+        return function
+
+    def _record(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        """Return how to make an object of the user's program that holds arrays: a new one for every call."""
+        kind = type(value)
         make: Any = kind.__new__
         slots = [s for c in kind.__mro__ for s in _own_slots(c) if hasattr(value, s)]
-        attributes = {**getattr(value, "__dict__", {}), **{s: getattr(value, s) for s in slots}}
-        parts = {k: self.builder(v) for k, v in attributes.items()}
-        self._inside.pop()
-        if sum(self.uses) == before:
+        parts = self._parts(value, {**getattr(value, "__dict__", {}), **{s: getattr(value, s) for s in slots}})
+        if parts is None:
             return lambda outputs: value
 
         def record(outputs: Sequence[Any]) -> Any:
@@ -171,6 +222,15 @@ class Outputs:
             return made
 
         return record
+
+
+def _is_filled(cell: Any) -> bool:
+    """Return whether a variable of a closure has a value yet."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def _own_slots(kind: type) -> tuple[str, ...]:
