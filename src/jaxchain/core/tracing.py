@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
@@ -85,7 +86,7 @@ class Lifted:
         writes: The cells that are written.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
-        gradients: Outputs that have a gradient, and inputs that get one.
+        gradients: Outputs that have a gradient, inputs that get one, and from which of the outputs they do.
         uses: How many things each output is needed for.
     """
 
@@ -106,7 +107,7 @@ class Lifted:
     writes: list[Write]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int]]
+    gradients: tuple[list[int], list[int], list[int]]
     uses: list[int]
 
 
@@ -308,7 +309,7 @@ class Attempt:
     argument_writes: list[tuple[int, str, Any]]
     writes: list[Write]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int]] = ([], [])
+    gradients: tuple[list[int], list[int], list[int]] = ([], [], [])
 
     def __init__(
         self,
@@ -583,13 +584,14 @@ def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], li
 COTANGENT = "output_gradient"
 
 
-def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int]]:
+def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int], list[int]]:
     """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
 
     The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
 
     Returns:
-        The outputs that have a gradient, and the inputs that get one.
+        The outputs that have a gradient, the inputs that get one, and from which of those outputs each of them does:
+        its bits are their places among them.
     """
     from jaxchain.core.walk import walk
 
@@ -607,7 +609,15 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
         found = walk(seeds)
     reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
     outputs.arrays += [gradient for _, gradient in reached]
-    return differentiable, [at for at, _ in reached]
+    bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
+    origins = {targets[n]: b for n, b in walk(bits, pull=_pull_bits, add=operator.or_).items() if n in targets}
+    return differentiable, [at for at, _ in reached], [origins[at] for at, _ in reached]
+
+
+def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
+    """Whatever reaches an output of a function reaches its inputs."""
+    came = functools.reduce(operator.or_, (g for g in gys if g is not None))
+    return range(len(function.inputs)), [came] * len(function.inputs)
 
 
 def _place_names(walk: Walk) -> list[str]:
