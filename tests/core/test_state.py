@@ -693,6 +693,15 @@ def test_iterators_do_not_come_out_of_a_program(make):
     assert results == [plain(list(make(variable(2 * i)))) for i in range(3)]
 
 
+@pytest.mark.parametrize("name", ["data", "flags", "strides", "ctypes"])
+def test_what_only_numpy_arrays_have(name):
+    step = jaxchain.static(lambda x: (getattr(x, name) is not None) * F.sum(x))
+    with pytest.warns(EagerFallback, match=f"it looks at '{name}' of a NumPy array"):
+        assert [step(np.ones(3, "f")).array.tolist() for _ in range(3)] == [3, 3, 3]
+    with pytest.raises(AttributeError, match="has no attribute dat"):
+        jaxchain.static(lambda x: x.dat)(np.ones(3, "f"))
+
+
 @pytest.mark.parametrize("make", [list, dict], ids=["list", "dict"])
 def test_an_argument_that_is_filled(make):
     def fill(x, out):

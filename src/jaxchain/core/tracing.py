@@ -19,7 +19,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxchain.core import random
 from jaxchain.core.arguments import TRACED, argument_names, array_of, containers_in, leaves_of, objects_of
 from jaxchain.core.cells import contents_of, count, holds
-from jaxchain.core.compat import EXACT, live_inputs
+from jaxchain.core.compat import EXACT, is_tracer, live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
@@ -423,6 +423,8 @@ class Attempt:
                     raise NotCompilable(self.trace.questions.refused) from error
                 if self.trace.questions.guards:
                     raise Raised from error
+                if isinstance(error, AttributeError) and is_tracer(error.obj) and hasattr(np.ndarray, str(error.name)):
+                    raise NotCompilable(f"it looks at {error.name!r} of a NumPy array") from error
                 self.trace.print_out()
                 raise
 
