@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxchain
+import jaxchain.functions as F
 from jaxchain import cuda
 from jaxchain.interop.rewriting import HELPERS, compile_program
 
@@ -102,6 +104,33 @@ def test_views_are_not_written_into(source):
 def test_a_global_that_a_function_only_writes_into_stays_global():
     names = run("a = np.zeros(2)\ndef f(): a[0] = 1\nf()")
     assert names["a"].tolist() == [1, 0]
+
+
+STATISTICS = """
+class Conditional(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        self.mean, self.var = np.zeros(2, "f"), np.ones(2, "f")
+        self.register_persistent("mean")
+        self.register_persistent("var")
+
+    def forward(self, x, gamma):
+        one, zero = xp.ones(2, "f"), xp.zeros(2, "f")
+        return gamma * F.batch_normalization(x, one, zero, running_mean=self.mean, running_var=self.var, decay=0.5)
+
+link, x = Conditional(), np.float32([[1, 2], [3, 6]])
+for _ in range(3):
+    y = link(x, 2)
+answer = [np.round(a, 4).tolist() for a in (y.array, link.mean, link.var)]
+def unnamed(running_mean): return running_mean is link.mean
+answer.append(unnamed(running_mean=link.mean))
+"""
+
+
+def test_running_statistics_that_are_attributes_are_updated(mode):
+    with jaxchain.using_config("mode", mode):
+        answer = run(STATISTICS, chainer=jaxchain, F=F)["answer"]
+    assert answer == [[[-2, -2], [2, 2]], [1.75, 3.5], [1.875, 7.125], True]  # Chainer's
 
 
 def test_under_a_trace():

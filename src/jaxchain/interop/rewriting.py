@@ -15,7 +15,21 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from jaxchain.interop import numpy_questions, stores
-from jaxchain.interop.stores import ATTRIBUTES, BORROW, CALL, COMBINE, FILL, INDEX, ITEM, KEEP, KEY, READ, UPDATE, WRITE
+from jaxchain.interop.stores import (
+    ATTRIBUTES,
+    BORROW,
+    CALL,
+    COMBINE,
+    FILL,
+    INDEX,
+    ITEM,
+    KEEP,
+    KEY,
+    READ,
+    STATISTICS,
+    UPDATE,
+    WRITE,
+)
 
 VIEWS = frozenset(
     "reshape ravel transpose swapaxes moveaxis rollaxis squeeze expand_dims atleast_1d atleast_2d atleast_3d "
@@ -26,6 +40,8 @@ VIEWS = frozenset(
 WRITERS = frozenset("at scatter_add put place putmask fill_diagonal shuffle".split())
 """NumPy's functions that write into their first argument, beside `copyto`; `at` is that of a ufunc, and what CuPy calls
 `scatter_add` is one by another name."""
+RUNNING = ("running_mean", "running_var")
+"""Arguments of batch normalisation that it changes in place."""
 HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS}
 _OPERATIONS = {
     ast.Add: "iadd",
@@ -275,6 +291,22 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(target, ast.Name) and self.scope.origins.get(target.id):
             return self._statement(node, target, COMBINE, ast.Name(target.id, ast.Load()), node.value, operation)
         return node
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        """Rewrite calls whose running statistics are attributes."""
+        self.generic_visit(node)
+        places = [k for k in node.keywords if k.arg in RUNNING and isinstance(k.value, ast.Attribute)]
+        if not places:
+            return node
+        rest = [k for k in node.keywords if k not in places]
+        names: list[ast.expr | None] = [None if k.arg is None else ast.Constant(k.arg) for k in rest]
+        owners: list[ast.expr] = []
+        for keyword in places:
+            attribute = cast("ast.Attribute", keyword.value)
+            owners.append(ast.Tuple([attribute.value, ast.Constant(attribute.attr)], ast.Load()))
+        keys: list[ast.expr | None] = [ast.Constant(k.arg) for k in places]
+        given = [ast.Tuple(node.args, ast.Load()), ast.Dict(names, [k.value for k in rest]), ast.Dict(keys, owners)]
+        return self._placed(ast.Call(ast.Name(STATISTICS, ast.Load()), [node.func, *given], []), node)
 
     def visit_Expr(self, node: ast.Expr) -> Any:
         self.generic_visit(node)

@@ -24,12 +24,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jaxchain.functions as F
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import Variable, as_array
 
 ATTRIBUTES = ("array", "data", "grad")
-WRITE, READ, UPDATE, FILL, CALL, COMBINE, BORROW, KEEP, ITEM, INDEX, KEY = (
-    f"__jaxchain_{name}__" for name in "write read update fill call combine borrow keep item index key".split()
+WRITE, READ, UPDATE, FILL, CALL, STATISTICS, COMBINE, BORROW, KEEP, ITEM, INDEX, KEY = (
+    f"__jaxchain_{name}__"
+    for name in "write read update fill call statistics combine borrow keep item index key".split()
 )
 
 
@@ -283,7 +285,32 @@ def call(
     return write(buffer, held.pop(), name, ..., origins)
 
 
+def call_with_statistics(
+    function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], places: dict[str, tuple[Any, str]]
+) -> Any:
+    """Do ``function(..., running_mean=owner.name)``: batch normalisation changes running statistics in place.
+
+    Args:
+        function: The function.
+        arguments: Its arguments.
+        keywords: Those with a name, without the statistics.
+        places: By argument, the owner and the attribute that has the statistics.
+
+    Returns:
+        What the function returns.
+    """
+    held: dict[str, Any] = {k: getattr(owner, name) for k, (owner, name) in places.items()}
+    if function in (F.batch_normalization, F.batch_renormalization):
+        held = {k: Variable(v) if isinstance(v, jax.Array) else v for k, v in held.items()}
+    result = function(*arguments, **keywords, **held)
+    for key, (owner, name) in places.items():
+        if isinstance(held[key], Variable) and held[key] is not getattr(owner, name):
+            setattr(owner, name, held[key].array)
+    return result
+
+
 HELPERS = {
+    STATISTICS: call_with_statistics,
     WRITE: write,
     READ: read,
     UPDATE: update,
