@@ -168,6 +168,12 @@ class _Scope:
                 plain.add(id(target))
                 if isinstance(value, ast.Attribute | ast.Subscript) and _is_path(value):
                     self.origins.setdefault(target.id, []).append(value)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and not _is_view(node.value):
+                unpacked = [
+                    t for target in node.targets[:1] for t in getattr(target, "elts", ()) if isinstance(t, ast.Name)
+                ]
+                self.places.update(t.id for t in unpacked)  # what a function returns counts as new
+                plain.update(map(id, unpacked))
             if isinstance(node, ast.AugAssign):
                 plain.add(id(node.target))
             elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and id(node) not in plain:
