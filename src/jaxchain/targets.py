@@ -82,7 +82,7 @@ def _import_file(path: Path, written_for_chainer: bool) -> Any:
         name = f"_jaxchain_target_{name}"
     loader = None
     if written_for_chainer:
-        from jaxchain.interop.stores import ProgramLoader
+        from jaxchain.interop.rewriting import ProgramLoader
 
         loader = ProgramLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

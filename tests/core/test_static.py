@@ -1056,3 +1056,28 @@ def test_maxima_of_what_the_compiler_computes_twice_have_gradients(way, largest)
     for (name, p), (_, q) in zip(sorted(model.namedparams()), sorted(eager.namedparams()), strict=True):
         scale = np.abs(np.asarray(q.grad)).max()
         np.testing.assert_allclose(p.grad, q.grad, rtol=1e-4, atol=1e-4 * scale, err_msg=name)
+
+
+class TwoHeads(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.body, self.first, self.second = (L.Linear(2, 2, initialW=0.5) for _ in range(3))
+
+    def forward(self, x):
+        h = F.tanh(self.body(x))
+        return self.first(h), self.second(h)
+
+
+@pytest.mark.parametrize("heads", [(0,), (1,), (0, 1)])
+def test_what_led_to_no_output_with_a_gradient_gets_none(heads, mode):
+    model, x = TwoHeads(), Variable(np.float32([[1, 2]]))
+    with jaxchain.using_config("mode", mode):
+        for _ in range(3):
+            model.cleargrads(), x.cleargrad()
+            outputs = model(x)
+            sum(F.sum(outputs[i]) for i in heads).backward()
+            got = [p.grad is not None for p in (model.first.W, model.second.b, model.body.W, x)]
+            assert got == [0 in heads, 1 in heads, True, True]
+        gxs = jaxchain.grad([F.sum(model(x)[i]) for i in heads], [model.first.W, x], enable_double_backprop=True)
+        assert [g is not None for g in gxs] == [0 in heads, True]

@@ -323,3 +323,39 @@ def test_names_that_have_no_meaning_say_why():
 def test_static_graph_is_found_and_changes_nothing(file):
     module = chainer_modules.resolve(f"chainer.graph_optimizations.{file}")
     assert module.static_graph(len) is len and module.static_code(verbosity_level=0)(len) is len
+
+
+PRIVATE = """
+import chainer, chainer.functions as F, numpy as np
+from chainer._backend import Device
+from chainer.dataset.convert import _call_converter, _concat_arrays, _concat_arrays_with_padding
+from chainer.functions.rnn.lstm import _extract_gates
+from chainer.links.rnn.n_step_rnn import argsort_list_descent, permutate_list
+from chainer.links.connection.convolution_2d import _pair
+
+print(isinstance(chainer.get_device("@numpy"), Device), len(chainer._get_link_hooks()), chainer.cuda.numpy is np)
+print(_pair(3), _pair((1, 2)))
+arrays = [np.float32([1, 2]), np.float32([3])]
+print(_concat_arrays([1, 2], None).tolist(), _concat_arrays(arrays, 9).tolist())
+print(_concat_arrays_with_padding(arrays, 0).tolist())
+print(_call_converter(chainer.dataset.concat_examples, arrays[:1], None).tolist())
+print(_call_converter(lambda batch, device: (len(batch), device), arrays, None))
+print([g.tolist() for g in _extract_gates(np.arange(8, dtype="f").reshape(1, 8))])
+order = argsort_list_descent([[1], [1, 2, 3], [1, 2]])
+print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc", order, True))
+print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist())
+"""
+
+
+def test_private_names_that_programs_copied(tmp_path):
+    assert output_of(tmp_path, PRIVATE) == [
+        "True 0 True",
+        "(3, 3) (1, 2)",
+        "[1, 2] [[1.0, 2.0], [3.0, 9.0]]",
+        "[[1.0, 2.0], [3.0, 0.0]]",
+        "[[1.0, 2.0]]",
+        "(2, None)",
+        "[[[0.0, 4.0]], [[1.0, 5.0]], [[2.0, 6.0]], [[3.0, 7.0]]]",
+        "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
+        "[1.0, 1.0, 1.0, 1.0]",
+    ]

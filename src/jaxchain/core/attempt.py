@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, cast
@@ -96,7 +97,7 @@ class Attempt:
     argument_writes: list[tuple[int, str, Any]]
     writes: list[Write]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int]] = ([], [])
+    gradients: tuple[list[int], list[int], list[int]] = ([], [], [])
 
     def __init__(
         self,
@@ -404,13 +405,14 @@ def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], li
 COTANGENT = "output_gradient"
 
 
-def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int]]:
+def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int], list[int]]:
     """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
 
     The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
 
     Returns:
-        The outputs that have a gradient, and the inputs that get one.
+        The outputs that have a gradient, the inputs that get one, and from which of those outputs each of them does:
+        its bits are their places among them.
     """
     seeds, differentiable = [], []
     for at, node in outputs.nodes.items():
@@ -426,7 +428,16 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
         found = gradients_of(seeds)
     reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
     outputs.arrays += [gradient for _, gradient in reached]
-    return differentiable, [at for at, _ in reached]
+    bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
+    found = gradients_of(bits, pull=_pull_bits, add=operator.or_)
+    origins = {targets[node]: came for node, came in found.items() if node in targets}
+    return differentiable, [at for at, _ in reached], [origins[at] for at, _ in reached]
+
+
+def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
+    """Whatever reaches an output of a function reaches its inputs."""
+    came = functools.reduce(operator.or_, (g for g in gys if g is not None))
+    return range(len(function.inputs)), [came] * len(function.inputs)
 
 
 def _place_names(walk: Walk) -> list[str]:

@@ -7,6 +7,7 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import collections
+import functools
 import gc
 import itertools
 import threading
@@ -23,6 +24,7 @@ from jaxchain.core.cells import (
     MISSING,
     NUMBER,
     UNSET,
+    SlotView,
     Template,
     View,
     contents_of,
@@ -178,6 +180,8 @@ class Outputs:
                 value.close()  # Python would say that nobody waited for it
             raise NotCompilable(f"a {type(value).__name__} comes out of it, which runs after the call")
         if holds_tracer(value, self.walk.objects):
+            if isinstance(value, _CALLABLES):
+                return self._callable(value)
             raise NotCompilable(f"a {type(value).__name__} comes out of it, with values in it that a call computes")
         return lambda outputs: value
 
@@ -202,6 +206,35 @@ class Outputs:
             return made
 
         return variable
+
+    def _callable(self, value: Any) -> Callable[[Sequence[Any]], Any]:
+        """Return how to make a function, method or partial that holds arrays."""
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, types.MethodType):
+            function, owner = value.__func__, self.builder(value.__self__)
+            return lambda outputs: types.MethodType(function, owner(outputs))
+        func, args, keywords = map(self.builder, (value.func, value.args, value.keywords))
+        return lambda outputs: functools.partial(func(outputs), *args(outputs), **keywords(outputs))
+
+    def _function(self, value: types.FunctionType) -> Callable[[Sequence[Any]], Any]:
+        """As `_callable`, for a function with a closure or defaults."""
+        contents = [SlotView(cell)["cell_contents"] for cell in value.__closure__ or ()]
+        cells = [None if c is UNSET else self.builder(c) for c in contents]
+        defaults, keywords = self.builder(value.__defaults__), self.builder(value.__kwdefaults__)
+        code, space, attributes = value.__code__, value.__globals__, dict(value.__dict__)
+        names = {k: getattr(value, k) for k in ("__qualname__", "__module__", "__doc__", "__annotations__")}
+
+        def function(outputs: Sequence[Any]) -> Any:
+            closure = tuple(types.CellType() if c is None else types.CellType(c(outputs)) for c in cells)
+            made = types.FunctionType(code, space, code.co_name, defaults(outputs), closure)
+            made.__kwdefaults__ = keywords(outputs)
+            made.__dict__.update(attributes)
+            for key, name in names.items():
+                setattr(made, key, name)
+            return made
+
+        return function
 
     def _container(self, value: Any) -> Callable[[Sequence[Any]], Any]:
         kind = type(value)
@@ -322,6 +355,7 @@ def holds_tracer(value: Any, known: Container[int]) -> bool:
 
 ENDED = -1  # rank of a variable whose graph was that of a call: `backward` says so
 LARGE = 100_000  # objects that are looked at
+_CALLABLES = (types.FunctionType, types.MethodType, functools.partial)
 _LATER = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 
 

@@ -94,13 +94,15 @@ class LinkNode(FunctionRecord):
 
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
-        gys = self.gradient.filled(gys)
+        given, gys = gys, self.gradient.filled(gys)
         state = thread_state()
         if state.debug and any(map(has_nan, self.gradient.compiled(*self.kept, *gys))):
             raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *gys])
         if state.special:
-            return self.variant.needs, special_pullback(self, self.gradient, gys, state)
-        return self.variant.needs, self.gradient.compiled(*self.kept, *gys)
+            gxs = special_pullback(self, self.gradient, gys, state)
+        else:
+            gxs = self.gradient.compiled(*self.kept, *gys)
+        return self.variant.needs, self.variant.arrived(gxs, given)
 
     def attach(self, outputs: list[Any], differentiable: Sequence[int]) -> None:
         """Put Variables in the place of the outputs that a gradient can come from."""
@@ -116,7 +118,8 @@ class LinkNode(FunctionRecord):
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
         inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
-        return self.variant.needs, self.gradient.apply((), [*inputs, *self.gradient.filled(gys)], ())
+        gxs = self.gradient.apply((), [*inputs, *self.gradient.filled(gys)], ())
+        return self.variant.needs, self.variant.arrived(gxs, gys)
 
 
 class LinkVariant(Variant):
@@ -138,7 +141,7 @@ class LinkVariant(Variant):
         self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
         if self.split is None:
             return
-        self.differentiable, reached = traced.lifted.gradients
+        self.differentiable, reached, self._from = traced.lifted.gradients
         place = {i: at for at, i in enumerate(self.order)}
         self.needs = tuple(place[i] for i in reached)
         # a random key that a nested call names, and nothing reads, is no input of the forward
@@ -162,6 +165,18 @@ class LinkVariant(Variant):
         except ValueError as error:
             raise NotCompilable("its gradient looks at a value") from error
         return forward
+
+    def arrived(self, gxs: Sequence[Any], gys: Sequence[Any]) -> Sequence[Any]:
+        """Return the gradients of the inputs, None where an input led to none of the outputs that had one.
+
+        Args:
+            gxs: What the program gives, with zeros for output gradients that did not come.
+            gys: The output gradients.
+        """
+        if all(gy is not None for gy in gys):
+            return gxs
+        came = sum(1 << place for place, gy in enumerate(gys) if gy is not None)
+        return [gx if came & bits else None for gx, bits in zip(gxs, self._from, strict=True)]
 
     def programs(self) -> list[tuple[Any, list[Any]]]:
         """Return the jitted functions and what each takes: that of the call first, then that of the backward pass."""

@@ -61,7 +61,7 @@ class Lifted:
         writes: The cells that are written.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
-        gradients: Outputs that have a gradient, and inputs that get one.
+        gradients: Outputs that have a gradient, inputs that get one, and from which of the outputs they do.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
     """
@@ -83,7 +83,7 @@ class Lifted:
     writes: list[Write]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int]]
+    gradients: tuple[list[int], list[int], list[int]]
     uses: list[int]
     once: list[Once]
 

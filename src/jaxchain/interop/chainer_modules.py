@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from jaxchain.interop import function_classes
+from jaxchain.interop import function_classes, private_names
 
 CHAINER_VERSION = "7.8.1"
 ABSENT = ("cupy", "cupyx", "ideep4py")
@@ -34,6 +34,7 @@ FILES = {
     "iterators": {"order_samplers"},
     "training.extensions": {"computational_graph", "util", "value_observation", "variable_unchain"},
     "training.triggers": {"minmax_value_trigger"},
+    "utils": {"array"},
 }
 """Files inside rooms that are not named like one of the room's classes."""
 FLAT = {"optimizer_hooks", "graph_optimizations"}
@@ -85,6 +86,8 @@ class ChainerModule(ModuleType):
             if self._has_file(name):
                 return importlib.import_module(path)
             value = self._class(name)
+            if value is None:
+                value = private_names.NAMES.get(path.partition(".")[2])
             if value is not None:
                 self.__dict__[name] = value
                 return value
@@ -158,6 +161,8 @@ def resolve(name: str) -> ChainerModule:
         target = _import(f"jaxchain.links.vision.{parts[-1]}")
         if target is not None:
             return ChainerModule(name, target)
+    if ".".join(parts) in private_names.MODULES:
+        return ChainerModule(name, private_names.MODULES[parts[0]])
     room, below = (parts[0], ".".join(parts[1:])) if parts else ("", "")
     if below in FOLDERS.get(room, ()) and below:
         return ChainerModule(name, None)

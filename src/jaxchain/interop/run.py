@@ -3,8 +3,8 @@
 As with ``python script.py``, the program is ``__main__``, sees its own arguments in `sys.argv`, its folder first in
 `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all for the life of the
 process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's environment variables,
-in-place writes to parameters work (`stores`), `numpy.random.seed` seeds jaxchain's streams, too, the array module has
-`random` (`array_random`), and arrays have more of NumPy's methods (`array_methods`).
+in-place writes to arrays and questions about NumPy are rewritten (`rewriting`), `numpy.random.seed` seeds jaxchain's
+streams, too, the array module has `random` (`array_random`), and arrays have more of NumPy's methods (`array_methods`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from jaxchain.core.config import MODES, global_config
 from jaxchain.core.random import seed
 from jaxchain.interop import chainer_modules
-from jaxchain.interop.stores import HELPERS, ProgramLoader, compile_program
+from jaxchain.interop.rewriting import HELPERS, ProgramLoader, compile_program
 from jaxchain.iterators.launch import in_workers
 
 USAGE = """usage: jaxchain run [--mode eager|static] script.py [arguments of the script]

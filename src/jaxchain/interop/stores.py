@@ -1,9 +1,12 @@
 """In-place writes of Chainer's programs on immutable arrays: `param.array[...] = w` becomes an assignment.
 
-The program's syntax tree is changed when it is loaded, where an element of something is assigned to, where something is
-filled, and where `copyto` writes into something. That something is a *place*: an attribute, or a name that is given new
-arrays only (`FRESH`, operators) and its own, moved (`MOVES`), no views. If it holds a JAX array, it is assigned a
-changed copy; anything else is written to in place.
+A loaded program (interop/rewriting.py) calls these helpers where an element of something is assigned to, where
+something is filled, and where a function writes into its first argument. That something is a *place*: an attribute, or
+a name. If it holds a JAX array, it is assigned a changed copy; anything else is written to in place.
+
+Where a name was given what an attribute or an item of a container holds (``g = param.grad``), that is its *origin*:
+if the origin still holds the same array, it gets the changed copy, too, also from ``g += x``. A view of
+another array (``b = a[0]``) is a new array of JAX's: it is marked as *borrowed*, and not written into.
 
 Other names for the old array would keep its old values. For the attributes `array`, `data` and `grad` it is left at
 that; anywhere else, an array that others hold, too, is not changed, and the error says so.
@@ -11,29 +14,25 @@ that; anywhere else, an array that others hold, too, is not changed, and the err
 
 from __future__ import annotations
 
-import ast
-import importlib.machinery
 import operator
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jaxchain.functions as F
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import Variable, as_array
 
 ATTRIBUTES = ("array", "data", "grad")
-WRITE, READ, UPDATE, FILL, INDEX = (f"__jaxchain_{name}__" for name in ("write", "read", "update", "fill", "index"))
-FRESH = frozenset(
-    "zeros ones empty full zeros_like ones_like empty_like full_like arange linspace eye identity copy array astype "
-    "tile repeat concatenate stack hstack vstack where".split()
+WRITE, READ, UPDATE, FILL, CALL, STATISTICS, COMBINE, BORROW, KEEP, ITEM, INDEX, KEY = (
+    f"__jaxchain_{name}__"
+    for name in "write read update fill call statistics combine borrow keep item index key".split()
 )
-"""Functions and methods whose results are nobody's views."""
-MOVES = frozenset("to_cpu to_gpu to_chx from_chx to_device asnumpy".split())
-"""Functions that move an array: `x = to_cpu(x)` leaves the name what it was."""
 
 
 class _Index:
@@ -47,7 +46,73 @@ def _look_up(owner: Any, name: str | None) -> Any:
     return owner if name is None else getattr(owner, name)
 
 
-def write(value: Any, owner: Any, name: str | None, index: Any) -> Any:
+Origin = Callable[[], tuple[Any, Any]]
+"""Returns the owner and the name of the attribute, or a container and a `_Key`."""
+_borrowed: dict[int, weakref.ref[Any]] = {}  # by the identity of the array: arrays have no hash
+
+
+class _Key:
+    """The key of an item of a container."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+
+def borrow(value: Any) -> Any:
+    """Return what a name is given; if it is a JAX array, remember that it may be a view."""
+    if isinstance(value, jax.Array):
+        mark = id(value)
+        _borrowed[mark] = weakref.ref(value, lambda _: _borrowed.pop(mark, None))
+    return value
+
+
+def keep(value: Any, old: Any) -> Any:
+    """Return a view that a name is given of what it held: nobody else's, if that was nobody else's.
+
+    Args:
+        value: The view.
+        old: What the name held.
+    """
+    if id(old) not in _borrowed and (is_tracer(old) or sys.getrefcount(old) <= 3):  # the name and two arguments
+        _borrowed.pop(id(value), None)
+    return value
+
+
+def item(container: Any, index: Any) -> Any:
+    """Return an element that a name is given: a view, but for an index with arrays or lists in it.
+
+    Args:
+        container: The container.
+        index: The index.
+    """
+    value = container[index]
+    parts = index if isinstance(index, tuple) else (index,)
+    if isinstance(container, jax.Array) and any(isinstance(i, list | np.ndarray | jax.Array) for i in parts):
+        return value
+    return borrow(value)
+
+
+def _origin(array: Any, origins: Sequence[Origin]) -> tuple[Any, Any] | None:
+    """Return the origin that holds an array, if one still does."""
+    for find in origins:
+        try:
+            owner, name = find()
+            held = owner[name.key] if isinstance(name, _Key) else getattr(owner, name)
+        except Exception:  # a name of it means something else by now
+            continue
+        if held is array:
+            return owner, name
+    return None
+
+
+def _put(owner: Any, name: Any, array: Any) -> None:
+    if isinstance(name, _Key):
+        owner[name.key] = array
+    else:
+        setattr(owner, name, array)
+
+
+def write(value: Any, owner: Any, name: str | None, index: Any, origins: Sequence[Origin] = ()) -> Any:
     """Do ``place[index] = value``.
 
     Args:
@@ -55,12 +120,13 @@ def write(value: Any, owner: Any, name: str | None, index: Any) -> Any:
         owner: The place's owner, or the array.
         name: Its attribute.
         index: The index.
+        origins: Where the array may have come from.
 
     Returns:
         The array that is in the place now.
 
     Raises:
-        TypeError: It is a JAX array that has other names.
+        TypeError: It is a JAX array that has other names, or may be a view.
     """
     array = _look_up(owner, name)
     if not isinstance(array, jax.Array):
@@ -68,8 +134,16 @@ def write(value: Any, owner: Any, name: str | None, index: Any) -> Any:
         return array
     if name is None:
         owner = None  # one name less for the array
+    origin = _origin(array, origins)
+    if origin is None and name is None and id(array) in _borrowed:
+        raise TypeError(
+            "arrays of the array module are immutable, and in Chainer this one may be a view of another one, which "
+            "would keep the old values: write into a copy (x = x.copy()) or into the other array"
+        )
+    known = name if origin is None else origin[1]
     traced = is_tracer(array)  # which the trace holds, too
-    if name not in ATTRIBUTES and not traced and sys.getrefcount(array) > 3:  # the place, `array`, the argument
+    holders = 3 if origin is None else 4  # the place, `array`, the argument; the origin
+    if known not in ATTRIBUTES and not traced and sys.getrefcount(array) > holders:
         raise TypeError(
             "arrays of the array module are immutable, and this one has other names, which would keep the old values: "
             "write into a copy (x = x.copy()) or into a NumPy array"
@@ -83,6 +157,8 @@ def write(value: Any, owner: Any, name: str | None, index: Any) -> Any:
         changed = jax.device_put(jnp.array(buffer), array.sharding)
     if name is not None:
         setattr(owner, name, changed)
+    if origin is not None:
+        _put(*origin, changed)
     return changed
 
 
@@ -99,29 +175,55 @@ def read(owner: Any, name: str | None, index: Any) -> list[Any]:
     return [owner, name, index, array[at]]
 
 
-def update(held: list[Any], value: Any, operation: str) -> Any:
+def update(held: list[Any], value: Any, operation: str, origins: Sequence[Origin] = ()) -> Any:
     """Do ``place[index] += value``, or another operation.
 
     Args:
         held: What `read` returned; it is emptied.
         value: The right side.
         operation: Name of the operator, e.g. ``iadd``.
+        origins: Where the array may have come from.
 
     Returns:
         The array that is in the place now.
     """
     value = getattr(operator, operation)(held.pop(), value)
     index, name = held.pop(), held.pop()
-    return write(value, held.pop(), name, index)
+    return write(value, held.pop(), name, index, origins)
 
 
-def fill(value: Any, owner: Any, name: str | None) -> Any:
+def combine(array: Any, value: Any, operation: str, origins: Sequence[Origin] = ()) -> Any:
+    """Do ``name += value``, or another operation, for a name with origins.
+
+    Args:
+        array: What the name holds.
+        value: The right side.
+        operation: Name of the operator, e.g. ``iadd``.
+        origins: Where it may have come from.
+
+    Returns:
+        What the name holds now.
+    """
+    result = getattr(operator, operation)(array, value)
+    if not isinstance(array, jax.Array) or not isinstance(result, jax.Array):
+        return result
+    origin = _origin(array, origins)
+    if origin is not None:
+        if result.shape != array.shape:
+            raise ValueError(f"an array of shape {array.shape} cannot hold a result of shape {result.shape}")
+        result = result.astype(array.dtype)
+        _put(*origin, result)
+    return result
+
+
+def fill(value: Any, owner: Any, name: str | None, origins: Sequence[Origin] = ()) -> Any:
     """Do ``place.fill(value)``, for an array or an object of the program.
 
     Args:
         value: What it is filled with.
         owner: The place's owner, or the array.
         name: Its attribute.
+        origins: Where the array may have come from.
 
     Returns:
         What is in the place now.
@@ -131,168 +233,93 @@ def fill(value: Any, owner: Any, name: str | None) -> Any:
         del filled
         held = [owner]
         del owner
-        return write(value, held.pop(), name, ...)
+        return write(value, held.pop(), name, ..., origins)
     filled.fill(value)
     return filled
 
 
-HELPERS = {WRITE: write, READ: read, UPDATE: update, FILL: fill, INDEX: _Index()}
-_OPERATIONS = {
-    ast.Add: "iadd",
-    ast.Sub: "isub",
-    ast.Mult: "imul",
-    ast.Div: "itruediv",
-    ast.FloorDiv: "ifloordiv",
-    ast.Mod: "imod",
-    ast.Pow: "ipow",
-    ast.MatMult: "imatmul",
-    ast.BitAnd: "iand",
-    ast.BitOr: "ior",
-    ast.BitXor: "ixor",
-    ast.LShift: "ilshift",
-    ast.RShift: "irshift",
-}
+def _numpy_writer(function: Any) -> Any:
+    """Return NumPy's form of a function that writes into its first argument; None: it is another function."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, jnp.ufunc):
+        return getattr(np, vars(owner)["__name__"]).at
+    if isinstance(owner, np.ufunc | np.random.RandomState | np.random.Generator):
+        return function
+    room = str(getattr(function, "__module__", None)).partition(".")[0]
+    return getattr(np, function.__name__, None) if room in ("numpy", "jax") else None
 
 
-_INNER = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.Lambda,
-    ast.ClassDef,
-    ast.ListComp,
-    ast.SetComp,
-    ast.DictComp,
-    ast.GeneratorExp,
-)
-
-
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a scope; of inner scopes only their heads."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, _INNER):
-            yield from _inside(child)
-
-
-def _called(call: ast.Call) -> str | None:
-    """Return the last name of what is called."""
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
-
-
-def _is_fresh(value: ast.expr) -> bool:
-    """Return whether an expression makes a new array, if it makes one."""
-    if isinstance(value, ast.Call):
-        return _called(value) in FRESH
-    return isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare)
-
-
-def _moves(value: ast.expr, name: str) -> bool:
-    """Return whether an expression is what a name has, moved."""
-    if not isinstance(value, ast.Call) or _called(value) not in MOVES or not value.args:
-        return False
-    moved = value.args[0]
-    return isinstance(moved, ast.Name) and moved.id == name
-
-
-def _places(scope: ast.AST) -> set[str]:
-    """Return the names that a scope assigns to, and only new arrays or their own."""
-    places: set[str] = set()
-    others: set[str] = set()
-    fresh: set[int] = set()
-    for node in _inside(scope):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            if _is_fresh(node.value):
-                places.add(node.targets[0].id)
-                fresh.add(id(node.targets[0]))
-            elif _moves(node.value, node.targets[0].id):
-                fresh.add(id(node.targets[0]))
-        elif isinstance(node, ast.AugAssign):
-            fresh.add(id(node.target))
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and id(node) not in fresh:
-            others.add(node.id)
-    return places - others
-
-
-class _Rewriter(ast.NodeTransformer):
-    def __init__(self) -> None:
-        self.places: set[str] = set()
-
-    def _visit_scope(self, node: Any) -> Any:
-        outer, self.places = self.places, _places(node)
-        self.generic_visit(node)
-        self.places = outer
-        return node
-
-    visit_Module = visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _visit_scope
-
-    def _place(self, node: Any) -> tuple[ast.expr, ast.expr] | None:
-        """Return owner and attribute of what is written into; None: it is no place."""
-        if isinstance(node, ast.Name) and node.id in self.places:
-            return ast.Name(node.id, ast.Load()), ast.Constant(None)
-        if isinstance(node, ast.Attribute):
-            return node.value, ast.Constant(node.attr)
-        return None
-
-    @staticmethod
-    def _index(node: ast.Subscript) -> ast.expr:
-        return ast.Subscript(ast.Name(INDEX, ast.Load()), node.slice, ast.Load())
-
-    @staticmethod
-    def _statement(node: ast.stmt, written: Any, helper: str, *arguments: ast.expr) -> ast.stmt:
-        call = ast.Call(ast.Name(helper, ast.Load()), list(arguments), [])
-        new = ast.Assign([ast.Name(written.id, ast.Store())], call) if isinstance(written, ast.Name) else ast.Expr(call)
-        for inner in ast.walk(new):
-            if not hasattr(inner, "lineno"):
-                ast.copy_location(inner, node)
-        return ast.fix_missing_locations(new)
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        self.generic_visit(node)
-        target = node.targets[0]
-        if len(node.targets) == 1 and isinstance(target, ast.Subscript) and (place := self._place(target.value)):
-            return self._statement(node, target.value, WRITE, node.value, *place, self._index(target))
-        return node
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
-        self.generic_visit(node)
-        target = node.target
-        if isinstance(target, ast.Subscript) and (place := self._place(target.value)):
-            held = ast.Call(ast.Name(READ, ast.Load()), [*place, self._index(target)], [])
-            operation = ast.Constant(_OPERATIONS[type(node.op)])
-            return self._statement(node, target.value, UPDATE, held, node.value, operation)
-        return node
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        self.generic_visit(node)
-        call = node.value
-        if not isinstance(call, ast.Call) or call.keywords or any(isinstance(a, ast.Starred) for a in call.args):
-            return node
-        function, name = call.func, _called(call)
-        if name == "fill" and isinstance(function, ast.Attribute) and len(call.args) == 1:
-            if place := self._place(function.value):
-                return self._statement(node, function.value, FILL, call.args[0], *place)
-        elif name == "copyto" and len(call.args) == 2:
-            target = call.args[0]
-            if isinstance(target, ast.Attribute) and target.attr in ATTRIBUTES and (place := self._place(target)):
-                return self._statement(node, target, WRITE, call.args[1], *place, ast.Constant(...))
-        return node
-
-
-def compile_program(source: bytes | str, filename: str) -> Any:
-    """Return the code of a program, its in-place writes rewritten. `HELPERS` must be among the builtins.
+def call(
+    function: Any,
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    view: Callable[[Any], Any],
+    owner: Any,
+    name: Any,
+    origins: Sequence[Origin] = (),
+) -> Any:
+    """Do ``function(view(place), ...)``, for one of NumPy's functions that write into their first argument.
 
     Args:
-        source: The program.
-        filename: Its file, for tracebacks.
+        function: The function.
+        arguments: The other arguments.
+        keywords: Those with a name.
+        view: Returns what the function is given of an array, e.g. ``array.ravel()``.
+        owner: The place's owner, or the array.
+        name: Its attribute.
+        origins: Where the array may have come from.
+
+    Returns:
+        What is in the place now.
     """
-    return compile(_Rewriter().visit(ast.parse(source, filename)), filename, "exec", dont_inherit=True)
+    array, writer = _look_up(owner, name), _numpy_writer(function)
+    if writer is None or not isinstance(array, jax.Array):
+        function(view(array), *arguments, **keywords)
+        return array
+    buffer = np.array(array)
+    plain = jax.tree_util.tree_map(lambda a: np.asarray(a) if isinstance(a, jax.Array) else a, (arguments, keywords))
+    writer(view(buffer), *plain[0], **plain[1])
+    del array
+    held = [owner]
+    del owner
+    return write(buffer, held.pop(), name, ..., origins)
 
 
-class ProgramLoader(importlib.machinery.SourceFileLoader):
-    """Loads the program's own modules, rewritten; nothing is cached on disk."""
+def call_with_statistics(
+    function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], places: dict[str, tuple[Any, str]]
+) -> Any:
+    """Do ``function(..., running_mean=owner.name)``: batch normalisation changes running statistics in place.
 
-    def get_code(self, fullname: str) -> Any:
-        """Return the code of a module."""
-        path = self.get_filename(fullname)
-        return compile_program(self.get_data(path), path)
+    Args:
+        function: The function.
+        arguments: Its arguments.
+        keywords: Those with a name, without the statistics.
+        places: By argument, the owner and the attribute that has the statistics.
+
+    Returns:
+        What the function returns.
+    """
+    held: dict[str, Any] = {k: getattr(owner, name) for k, (owner, name) in places.items()}
+    if function in (F.batch_normalization, F.batch_renormalization):
+        held = {k: Variable(v) if isinstance(v, jax.Array) else v for k, v in held.items()}
+    result = function(*arguments, **keywords, **held)
+    for key, (owner, name) in places.items():
+        if isinstance(held[key], Variable) and held[key] is not getattr(owner, name):
+            setattr(owner, name, held[key].array)
+    return result
+
+
+HELPERS = {
+    STATISTICS: call_with_statistics,
+    WRITE: write,
+    READ: read,
+    UPDATE: update,
+    FILL: fill,
+    CALL: call,
+    COMBINE: combine,
+    BORROW: borrow,
+    KEEP: keep,
+    ITEM: item,
+    INDEX: _Index(),
+    KEY: _Key,
+}

@@ -1,0 +1,84 @@
+"""Names of Chainer's files that are no part of its API, and that programs import: they copied the code around them.
+
+Updaters copy `_call_converter`, converters `_concat_arrays`, LSTM cells `_extract_gates`, layers `_pair`, models of
+sequences `permutate_list`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxchain import backend
+from jaxchain.core.config import thread_state
+from jaxchain.dataset import convert as _convert
+from jaxchain.links.n_step_recurrent import by_falling_length
+from jaxchain.training.updaters.base import convert
+
+
+def call_converter(converter: Callable[..., Any], batch: Any, device: Any) -> Any:
+    """Return a batch as arrays.
+
+    Args:
+        converter: ``converter(batch, device)``.
+        batch: What an iterator yields.
+        device: A device, its number or None.
+    """
+    return convert(converter, batch, device)
+
+
+def extract_gates(x: Any) -> list[Any]:
+    """Return the four gates of an LSTM, which are interleaved along axis 1.
+
+    Args:
+        x: Shape (B, 4 D, ...).
+
+    Returns:
+        Four arrays of shape (B, D, ...).
+    """
+    x = x.reshape(x.shape[0], x.shape[1] // 4, 4, *x.shape[2:])
+    return [x[:, :, i] for i in range(4)]
+
+
+def permutate_list(values: Sequence[Any], indices: Sequence[int], inv: bool) -> list[Any]:
+    """Return a list in another order.
+
+    Args:
+        values: The list.
+        indices: Where each element of the result comes from.
+        inv: They say where each element goes instead.
+    """
+    order = np.argsort(indices, kind="stable") if inv else indices
+    return [values[i] for i in order]
+
+
+def pair(x: Any) -> Any:
+    """Return two sizes for one; what can be indexed stays."""
+    return x if hasattr(x, "__getitem__") else (x, x)
+
+
+def as_vec(x: Any) -> Any:
+    """Return an array flat."""
+    return x.reshape(-1)
+
+
+NAMES: dict[str, Any] = {
+    "_get_link_hooks": lambda: thread_state().link_hooks,
+    "backends.cuda.numpy": np,
+    "cuda.numpy": np,
+    "dataset.convert._call_converter": call_converter,
+    "dataset.convert._concat_arrays": _convert._stack,
+    "dataset.convert._concat_arrays_with_padding": _convert._pad,
+    "functions.connection.convolution_2d._pair": pair,
+    "functions.pooling.pooling_2d._pair": pair,
+    "functions.rnn.lstm._extract_gates": extract_gates,
+    "links.connection.convolution_2d._pair": pair,
+    "links.rnn.n_step_rnn.argsort_list_descent": by_falling_length,
+    "links.rnn.n_step_rnn.permutate_list": permutate_list,
+    "utils.array.as_vec": as_vec,
+}
+"""By Chainer's path."""
+MODULES = {"_backend": backend}
+"""Files of Chainer's, and the modules of jaxchain that have their names."""
