@@ -436,3 +436,38 @@ def test_the_shape_of_what_is_not_initialised():
     for name in ("shape", "dtype", "ndim", "size"):
         with pytest.raises(AttributeError, match="parameter W is not initialised: it has no shape"):
             getattr(link.W, name)
+
+
+@pytest.mark.parametrize("mode", ["eager", "static"])
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (lambda g: np.add.at(g, [0, 0], 1), [[2, 2], [0, 0]]),
+        (lambda g: np.copyto(g, 1), [[1, 1], [1, 1]]),
+        (lambda g: np.fill_diagonal(g, 1), [[1, 0], [0, 1]]),
+        (lambda g: np.putmask(g, g == 0, 2), [[2, 2], [2, 2]]),
+        (lambda g: np.put(g, [0], 2), [[2, 0], [0, 0]]),
+        (lambda g: g.fill(1), [[1, 1], [1, 1]]),
+    ],
+    ids=["add.at", "copyto", "fill_diagonal", "putmask", "put", "fill"],
+)
+def test_numpys_writers_in_a_function(write, expected, mode):
+    class Same(jaxchain.Function):
+        def forward(self, inputs):
+            return (inputs[0],)
+
+        def backward(self, inputs, gys):
+            g = inputs[0] * 0
+            write(g)
+            return (g,)
+
+    x = Variable(np.ones((2, 2), np.float32))
+
+    def gradient(x):
+        y = Same()(x)
+        y.grad = np.ones((2, 2), np.float32)
+        y.backward()
+        return x.grad
+
+    got = (jaxchain.static(gradient) if mode == "static" else gradient)(x)
+    np.testing.assert_array_equal(got, expected)

@@ -209,6 +209,19 @@ def test_as_variable():
     assert not as_variable(np.ones(2, np.float32)).requires_grad
 
 
+def test_a_parameter_takes_one_size_as_chainers_does():
+    parameter = Parameter(1.5)
+    parameter.initialize(3)
+    np.testing.assert_array_equal(parameter.array, [1.5] * 3)
+
+
+def test_arguments_that_are_none_are_refused():
+    with pytest.raises(ValueError, match=r"volatile is not supported any more[^@]*\nat .*test_variable.py"):
+        Variable(np.ones(2, "f"), volatile="on")
+    with pytest.raises(TypeError, match=r"unexpected keyword argument\(s\): foo\nat .*test_variable.py"):
+        Variable(np.ones(2, "f"), foo=1)
+
+
 def test_parameter_is_initialised_lazily():
     p = Parameter(2.0, name="W")
     assert p.array is None

@@ -45,7 +45,7 @@ class Parameter(Variable):
         if isinstance(initializer, ARRAY_TYPES) and shape is None:
             self.array = initializer
         elif shape is not None:
-            self.initialize((shape,) if isinstance(shape, int | np.integer) else tuple(shape))
+            self.initialize(shape)
 
     @property
     def is_initialized(self) -> bool:
@@ -72,12 +72,13 @@ class Parameter(Variable):
         self._grad = None
         self.grad_cleared = True
 
-    def initialize(self, shape: Sequence[int]) -> None:
+    def initialize(self, shape: int | Sequence[int]) -> None:
         """Make the array: its shape is `shape`, its values come from the initialiser.
 
         Inside a static trace the array is made for real, and the trace starts over with it lifted.
         """
-        self.array = make_array(self.initializer, tuple(map(int, shape)))
+        sizes = (shape,) if isinstance(shape, int | np.integer) else shape
+        self.array = make_array(self.initializer, tuple(map(int, sizes)))
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)

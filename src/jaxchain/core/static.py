@@ -38,6 +38,7 @@ from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
+from jaxchain.core.untouched import undone_on_error
 from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
@@ -271,11 +272,14 @@ class Static:
             if result is not MISS:
                 return result
             assumed = variant.missed
-        # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
-        result = self.function_eager(args, kwargs)
-        if raised is not None and not raised.trace.questions.guards:
+        if raised is not None and not raised.trace.questions.guards:  # whatever the values: it leaves nothing behind
+            with undone_on_error(self.function, args, kwargs):
+                result = self.function_eager(args, kwargs)
             self.variants.setdefault(key, EAGER)
             self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
+            return result
+        # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
+        result = self.function_eager(args, kwargs)
         if ends is not None:
             self.warn(str(ends))
         return result

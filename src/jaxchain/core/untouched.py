@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxchain.core import random
+from jaxchain.core.cells import UNSET
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
@@ -32,6 +33,23 @@ def untouched(target: Any, args: Any = (), kwargs: Any = None) -> Iterator[Calla
         yield state.restore
     finally:
         state.restore()
+
+
+@contextmanager
+def undone_on_error(target: Any, args: Any = (), kwargs: Any = None) -> Iterator[None]:
+    """As `untouched`, but only if an error comes out of the block.
+
+    Args:
+        target: A Link or a function.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+    """
+    state = _State(target, args, kwargs or {})
+    try:
+        yield
+    except BaseException:
+        state.restore()
+        raise
 
 
 class _State:
@@ -57,6 +75,8 @@ class _State:
 
     def restore(self) -> None:
         """Put it back."""
+        for view, key, _ in self.walk.added():
+            view[key] = UNSET
         for v, array, gradient, info, creator, rank in self.variables:
             v._array, v._grad = array, gradient
             v.node.info, v.node.creator_node, v.node.rank = info, creator, rank

@@ -27,6 +27,12 @@ CONCRETE_ERRORS = (
 OF_NODES = frozenset(("inputs", "outputs", "rank", "scope", "site", "ordinal"))  # attributes that are not the user's
 
 
+_REFUSALS = (  # of JAX's arrays, and of NumPy's functions that write into one
+    "immutable", "item assignment", "must be of ArrayType", "must be real number", "must be array",
+    "must be an array", "must be a numpy.ndarray", "must be numpy.ndarray",
+)  # fmt: skip
+
+
 def is_numpy_code(error: Exception) -> bool:
     """Return whether an error says that the code wants arrays that can be written or looked at."""
     if isinstance(error, InvalidType):
@@ -35,7 +41,9 @@ def is_numpy_code(error: Exception) -> bool:
         return True
     text = str(error)
     if isinstance(error, TypeError):
-        return any(w in text for w in ("immutable", "item assignment", "must be of ArrayType", "must be real number"))
+        return any(words in text for words in _REFUSALS)
+    if isinstance(error, NotImplementedError):
+        return "arr.flat" in text  # `np.fill_diagonal`
     if isinstance(error, AttributeError):
         return "ArrayImpl" in text or "Tracer" in text
     return isinstance(error, ValueError) and "read-only" in text

@@ -325,6 +325,7 @@ class Variable:
 
     Raises:
         TypeError: `data` is not an array.
+        ValueError: `volatile` is given, which Chainer gave up: see `no_backprop_mode`.
     """
 
     __slots__ = ("__weakref__", "_grad", "_node", "_value")
@@ -338,7 +339,10 @@ class Variable:
         name: str | None = None,
         grad: Any = None,
         requires_grad: bool = True,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            _refuse(unknown)
         self._value: Any = None if data is None else as_jax(data)
         info = UNINITIALIZED if data is None else info_of(self._value, requires_grad)
         self._node = VariableNode(info, name)
@@ -691,6 +695,15 @@ class Variable:
     def _repr_html_(self) -> str:
         """Draw it in a notebook."""
         return importlib.import_module("jaxchain.views.notebook").variable_html(self)
+
+
+def _refuse(unknown: dict[str, Any]) -> None:
+    if "volatile" in unknown:
+        raise ValueError(
+            "Variable: volatile is not supported any more. Use `with jaxchain.no_backprop_mode()` in the place of "
+            f"volatile='on'\nat {user_line(3)}"
+        )
+    raise TypeError(f"Variable: unexpected keyword argument(s): {', '.join(unknown)}\nat {user_line(3)}")
 
 
 retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()
