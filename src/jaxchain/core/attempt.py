@@ -22,7 +22,8 @@ from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, Outputs, Write, lock, read
+from jaxchain.core.installation import Installation, lock, read
+from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import SAMPLE, Walk

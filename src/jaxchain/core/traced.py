@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.compat import EXACT
 from jaxchain.core.guard import Guard
-from jaxchain.core.installation import Once, Write
+from jaxchain.core.outputs import Once, Write
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk
 from jaxchain.core.trace import Call

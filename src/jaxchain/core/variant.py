@@ -24,8 +24,9 @@ from jaxchain.core.compat import EXACT, bytes_of, fingerprint, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
-from jaxchain.core.installation import Write, lock
+from jaxchain.core.installation import lock
 from jaxchain.core.op_node import has_nan
+from jaxchain.core.outputs import Write
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
