@@ -9,7 +9,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, ChainList, Variable, as_variable, optimizers, reporter
 from jaxchain.core import background
-from jaxchain.core.static import Known
+from jaxchain.core.known import Known
 
 UP, DOWN = np.full((2, 3), 0.5, np.float32), np.full((2, 3), -0.5, np.float32)
 

@@ -15,7 +15,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable, optimizers
 from jaxchain.core import background
-from jaxchain.core.static import Known
+from jaxchain.core.known import Known
 
 
 def unchained(x):

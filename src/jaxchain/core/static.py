@@ -32,6 +32,7 @@ from jaxchain.core.config import config, is_debug, snapshot, thread_state, using
 from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
+from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.merging import EQUATIONS, merge
 from jaxchain.core.program import VariantMismatch
@@ -43,56 +44,6 @@ from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode
-
-
-class Known(list):
-    """The variants of one key, the last used first; it predicts which one a call will take.
-
-    A discarded call costs as much as one that fits. So the variant is tried first that came after the last few ones
-    before: outcomes that alternate, or that go round, are right each time once they were seen. While predictions are
-    often wrong, a variant is asked for its outcomes before it is called (`Variant.foresee`).
-    Source: T.-Y. Yeh, Y. N. Patt, "Two-level adaptive training branch prediction" (1991).
-
-    Where outcomes come in turn all the same, the variants are merged into one program (core/merging.py).
-
-    Attributes:
-        doubt: Share of the last predictions that were wrong, the latest counting most.
-        turns: How often a call took another variant than the one before, since the last merger.
-        due: How often that happens before variants are merged.
-        merged: A merged variant that was compiled in the background and is to be taken in.
-    """
-
-    HISTORY, LARGEST, DOUBTFUL, TURNS = 4, 4096, 0.25, 16
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.recent: tuple[int, ...] = ()
-        self.after: dict[tuple[int, ...], Any] = {}
-        self.doubt = 0.0
-        self.turns, self.due = 0, self.TURNS
-        self.merged: Any = None
-
-    def ordered(self) -> list[Any]:
-        """Return the variants in the order in which to try them."""
-        likely = self.after.get(self.recent)
-        return self if likely is None or likely is self[0] else [likely, *(v for v in self if v is not likely)]
-
-    def took(self, variant: Any, as_predicted: bool) -> None:
-        """Note which variant a call took."""
-        self.doubt += ((not as_predicted) - self.doubt) / 8
-        if len(self.after) < self.LARGEST or self.recent in self.after:
-            self.after[self.recent] = variant
-        self.recent = (*self.recent[1 - self.HISTORY :], id(variant))
-        if variant is not self[0]:
-            self.turns += 1
-            self.remove(variant)
-            self.insert(0, variant)
-
-    def take_in(self) -> None:
-        """Put the merged variant first, in the place of an earlier one."""
-        self[:] = [self.merged, *(v for v in self if not v.is_merged)]
-        self.merged, self.turns, self.recent = None, 0, ()
-        self.after.clear()
 
 
 class Static:
@@ -192,11 +143,8 @@ class Static:
                 result = MISS if ask and not assumed and not variant.foresee(leaves) else variant(leaves)
             except VariantMismatch:
                 continue
-            except NotCompilable as error:  # the integer of NaN: the program's own error
-                result = self.function_eager(args, kwargs)
-                if isinstance(error, GraphGoesOn):
-                    self.warn(str(error))
-                return result
+            except NotCompilable as error:
+                return self._with_these_values(error, args, kwargs)
             if result is not MISS:
                 if many:
                     known.took(variant, not assumed)
@@ -247,7 +195,7 @@ class Static:
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
-        raised = ends = None
+        raised = None
         for _ in range(2):
             try:
                 variant = self.compile(key, leaves, args, kwargs, assumed)
@@ -266,8 +214,7 @@ class Static:
             try:
                 result = variant(leaves)
             except NotCompilable as error:
-                ends = error if isinstance(error, GraphGoesOn) else None
-                break
+                return self._with_these_values(error, args, kwargs)
             self.compiles[-1].compile_seconds = time.perf_counter() - start
             if result is not MISS:
                 return result
@@ -279,9 +226,13 @@ class Static:
             self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
             return result
         # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
+        return self.function_eager(args, kwargs)
+
+    def _with_these_values(self, error: NotCompilable, args: Any, kwargs: Any) -> Any:
+        """Make a call eagerly that no program can make with the values it has: the integer of NaN raises, say."""
         result = self.function_eager(args, kwargs)
-        if ends is not None:
-            self.warn(str(ends))
+        if isinstance(error, GraphGoesOn):
+            self.warn(str(error))
         return result
 
     def _merge(self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any) -> None:
