@@ -82,6 +82,7 @@ class Static:
         self.compiles: list[Compile] = []
         self.eager_reasons: list[str] = []
         self.eager_outcomes: set[Any] = set()
+        self.failed: set[Any] = set()  # keys with which a trace failed, and the eager call did not
         self.unbounded: set[Any] = set()  # keys for which the state differs at every call
         self.once: set[int] = set()  # hashes of keys that came once and were not compiled for ...
         self.uncompiled = 0  # ... calls with such keys ...
@@ -222,8 +223,10 @@ class Static:
         if raised is not None and not raised.trace.questions.guards:  # whatever the values: it leaves nothing behind
             with undone_on_error(self.function, args, kwargs):
                 result = self.function_eager(args, kwargs)
-            self.variants.setdefault(key, EAGER)
             self.warn(f"while it is traced, and only then, it raises {raised.__cause__!r}")
+            if key in self.failed:  # the eager call may have made what was missing: once more
+                self.variants.setdefault(key, EAGER)
+            self.failed.add(key)
             return result
         # what the program raises comes with its values; and an outcome may hang on how a sum was rounded
         return self.function_eager(args, kwargs)
@@ -365,6 +368,7 @@ class Static:
         self.compiles.clear()
         self.eager_reasons.clear()
         self.eager_outcomes.clear()
+        self.failed.clear()
         self.unbounded.clear()
         self.once.clear()
         self.uncompiled, self.eager_seconds = 0, 0.0

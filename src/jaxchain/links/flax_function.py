@@ -109,7 +109,7 @@ class FlaxFunction(ParameterTree):
             What the module returns, with Variables in the place of arrays.
 
         Raises:
-            RuntimeError: The parameters have not been made, and this call is compiled.
+            RuntimeError: The parameters have not been made, and the call is traced: it runs eagerly then, and says so.
         """
         train = bool(config.train)
         kwargs = {**self._flax.flags(train, args, kwargs), **kwargs}
