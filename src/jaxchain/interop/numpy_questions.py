@@ -20,15 +20,13 @@ _ARRAYS = (np.ndarray, jax.Array)
 
 
 def same(left: Any, right: Any) -> bool:
-    """Return whether two things are the same; NumPy and the array module are.
+    """Return whether two things are the same object; NumPy and the array module are.
 
     Args:
         left: Anything.
         right: Anything.
     """
-    if any(left is m for m in _MODULES):
-        return any(right is m for m in _MODULES)
-    return left is right or bool(left == right)
+    return left is right or all(any(value is m for m in _MODULES) for value in (left, right))
 
 
 def is_instance(value: Any, kind: Any) -> bool:
