@@ -244,7 +244,7 @@ branching = st.lists(
 ).map(lambda program: [spread, *program])
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(program=branching, seed=st.integers(0, 99), dtype=st.sampled_from(["float32", "float64"]))
 def test_static_equals_eager_where_variants_are_merged(program, seed, dtype):
     with mock.patch.object(Known, "TURNS", 1):
