@@ -215,6 +215,8 @@ def test_a_miss_leaves_donated_state_as_it_was():
         lambda y, up: y if up else F.sum(y),
         lambda y, up: F.cast(y, "float16") if up else y,
         lambda y, up: (y, None) if up else (y, y),
+        lambda y, up: y if up else Variable(y.array),
+        lambda y, up: (lambda one: (one, one))([y]) if up else ([y], [y]),
     ],
 )
 def test_what_returns_different_things_stays_apart(different):

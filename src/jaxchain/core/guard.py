@@ -54,10 +54,14 @@ class Guard:
     def __init__(self, outcome: Outcome, source: tuple[str, int, str] | None) -> None:
         self.outcome, self.source = outcome, source
 
+    @property
+    def place(self) -> str:
+        """Where the question is asked: file and line."""
+        return "unknown line" if self.source is None else f"{self.source[0].rsplit('/', 1)[-1]}:{self.source[1]}"
+
     def __str__(self) -> str:
-        place = "unknown line" if self.source is None else f"{self.source[0].rsplit('/', 1)[-1]}:{self.source[1]}"
         what = "branch" if isinstance(self.outcome, bool) else "number"
-        return f"{what} at {place} {'took' if what == 'branch' else 'was'} {self.outcome}"
+        return f"{what} at {self.place} {'took' if what == 'branch' else 'was'} {self.outcome}"
 
 
 class Questions:

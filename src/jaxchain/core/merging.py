@@ -5,7 +5,7 @@ them first or runs for nothing, and Python waits for the answer. The jaxprs of s
 question: they come from one program, which was told the same so far. So that part runs first, once, and `lax.cond`
 chooses among what is left of each. Where every outcome has its variant, no guard is left.
 
-Merged is what leaves the same things behind, whatever the outcome: `alike` compares what the variants write and return.
+Merged is what leaves the same things behind, whatever the outcome: what the variants write and return is compared.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class OneOf(Guard):
     """The assumption of a merged program: the outcomes are some that came before."""
 
     def __str__(self) -> str:
-        return super().__str__().replace(f"took {self.outcome}", "and those after it came out as before")
+        return f"what is asked from {self.place} on came out as before"
 
 
 def merge(traces: Sequence[Traced]) -> Traced | None:
     """Return one program for several traces of a call, each with its own outcomes; None if there is none.
 
     Args:
-        traces: Made on the same arguments and state, each told the outcomes of one variant.
+        traces: Made on the same arguments and state, without gradients, each told the outcomes of one variant.
     """
     first, programs = traces[0], [_Branch(t) for t in traces]
     lifted = [t.lifted for t in traces]
-    if any(t.jaxpr.effects or t.lifted.gradients[1] for t in traces):
+    if any(t.jaxpr.effects for t in traces):
         return None
     if not all(_same_cells(first, t) and _finish_alike(first, t) for t in traces[1:]):
         return None
@@ -307,7 +307,7 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
     """Return whether two programs write, report and return the same things, but for values of arrays."""
     one, other = a.lifted, b.lifted
     count = len(a.outputs) - len(a.guards)
-    if count != len(b.outputs) - len(b.guards) or one.draws != other.draws:
+    if count != len(b.outputs) - len(b.guards) or one.draws != other.draws or len(one.once) != len(other.once):
         return False
     avals = [[(v.aval.shape, v.aval.dtype) for v in t.jaxpr.jaxpr.outvars[:count]] for t in (a, b)]
     if avals[0] != avals[1]:
@@ -321,7 +321,7 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
 
 
 def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
-    if not alike(one.result(outputs), other.result(outputs)):
+    if not _same_result(one.result(outputs), other.result(outputs)):
         return False
     lists = [(one.writes, other.writes), (one.argument_writes, other.argument_writes), (one.reports, other.reports)]
     if any(len(x) != len(y) for x, y in lists):
@@ -329,32 +329,33 @@ def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     for w, v in zip(*lists[0], strict=True):
         if (w.how, w.index) != (v.how, v.index) or w.key != v.key or not _same_container(w.container, v.container):
             return False
-        if w.build is not v.build and not (w.build and v.build and alike(w.build(outputs), v.build(outputs))):
+        if w.build is not v.build and not (w.build and v.build and _same_result(w.build(outputs), v.build(outputs))):
             return False
     for (i, how, build), (k, manner, make) in zip(*lists[1], strict=True):
-        if (i, how) != (k, manner) or not alike(build(outputs), make(outputs)):
+        if (i, how) != (k, manner) or not _same_result(build(outputs), make(outputs)):
             return False
     for (values, observer, again), (others, watcher, anew) in zip(*lists[2], strict=True):
-        if again is not anew or not alike(observer, watcher) or values.keys() != others.keys():
+        if again is not anew or not _same_result(observer, watcher) or values.keys() != others.keys():
             return False
-        if not all(alike(build(outputs), others[name](outputs)) for name, build in values.items()):
+        if not all(_same_result(build(outputs), others[name](outputs)) for name, build in values.items()):
             return False
     return True
 
 
-def alike(a: Any, b: Any) -> bool:
+def _same_result(a: Any, b: Any) -> bool:
     """Return whether two values are one object, equal plain values, or containers of such."""
     if same(a, b):
         return True
     if type(a) is not type(b):
         return False
     if isinstance(a, Variable):
-        return a._value is b._value and a._grad is b._grad and (a.name, a.requires_grad) == (b.name, b.requires_grad)
+        described = [(v.name, v.requires_grad, v.rank) for v in (a, b)]
+        return a._value is b._value and a._grad is b._grad and described[0] == described[1]
     if isinstance(a, dict):
-        return [*a] == [*b] and all(alike(v, b[k]) for k, v in a.items())
+        return [*a] == [*b] and all(_same_result(v, b[k]) for k, v in a.items())
     if isinstance(a, tuple | list | collections.deque):
         lengths = len(a) == len(b) and getattr(a, "maxlen", None) == getattr(b, "maxlen", None)
-        return lengths and all(map(alike, a, b))
+        return lengths and all(map(_same_result, a, b))
     if isinstance(a, set | frozenset):
         return a == b
-    return is_record(a) and hasattr(a, "__dict__") and alike(vars(a), vars(b))
+    return is_record(a) and hasattr(a, "__dict__") and _same_result(vars(a), vars(b))

@@ -12,12 +12,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from jaxchain.core.cells import (
-    ATOMS,
-    UNSET,
-    SlotView,
-    refill,
-)
+from jaxchain.core.cells import ATOMS, UNSET, SlotView, refill
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.outside import is_iterator

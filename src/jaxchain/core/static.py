@@ -241,10 +241,12 @@ class Static:
     def _merge(self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any) -> None:
         """Begin to make one program of the variants that differ by outcomes, if they leave the same things behind."""
         known.turns, known.due = 0, 2 * known.due
+        if is_debug() or (self.differentiable and thread_state().record):
+            return
         walks: dict[Any, Any] = {}
         variants = [v for v in known if v.guards and not v.is_merged and v.applies(leaves, walks)]
         equations = sum(len(v.traced.jaxpr.jaxpr.eqns) for v in variants)
-        if len(variants) < 2 or equations > EQUATIONS or is_debug():
+        if len(variants) < 2 or equations > EQUATIONS:
             return
         try:
             traces = [self._trace(args, kwargs, [g.outcome for g in v.guards]) for v in variants]
