@@ -32,6 +32,8 @@ try:
 except ImportError:
     nnx = None
 
+if torch and jax.default_backend() == "gpu":
+    torch.set_default_device("cuda")
 RNG = np.random.RandomState(0)
 NOT_INSTALLED = "not installed"
 
@@ -104,6 +106,8 @@ def wait(result):
         array = leaf.array if isinstance(leaf, Variable) else leaf
         if isinstance(array, jax.Array):
             array.block_until_ready()
+    if torch and torch.get_default_device().type == "cuda":
+        torch.cuda.synchronize()
 
 
 def interleaved(rows, rounds, seconds, warm=3):
@@ -153,7 +157,7 @@ def machine(chainer):
         versions.append(f"flax {flax.__version__}")
     versions.append(f"Chainer {chainer.ask('version') if chainer else NOT_INSTALLED}")
     return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, {jax.default_backend()}; "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, {jax.devices()[0].device_kind}; "
         + ", ".join(versions)
         + (f"; torch uses {torch.get_num_threads()} threads." if torch else ".")
     )

@@ -116,7 +116,7 @@ def build(model, size, compiled=False, threads=1):
             return forward(x, t)
 
     def put(*batch):
-        x, t = (torch.from_numpy(a) for a in batch)
+        x, t = (torch.as_tensor(a) for a in batch)
         return x, t if t.is_floating_point() else t.long()
 
     return program(model, size, step, evaluate, put)

@@ -11,15 +11,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.contrast import links_follow_the_mode
 from jaxchain.core import static
-from jaxchain.core.compat import EXACT, equations, origin, without_dead_code
+from jaxchain.core.compat import equations, origin, without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, source_of
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.op_node import OpNode
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.state import Walk
@@ -232,7 +232,7 @@ def _compiler_differs(traced: Traced, nodes: Sequence[_Node], rtol: float) -> Cu
             debug_info=jaxpr.debug_info.with_unknown_names(),
         )
         pruned, _ = without_dead_code(ClosedJaxpr(cut, traced.jaxpr.consts), range(len(traced.values)))
-        run = jax.jit(jaxpr_as_fun(pruned), compiler_options=EXACT)
+        run = exact_jit(jaxpr_as_fun(pruned))
         gap = _gap(node.outputs, run(*traced.values))
         return gap if gap > rtol else 0.0
 

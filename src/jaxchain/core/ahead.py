@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxchain.core import cache
-from jaxchain.core.compat import EXACT
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.variant import Variant
 
 MEMORY = {
@@ -106,4 +104,4 @@ def _fresh(variant: Variant) -> Iterator[tuple[Any, Sequence[Any]]]:
 
         call.__name__ = call.__qualname__ = function.__name__
         donated = tuple(variant.donated) if jitted is variant.compiled else ()
-        yield jax.jit(call, donate_argnums=donated, compiler_options=EXACT), specs
+        yield exact_jit(call, donate_argnums=donated), specs

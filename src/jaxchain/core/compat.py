@@ -21,11 +21,6 @@ from jax.extend.core import get_opaque_trace_state as _trace_state
 # the lines that jaxprs, HLO and JAX's own messages name are the user's, not ours
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
 
-# The CPU compiler would drop barriers before it fuses: what stands behind one would be computed twice, differently.
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-# It would leave out a cast to float16 and back, too: the static result would not be the eager one.
-EXACT = {"xla_allow_excess_precision": False, **KEEP_BARRIERS}
-
 CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 
 

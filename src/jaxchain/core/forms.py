@@ -20,7 +20,7 @@ import numpy as np
 from jax.lax import optimization_barrier
 
 from jaxchain.core import background
-from jaxchain.core.compat import KEEP_BARRIERS
+from jaxchain.core.exact import KEEP_BARRIERS
 
 AFTER = 16  # times a form is seen before it is compiled
 LIMIT = 1000  # ops in a program; longer ones gain little and compile long

@@ -7,15 +7,15 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.attempt import COTANGENT
-from jaxchain.core.compat import EXACT, fingerprint, split_gradient
+from jaxchain.core.compat import fingerprint, split_gradient
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import has_nan, special_pullback, variable_on
@@ -37,7 +37,7 @@ class LinkGradient(GradientOp):
         cotangents: Shape and dtype of each output gradient.
     """
 
-    options = EXACT
+    jit = staticmethod(exact_jit)
 
     def __init__(self, name: str, backward: Pruned, whole: Pruned, cotangents: Sequence[Any]) -> None:
         super().__init__(name, f"{name}Grad")
@@ -47,7 +47,7 @@ class LinkGradient(GradientOp):
             return backward(*args)
 
         call.__name__ = call.__qualname__ = self.name
-        self.compiled = jax.jit(call, compiler_options=EXACT)
+        self.compiled = exact_jit(call)
 
     def filled(self, gys: Sequence[Any]) -> list[Any]:
         """Return the output gradients, zeros where none came."""

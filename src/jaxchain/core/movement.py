@@ -211,8 +211,7 @@ def _on_host(value: Any) -> bool:
         return False
     if not isinstance(value, jax.Array):
         return True
-    devices = value.devices()
-    return len(devices) == 1 and next(iter(devices)).platform == "cpu"
+    return not value.committed and next(iter(value.devices())).platform == "cpu"
 
 
 def mover(compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool) -> Callable[..., Any]:

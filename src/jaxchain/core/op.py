@@ -89,7 +89,7 @@ class Plan:
         self.scalars = len(scalars)
         op.check(structure, infos)
         known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
-        compiled = _jitted(self.pure, op.name, op.options)
+        compiled = _jitted(self.pure, op.name, op.jit)
         traced = compiled.trace(*known, *scalars)
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
@@ -198,19 +198,19 @@ class Plan:
         return pullback
 
 
-def _jitted(function: Callable[..., Any], name: str, options: dict[str, Any] | None = None) -> Any:
+def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
 
     call.__name__ = call.__qualname__ = name
-    return jax.jit(call, compiler_options=options)
+    return jit(call)
 
 
 class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
-    options: dict[str, Any] | None = None  # the compiler's; a jit that has some is never called in a trace
+    jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose functions are never called in a trace
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
         self.function = function
@@ -472,8 +472,8 @@ class VjpOp(GradientOp):
         self.flat = jaxpr_as_fun(pruned)
         # inputs that the gradient names but does not read were not kept: any value of the right shape will do
         self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
-        self.options = plan.op.options
-        compiled = _jitted(self.pure_tuple, self.name, self.options)
+        self.jit = plan.op.jit
+        compiled = _jitted(self.pure_tuple, self.name, self.jit)
         self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
 
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:

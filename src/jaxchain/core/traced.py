@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.compat import EXACT
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import Guard
 from jaxchain.core.outputs import Once, Write
 from jaxchain.core.parameter import Parameter
@@ -131,4 +131,4 @@ class Traced:
             return tuple(function(*args))
 
         call.__name__ = self.name
-        return jax.jit(call, keep_unused=True, compiler_options=EXACT).lower(*self.values)
+        return exact_jit(call, keep_unused=True).lower(*self.values)

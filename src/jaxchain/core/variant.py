@@ -20,9 +20,10 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import EXACT, bytes_of, fingerprint, without_dead_code
+from jaxchain.core.compat import bytes_of, fingerprint, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import lock
 from jaxchain.core.op_node import has_nan
@@ -154,7 +155,7 @@ class Variant:
 
         call.__name__ = call.__qualname__ = self.name
         self.function = call
-        self.compiled = jax.jit(call, donate_argnums=tuple(self.donated), compiler_options=EXACT)
+        self.compiled = exact_jit(call, donate_argnums=tuple(self.donated))
         room.make()
         self.shared = False
 
@@ -487,7 +488,7 @@ class Variant:
             return [*predicates, passed(predicates, guards)]
 
         questions.__name__ = f"{self.name}_questions"
-        return jax.jit(questions, compiler_options=EXACT), used, asked
+        return exact_jit(questions), used, asked
 
     def foresee(self, leaves: Sequence[Any]) -> bool:
         """Return whether the guards of a call would hold, where a call finds out late."""

@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core import static
-from jaxchain.core.compat import EXACT
+from jaxchain.core.exact import exact_jit
 from jaxchain.core.trace import Call
 from jaxchain.core.traced import Traced
 from jaxchain.views.model import Graph
@@ -163,7 +163,7 @@ class Program:
         call.__name__ = self.name
         names = _identifiers(self.inputs)
         call.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names])  # type: ignore[attr-defined]
-        return jax.jit(call, keep_unused=True, compiler_options=EXACT).lower(*self.values)
+        return exact_jit(call, keep_unused=True).lower(*self.values)
 
 
 def program(model_or_fn: Any, *args: Any, **kwargs: Any) -> Program:
