@@ -126,7 +126,7 @@ def verdicts(found):
     lines, torch_rows = [], [name for name in FRAMEWORKS if name.startswith("PyTorch eager")]
     for what, times in found.items():
         limits = [("hand-written JAX", times[HAND], 1.05)]
-        if times[torch_rows[0]] is not None:
+        if torch_rows and times[torch_rows[0]] is not None:
             limits.append(("the faster PyTorch eager", min(times[name] for name in torch_rows), 1))
         for peer, reference, limit in limits:
             ratio = times[STATIC] / reference
@@ -152,6 +152,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default: 11)")
     parser.add_argument("--seconds", type=float, default=0.3, help="length of one round of one row")
     parser.add_argument("--quick", action="store_true", help="3 short rounds, short epochs")
+    parser.add_argument("--skip", action="append", default=[], metavar="TEXT", help="leave out rows with it in the name")
     parser.add_argument("--no-memory", action="store_true", help="leave out what needs a process for each row")
     parser.add_argument("--chainer-python", default=os.environ.get("CHAINER_PYTHON"))
     parser.add_argument("--make-chainer", metavar="DIR", help="build Chainer's environment there, and use it")
@@ -159,6 +160,8 @@ def main():
     a = parser.parse_args()
     if a.quick:
         a.rounds, a.seconds = 3, 0.05
+    for name in [name for name in FRAMEWORKS if any(text in name for text in a.skip)]:
+        del FRAMEWORKS[name]
     python = make_chainer(a.make_chainer) if a.make_chainer else a.chainer_python
     chainer = Chainer(python) if python else None
     head, load = machine(chainer), os.getloadavg()[0]
@@ -171,7 +174,11 @@ def main():
         chainer.close()
     if a.markdown:
         command = "python benchmarks/models.py " + " ".join(
-            [*a.models, *(["--quick"] if a.quick else [f"--rounds {a.rounds} --seconds {a.seconds}"])]
+            [
+                *a.models,
+                *(["--quick"] if a.quick else [f"--rounds {a.rounds} --seconds {a.seconds}"]),
+                *(f'--skip "{text}"' for text in a.skip),
+            ]
         )
         write_page(a.markdown, "Performance of models", INTRODUCTION, command, head, load, texts)
 

@@ -1,7 +1,7 @@
 """Chainer's `cuda`: its devices, transfers and settings, on JAX.
 
-`available` says whether JAX has an accelerator. CuPy itself is not there: `cupy.something` and CUDA source
-(`elementwise`, `reduce`, `raw`) raise `CupyUnavailable`, which says what to use. What only tunes CUDA does nothing.
+`available` says whether JAX has an accelerator. If so, `cupy` is the module of JAX's arrays (backends/cupy.py). CUDA source
+(`elementwise`, `reduce`, `raw`) raises `CupyUnavailable`, which says what to use. What only tunes CUDA does nothing.
 """
 
 from __future__ import annotations
@@ -15,51 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.backends import device as _device
+from jaxchain.backends.cupy import Absent, CuPy
+from jaxchain.backends.cupy import CupyUnavailable as CupyUnavailable
 from jaxchain.backends.device import GpuDevice as GpuDevice
 from jaxchain.core.variable import as_array, from_numpy
 
 cudnn_enabled = False
 
 
-class CupyUnavailable(RuntimeError, TypeError):
-    """CuPy or CUDA source was asked for. JAX arrays are immutable and have no CUDA kernels of the user's.
-
-    Inside a user's `Function`, it makes the function run again on NumPy arrays, where programs have their NumPy branch.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what}: CuPy is not available, arrays are JAX's (immutable), on a GPU, too. Use "
-            "`backend.get_array_module(x)` or `device.xp`, and array operations instead of CUDA source."
-        )
-
-
-class _Absent:
-    """Stands for a module that is not there."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise CupyUnavailable(f"{self._name}.{name}")
-
-    def __repr__(self) -> str:
-        return f"<{self._name}: not available>"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-cupy = _Absent("cupy")
-cupyx = _Absent("cupyx")
-cudnn = _Absent("cudnn")
-libcudnn = _Absent("libcudnn")
-nccl = _Absent("nccl")
-memory_pool = _Absent("memory_pool")
-pinned_memory_pool = _Absent("pinned_memory_pool")
-cuda = _Absent("cuda")
+cupy = CuPy()
+cupyx = Absent("cupyx")
+cudnn = Absent("cudnn")
+libcudnn = Absent("libcudnn")
+nccl = Absent("nccl")
+memory_pool = Absent("memory_pool")
+pinned_memory_pool = Absent("pinned_memory_pool")
+cuda = Absent("cuda")
 
 
 class ndarray:

@@ -30,15 +30,16 @@ class Lowered:
 
     def __init__(self, call: Callable[..., Any], variant: Variant) -> None:
         self.call, self.variant = call, variant
-        self._stages = [jitted.lower(*specs) for jitted, specs in variant.programs()]
+        self._stages = variant.lowered(variant.programs())
 
     def as_text(self) -> str:
         """Return the program as StableHLO; a link's backward pass follows its forward pass."""
         return "\n".join(stage.as_text() for stage in self._stages)
 
     def cost_analysis(self) -> Any:
-        """Return XLA's estimate of the cost of the program: FLOPs, bytes accessed."""
-        return self._stages[0].cost_analysis()
+        """Return XLA's estimate of the cost of the program: FLOPs, bytes accessed. On a GPU it has to be compiled."""
+        found = self._stages[0].cost_analysis()
+        return self.compile().cost_analysis() if found is None else found
 
     def compile(self) -> Compiled:
         """Compile it. Calls on such arguments then find it compiled."""
@@ -88,8 +89,8 @@ def save(variants: Iterable[Variant], folder: str | os.PathLike[str]) -> int:
     count = 0
     with cache.redirected(Path(folder)):
         for variant in variants:
-            for jitted, specs in _fresh(variant):
-                jitted.lower(*specs).compile()
+            for lowered in variant.lowered(_fresh(variant)):
+                lowered.compile()
                 count += 1
     return count
 

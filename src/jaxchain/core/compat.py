@@ -5,6 +5,7 @@ No `jax._src`. `jax.core.Tracer` is public; its import is here so that no other 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -55,6 +56,18 @@ def in_trace() -> bool:
 def has_64_bits() -> bool:
     """Return whether 64-bit types are on, in this thread now."""
     return jax.config.jax_enable_x64  # type: ignore[attr-defined]
+
+
+def numerics() -> tuple[Any, bool]:
+    """Return what jaxprs are made with in this thread now: JAX's precision of products, whether there are 64 bits."""
+    return jax.config.jax_default_matmul_precision, has_64_bits()  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def with_numerics(numerics: tuple[Any, bool]) -> Iterator[None]:
+    """Have JAX's precision and width as `numerics` returned them."""
+    with jax.default_matmul_precision(numerics[0]), jax.enable_x64(numerics[1]):
+        yield
 
 
 def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool]:

@@ -43,9 +43,8 @@ class ByPlatform:
         """Lower it for the device where its arguments are."""
         return self.placed(args).lower(*args)
 
-    def trace(self, *args: Any) -> Any:
-        """Trace it."""
-        return self.placed(args).trace(*args)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.elsewhere, name)  # what is the same everywhere: `trace`, `eval_shape`
 
     def placed(self, args: Sequence[Any]) -> Any:
         """Return the function for the device that the arguments are bound to, or else for the default one."""

@@ -38,8 +38,10 @@ class Compile:
 
     def memory(self) -> dict[str, int]:
         """Return the bytes that the program takes, by what takes them; empty if it never ran."""
-        jitted, specs = self.variant.programs()[0]
-        return memory_of(jitted.lower(*specs).compile()) if self.variant.hits else {}
+        if not self.variant.hits:
+            return {}
+        (lowered,) = self.variant.lowered(self.variant.programs()[:1])
+        return memory_of(lowered.compile())
 
     def to_dict(self) -> dict[str, Any]:
         """Return this compile as plain data."""

@@ -24,7 +24,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, is_tracer, live_inputs, without_dead_code
+from jaxchain.core.compat import Tracer, is_tracer, live_inputs, numerics, without_dead_code
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import WAITING, Deferred, Waiting, concrete, defer, is_small
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
@@ -462,14 +462,19 @@ class VjpOp(GradientOp):
         )
         self.of = plan
         ins, outs = plan.retained(scalars)
-        jaxpr = (
-            plan._full_jaxpr if given is None and plan._full_jaxpr is not None else plan.gradient_jaxpr(given, scalars)
-        )
+        full = plan._full_jaxpr if given is None else None
+        jaxpr = plan.gradient_jaxpr(given, scalars) if full is None else full
         plan._full_jaxpr = None
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
         pruned, named = without_dead_code(jaxpr, keep)
-        self.flat = jaxpr_as_fun(pruned)
+        self.flat: dict[Any, Callable[..., Any]] = {numerics(): jaxpr_as_fun(pruned)}
+        kinds = [jax.typeof(s) for s in scalars]
+
+        def trace() -> Callable[..., Any]:
+            return jaxpr_as_fun(without_dead_code(plan.gradient_jaxpr(given, kinds), keep)[0])
+
+        self.trace = trace
         # inputs that the gradient names but does not read were not kept: any value of the right shape will do
         self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
         self.jit = plan.op.jit
@@ -478,7 +483,10 @@ class VjpOp(GradientOp):
 
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
         """Return the gradients from retained arrays, output gradients and scalars."""
-        return tuple(self.flat(*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
+        made_with = numerics()  # JAX calls this again when they change
+        if made_with not in self.flat:
+            self.flat[made_with] = self.trace()
+        return tuple(self.flat[made_with](*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""

@@ -25,7 +25,7 @@ class Parameter(Variable):
         name: Name in the link.
     """
 
-    __slots__ = ("grad_cleared", "initializer", "update_rule")
+    __slots__ = ("_home", "grad_cleared", "initializer", "update_rule")
     _kind = "variable"
 
     def __init__(
@@ -39,6 +39,7 @@ class Parameter(Variable):
         super().__init__(None, name=name)
         self.update_rule: Any = None
         self.grad_cleared = False
+        self._home: Any = None  # the device that it was moved to before there was an array
         if isinstance(initializer, Variable):
             initializer = initializer.array
         self.initializer = float("nan") if initializer is None else initializer
@@ -78,10 +79,22 @@ class Parameter(Variable):
         Inside a static trace the array is made for real, and the trace starts over with it lifted.
         """
         sizes = (shape,) if isinstance(shape, int | np.integer) else shape
-        self.array = make_array(self.initializer, tuple(map(int, sizes)))
+        array = make_array(self.initializer, tuple(map(int, sizes)))
+        if self._home is not None:
+            with jax.ensure_compile_time_eval():
+                array = jax.device_put(array, self._home)
+        self.array = array
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)
+
+    def to_device(self, device: Any) -> None:
+        """Move the array, the gradient and what its update rule keeps to a device (a `jax.Device`)."""
+        super().to_device(device)
+        if self._array is None:
+            self._home = device
+        if hasattr(self.update_rule, "to_device"):
+            self.update_rule.to_device(device)
 
     def share(self) -> Parameter:
         """Return a parameter with this one's array, now and later, and a gradient and a graph of its own."""
@@ -94,7 +107,7 @@ class Parameter(Variable):
 
     def _copy_to(self, target: Any) -> Any:
         target.initializer, target.update_rule = self.initializer, self.update_rule
-        target.grad_cleared = self.grad_cleared
+        target.grad_cleared, target._home = self.grad_cleared, self._home
         return super()._copy_to(target)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
@@ -118,7 +131,7 @@ class Parameter(Variable):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.initializer, self.update_rule = state["initializer"], state["update_rule"]
-        self.grad_cleared = state["grad_cleared"]
+        self.grad_cleared, self._home = state["grad_cleared"], None
 
 
 class _SharedNode(VariableNode):
@@ -159,7 +172,7 @@ class SharedParameter(Parameter):
         self._node._variable = weakref.ref(self)
         self._grad = None
         self.initializer, self.update_rule = parameter.initializer, parameter.update_rule
-        self.grad_cleared = parameter.grad_cleared
+        self.grad_cleared, self._home = parameter.grad_cleared, parameter._home
         return self
 
     @property

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.compat import CALLS, equations, origin, without_dead_code
+from jaxchain.core.compat import CALLS, equations, numerics, origin, without_dead_code
 from jaxchain.core.errors import format_source
 from jaxchain.core.op_node import has_nan
 from jaxchain.core.scopes import tag_of
 
 
 class VariantMismatch(Exception):
-    """A cell no longer has the shape or dtype that a variant was compiled for."""
+    """A cell no longer has the shape or dtype that a variant was compiled for, or JAX another precision."""
 
 
 class Pruned(NamedTuple):
@@ -46,8 +46,13 @@ class Pruned(NamedTuple):
         return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
 
 
-def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]]) -> None:
-    """Raise `VariantMismatch` if an input has not the shape and dtype that a program was traced for."""
+def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]], made_with: Any) -> None:
+    """Raise `VariantMismatch` if an input or JAX's `numerics` are not what a program was traced for.
+
+    JAX traces a jitted function again whenever one of them has changed.
+    """
+    if numerics() != made_with:
+        raise VariantMismatch
     for value, want in zip(args, expected, strict=True):
         if value is None or (value.shape, value.dtype) != want:
             raise VariantMismatch

@@ -27,7 +27,7 @@ from jaxchain.core import background
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised, own_errors
-from jaxchain.core.compat import in_trace
+from jaxchain.core.compat import in_trace, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
@@ -317,7 +317,13 @@ class Static:
             guards = next(v.guards for v in self.variants[key] if v.missed == assumed)
             return str(Guard(assumed[-1], guards[len(assumed) - 1].source))
         if same:
-            return same[-1].variant.difference() or "the shape or dtype of a state array changed"
+            last = same[-1].variant
+            if last.made_with != numerics():
+                (precision, wide), (precision_now, wide_now) = last.made_with, numerics()
+                if precision != precision_now:
+                    return f"jax_default_matmul_precision was {precision}, is {precision_now}"
+                return f"jax_enable_x64 was {wide}, is {wide_now}"
+            return last.difference() or "the shape or dtype of a state array changed"
         return _key_difference(self.compiles, key, names)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -338,7 +344,7 @@ class Static:
         key = (tree, keys_of(leaves), _config_key(thread_state()))
         known = self.variants.get(key)
         for variant in known if isinstance(known, list) else ():
-            if variant.difference() is None:
+            if variant.made_with == numerics() and variant.difference() is None:
                 return Lowered(self, variant)
         with own_errors():
             return Lowered(self, self.compile(key, leaves, args, kwargs, ()))

@@ -8,7 +8,7 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import bytes_of, fingerprint, without_dead_code
+from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.exact import exact_jit
@@ -114,6 +114,7 @@ class Variant:
         self.order = order
         invars = traced.jaxpr.jaxpr.invars
         expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
+        made_with = self.made_with = numerics()
         run = self.pruned = Pruned.of(self.forward_of(traced), order)
         self.expected = expected
         self.asks = self.questions is not None and is_small(self.questions[2])
@@ -137,7 +138,7 @@ class Variant:
         self.restored = operator.itemgetter(*back) if number > 1 else tuple
 
         def call(*args: Any) -> tuple[Any, ...]:
-            check(args, expected)
+            check(args, expected, made_with)
             outputs = list(run(*args))
             if not guards:
                 outputs[first:last] = [None] * (last - first)
@@ -172,11 +173,17 @@ class Variant:
             found.append((ask, [spec(invars[self.order[i]].aval) for i in used]))
         return found
 
+    def lowered(self, programs: Iterable[tuple[Any, Sequence[Any]]]) -> list[Any]:
+        """Return some of its programs lowered, with JAX as it was when they were traced."""
+        with with_numerics(self.made_with):
+            return [jitted.lower(*specs) for jitted, specs in programs]
+
     @functools.cached_property
     def program(self) -> tuple[Any, ...]:
         """What the compiled program is: two variants with equal programs are one program under two keys."""
         return (
             fingerprint(self.pruned.closed),
+            self.made_with,
             tuple(self.donated.items()),
             tuple((type(g.outcome), g.outcome) for g in self.guards),
         )
@@ -480,10 +487,10 @@ class Variant:
         asked, used = without_dead_code(ClosedJaxpr(wanted, closed.consts), ())
         if closed.effects or len(closed.jaxpr.invars) != len(self.expected):
             return None
-        expected = [self.expected[i] for i in used]
+        expected, made_with = [self.expected[i] for i in used], self.made_with
 
         def questions(*args: Any) -> list[Any]:
-            check(args, expected)
+            check(args, expected, made_with)
             predicates = list(jaxpr_as_fun(asked)(*args))
             return [*predicates, passed(predicates, guards)]
 

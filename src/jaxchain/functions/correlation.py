@@ -37,7 +37,8 @@ def correlate(x: Array, W: Array, stride: Sequence[int], padding: Padding, dilat
         dilate: Distance of the filter's elements along each axis.
         groups: Number of groups of channels that are convolved apart.
     """
-    if jax.default_backend() == "cpu":
+    on_cpu = jax.default_backend() == "cpu"
+    if on_cpu:
         if groups > 1 and W.shape[1] == 1 and math.prod(W.shape[2:]) <= SHIFTS:
             return _channel_by_channel(x, W, stride, padding, dilate)
         if 1 < groups <= APART:
@@ -45,8 +46,8 @@ def correlate(x: Array, W: Array, stride: Sequence[int], padding: Padding, dilat
             return jnp.concatenate([correlate(a, b, stride, padding, dilate, 1) for a, b in parts], 1)
         if groups > 1:
             return _as_product(x, W, stride, padding, dilate, groups)
-        if x.ndim == 5:
-            return _plane_by_plane(x, W, stride, padding, dilate)
+    if x.ndim > (4 if on_cpu else 5):  # for more than three axes XLA has no kernel on GPUs: it ends the process
+        return _plane_by_plane(x, W, stride, padding, dilate, groups)
     return lax.conv_general_dilated(x, W, stride, padding, rhs_dilation=dilate, feature_group_count=groups)
 
 
@@ -88,7 +89,7 @@ def filters_gradient(
 
 def has_fast_kernel(ndim: int, groups: int) -> bool:
     """Return whether the backend's own convolution of arrays with so many axes, in so many groups, is fast."""
-    return jax.default_backend() != "cpu" or (groups == 1 and ndim < 5)
+    return (groups == 1 and ndim < 5) if jax.default_backend() == "cpu" else ndim < 6
 
 
 def _windows(
@@ -127,15 +128,18 @@ def _as_product(
     return y.reshape(n, W.shape[0], *size)
 
 
-def _plane_by_plane(x: Array, W: Array, stride: Sequence[int], padding: Padding, dilate: Sequence[int]) -> Array:
-    """Convolve over three axes as a sum of convolutions over two, the planes of the first one beside each other."""
-    found = _windows(x, (W.shape[2], 1, 1), (stride[0], 1, 1), (padding[0], (0, 0), (0, 0)), (dilate[0], 1, 1))
-    layers = [jnp.moveaxis(part, 2, 1) for _, part in found]  # (n, planes, c, h, w)
+def _plane_by_plane(
+    x: Array, W: Array, stride: Sequence[int], padding: Padding, dilate: Sequence[int], groups: int
+) -> Array:
+    """Convolve as a sum of convolutions over one axis less, the planes of the first one beside each other."""
+    ones = [1] * (x.ndim - 3)
+    found = _windows(
+        x, (W.shape[2], *ones), (stride[0], *ones), (padding[0], *[(0, 0) for _ in ones]), (dilate[0], *ones)
+    )
+    layers = [jnp.moveaxis(part, 2, 1) for _, part in found]  # (n, planes, c, ...)
     ahead = layers[0].shape[:2]
     terms = (
-        lax.conv_general_dilated(
-            layer.reshape(-1, *layer.shape[2:]), W[:, :, i], stride[1:], padding[1:], rhs_dilation=dilate[1:]
-        )
+        correlate(layer.reshape(-1, *layer.shape[2:]), W[:, :, i], stride[1:], padding[1:], dilate[1:], groups)
         for i, layer in enumerate(layers)
     )
     y = functools.reduce(operator.add, terms)

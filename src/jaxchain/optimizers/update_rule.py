@@ -266,6 +266,24 @@ class UpdateRule:
         """Forget the state: undo of an initialisation."""
         self._state = None
 
+    def to_device(self, device: Any) -> None:
+        """Move the state to a device: it follows its parameter. Numbers stay on none.
+
+        Args:
+            device: A `jax.Device`.
+        """
+        for key, value in (self._state or {}).items():
+            if isinstance(value, jax.Array):
+                self._state[key] = jax.device_put(value, device)  # type: ignore[index]
+        copied = getattr(self, "_fp32_param", None)
+        if copied is not None:
+            copied.to_device(device)
+        numbers = [self._status[2], self._hyper]
+        while (parent := getattr(numbers[-1], "parent", None)) is not None:
+            numbers.append(parent)
+        for each in numbers:
+            each.__dict__.update({name: plain_number(value) for name, value in each.__dict__.items()})
+
     def serialize(self, serializer: Any) -> None:
         """Save or load `t` and the state.
 

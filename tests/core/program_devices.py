@@ -1,0 +1,132 @@
+"""A program for two devices: ``python program_devices.py MODE``. It fails, or prints ``done``."""
+
+import copy
+import sys
+
+import jax
+import numpy as np
+
+import jaxchain
+import jaxchain.functions as F
+import jaxchain.links as L
+from jaxchain import Variable, optimizer_hooks, optimizers, reporter
+
+mode = sys.argv[1]
+first, second = jax.devices()
+random = np.random.RandomState(0)
+X, T = random.standard_normal((4, 3)).astype(np.float32), np.int32([0, 1, 1, 0])
+
+
+def place(array):
+    (device,) = array.devices()
+    return device
+
+
+def training(optimizer, dtype=np.float32):
+    """Return a model and its step, compiled as the mode says."""
+    jaxchain.seed(0)
+    with jaxchain.using_config("dtype", dtype):
+        model = L.Classifier(L.Linear(3, 2))
+    optimizer.setup(model)
+    optimizer.add_hook(optimizer_hooks.WeightDecay(1e-3))
+    optimizer.add_hook(optimizer_hooks.GradientClipping(1.0))
+
+    def step(x, t):
+        model.cleargrads()
+        loss = model(x, t)
+        loss.backward(loss_scale=getattr(optimizer, "_loss_scale", None))
+        optimizer.update()
+        return loss
+
+    if mode == "link":
+        model.static()
+    return model, jaxchain.static(step) if mode == "static" else step
+
+
+def losses(make, moves, dtype=np.float32):
+    """Train; before each pair of steps the model moves."""
+    optimizer = make()
+    model, step = training(optimizer, dtype)
+    found = []
+    for device in moves:
+        if device is not None:
+            model.to_device(device)
+        found += [float(step(X.astype(dtype), T).array) for _ in range(2)]
+        if device is not None:
+            assert all(place(p.array) == device for p in model.params())
+            slots = [s for p in model.params() for s in (p.update_rule.state or {}).values()]
+            assert all(place(s) == device for s in slots if isinstance(s, jax.Array))
+    return found
+
+
+# what an optimizer keeps follows the parameters
+MAKERS = [
+    optimizers.SGD,
+    optimizers.MomentumSGD,
+    optimizers.Adam,
+    optimizers.RMSpropGraves,
+    optimizers.SMORMS3,
+    lambda: optimizers.Adam(amsgrad=True, weight_decay_rate=1e-3),
+]
+for make in MAKERS:
+    here = losses(make, [None] * 3)
+    np.testing.assert_allclose(losses(make, [None, second, first]), here, rtol=1e-6)
+
+
+def float32_updates():
+    optimizer = optimizers.MomentumSGD()
+    optimizer.use_fp32_update()
+    return optimizer
+
+
+if mode != "static":  # there the first update has to be outside
+    here = losses(float32_updates, [None] * 3, np.float16)
+    np.testing.assert_allclose(losses(float32_updates, [None, second, first], np.float16), here, rtol=1e-3)
+
+# a learning rate that a compiled step changed
+model, optimizer = L.Linear(3, 1), optimizers.Adam(0.1)
+optimizer.setup(model)
+
+
+def decaying(x):
+    model.cleargrads()
+    F.sum(model(x) ** 2).backward()
+    optimizer.update()
+    optimizer.alpha *= 0.5
+
+
+decaying = jaxchain.static(decaying) if mode == "static" else decaying
+decaying(X)
+model.to_device(second)
+decaying(X)
+model.to_device(first)
+decaying(X)
+assert abs(optimizer.alpha - 0.0125) < 1e-8 and optimizer.t == 3
+
+# a parameter whose shape is not known yet goes where its link went; so does a copy's
+link = jaxchain.Sequential(L.Linear(None, 4), L.BatchNormalization(axis=0))
+link.to_device(second)
+copied = copy.deepcopy(link)
+for each in (link, copied):
+    y = each.static()(X) if mode == "link" else each(X)
+    assert place(y.array) == second and all(place(p.array) == second for p in each.params())
+    assert place(each[1].avg_mean) == second
+
+# what is only moved stays on its device, also while NumPy does it
+x = jax.device_put(X, second)
+with jaxchain.using_config("mode", "static" if mode == "static" else "eager"):
+    for y in (F.reshape(x, (3, 4)), F.transpose(Variable(x)), F.concat([x, x]), F.split_axis(x, 2, 0)[1]):
+        assert place(y.array) == second
+
+# a recurrent state moves with its link
+rnn = L.LSTM(3, 2)
+rnn(X)
+rnn.to_device(second)
+assert place(rnn(X).array) == place(rnn.c.array) == second
+
+# observations from before and after a move have one mean
+summary = reporter.DictSummary()
+for device in (first, second):
+    summary.add({"loss": jax.device_put(np.float32(device.id), device)})
+assert summary.compute_mean()["loss"] == 0.5
+print("done")
