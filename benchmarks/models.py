@@ -152,7 +152,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default: 11)")
     parser.add_argument("--seconds", type=float, default=0.3, help="length of one round of one row")
     parser.add_argument("--quick", action="store_true", help="3 short rounds, short epochs")
-    parser.add_argument("--skip", action="append", default=[], metavar="TEXT", help="leave out rows with it in the name")
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="TEXT", help="leave out rows with it in the name"
+    )
     parser.add_argument("--no-memory", action="store_true", help="leave out what needs a process for each row")
     parser.add_argument("--chainer-python", default=os.environ.get("CHAINER_PYTHON"))
     parser.add_argument("--make-chainer", metavar="DIR", help="build Chainer's environment there, and use it")

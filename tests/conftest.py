@@ -1,18 +1,27 @@
-"""Shared by all tests: CPU, one persistent compilation cache for all workers, the `mode` fixture."""
+"""Shared by all tests: the CPU unless JAX_PLATFORMS says otherwise, one persistent compilation cache for all workers, the `mode` fixture."""
 
 import os
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if not os.environ["JAX_PLATFORMS"].startswith("cpu"):
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")  # not TensorFloat-32
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share the device
 _cache = Path(tempfile.gettempdir()) / f"jaxchain-test-cache-{os.getuid()}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+import jax
 import pytest
 
 import jaxchain
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cpu") and jax.default_backend() != "cpu":
+        pytest.skip("JAX's default device is not a CPU")
 
 
 @pytest.fixture(params=["eager", "static"])

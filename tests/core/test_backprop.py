@@ -95,6 +95,7 @@ def compiled_forms():
     return [form for form in forms._forms.values() if form.program is not None]
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_compiled_pass_gives_the_same_bits(name, monkeypatch):
     make, loss, args = PROGRAMS[name]
@@ -125,6 +126,7 @@ def repeat(program, times=4):
     return out
 
 
+@pytest.mark.cpu
 def test_gradients_add_up_over_passes():
     x, w = Variable(normal(3)), jaxchain.Parameter(normal(3))
     repeat(lambda: scale(x, w).backward())
@@ -132,6 +134,7 @@ def test_gradients_add_up_over_passes():
     np.testing.assert_allclose(w.grad, 4 * np.cos(x.array * w.array) * x.array, rtol=1e-6)
 
 
+@pytest.mark.cpu
 def test_another_wiring_is_another_form():
     x, w, v = Variable(normal(3)), jaxchain.Parameter(normal(3)), jaxchain.Parameter(normal(3))
 
@@ -147,6 +150,7 @@ def test_another_wiring_is_another_form():
     np.testing.assert_allclose(gw, np.sin(2 * np.asarray(w.array)), rtol=1e-5)
 
 
+@pytest.mark.cpu
 def test_several_outputs_and_given_gradients():
     w = jaxchain.Parameter(normal(3))
     gy = normal(3)
@@ -162,6 +166,7 @@ def test_several_outputs_and_given_gradients():
     assert compiled_forms()
 
 
+@pytest.mark.cpu
 def test_hooks_see_every_op_of_a_form_that_is_compiled():
     x, w = Variable(normal(3)), jaxchain.Parameter(normal(3))
     repeat(lambda: scale(x, w).backward())
@@ -195,6 +200,7 @@ def test_a_users_function_is_called_every_time():
     assert len(calls) == 4 and not compiled_forms()
 
 
+@pytest.mark.cpu
 def test_the_program_holds_no_arrays():
     w = jaxchain.Parameter(normal(3))
 

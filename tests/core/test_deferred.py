@@ -170,6 +170,7 @@ def test_another_thread_reads():
     assert found == [float(y.array)]
 
 
+@pytest.mark.cpu
 def test_an_evaluation_is_one_program(soon):
     model = jaxchain.Sequential(L.Linear(6, 64), F.relu, L.Linear(64, 10))
     x, t = normal(32, 6), RNG.randint(0, 10, 32)
@@ -188,6 +189,7 @@ def test_an_evaluation_is_one_program(soon):
     assert len(programs()) >= 1
 
 
+@pytest.mark.cpu
 def test_what_is_held_comes_out_of_the_step_and_what_is_not_can_be_had_again(soon):
     w = jaxchain.Parameter(normal(3))
     x = Variable(normal(3))

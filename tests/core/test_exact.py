@@ -21,10 +21,12 @@ def bound_to(platform):
     return types.SimpleNamespace(committed=True, devices=lambda: [types.SimpleNamespace(platform=platform)])
 
 
+@pytest.mark.cpu
 def test_where_there_are_only_cpus_the_function_is_jax_jits_own():
     assert type(exact.exact_jit(lambda x: x)) is type(jax.jit(lambda x: x))
 
 
+@pytest.mark.cpu
 def test_the_device_of_bound_arguments_decides_then_the_default_one(several_platforms, monkeypatch):
     jitted = exact.exact_jit(lambda *args: args)
     free = types.SimpleNamespace(committed=False)
@@ -38,6 +40,7 @@ def test_the_device_of_bound_arguments_decides_then_the_default_one(several_plat
         assert jitted.placed([free]) is jitted.on_cpu
 
 
+@pytest.mark.cpu
 def test_only_the_cpus_compiler_is_asked_to_keep_barriers(several_platforms):
     jitted = exact.exact_jit(lambda x: jax.lax.optimization_barrier(x * 2) + 1)
     x = np.float32([1, 2])

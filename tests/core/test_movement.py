@@ -56,6 +56,7 @@ def concat():
     return y, parts
 
 
+@pytest.mark.cpu
 def test_nothing_is_compiled_until_it_comes_again_and_again():
     y, parts = concat()
     plan = y.creator.plan

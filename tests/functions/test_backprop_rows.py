@@ -34,6 +34,7 @@ def step(case):
     return [None if a is None else np.asarray(a) for a in found]
 
 
+@pytest.mark.cpu
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ROWS)
 def test_the_program_has_the_bits_of_the_ops(case, monkeypatch):

@@ -54,8 +54,8 @@ def test_values_and_gradients_are_those_of_xlas_convolution(name, dtype):
             )
 
 
+@pytest.mark.cpu
 def test_no_case_is_xlas_own_kernel_on_cpu():
-    assert jax.default_backend() == "cpu"
     assert not any(has_fast_kernel(len(case[0]), case[-1]) for case in CASES.values())
     assert has_fast_kernel(4, 1)
     assert has_fast_kernel(3, 1)
@@ -99,6 +99,7 @@ def test_the_filters_gradient_and_its_derivatives_are_those_of_xlas_convolution(
             )
 
 
+@pytest.mark.cpu
 def test_the_filters_gradient_is_made_of_products_unless_the_result_has_few_places():
     def program(name):
         x_shape, W_shape, *rest = PLAIN[name]

@@ -18,7 +18,7 @@ SCRIPTS = Path(__file__).parent / "chainer_scripts"
 
 def run(*arguments, cwd=None, **variables):
     command = [sys.executable, "-W", "ignore", "-m", "jaxchain.cli", "run", *map(str, arguments)]
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", **variables}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 

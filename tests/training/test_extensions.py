@@ -478,9 +478,10 @@ def test_the_updater_moves_models_and_batches(tmp_path):
     model = L.Classifier(Net())
     optimizer = optimizers.SGD().setup(model)
     data = datasets.TupleDataset(np.zeros((4, 5), np.float32), np.zeros(4, np.int32))
-    for device in (-1, "cpu", 0, jax.devices()[0]):
+    cpu, default = jax.devices("cpu")[0], jax.devices()[0]
+    for device, found in ((-1, cpu), ("cpu", cpu), (0, default), (default, default)):
         updater = training.StandardUpdater(iterators.SerialIterator(data, 2), optimizer, device=device)
-        assert updater.device == updater.input_device == jax.devices("cpu")[0]
+        assert updater.device == updater.input_device == found
         updater.update()
     updater = training.StandardUpdater(iterators.SerialIterator(data, 2), optimizer, input_device=-1)
     assert updater.device is None and updater.input_device == jax.devices("cpu")[0]

@@ -1,7 +1,8 @@
 """Chainer's `cuda`: its devices, transfers and settings, on JAX.
 
-`available` says whether JAX has an accelerator. If so, `cupy` is the module of JAX's arrays (backends/cupy.py). CUDA source
-(`elementwise`, `reduce`, `raw`) raises `CupyUnavailable`, which says what to use. What only tunes CUDA does nothing.
+`available` says whether JAX has an accelerator. If so, `cupy` is the module of JAX's arrays (backends/cupy.py). CUDA
+source (`elementwise`, `reduce`, `raw`) raises `CupyUnavailable`, which says what to use. What only tunes CUDA does
+nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from jaxchain.backends.device import GpuDevice as GpuDevice
 from jaxchain.core.variable import as_array, from_numpy
 
 cudnn_enabled = False
-
 
 cupy = CuPy()
 cupyx = Absent("cupyx")
