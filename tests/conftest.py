@@ -1,4 +1,4 @@
-"""Shared by all tests: the CPU unless JAX_PLATFORMS says otherwise, one persistent compilation cache for all workers, the `mode` fixture."""
+"""Shared by all tests: the CPU unless JAX_PLATFORMS says otherwise, one compilation cache for all workers, `mode`."""
 
 import os
 import tempfile
