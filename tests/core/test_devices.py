@@ -72,7 +72,13 @@ def test_cupys_random_numbers_are_a_stream_of_their_own(accelerator):
 # -- what of JAX's configuration is in a program -----------------------------------------------------------------------
 
 
-def test_a_change_of_jaxs_precision_is_not_missed():
+@pytest.fixture
+def usual_precision():
+    with jax.default_matmul_precision(None):
+        yield
+
+
+def test_a_change_of_jaxs_precision_is_not_missed(usual_precision):
     low = "BF16_BF16_F32"  # CPUs compute it as they do any other
     x = Variable(np.ones((2, 3), np.float32))
     link = L.Linear(3, 2)
@@ -110,7 +116,7 @@ def test_a_change_of_jaxs_width_is_not_missed():
     assert str(step.explain())
 
 
-def test_programs_without_products_are_kept_apart_by_precision_too():
+def test_programs_without_products_are_kept_apart_by_precision_too(usual_precision):
     step = jaxchain.static(lambda x: F.relu(x))
     x = Variable(np.ones(2, np.float32))
     for _ in range(3):
