@@ -328,6 +328,44 @@ def test_the_graph_of_a_call_has_ended(use):
     jaxchain.static(lambda x: x)(Variable(X)).backward(retain_grad=True)  # it never had one
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["argument", "attribute"])
+def test_it_has_ended_for_another_static_function_too(held):
+    link, box = L.Linear(3, 2), types.SimpleNamespace()
+    encode = jaxchain.static(lambda x: link(x))
+
+    def decode(h):
+        loss = F.sum((box.h if held else h) ** 2)
+        loss.backward()
+        return loss
+
+    box.h = h = encode(X)
+    with pytest.raises(StaticError, match="its graph ended with the call"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", EagerFallback)
+        jaxchain.static(decode)(None if held else h)
+
+
+def test_what_no_gradient_would_be_left_behind_is_not_missed():
+    flip = jaxchain.static(lambda x: (F.flip(x, 0) * 2, F.sum(x)))
+    link = L.Linear(3, 2)
+
+    def step(x):
+        link.cleargrads()
+        loss = F.sum(link(x) ** 2)
+        loss.backward()
+        return loss
+
+    grads = []
+    for compiled in (False, True):
+        run = jaxchain.static(step) if compiled else step
+        for _ in range(2):
+            run(flip(X)[0])  # of an array: eager mode's gradient goes nowhere either
+        grads.append(np.asarray(link.W.grad))
+    np.testing.assert_allclose(*grads, rtol=1e-6)
+    flip(X)[1].backward()
+    with pytest.raises(StaticError, match="its graph ended with the call"):
+        step(flip(Variable(X))[0])
+
+
 def test_gradients_accumulate_as_in_eager():
     results = []
     for mode in ("eager", "static"):

@@ -18,7 +18,7 @@ from jaxchain.core.guard import NotCompilable
 from jaxchain.core.outside import is_iterator
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk, is_record, slots_of
-from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.variable import Variable, VariableNode, as_array
 
 
 class Write:
@@ -100,6 +100,7 @@ class Outputs:
         self._index: dict[int, int] = {}
         self._inside: list[int] = []  # the objects around what is being looked at
         self._met: dict[int, Any] = {}
+        self._dead_ends: set[VariableNode] = set()
 
     def add(self, array: Any) -> int:
         """Return the output number of an array."""
@@ -163,6 +164,21 @@ class Outputs:
             raise NotCompilable(f"a {type(value).__name__} comes out of it, with values in it that a call computes")
         return lambda outputs: value
 
+    def _leads_on(self, node: VariableNode) -> bool:
+        """Return whether a gradient that arrives at a node would be left at a Variable: a parameter, an argument."""
+        stack, seen = [node], set()
+        while stack:
+            at = stack.pop()
+            if at in seen or at in self._dead_ends:
+                continue
+            seen.add(at)
+            if at.creator_node is not None:
+                stack += [n for n in at.creator_node.inputs if n is not None]
+            elif at.requires_grad and at._variable() is not None:
+                return True
+        self._dead_ends |= seen
+        return False
+
     def _variable(self, value: Variable) -> Callable[[Sequence[Any]], Any]:
         if not is_tracer(value._array):
             if self.name == "report" or value._array is None:
@@ -171,7 +187,7 @@ class Outputs:
         at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
         self.nodes.setdefault(at, value._node)
         grad = None if value._grad is None else self.add(value.grad)
-        rank = 0 if value._node.creator_node is None else ENDED
+        rank = ENDED if value._node.creator_node is not None and self._leads_on(value._node) else 0
 
         def variable(outputs: Sequence[Any]) -> Variable:
             array = outputs[at]

@@ -27,7 +27,7 @@ from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import lock
 from jaxchain.core.op_node import has_nan
-from jaxchain.core.outputs import Write
+from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
@@ -410,7 +410,7 @@ class Variant:
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
         ends = [leaves[i] for i in self.grad_arguments] + [w.container[w.key] for w in self.grad_places]
-        if any(v._node.creator_node is not None for v in ends):
+        if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
                 "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
                 "(x.array), or make the whole one static function"
