@@ -220,9 +220,13 @@ def test_a_miss_leaves_donated_state_as_it_was():
     ],
 )
 def test_what_returns_different_things_stays_apart(different):
+    scale = jaxchain.Parameter(
+        np.full(UP.shape, 2, np.float32)
+    )  # or no gradient would be left anywhere, and a graph would not tell
+
     def function(x):
-        up, x = bool(x[0, 0] > 0), Variable(x)
-        return different(F.exp(x) if up else F.tanh(x), up)
+        up = bool(x[0, 0] > 0)
+        return different(F.exp(x * scale) if up else F.tanh(x * scale), up)
 
     step = jaxchain.static(function)
     batches = [UP, DOWN] * 5

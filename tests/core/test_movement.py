@@ -38,10 +38,62 @@ def test_numpy_gives_what_xla_gives(name):
     function = PROGRAMS[name]
     closed = jax.make_jaxpr(function)(X)
     assert movement.only_moves(closed.jaxpr), closed
-    (found,) = movement.run(closed.jaxpr, closed.consts, [X])
+    (found,) = movement.Steps(closed)([X])
     known = np.asarray(jax.jit(function)(X))
     assert found.dtype == known.dtype
     np.testing.assert_array_equal(found, known)
+
+
+TINY = float(np.finfo(np.float32).tiny)
+EDGES = np.float32([TINY / 4, -TINY / 4, 0, -0.0, TINY, -1.5 * TINY, 1.25 * TINY, np.nan, np.inf, -np.inf, 3, -3])
+QUESTIONS = {
+    "greater": lambda x, y: x > y,
+    "at least": lambda x, y: x >= y,
+    "less": lambda x, y: x < y,
+    "at most": lambda x, y: x <= y,
+    "equal": lambda x, y: x == y,
+    "not equal": lambda x, y: x != y,
+    "any": lambda x, y: jnp.any(x > y),
+    "all, not": lambda x, y: ~jnp.all(x[:3] <= y[:3]),
+    "and, or": lambda x, y: ((x > 0) & (y > 0)) | (x == 0),
+    "largest": lambda x, y: jnp.max(x[:4]) > 0,
+    "largest, NaN": lambda x, y: jnp.max(x) > 0,
+    "least of each row": lambda x, y: jnp.min(x.reshape(3, 4), axis=1) < y[:3],
+    "finite": lambda x, y: jnp.isfinite(x),
+    "one element": lambda x, y: x[0] > 0,
+    "a sum": lambda x, y: x + y > 0,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_numpy_answers_as_xla_does(name, dtype):
+    """XLA's CPU backend takes subnormal numbers for zero."""
+    x = EDGES if dtype == np.float32 else np.array([0, 1, 2, 250, 3, 4, 5, 6, 7, 8, 9, 255]).astype(dtype)
+    question = QUESTIONS[name]
+    for a, b in ((x, x[::-1].copy()), (x, np.roll(x, 3)), (-x, x)):
+        closed = jax.make_jaxpr(question)(a, b)
+        assert movement.only_moves(closed.jaxpr, movement.ANSWERS), closed
+        (found,) = movement.Steps(closed, movement.ANSWERS)([a, b])
+        np.testing.assert_array_equal(found, np.asarray(jax.jit(question)(a, b)))
+
+
+def test_sums_of_subnormal_numbers_are_those_of_xla():
+    x = EDGES / 2
+    for add in (lambda x: x + x, lambda x: x.at[np.array([0, 1, 0])].add(x[4:7], mode="drop")):
+        closed = jax.make_jaxpr(add)(x)
+        (found,) = movement.Steps(closed)([x])
+        known = np.asarray(jax.jit(add)(x))
+        np.testing.assert_array_equal(found, known)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(known))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [lambda x: x.mean() > 0, lambda x: x * 2 > 1, lambda x: x.astype(jnp.bfloat16) != 0, lambda x: jnp.sort(x)[0] > 0],
+)
+def test_questions_that_compute_are_asked_of_xla(question):
+    assert not movement.only_moves(jax.make_jaxpr(question)(EDGES).jaxpr, movement.ANSWERS)
 
 
 @pytest.mark.parametrize("function", [jnp.sin, lambda x: x * 2, lambda x: x.sum(), lambda x: x.astype(np.int32)])

@@ -15,10 +15,15 @@ EXACT = {"xla_allow_excess_precision": False}
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
+def has_only_cpus() -> bool:
+    """Return whether JAX has no other devices than CPUs."""
+    return set(backends()) <= {"cpu"}
+
+
 def exact_jit(function: Callable[..., Any], **options: Any) -> Any:
     """Return `jax.jit(function, **options)`, compiled to compute what eager mode computes."""
     on_cpu = jax.jit(function, compiler_options=EXACT | KEEP_BARRIERS, **options)
-    if set(backends()) <= {"cpu"}:
+    if has_only_cpus():
         return on_cpu
     return ByPlatform(on_cpu, jax.jit(function, compiler_options=EXACT, **options))
 

@@ -1,13 +1,17 @@
-"""Programs that only move data are not compiled for their first calls: NumPy runs their jaxprs, with the same bits.
+"""Jaxprs that NumPy runs on the host, with the same bits: programs that only move data, questions about values.
 
 Sequences of varying lengths are cut, padded and joined in a pattern of their own in every batch. Compiling each pattern
 takes a hundred milliseconds and more; moving the data takes microseconds. So a program whose equations move data,
 choose data or add two numbers is run equation by equation on the host until it has been called `AFTER` times. What has
 no rule here, is traced, or lives on another device than a CPU, goes to the compiled program at once.
+
+A guard that asks little (``x[0, 0] > 0``) is answered here, too: XLA would hand it to another thread and wait.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -20,6 +24,28 @@ from jaxchain.core.compat import Tracer, bytes_of, in_trace
 
 AFTER = 4  # calls before it is compiled
 LARGE = 2**22  # bytes that move in one call; more is left to the compiler
+SHORT = 2**12  # elements that an answer makes: NumPy is done with them before XLA has begun
+
+
+@functools.cache
+def _tiny(dtype: Any) -> Any:
+    """Return the least normal number of a dtype, or None if XLA's CPU backend does not take less for zero."""
+    return float(jnp.finfo(dtype).tiny) if jnp.issubdtype(dtype, jnp.floating) and dtype != np.float16 else None
+
+
+def _flushed(x: np.ndarray) -> np.ndarray:
+    """Return numbers as the CPU backend computes with them: subnormal ones are zero."""
+    tiny = _tiny(x.dtype)
+    if tiny is None or (x.ndim == 0 and not 0 < abs(float(x)) < tiny):
+        return x
+    with np.errstate(invalid="ignore"):  # bfloat16's comparisons with NaN
+        small = np.abs(x) < tiny
+    return np.where(small, np.copysign(x.dtype.type(0), x), x) if small.any() else x
+
+
+def _sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _flushed(np.add(_flushed(x), _flushed(y)))
 
 
 def _pad(p: Any, x: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -42,11 +68,6 @@ def _broadcast(p: Any, x: np.ndarray) -> np.ndarray:
     for at, n in zip(p["broadcast_dimensions"], x.shape, strict=True):
         shape[at] = n
     return np.broadcast_to(x.reshape(shape), p["shape"])
-
-
-def _slice(p: Any, x: np.ndarray) -> np.ndarray:
-    strides = p["strides"] or (1,) * x.ndim
-    return x[tuple(map(slice, p["start_indices"], p["limit_indices"], strides))]
 
 
 def _starts(shape: Sequence[int], sizes: Sequence[int], starts: Sequence[Any]) -> tuple[slice, ...]:
@@ -84,8 +105,11 @@ def _gather(p: Any, x: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def _scatter_add(p: Any, x: np.ndarray, index: np.ndarray, updates: np.ndarray) -> np.ndarray:
     at, inside = _rows(p, x, index)
-    out = x.copy()
-    np.add.at(out, tuple(i[inside] for i in at), updates[inside])
+    out, at = x.copy(), tuple(i[inside] for i in at)
+    out[at] = _flushed(out[at])
+    with np.errstate(invalid="ignore", over="ignore"):
+        np.add.at(out, at, _flushed(updates[inside]))
+    out[at] = _flushed(out[at])
     return out
 
 
@@ -108,43 +132,106 @@ def _takes_rows(eqn: Any) -> bool:
     return plain and dims == (rest, first, first) and x.dtype.itemsize >= 4  # smaller floats may be added up wider
 
 
+def _with(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda p, *avals: functools.partial(function, p)
+
+
+def _slice(p: Any, x: Any) -> Callable[..., Any]:
+    strides = p["strides"] or (1,) * x.ndim
+    index = tuple(map(slice, p["start_indices"], p["limit_indices"], strides))
+    return lambda x: x[index]
+
+
+def _squeeze(p: Any, x: Any) -> Callable[..., Any]:
+    shape = tuple(n for i, n in enumerate(x.shape) if i not in p["dimensions"])
+    return lambda x: x.reshape(shape)
+
+
+def _compares(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda p, x, y: function if _tiny(x.dtype) is None else lambda x, y: function(_flushed(x), _flushed(y))
+
+
+def _over_axes(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda p, x: lambda x: function(x, p["axes"])
+
+
 MODES = ("FILL_OR_DROP", "PROMISE_IN_BOUNDS")
-RULES: dict[str, Callable[..., Any]] = {
-    "add": lambda p, x, y: np.add(x, y),
-    "add_any": lambda p, x, y: np.add(x, y),
-    "broadcast_in_dim": _broadcast,
-    "concatenate": lambda p, *xs: np.concatenate(xs, p["dimension"]),
-    "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
-    "copy": lambda p, x: x,
-    "dynamic_slice": _dynamic_slice,
-    "dynamic_update_slice": _dynamic_update_slice,
-    "gather": _gather,
-    "lt": lambda p, x, y: np.less(x, y),
-    "pad": _pad,
-    "reshape": lambda p, x: x.reshape(p["new_sizes"]),
-    "rev": lambda p, x: np.flip(x, p["dimensions"]),
-    "scatter-add": _scatter_add,
-    "select_n": lambda p, which, no, yes: np.where(which, yes, no),
+Rules = dict[str, Callable[..., Callable[..., Any]]]
+RULES: Rules = {  # parameters and types -> a function of NumPy arrays
+    "add": lambda p, x, y: _sum,
+    "add_any": lambda p, x, y: _sum,
+    "broadcast_in_dim": _with(_broadcast),
+    "concatenate": lambda p, *xs: lambda *xs: np.concatenate(xs, p["dimension"]),
+    "convert_element_type": lambda p, x: lambda x: x.astype(p["new_dtype"]),
+    "copy": lambda p, x: lambda x: x,
+    "dynamic_slice": _with(_dynamic_slice),
+    "dynamic_update_slice": _with(_dynamic_update_slice),
+    "gather": _with(_gather),
+    "lt": _compares(np.less),
+    "pad": _with(_pad),
+    "reshape": lambda p, x: lambda x: x.reshape(p["new_sizes"]),
+    "rev": lambda p, x: lambda x: np.flip(x, p["dimensions"]),
+    "scatter-add": _with(_scatter_add),
+    "select_n": lambda p, *xs: lambda which, no, yes: np.where(which, yes, no),
     "slice": _slice,
-    "split": _split,
-    "squeeze": lambda p, x: np.squeeze(x, p["dimensions"]),
-    "stack": lambda p, *xs: np.stack(xs, p["axis"]),
-    "tile": lambda p, x: np.tile(x, p["reps"]),
-    "transpose": lambda p, x: np.transpose(x, p["permutation"]),
-    "unstack": lambda p, x: [np.squeeze(y, p["axis"]) for y in np.split(x, x.shape[p["axis"]], p["axis"])],
+    "split": _with(_split),
+    "squeeze": _squeeze,
+    "stack": lambda p, *xs: lambda *xs: np.stack(xs, p["axis"]),
+    "tile": lambda p, x: lambda x: np.tile(x, p["reps"]),
+    "transpose": lambda p, x: lambda x: np.transpose(x, p["permutation"]),
+    "unstack": lambda p, x: lambda x: [np.squeeze(y, p["axis"]) for y in np.split(x, x.shape[p["axis"]], p["axis"])],
+}
+ANSWERS: Rules = {  # those, and what answers a question, where the sign of a zero is not seen
+    **RULES,
+    "and": lambda p, x, y: np.bitwise_and,
+    "eq": _compares(np.equal),
+    "ge": _compares(np.greater_equal),
+    "gt": _compares(np.greater),
+    "is_finite": lambda p, x: np.isfinite,
+    "le": _compares(np.less_equal),
+    "ne": _compares(np.not_equal),
+    "not": lambda p, x: np.invert,
+    "or": lambda p, x, y: np.bitwise_or,
+    "reduce_and": _over_axes(np.all),
+    "reduce_max": _over_axes(np.max),
+    "reduce_min": _over_axes(np.min),
+    "reduce_or": _over_axes(np.any),
 }
 
 
-def only_moves(jaxpr: Jaxpr) -> bool:
-    """Return whether NumPy can run a jaxpr: every equation is among `RULES`."""
+def only_moves(jaxpr: Jaxpr, rules: Rules = RULES) -> bool:
+    """Return whether NumPy can run a jaxpr: every equation is among the rules."""
     return (
-        all(only_moves(_inner(eqn)) if eqn.primitive.name == "jit" else _has_rule(eqn) for eqn in jaxpr.eqns)
+        all(
+            only_moves(_inner(eqn), rules) if eqn.primitive.name == "jit" else _has_rule(eqn, rules)
+            for eqn in jaxpr.eqns
+        )
         and not jaxpr.effects
     )
 
 
-def _has_rule(eqn: Any) -> bool:
+def elements(jaxpr: Jaxpr) -> int:
+    """Return how many elements a jaxpr makes, and reduces."""
+    total = 0
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "jit":
+            total += elements(_inner(eqn))
+        else:
+            values = eqn.invars if eqn.primitive.name.startswith("reduce") else eqn.outvars
+            total += sum(math.prod(cast(Any, v.aval).shape) for v in values)
+    return total
+
+
+def _has_rule(eqn: Any, rules: Rules) -> bool:
     name, given = eqn.primitive.name, len(eqn.invars)
+    if name not in rules:
+        return False
+    first = eqn.invars[0].aval if given else eqn.outvars[0].aval
+    if name in ("and", "or", "not", "reduce_and", "reduce_or"):
+        return first.dtype == bool
+    if name in ("eq", "ge", "gt", "is_finite", "le", "lt", "ne", "reduce_max", "reduce_min"):
+        empty = name.startswith("reduce") and 0 in first.shape
+        return first.dtype.kind in "biuf" and first.dtype != np.float16 and not empty
     if name in ("broadcast_in_dim", "reshape"):  # more inputs: sizes that are known at run time only
         return given == 1 and eqn.params.get("dimensions") is None
     if name in ("gather", "scatter-add"):
@@ -154,7 +241,7 @@ def _has_rule(eqn: Any) -> bool:
     if name == "convert_element_type":  # what integers become of large numbers and NaN is up to the compiler
         old, new = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
         return not (jnp.issubdtype(old, jnp.inexact) and not jnp.issubdtype(new, jnp.inexact))
-    return name in RULES
+    return True
 
 
 def _inner(eqn: Any) -> Jaxpr:
@@ -162,22 +249,57 @@ def _inner(eqn: Any) -> Jaxpr:
     return inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
 
 
-def run(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-    """Return what a jaxpr that `only_moves` gives for NumPy arrays. Results may be views of them."""
-    values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+class Steps:
+    """A jaxpr that `only_moves`, as a function of NumPy arrays. Results may be views of them.
 
-    def read(v: Any) -> Any:
-        return np.asarray(v.val, cast(Any, v.aval).dtype) if isinstance(v, Literal) else values[v]
+    Args:
+        closed: The jaxpr.
+        rules: What there is for each primitive.
+    """
 
-    for eqn in jaxpr.eqns:
-        inputs = [read(v) for v in eqn.invars]
-        if eqn.primitive.name == "jit":
-            inner = eqn.params["jaxpr"]
-            out = run(_inner(eqn), inner.consts if isinstance(inner, ClosedJaxpr) else (), inputs)
-        else:
-            out = RULES[eqn.primitive.name](eqn.params, *inputs)
-        values.update(zip(eqn.outvars, out if eqn.primitive.multiple_results else (out,), strict=True))
-    return [read(v) for v in jaxpr.outvars]
+    def __init__(self, closed: ClosedJaxpr, rules: Rules = RULES) -> None:
+        self.values: list[Any] = [None] * len(closed.jaxpr.invars)  # of each slot: the inputs, constants, what is made
+        self.steps: list[tuple[Callable[..., Any], list[int], int | list[int]]] = []
+        self.rules = rules
+        self.results = self._lay(closed.jaxpr, closed.consts, range(len(closed.jaxpr.invars)))
+
+    def _slot(self, value: Any = None) -> int:
+        self.values.append(value)
+        return len(self.values) - 1
+
+    def _lay(self, jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[int]) -> list[int]:
+        """Append the steps of a jaxpr, those that it calls among them, and return where its results will be."""
+        slots: dict[Any, int] = dict(zip(jaxpr.constvars, [self._slot(np.asarray(c)) for c in consts], strict=True))
+        slots.update(zip(jaxpr.invars, inputs, strict=True))
+
+        def at(v: Any) -> int:
+            return self._slot(np.asarray(v.val, cast(Any, v.aval).dtype)) if isinstance(v, Literal) else slots[v]
+
+        for eqn in jaxpr.eqns:
+            given = [at(v) for v in eqn.invars]
+            if eqn.primitive.name == "jit":
+                inner = eqn.params["jaxpr"]
+                made = self._lay(_inner(eqn), inner.consts if isinstance(inner, ClosedJaxpr) else (), given)
+            else:
+                made = [self._slot() for _ in eqn.outvars]
+                into = made if eqn.primitive.multiple_results else made[0]
+                step = self.rules[eqn.primitive.name](eqn.params, *[v.aval for v in eqn.invars])
+                self.steps.append((step, given, into))
+            slots.update(zip(eqn.outvars, made, strict=True))
+        return [at(v) for v in jaxpr.outvars]
+
+    def __call__(self, args: Sequence[np.ndarray]) -> list[Any]:
+        """Run it."""
+        values = self.values.copy()
+        values[: len(args)] = args
+        for step, given, into in self.steps:
+            made = step(*[values[i] for i in given])
+            if isinstance(into, int):
+                values[into] = made
+            else:
+                for slot, value in zip(into, made, strict=True):
+                    values[slot] = value
+        return [values[i] for i in self.results]
 
 
 class Mover:
@@ -193,6 +315,7 @@ class Mover:
         self.compiled, self.closed, self.single = compiled, closed, single
         jaxpr = closed.jaxpr
         self.takes, self.gives = ([cast(Any, v.aval).dtype for v in vs] for vs in (jaxpr.invars, jaxpr.outvars))
+        self.steps: Steps | None = None
         self.calls = 0
 
     def __call__(self, *args: Any) -> Any:
@@ -201,7 +324,9 @@ class Mover:
             return self.compiled(*args)
         self.calls += 1
         arrays = [np.asarray(a, dtype) for a, dtype in zip(args, self.takes, strict=True)]
-        out = run(self.closed.jaxpr, self.closed.consts, arrays)
+        if self.steps is None:
+            self.steps = Steps(self.closed)
+        out = self.steps(arrays)
         results = tuple([jax.device_put(np.array(y, dtype)) for y, dtype in zip(out, self.gives, strict=True)])
         return results[0] if self.single else results
 
