@@ -220,9 +220,7 @@ def test_a_miss_leaves_donated_state_as_it_was():
     ],
 )
 def test_what_returns_different_things_stays_apart(different):
-    scale = jaxchain.Parameter(
-        np.full(UP.shape, 2, np.float32)
-    )  # or no gradient would be left anywhere, and a graph would not tell
+    scale = jaxchain.Parameter(np.full(UP.shape, 2, np.float32))  # something for a gradient to reach
 
     def function(x):
         up = bool(x[0, 0] > 0)
