@@ -231,7 +231,7 @@ def _has_rule(eqn: Any, rules: Rules) -> bool:
         return first.dtype == bool
     if name in ("eq", "ge", "gt", "is_finite", "le", "lt", "ne", "reduce_max", "reduce_min"):
         empty = name.startswith("reduce") and 0 in first.shape
-        return first.dtype.kind in "biuf" and first.dtype != np.float16 and not empty
+        return getattr(first.dtype, "kind", "V") in "biuf" and first.dtype != np.float16 and not empty
     if name in ("broadcast_in_dim", "reshape"):  # more inputs: sizes that are known at run time only
         return given == 1 and eqn.params.get("dimensions") is None
     if name in ("gather", "scatter-add"):
