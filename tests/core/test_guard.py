@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import warnings
 
 import jax
@@ -438,3 +439,16 @@ def test_tracers_are_as_jax_made_them_outside_a_trace():
     jaxchain.static(_if)(Variable(UP))
     with pytest.raises(jax.errors.TracerBoolConversionError):
         jax.jit(lambda a: a if a[0] > 0 else -a)(UP)
+
+
+def test_a_question_about_an_array_of_another_shape_is_asked_anew():
+    state = types.SimpleNamespace()
+
+    @jaxchain.static
+    def step(x):
+        return x * 2 if state.h.ravel()[0] > 0 else x * 3
+
+    arrays = [np.ones(3), np.ones(3), -np.ones((3, 2)), np.ones((2, 2)), -np.ones(3), np.ones(5, np.int32), np.ones(3)]
+    for h in arrays:
+        state.h = jnp.asarray(h, np.int32 if h.dtype == np.int32 else np.float32)
+        assert float(step(jnp.ones(()))) == (2 if h.flat[0] > 0 else 3)

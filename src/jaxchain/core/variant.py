@@ -472,11 +472,12 @@ class Variant:
             *predicates, held = ask(*given)
             met = np.asarray(held)  # `bool(held)` takes five times as long
         else:
-            types = [self.expected[i][1] for i in used]
+            expected = [self.expected[i] for i in used]
             arrays = [
-                np.asarray(v) if isinstance(v, jax.Array) else np.asarray(v, t)
-                for v, t in zip(given, types, strict=True)
+                np.asarray(v, None if hasattr(v, "dtype") else k[1]) for v, k in zip(given, expected, strict=True)
             ]
+            if [(a.shape, a.dtype) for a in arrays] != expected:
+                raise VariantMismatch
             predicates = self.answer(arrays)
             met = all([p == g.outcome for p, g in zip(predicates, self.guards, strict=True)])
         if met:
