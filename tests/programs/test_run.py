@@ -52,6 +52,18 @@ def test_a_traceback_shows_the_program_and_what_jaxchain_has_not(tmp_path):
     assert "jaxchain has no chainer.functions.convolutoin_2d. Similar names: convolution_2d" in result.stderr
 
 
+def test_a_syntax_error_is_reported_as_python_does(tmp_path):
+    (tmp_path / "broken.py").write_text("x = (1,\n")
+    program = tmp_path / "program.py"
+    program.write_text("import broken\n")
+    for file in (tmp_path / "broken.py", program):
+        ours = run(file)
+        python = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
+        shown = [line for line in ours.stderr.splitlines() if not line.startswith("Traceback")]
+        assert ours.returncode == 1
+        assert shown == [line for line in python.stderr.splitlines() if not line.startswith("Traceback")]
+
+
 def test_absent_libraries_are_absent(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(

@@ -9,20 +9,21 @@ streams, too, the array module has `random` (`array_random`), and arrays have mo
 
 from __future__ import annotations
 
+import ast
 import builtins
 import importlib.machinery
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from jaxchain.core.config import MODES, global_config
 from jaxchain.core.random import seed
-from jaxchain.interop import chainer_modules
+from jaxchain.interop import chainer_modules, rewriting
 from jaxchain.interop.rewriting import HELPERS, ProgramLoader, compile_program
 from jaxchain.iterators.launch import in_workers
 
@@ -162,12 +163,24 @@ def _guarded(program: Callable[[], Any]) -> int:
         traceback = error.__traceback__
         while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
             traceback = traceback.tb_next
-        if traceback is None or isinstance(error, SyntaxError):
-            while traceback is not None and "interop" in traceback.tb_frame.f_code.co_filename:
-                traceback = traceback.tb_next
+        if isinstance(error, SyntaxError):
+            traceback = _to_the_import(traceback)
         sys.excepthook(type(error), error.with_traceback(traceback), traceback)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _to_the_import(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that ends at the program's last line: what read its text is Python's, or ours."""
+    last, at = None, traceback
+    while at is not None:
+        path = at.tb_frame.f_code.co_filename
+        if not path.startswith("<frozen") and path not in (ast.__file__, rewriting.__file__, __file__):
+            last = at
+        at = at.tb_next
+    if last is not None:
+        last.tb_next = None
+    return None if last is None else traceback
 
 
 def _explain(error: BaseException) -> None:
