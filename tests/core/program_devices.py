@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import warnings
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Variable, optimizer_hooks, optimizers, reporter
+from jaxchain.core.explain import EagerFallback
 
 mode = sys.argv[1]
 first, second = jax.devices()
@@ -117,6 +119,65 @@ x = jax.device_put(X, second)
 with jaxchain.using_config("mode", "static" if mode == "static" else "eager"):
     for y in (F.reshape(x, (3, 4)), F.transpose(Variable(x)), F.concat([x, x]), F.split_axis(x, 2, 0)[1]):
         assert place(y.array) == second
+
+# a model with a part on each device, as in Chainer's example of model parallelism
+
+
+class Parts(jaxchain.Chain):
+    def __init__(self, devices):
+        super().__init__()
+        with self.init_scope():
+            self.one, self.two = L.Linear(3, 4), L.Linear(4, 2)
+        self.devices = devices
+        if devices:
+            self.one.to_device(devices[0])
+            self.two.to_device(devices[1])
+
+    def forward(self, x):
+        h = F.relu(self.one(x))
+        h = self.two(F.copy(h, self.devices[1]) if self.devices else h)
+        return F.copy(h, self.devices[0]) if self.devices else h
+
+
+def parallel_losses(devices):
+    jaxchain.seed(0)
+    model = L.Classifier(Parts(devices))
+    optimizer = optimizers.Adam(0.1).setup(model)
+    optimizer.add_hook(optimizer_hooks.GradientClipping(0.1))
+
+    def step(x, t):
+        model.cleargrads()
+        loss = model(x, t)
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    if mode == "link":
+        model.static()
+    run = jaxchain.static(step) if mode == "static" else step
+    found = [float(run(X, T).array) for _ in range(4)]
+    if devices:
+        assert [place(p.array) for p in model.predictor.two.params()] == [second] * 2
+        assert [place(p.array) for p in model.predictor.one.params()] == [first] * 2
+    return found
+
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", EagerFallback)
+    np.testing.assert_allclose(parallel_losses((first, second)), parallel_losses(None), rtol=1e-5)
+assert any("its arrays are on several devices" in str(w.message) for w in caught) == (mode != "eager")
+
+# parameters that are copied stay where they are
+here, there = L.Linear(3, 2), L.Linear(3, 2)
+there.to_device(second)
+there.copyparams(here)
+np.testing.assert_array_equal(there.W.array, here.W.array)
+assert place(there.W.array) == second
+F.sum(here(X)).backward()
+there.cleargrads()
+there.addgrads(here)
+np.testing.assert_array_equal(there.W.grad, here.W.grad)
+assert place(there.W.grad) == second
 
 # a recurrent state moves with its link
 rnn = L.LSTM(3, 2)

@@ -69,9 +69,14 @@ for given in ({"main": 0, "second": 1, "third": 2, "fourth": 3}, devices):
     trainer = training.Trainer(updater, (5, "iteration"), out=out)
     trainer.extend(extensions.LogReport(trigger=(1, "iteration")))
     trainer.extend(extensions.snapshot())
+    evaluation = iterators.SerialIterator(data, 8, repeat=False, shuffle=False)
+    trainer.extend(extensions.Evaluator(evaluation, model, device=0), trigger=(2, "iteration"))
     trainer.run()
     close(npz.serialize(model), wanted)
-    assert set(model.predictor.l1.W.array.sharding.device_set) == set(devices)
+    # between updates the model is where Chainer's is; what the optimizer keeps is everywhere
+    W = model.predictor.l1.W
+    assert set(W.array.devices()) == set(W.grad.devices()) == {devices[0]}
+    assert W.update_rule.state["v"].devices() == set(devices)
     assert "main/loss" in trainer.get_extension("LogReport").log[0]
     if mode == "static":
         assert sum(not c.variant.shared for c in updater.explain().compiles) <= 2  # before and after it was spread
@@ -138,4 +143,13 @@ except ValueError as error:
     assert "expected as many iterators as devices, got 4 and 2" in str(error)
 else:
     raise AssertionError
+
+# what somebody holds of the model stays: no update takes its buffer over. It moves in the middle of training
+held, values = model.predictor.l1.W.array, np.asarray(model.predictor.l1.W.array).copy()
+updater.update()
+np.testing.assert_array_equal(np.asarray(held), values)
+model.to_device(devices[2])
+model.predictor(jax.device_put(data[0][0][None], devices[2]))
+updater.update()
+assert model.predictor.l1.W.array.devices() == {devices[0]}
 print("done")

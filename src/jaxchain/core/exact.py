@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,12 @@ KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 def has_only_cpus() -> bool:
     """Return whether JAX has no other devices than CPUs."""
     return set(backends()) <= {"cpu"}
+
+
+def devices_of(values: Iterable[Any]) -> list[set[Any]]:
+    """Return the devices that arrays are bound to: more than one entry, and no program can take all of them."""
+    bound = {frozenset(v.devices()): v.devices() for v in values if isinstance(v, jax.Array) and v.committed}
+    return list(bound.values())
 
 
 def exact_jit(function: Callable[..., Any], **options: Any) -> Any:

@@ -220,7 +220,7 @@ class LinkVariant(Variant):
             hook.forward_preprocess(node, tuple(arrays))
         try:
             outputs = list(self.restored(self.compiled(*arrays)))
-        except TypeError:
+        except (TypeError, ValueError):
             self.check_arrays(arrays)
             raise
         for hook in hooks:

@@ -30,6 +30,7 @@ from jaxchain.core.attempt import Raised, own_errors
 from jaxchain.core.compat import in_trace, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
+from jaxchain.core.exact import devices_of
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
@@ -296,6 +297,9 @@ class Static:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = self._trace(args, kwargs, assumed)
+        devices = devices_of(v for v, live in zip(traced.values, traced.lifted.live, strict=True) if live)
+        if len(devices) > 1:
+            raise NotCompilable(f"its arrays are on several devices: {', '.join(map(str, devices))}")
         variant = self.make(traced)
         variant.share([c.variant for c in self.compiles if not c.variant.shared])
         traced.forget_values()

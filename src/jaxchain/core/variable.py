@@ -116,6 +116,13 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
     return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
 
 
+def beside(array: Any, own: Any) -> Any:
+    """Return an array on the device of another one. In a trace there are no devices."""
+    if array is None or own is None or isinstance(array, Tracer) or isinstance(own, Tracer):
+        return array
+    return array if array.sharding == own.sharding else jax.device_put(array, own.sharding)
+
+
 def off_tape(value: Any) -> Any:
     """Return an array that the tape knows nothing of from here on: JAX must not see through it either.
 
@@ -554,7 +561,7 @@ class Variable:
         """Add the gradient of another Variable to this one's."""
         other = var.grad
         if other is not None:
-            mine = self.grad
+            mine, other = self.grad, beside(other, self._array)
             self.grad = other if mine is None else mine + other
 
     # -- the graph ----------------------------------------------------------------------------------------------------
@@ -650,8 +657,8 @@ class Variable:
         )
 
     def copydata(self, var: Variable) -> None:
-        """Take over the array of another Variable."""
-        self.array = var.array
+        """Take over the values of another Variable; on the device of its own, if it has any."""
+        self.array = beside(var.array, self._array)
 
     # -- devices, kept for programs written for Chainer --------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
-from jaxchain.core.exact import exact_jit, has_only_cpus
+from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import lock
 from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
@@ -438,7 +438,7 @@ class Variant:
                         values[i] = jnp.array(values[i], copy=True)
             try:
                 outputs = self.restored(self.compiled(*values))
-            except TypeError:
+            except (TypeError, ValueError):
                 self.check_arrays(values)
                 raise
             if self.checks and not np.asarray(outputs[-1]):
@@ -455,8 +455,8 @@ class Variant:
                 lock.release()
 
     def check_arrays(self, values: Sequence[Any]) -> None:
-        """Raise `VariantMismatch` if a cell holds what is no array: why the compiled program would not take it."""
-        if not all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values):
+        """Raise `VariantMismatch` if a cell holds what is no array, or one on another device than others do."""
+        if not all(isinstance(v, (*ARRAY_LIKE, int, float)) for v in values) or len(devices_of(values)) > 1:
             raise VariantMismatch
 
     def miss(self, predicates: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import beside
 
 if TYPE_CHECKING:
     from jaxchain.link.base import Link
@@ -113,7 +114,9 @@ class Hierarchy:
         if copy_persistent:
             for name in self._persistent:
                 value = link._home(name)[name]
-                self._home(name)[name] = value if isinstance(value, jax.Array) else copy.deepcopy(value)
+                home = self._home(name)
+                own = home[name] if isinstance(home[name], jax.Array) else None
+                home[name] = beside(value, own) if isinstance(value, jax.Array) else copy.deepcopy(value)
         self._with_children(link, lambda mine, other: mine.copyparams(other, copy_persistent))
 
     def addgrads(self, link: Any) -> None:
@@ -167,4 +170,5 @@ def _copy_data(target: Parameter, source: Parameter) -> None:
             source.initialize(target.shape)
         else:
             return
-    target.array = source.array if target.array is None else jnp.asarray(source.array, target.array.dtype)
+    own = target.array
+    target.array = source.array if own is None else jnp.asarray(beside(source.array, own), own.dtype)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.core.config import thread_state
+from jaxchain.core.exact import devices_of
 from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.hyperparameter import Clock, split
 
@@ -97,6 +98,18 @@ def hooks_of(hooks: Collection[Any]) -> tuple[Any, list[dict[str, Any]]]:
     return tuple((kind, statics) for kind, _, statics in parts), [numbers for _, numbers, _ in parts]
 
 
+def _on_one(compiled: Callable[..., Any], members: Sequence[int], arguments: tuple[Any, ...]) -> Any:
+    """Call an update of parameters that are on several devices on the first one's; the results go to their own."""
+    places = [p.sharding for p in arguments[4]]
+    new, changed, states = compiled(*jax.device_put(arguments, places[0]))
+    own = [place for place, member in zip(places, members, strict=True) if member >= 0]
+    return (
+        list(map(jax.device_put, new, own)),
+        None if changed is None else list(map(jax.device_put, changed, places)),
+        [jax.device_put(s, place) for s, place in zip(states, places, strict=True)],
+    )
+
+
 def apply_updates(
     name: str,
     params: Sequence[Parameter],
@@ -157,7 +170,13 @@ def apply_updates(
     )
     trace = thread_state().trace
     if trace is None:
-        new, grads, states = compiled(*arguments)
+        try:
+            new, grads, states = compiled(*arguments)
+        except ValueError:
+            devices = devices_of(arguments[4])
+            if len(devices) < 2:
+                raise
+            new, grads, states = _on_one(compiled, members, arguments)
     else:
         with trace.op_scope(name.removesuffix("_update"), name):
             new, grads, states = compiled(*arguments)

@@ -2,7 +2,8 @@
 
 Chainer keeps a copy of the model on each device and adds up their gradients. Here XLA splits one program: parameters
 are on every device, each device has its part of the batch. Gradients are Chainer's: the sum over devices of the
-gradients of each part's loss, if the loss is a mean over the batch.
+gradients of each part's loss, if the loss is a mean over the batch. Between updates the model is on the main device, as
+Chainer's is; what the optimizer keeps stays on all of them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,66 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxchain.core.config import force_backprop_mode
 from jaxchain.dataset.convert import concat_examples
+from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 from jaxchain.training.updaters.base import Step, as_device, convert, jax_device
 from jaxchain.training.updaters.standard import StandardUpdater
+
+
+class _Each(DeviceResidentsVisitor):
+    """Puts what a function returns in the place of each array of parameters and persistent values."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def visit_device_resident(self, device_resident: DeviceResident) -> None:
+        """Objects have no device but that of their arrays."""
+
+    def visit_array(self, arr: Any) -> Any:
+        return self.function(arr)
+
+    def visit_variable(self, param: Any) -> None:
+        if param._array is not None:
+            param._array = self.function(param._array)
+
+
+@jax.jit
+def _copies(arrays: list[Any]) -> list[Any]:
+    return [jnp.copy(a) for a in arrays]
+
+
+def _spread(model: Any, everywhere: NamedSharding) -> None:
+    """Copy a model's arrays to all devices. An update may take these copies' buffers over.
+
+    `device_put` makes the first device's copy of the buffer that it is given, also where it may not alias.
+    """
+    arrays: list[Any] = []
+    model.device_resident_accept(_Each(lambda array: arrays.append(array) or array))
+    copies = iter(_copies(jax.device_put(arrays, everywhere)))
+    model.device_resident_accept(_Each(lambda array: next(copies)))
+    for param in model.params():
+        state = getattr(param.update_rule, "state", None) or {}
+        if any(v.sharding != everywhere for v in state.values() if isinstance(v, jax.Array)):
+            param.update_rule.to_device(everywhere)
+
+
+def _collect(model: Any) -> None:
+    """Leave a model the arrays and gradients of the main device."""
+
+    def part(array: Any) -> Any:
+        return array.addressable_data(0) if len(array.devices()) > 1 else array
+
+    model.device_resident_accept(_Each(part))
+    for param in model.params():
+        if isinstance(param._grad, tuple):  # a part of a flat array
+            param._grad = (part(param._grad[0]), *param._grad[1:])
+        elif param._grad is not None:
+            param._grad = part(param._grad)
 
 
 class ParallelUpdater(StandardUpdater):
@@ -76,7 +130,9 @@ class ParallelUpdater(StandardUpdater):
         self._device = NamedSharding(mesh, PartitionSpec())
         self._split = NamedSharding(mesh, PartitionSpec("batch"))
         self._uneven: set[int] = set()
-        self.get_optimizer("main").target.to_device(self._device)
+        main = self.get_optimizer("main").target
+        main.to_device(self._device)
+        _collect(main)
 
     def update_core(self) -> None:
         """Make one update with the batch split over the devices."""
@@ -98,9 +154,13 @@ class ParallelUpdater(StandardUpdater):
         arrays = convert(self.converter, dealt, self._split if even else self._device)
         if self._keep_batch:
             self._last_batch = arrays
-        with force_backprop_mode():
-            self._update_by(arrays)
         main = self.get_optimizer("main").target
+        _spread(main, self._device)
+        try:
+            with force_backprop_mode():
+                self._update_by(arrays)
+        finally:
+            _collect(main)
         for model in self._models.values():
             if model is not main:
                 model.copyparams(main)
