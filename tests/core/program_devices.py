@@ -179,6 +179,17 @@ there.addgrads(here)
 np.testing.assert_array_equal(there.W.grad, here.W.grad)
 assert place(there.W.grad) == second
 
+# what is on two devices is an error that names the op and the line, also where it is run later
+if mode == "eager":
+    y = there(jax.device_put(X, first))  # this line
+    try:
+        y.array
+    except ValueError as error:
+        note = next(n for n in error.__notes__ if n.startswith("linear: expected arrays on one device, got {"))
+        assert note.endswith("# this line"), note
+    else:
+        raise AssertionError
+
 # a recurrent state moves with its link
 rnn = L.LSTM(3, 2)
 rnn(X)

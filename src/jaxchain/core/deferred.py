@@ -21,6 +21,8 @@ from typing import Any
 import jax
 
 from jaxchain.core.compat import Tracer, bytes_of, in_trace
+from jaxchain.core.errors import format_source
+from jaxchain.core.exact import devices_of
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
 
 SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
@@ -99,14 +101,34 @@ class Deferred(Waiting):
                 plan.alone += 1
                 if plan.alone >= ALONE:
                     plan.at_once = AGAIN - 1
-                self.finish(plan.forward(*arguments, *scalars))
+                try:
+                    self.finish(plan.forward(*arguments, *scalars))
+                except ValueError as error:
+                    self.explain(error, arguments)
+                    raise
         return self.value
 
     def run(self) -> None:
         """Run the call; what it waits for was run. Another thread may do the same: it sets the value first."""
         arguments, scalars = self.arguments, self.scalars
         if self.value is None:
-            self.finish(self.plan.forward(*concrete(arguments), *scalars))
+            arrays = concrete(arguments)
+            try:
+                self.finish(self.plan.forward(*arrays, *scalars))
+            except ValueError as error:
+                self.explain(error, arrays)
+                raise
+
+    def explain(self, error: ValueError, arrays: Sequence[Any]) -> None:
+        """Add to JAX's error about devices which op it was, and on which line: it is run later than it was called."""
+        devices = devices_of(arrays)
+        if len(devices) > 1:
+            node = next((n for n in (reference() for reference in self.nodes) if n is not None), None)
+            source = None if node is None or node.creator_node is None else node.creator_node.source
+            error.add_note(
+                f"{self.plan.op.name}: expected arrays on one device, got {', '.join(map(str, devices))}. Move them "
+                f"(`link.to_device`, `F.copy`)\nat {format_source(source)}"
+            )
 
     def finish(self, value: Any) -> None:
         """Take the result, and let the arguments go."""
