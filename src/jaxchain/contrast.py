@@ -34,7 +34,7 @@ from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.report import Contrast as Contrast
 from jaxchain.views.report import Cost as Cost
 from jaxchain.views.report import Difference as Difference
-from jaxchain.views.timing import node_times
+from jaxchain.views.timing import node_count, node_times
 
 SECONDS = 2.0  # time spent on repeats, per mode and kind of call
 
@@ -285,6 +285,7 @@ def _measure(
     after = programs.HloView(executable.as_text() or "", True, made.name)
     reset()
     stage("timing both modes")
+    eager_nodes = node_count(call, args, kwargs, reset)
     eager_time, static_time = _medians(call, compiled, args, kwargs, repeats)
     memory = executable.memory_analysis()
     counts, jaxpr_counts = after.counts, programs.jaxpr_of(made).counts
@@ -295,7 +296,7 @@ def _measure(
         trace=made.seconds,
         lower=lower_seconds,
         compile=compile_seconds,
-        eager_nodes=len(made.nodes),
+        eager_nodes=eager_nodes,
         equations=jaxpr_counts["equations"],
         all_equations=jaxpr_counts["all_equations"],
         instructions_before=before.counts["instructions"],
