@@ -75,6 +75,19 @@ def test_a_hostile_title_stays_text(linked):
     assert data_of(page)[0]["title"] == HOSTILE
 
 
+def test_a_loop_stands_where_its_ops_are():
+    def run(xs):
+        return jaxchain.scan(lambda total, x: (F.tanh(total + x), total * x), jaxchain.Variable(np.float32(0)), xs)
+
+    report = jaxchain.contrast(run, np.arange(5, dtype=np.float32), repeats=1)
+    both, forward = data_of(report.explorer())
+    loops = [n for n in both["panes"][2]["nodes"] if n["label"] == "while"]
+    assert [(n["group"], n["role"]) for n in loops] == [(["scan"], "forward"), (["backward", "scan"], "backward")]
+    assert set(loops[0]["own"]) == {n["id"] for n in both["panes"][0]["nodes"]}
+    assert dict(both["totals"])["kernels"] == report.backward.kernels
+    assert dict(forward["totals"])["kernels"] == report.forward.kernels
+
+
 def test_no_program_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         explorer.write({})

@@ -115,6 +115,27 @@ def test_equations_belong_to_the_op_that_their_scope_names(linked):
             assert f"{node.call}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
 
 
+def test_the_updates_of_two_optimizers_are_told_apart():
+    one, two = L.Linear(4, 2), L.Linear(2, 3)
+    first, second = optimizers.Adam().setup(one), optimizers.Adam().setup(two)
+
+    def step(x):
+        loss = F.sum(two(F.relu(one(x))))
+        one.cleargrads()
+        two.cleargrads()
+        loss.backward()
+        first.update()
+        second.update()
+        return loss
+
+    step(x := np.ones((3, 4), np.float32))
+    found = link(programs.program(step, x))
+    a, b = [n for n in found.nodes if n.label == "Adam"]
+    assert (b.ordinal, b.outputs[0]) == (a.ordinal + 1, "float32[3,2]") and a.outputs[0] == "float32[2,4]"
+    assert a.equations and b.equations and not set(a.equations) & set(b.equations)
+    assert all(len(owners) == 1 for key, owners in found.owners.items() if key.startswith("j"))
+
+
 def test_every_instruction_has_an_owner_or_is_listed(linked):
     work = {"h" + n.id for n in linked.hlo.nodes if n.kind not in ("parameter", "constant")}
     lists = [set(linked.owners), set(linked.outside), set(linked.compiler_made)]

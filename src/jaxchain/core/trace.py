@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -147,6 +147,13 @@ class Trace:
             return jax.named_scope(f"backward{call}/{tag}")
         self.nodes.append(Call(label, scope_path(scope), ordinal, name, call, source_of(call_site(1))))
         return jax.named_scope(tag)
+
+    @contextlib.contextmanager
+    def update_scope(self, name: str) -> Iterator[None]:
+        """Name the equations of an optimizer's update: a node of its own, as an op is."""
+        with self.op_scope(name.removesuffix("_update"), name):
+            yield
+        thread_state().scope.count += 1
 
     def link_scope(self) -> contextlib.AbstractContextManager[Any]:
         """Name the equations of the innermost link call after the link."""

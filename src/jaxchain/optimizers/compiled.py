@@ -159,7 +159,7 @@ def apply_updates(
     if trace is None:
         new, grads, states = compiled(*arguments)
     else:
-        with trace.op_scope(name.removesuffix("_update"), name):
+        with trace.update_scope(name):
             new, grads, states = compiled(*arguments)
     arrays = iter(new)
     for p, member, values in zip(params, members, states, strict=True):
