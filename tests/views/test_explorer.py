@@ -272,3 +272,23 @@ def test_on_paper_nothing_is_cut_off(linked, tmp_path):
       return [sizes, boxes(), JSON.stringify(before) === JSON.stringify(after)];
     """
     assert run(explorer.write({"one": linked}), script, tmp_path) == [[True] * 3, [None] * 3, True]
+
+
+@browser
+def test_a_long_chain_stands_upright(tmp_path):
+    def deep(x):
+        for _ in range(100):
+            x = F.relu(F.tanh(x)) + x * 0.5
+        return x
+
+    page = explorer.write({"one": link(programs.program(deep, jaxchain.Variable(np.ones(3, np.float32))))})
+    script = """
+      return [...document.querySelectorAll('.pane svg > g')].map((g) => {
+        const b = g.getBBox(), boxes = [...g.querySelectorAll('.node > rect:first-child')].map((r) => r.getBBox());
+        const apart = boxes.every((a, k) => boxes.slice(k + 1).every((c) => Math.abs(a.y - c.y) > 40 || Math.abs(a.x - c.x) > 190));
+        return [b.width, b.height, +/scale\\((.*)\\)/.exec(g.getAttribute('transform'))[1], apart];
+      });
+    """
+    panes = run(page, script, tmp_path)
+    for width, height, scale, apart in panes[:2]:  # the HLO is a few fusions
+        assert width < 900 < 10_000 < height and scale > 0.45 and apart
