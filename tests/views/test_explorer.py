@@ -285,7 +285,8 @@ def test_a_long_chain_stands_upright(tmp_path):
     script = """
       return [...document.querySelectorAll('.pane svg > g')].map((g) => {
         const b = g.getBBox(), boxes = [...g.querySelectorAll('.node > rect:first-child')].map((r) => r.getBBox());
-        const apart = boxes.every((a, k) => boxes.slice(k + 1).every((c) => Math.abs(a.y - c.y) > 40 || Math.abs(a.x - c.x) > 190));
+        const apart = boxes.every((a, k) => boxes.slice(k + 1).every(
+          (c) => Math.abs(a.y - c.y) > 40 || Math.abs(a.x - c.x) > 190));
         return [b.width, b.height, +/scale\\((.*)\\)/.exec(g.getAttribute('transform'))[1], apart];
       });
     """
