@@ -115,6 +115,48 @@ def test_equations_belong_to_the_op_that_their_scope_names(linked):
             assert f"{node.call}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
 
 
+class Odd(jaxchain.FunctionNode):
+    label = 'f(x) "q" \\\\ #2; ß@'
+
+    def forward(self, inputs):
+        return (inputs[0] * inputs[0],)
+
+
+@pytest.mark.parametrize("name", ["größe", "入力層", "a\"b<b>&'x", "f(x)#1", "backward", "forward/backward"])
+def test_names_of_all_kinds_are_linked(name):
+    class Nét(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                setattr(self, name, L.Linear(4, 4))
+
+        def forward(self, x):
+            return F.sum(Odd().apply((getattr(self, name)(x) - 1,))[0])
+
+    found = link(programs.program(Nét(), np.ones((2, 4), np.float32)))
+    assert [n.label for n in found.nodes] == ["LinearFunction", "_ + (-1)", Odd.label, "Sum"]
+    for node in found.nodes:
+        assert node.equations and node.instructions and not node.backward_equations, node
+    assert found.nodes[0].fate == "library call" and not any(key.startswith("j") for key in found.outside)
+
+
+def test_what_is_forgotten_and_run_again_is_told_apart():
+    model = L.Linear(4, 3)
+
+    def step(x):
+        loss = F.sum(F.forget(lambda h: F.tanh(model(h)), x))
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    found = link(programs.program(step, jaxchain.Variable(np.ones((2, 4), np.float32))))
+    first, again = [n for n in found.nodes if n.label == "LinearFunction"]
+    assert first.equations and not first.backward_equations and first.outputs == ("float32[2,3]",)
+    assert again.backward_equations and not again.equations and again.fate == first.fate == "library call"
+    scopes = [found.jaxpr.node(id_).attributes["scope"] for id_ in again.backward_equations]
+    assert all("backward/Forget#0/" in scope for scope in scopes) and any("_vjp" in scope for scope in scopes)
+
+
 def test_the_updates_of_two_optimizers_are_told_apart():
     one, two = L.Linear(4, 2), L.Linear(2, 3)
     first, second = optimizers.Adam().setup(one), optimizers.Adam().setup(two)

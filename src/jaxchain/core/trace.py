@@ -17,6 +17,7 @@ from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.scopes import scope_name
 from jaxchain.core.variable import Scope, Variable, VariableNode, scope_path
 
 
@@ -119,7 +120,7 @@ class Trace:
             scope = scope.outer
         path = "" if scope is None else self.calls[scope]
         for inner in reversed(outer):
-            path = f"{path}/{inner.link.name or type(inner.link).__name__}"
+            path = f"{path}/{scope_name(inner.link.name or type(inner.link).__name__)}"
             self.counts[path] = count = self.counts.get(path, 0) + 1
             path = path if count == 1 else f"{path}~{count}"
             self.calls[inner] = path
@@ -142,7 +143,7 @@ class Trace:
         scope = thread_state().scope if node is None else node.scope
         ordinal = scope.count if node is None else node.ordinal
         call = self.call_path(scope)
-        tag = f"{label}#{ordinal}".replace("/", "|").replace(";", ",").replace("@", "a")
+        tag = f"{scope_name(label)}#{ordinal}"
         if node is not None:
             return jax.named_scope(f"backward{call}/{tag}")
         self.nodes.append(Call(label, scope_path(scope), ordinal, name, call, source_of(call_site(1))))
