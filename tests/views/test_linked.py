@@ -115,6 +115,18 @@ def test_equations_belong_to_the_op_that_their_scope_names(linked):
             assert f"{node.call}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
 
 
+def test_results_of_ops_in_branches_and_loops():
+    def run(x, xs):
+        y = jaxchain.cond(F.sum(x).array > 0, lambda x: F.sum(F.exp(x), axis=1), lambda x: F.sum(F.tanh(x), axis=1), x)
+        return jaxchain.scan(lambda total, row: (total + F.sum(F.relu(row)), F.max(row)), F.sum(y), xs)
+
+    x = jaxchain.Variable(np.ones((2, 4), np.float32))
+    found = link(programs.program(run, x, jaxchain.Variable(np.ones((5, 3), np.float32))))
+    results = {n.label: n.outputs for n in found.nodes if n.label != "Sum"}
+    assert results["exp"] == results["Tanh"] == ("float32[2,4]",)
+    assert results["ReLU"] == ("float32[3]",) and results["Max"] == ("float32[]",)
+
+
 class Odd(jaxchain.FunctionNode):
     label = 'f(x) "q" \\\\ #2; ß@'
 

@@ -291,13 +291,13 @@ def _nodes(
         return flops_of(by_id[id_], [t for _, t in into[id_]]) * rounds_of(by_id[id_], frames)
 
     groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
-    removals = Removals(jaxpr, owners)
+    removals, only = Removals(jaxpr, owners), _only(jaxpr, owners, frames)
     for k, (label, path, ordinal, op, call, source) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
         forward = mine[id_, "j", "forward"]
         own = set(forward)
         results = [e for e in forward if not out_of[e] or any(t not in own for t in out_of[e])]
-        runs = dict.fromkeys(_outermost(by_id[e].cluster, frames) for e in forward)
+        runs = dict.fromkeys(_run(by_id[e].cluster, id_, frames, only) for e in forward)
         if len(runs) == 1 and (run := next(iter(runs))) is not None:  # one run of the op: its results in order
             outputs = tuple(frames[run].attributes.get("outputs", ()))
         else:
@@ -339,7 +339,20 @@ def _nodes(
         )
 
 
-def _outermost(cluster: str | None, frames: dict[str, Cluster]) -> str | None:
-    while cluster is not None and frames[cluster].parent is not None:
-        cluster = frames[cluster].parent
-    return cluster
+def _only(jaxpr: Graph, owners: dict[str, tuple[str, ...]], frames: dict[str, Cluster]) -> dict[str, tuple[str, ...]]:
+    """Return for each cluster whose equations are in it, if all of them are the same nodes'; else nothing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for node in jaxpr.of_kind(*_WORK):
+        at, mine = node.cluster, owners.get("j" + node.id, ())
+        while at is not None:
+            found[at] = mine if found.get(at, mine) == mine else ()
+            at = frames[at].parent
+    return found
+
+
+def _run(cluster: str | None, id_: str, frames: dict[str, Cluster], only: dict[str, tuple[str, ...]]) -> str | None:
+    """Return the outermost cluster around an equation that holds nothing but its node's: the call of the op."""
+    found = None
+    while cluster is not None and only.get(cluster) == (id_,):
+        found, cluster = cluster, frames[cluster].parent
+    return found
