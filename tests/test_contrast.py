@@ -366,3 +366,14 @@ def test_the_stages_are_told():
         contrast(MLP(), X, repeats=1)
     assert told[:3] == ["running in eager mode", "running in static mode", "compiling"]
     assert told.index("running with gradients") > told.index("timing each function")
+
+
+def test_an_exported_program_with_symbolic_sizes(tmp_path):
+    model = jaxchain.Sequential(L.Linear(4, 3), F.relu, L.BatchNormalization(3))
+    report = contrast(jaxchain.export(model, X, train=True, vjp_order=1), X, repeats=1)
+    assert report.agrees() and len(report.gradients) == 5
+    assert report.hlo_before is None and report.forward.instructions_before is None
+    assert [note.split(":")[0] for note in report.notes] == ["no HLO before XLA's passes"] and "? -> " in str(report)
+    names = {p.name for p in report.save(tmp_path)}
+    assert "hlo.txt" in names and "hlo_before.txt" not in names
+    assert json.loads((tmp_path / "report.json").read_text())["forward"]["instructions_before"] is None

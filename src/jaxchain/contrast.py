@@ -80,7 +80,9 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         reset()
         graph = eager_graph(model_or_fn, args, kwargs, reset)
         made = _program(compiled, args, kwargs)
-        forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
+        forward, hlo, before = _measure(
+            call, compiled, args, kwargs, made, repeats, eager_first, retained, reset, notes
+        )
         stage("timing each function")
         times = node_times(model_or_fn, args, kwargs, reset)
         backward = None
@@ -243,7 +245,7 @@ def _gradients(
     made = _program(compiled, args, kwargs)
     called = {f"parameters[{k}]": name for k, name in enumerate(names[: len(parameters)])}
     made = dataclasses.replace(made, inputs=tuple(called.get(name, name) for name in made.inputs))
-    cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
+    cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset, notes)
     return gaps, cost, (dataclasses.replace(made, values=()), hlo.text)
 
 
@@ -261,12 +263,17 @@ def _measure(
     first: float,
     retained: int,
     reset: Callable[[], None],
-) -> tuple[Cost, programs.HloView, programs.HloView]:
+    notes: list[str],
+) -> tuple[Cost, programs.HloView, programs.HloView | None]:
     stage("compiling")
     start = time.perf_counter()
     lowered = made.lower()
     lower_seconds = time.perf_counter() - start
-    before = programs.HloView(programs.hlo_text(lowered, False), False, made.name)
+    try:
+        before = programs.HloView(programs.hlo_text(lowered, False), False, made.name)
+    except RuntimeError as error:
+        before = None
+        notes[:] = dict.fromkeys([*notes, str(error)])
     start = time.perf_counter()
     with programs.fresh_compile():
         executable = lowered.compile()
@@ -288,7 +295,7 @@ def _measure(
         eager_nodes=eager_nodes,
         equations=jaxpr_counts["equations"],
         all_equations=jaxpr_counts["all_equations"],
-        instructions_before=before.counts["instructions"],
+        instructions_before=None if before is None else before.counts["instructions"],
         instructions_after=counts["instructions"],
         kernels=counts["kernels"],
         fusions=counts["fusions"],
