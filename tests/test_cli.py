@@ -286,6 +286,10 @@ def test_export_and_run_exported(model, capsys):
         (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--platforms", "gpu"], "platforms: expected"),
         (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--vjp-order", "-1"], "vjp_order: expected"),
         (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--weights", "no.npz"], "no.npz"),
+        (
+            ["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--weights", "the_model.py"],
+            "--weights the_model.py: File is not a zip file",
+        ),
         (["export", "the_model.py:MLP", "--input", "1,5", "--out", "x"], "exporting it failed"),
         (["export", "the_model.py:nothing", "--out", "x"], "no 'nothing' in the_model.py"),
         (["run-exported", "the_model.py"], "no exported program, or damaged"),
@@ -306,3 +310,7 @@ def test_an_exported_program_is_given_the_wrong_arrays(model, capsys):
     assert "expected 1 arrays (x: float32[batch,4]), got 2" in capsys.readouterr().err
     assert run("run-exported", "net.jaxchain", "--input", "1,5") == 2
     assert "expected x: float32[batch,4]" in capsys.readouterr().err
+    assert run("run-exported", "net.jaxchain", "--input", "0,4") == 2
+    assert "expected x: float32[batch,4] with batch at least 1, got 0" in capsys.readouterr().err
+    assert run("run-exported", "net.jaxchain", "--out", "y.npz") == 2
+    assert "expected 1 arrays (x: float32[batch,4]), got 0" in capsys.readouterr().err

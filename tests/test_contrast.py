@@ -17,6 +17,7 @@ from jaxchain.core.explain import EagerFallback
 from jaxchain.core.guard import NotCompilable
 from jaxchain.views.compare import difference, differences
 from jaxchain.views.progress import watched
+from jaxchain.views.readers import eager
 from jaxchain.views.report import Difference
 from jaxchain.views.writers import image
 
@@ -106,6 +107,35 @@ def test_retained_bytes_are_exact():
     x = jaxchain.Variable(X)
     small = contrast(lambda x: F.sigmoid(F.matmul(x, w)), x, repeats=1)
     assert small.forward.retained == 6 * 4 * 4  # sigmoid's output; x and w are held by others anyway
+    plain = contrast(lambda x: F.sigmoid(F.matmul(x, w)), X, repeats=1)
+    assert plain.forward.retained == plain.backward.retained == 6 * 4 * 4  # x is held by who called
+
+
+def test_retained_bytes_of_functions_of_ones_own_and_of_compiled_links():
+    class Cube(jaxchain.FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0,))
+            return (inputs[0] ** 3,)
+
+        def backward(self, indexes, gys):
+            (x,) = self.get_retained_inputs()
+            return (3 * x * x * gys[0],)
+
+    w = jaxchain.Parameter(np.ones((4, 4), np.float32))
+    found = contrast(lambda x: Cube().apply((F.matmul(x, w),))[0], X, repeats=1)
+    assert found.forward.retained == 6 * 4 * 4  # what the cube is of
+    assert contrast(lambda x: Cube().apply((x,))[0], jaxchain.Variable(X), repeats=1).forward.retained == 0
+    y = L.Linear(4, 3).static()(X)
+    assert y.creator.keeps() and eager.retained_bytes(y) == (0, 0)  # W and x
+
+
+def test_eager_nodes_are_those_that_run():
+    def running(xs):
+        return jaxchain.scan(lambda total, x: (F.tanh(total + x), total * x), jaxchain.Variable(np.float32(0)), xs)
+
+    found = contrast(running, np.arange(5, dtype=np.float32), repeats=1)
+    assert found.forward.eager_nodes == 5 * 3 + 1  # the rounds, and what stacks their results
+    assert found.forward.equations < 16
 
 
 def test_a_dict_of_outputs_and_a_function(report):
@@ -336,3 +366,14 @@ def test_the_stages_are_told():
         contrast(MLP(), X, repeats=1)
     assert told[:3] == ["running in eager mode", "running in static mode", "compiling"]
     assert told.index("running with gradients") > told.index("timing each function")
+
+
+def test_an_exported_program_with_symbolic_sizes(tmp_path):
+    model = jaxchain.Sequential(L.Linear(4, 3), F.relu, L.BatchNormalization(3))
+    report = contrast(jaxchain.export(model, X, train=True, vjp_order=1), X, repeats=1)
+    assert report.agrees() and len(report.gradients) == 5
+    assert report.hlo_before is None and report.forward.instructions_before is None
+    assert [note.split(":")[0] for note in report.notes] == ["no HLO before XLA's passes"] and "? -> " in str(report)
+    names = {p.name for p in report.save(tmp_path)}
+    assert "hlo.txt" in names and "hlo_before.txt" not in names
+    assert json.loads((tmp_path / "report.json").read_text())["forward"]["instructions_before"] is None

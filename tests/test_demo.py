@@ -59,3 +59,11 @@ def test_it_fails_when_it_should(eager, static, message, monkeypatch, tmp_path, 
     error = capsys.readouterr().err
     assert (status, message is None) in ((0, True), (1, False))
     assert message is None or message in error
+
+
+def test_a_folder_that_cannot_be_made_is_said_first(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="2"):
+        demo.main(["--out", str(tmp_path / "file" / "out")])
+    printed = capsys.readouterr()
+    assert "out: Not a directory" in printed.err and printed.out == ""

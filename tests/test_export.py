@@ -77,6 +77,25 @@ def test_names_are_the_models(model, tmp_path):
             np.testing.assert_array_equal(saved[path[1:]], p.array)
 
 
+def test_it_loads_and_saves_the_models_files(model, tmp_path):
+    exported = export(model, X, train=True)
+    kinds = {entry["name"]: entry["kind"] for entry in exported.manifest["state"]}
+    assert kinds["/norm/avg_mean"] == "state" and kinds["/norm/eps"] == kinds["/norm/decay"] == "attribute"
+    jaxchain.serializers.save_npz(tmp_path / "before.npz", model)
+    before = test_call(model).array
+    model(2 * X + 1)
+    model.conv.W.array *= 2
+    jaxchain.serializers.save_npz(tmp_path / "after.npz", model)
+    jaxchain.serializers.load_npz(tmp_path / "after.npz", exported)
+    np.testing.assert_allclose(exported(X).array, model(X).array, rtol=1e-4, atol=1e-5)
+    jaxchain.serializers.save_npz(tmp_path / "exported.npz", exported)
+    with np.load(tmp_path / "exported.npz") as saved, np.load(tmp_path / "before.npz") as known:
+        assert set(saved) == set(known) - {"norm/N"}  # what the program does not read
+    exported = export(model, X)
+    jaxchain.serializers.load_npz(tmp_path / "before.npz", exported)
+    np.testing.assert_allclose(exported(X).array, before, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradients(model, order, mode, tmp_path):
@@ -145,7 +164,7 @@ def test_it_trains_further(model, mode, tmp_path):
     np.testing.assert_allclose(load_exported(tmp_path / "again.jaxchain")(X).array, loaded(X).array)
 
 
-def test_a_recurrent_state_goes_on():
+def test_a_recurrent_state_goes_on(tmp_path):
     jaxchain.seed(0)
     model = L.LSTM(3, 2)
     x = X[:, :, 0, 0]
@@ -153,6 +172,14 @@ def test_a_recurrent_state_goes_on():
     exported = export(model, x, batch="fixed")
     for _ in range(2):
         np.testing.assert_allclose(exported(x).array, model(x).array, rtol=1e-5, atol=1e-6)
+    kinds = {entry["name"]: entry["kind"] for entry in exported.manifest["state"]}
+    assert kinds["/c"] == kinds["/h"] == "attribute"
+    jaxchain.serializers.save_npz(tmp_path / "lstm.npz", model)  # without h and c
+    h = exported.h
+    jaxchain.serializers.load_npz(tmp_path / "lstm.npz", exported)
+    np.testing.assert_array_equal(exported.h, h)
+    exported.save(tmp_path / "lstm.jaxchain")
+    np.testing.assert_allclose(load_exported(tmp_path / "lstm.jaxchain")(x).array, model(x).array, rtol=1e-5, atol=1e-6)
     with pytest.raises(ExportError, match=r"LSTM needs a number where it has a symbolic size, in one of its links"):
         export(model, x)
 

@@ -15,6 +15,7 @@ import inspect
 import os
 import sys
 import traceback
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -374,9 +375,12 @@ def _export(options: argparse.Namespace) -> int:
         return model
     rng = np.random.default_rng(options.seed)
     inputs = [given.draw(rng) for given in options.input]
-    try:
-        if options.weights is not None:
+    if options.weights is not None:
+        try:
             jaxchain.serializers.load_npz(options.weights, model)
+        except (OSError, zipfile.BadZipFile, LookupError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"--weights {options.weights}: {error}") from None
+    try:
         exported = jaxchain.export(
             model,
             *inputs,
@@ -402,7 +406,7 @@ def _run_exported(options: argparse.Namespace) -> int:
         exported = jaxchain.load_exported(options.file)
     except (jaxchain.ExportError, ImportError, OSError) as error:
         raise UsageError(str(error)) from None
-    if not options.input:
+    if not options.input and options.out is None:
         print(exported.describe())
         return OK
     rng = np.random.default_rng(options.seed)

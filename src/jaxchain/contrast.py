@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxchain.core.config import using_config
 from jaxchain.core.graph import grad
@@ -26,7 +25,7 @@ from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Variable, VariableNode
 from jaxchain.link import Link
 from jaxchain.views import programs, variants
-from jaxchain.views.compare import arrays_of, differences, flatten, is_variable
+from jaxchain.views.compare import arrays_of, as_variables, differences, flatten, is_float, is_variable
 from jaxchain.views.computational_graph import build_computational_graph
 from jaxchain.views.progress import stage
 from jaxchain.views.readers import eager as eager_reader
@@ -34,7 +33,8 @@ from jaxchain.views.readers import hlo as hlo_reader
 from jaxchain.views.report import Contrast as Contrast
 from jaxchain.views.report import Cost as Cost
 from jaxchain.views.report import Difference as Difference
-from jaxchain.views.timing import node_times
+from jaxchain.views.show import eager_graph
+from jaxchain.views.timing import node_count, node_times
 
 SECONDS = 2.0  # time spent on repeats, per mode and kind of call
 
@@ -69,7 +69,6 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
             eager_first, eager_out = _timed(call, args, kwargs)
         eager_cells = written()
         graph_outputs = [v for _, v in flatten(eager_out) if isinstance(v, Variable)]
-        graph = build_computational_graph(graph_outputs).freeze()
         retained, _ = eager_reader.retained_bytes(graph_outputs)
         reset()
         stage("running in static mode")
@@ -79,8 +78,11 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         outputs = differences(arrays_of(eager_out), arrays_of(static_out)) + cells
         del eager_out, static_out, graph_outputs, eager_cells
         reset()
+        graph = eager_graph(model_or_fn, args, kwargs, reset)
         made = _program(compiled, args, kwargs)
-        forward, hlo, before = _measure(call, compiled, args, kwargs, made, repeats, eager_first, retained, reset)
+        forward, hlo, before = _measure(
+            call, compiled, args, kwargs, made, repeats, eager_first, retained, reset, notes
+        )
         stage("timing each function")
         times = node_times(model_or_fn, args, kwargs, reset)
         backward = None
@@ -192,23 +194,18 @@ def _program(call: Any, args: Any, kwargs: Any) -> programs.Program:
 
 
 def _is_input(value: Any) -> bool:
-    return isinstance(value, Variable) and not isinstance(value, Parameter) and value.requires_grad and _is_float(value)
+    return isinstance(value, Variable) and not isinstance(value, Parameter) and value.requires_grad and is_float(value)
 
 
 def _differentiable(out: Any) -> list[Variable]:
-    return [v for _, v in flatten(out) if isinstance(v, Variable) and v.creator_node is not None and _is_float(v)]
-
-
-def _is_float(value: Any) -> bool:
-    dtype = getattr(value, "dtype", None)
-    return dtype is not None and jax.numpy.issubdtype(dtype, jax.numpy.inexact)
+    return [v for _, v in flatten(out) if isinstance(v, Variable) and v.creator_node is not None and is_float(v)]
 
 
 def _gradients(
     target: Any, args: Any, kwargs: Any, repeats: int, reset: Callable[[], None], notes: list[str]
 ) -> tuple[list[Difference], Cost, tuple[programs.Program, str]] | None:
     plain_args, plain_kwargs = args, kwargs
-    wrapped = jax.tree_util.tree_map(_as_input, (args, kwargs), is_leaf=is_variable)
+    wrapped = as_variables((args, kwargs))
     with using_config("mode", "eager"):
         try:
             out = target(*wrapped[0], **wrapped[1])
@@ -248,14 +245,8 @@ def _gradients(
     made = _program(compiled, args, kwargs)
     called = {f"parameters[{k}]": name for k, name in enumerate(names[: len(parameters)])}
     made = dataclasses.replace(made, inputs=tuple(called.get(name, name) for name in made.inputs))
-    cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset)
+    cost, hlo, _ = _measure(call, compiled, args, kwargs, made, repeats, first, retained, reset, notes)
     return gaps, cost, (dataclasses.replace(made, values=()), hlo.text)
-
-
-def _as_input(value: Any) -> Any:
-    if isinstance(value, jax.Array | np.ndarray) and _is_float(value):
-        return Variable(value)
-    return value
 
 
 def _named(names: Sequence[str], gradients: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -272,12 +263,17 @@ def _measure(
     first: float,
     retained: int,
     reset: Callable[[], None],
-) -> tuple[Cost, programs.HloView, programs.HloView]:
+    notes: list[str],
+) -> tuple[Cost, programs.HloView, programs.HloView | None]:
     stage("compiling")
     start = time.perf_counter()
     lowered = made.lower()
     lower_seconds = time.perf_counter() - start
-    before = programs.HloView(programs.hlo_text(lowered, False), False, made.name)
+    try:
+        before = programs.HloView(programs.hlo_text(lowered, False), False, made.name)
+    except RuntimeError as error:
+        before = None
+        notes[:] = dict.fromkeys([*notes, str(error)])
     start = time.perf_counter()
     with programs.fresh_compile():
         executable = lowered.compile()
@@ -285,6 +281,7 @@ def _measure(
     after = programs.HloView(executable.as_text() or "", True, made.name)
     reset()
     stage("timing both modes")
+    eager_nodes = node_count(call, args, kwargs, reset)
     eager_time, static_time = _medians(call, compiled, args, kwargs, repeats)
     memory = executable.memory_analysis()
     counts, jaxpr_counts = after.counts, programs.jaxpr_of(made).counts
@@ -295,10 +292,10 @@ def _measure(
         trace=made.seconds,
         lower=lower_seconds,
         compile=compile_seconds,
-        eager_nodes=len(made.nodes),
+        eager_nodes=eager_nodes,
         equations=jaxpr_counts["equations"],
         all_equations=jaxpr_counts["all_equations"],
-        instructions_before=before.counts["instructions"],
+        instructions_before=None if before is None else before.counts["instructions"],
         instructions_after=counts["instructions"],
         kernels=counts["kernels"],
         fusions=counts["fusions"],

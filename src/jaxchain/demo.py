@@ -246,6 +246,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.epochs < 1:
         parser.error("--epochs must be at least 1")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {options.out}: {error.strerror or error}")
     start = time.perf_counter()
     data = get_digits(ndim=3)
     print(f"{len(data[0])} training and {len(data[1])} test images: scikit-learn's handwritten digits, 8 x 8")
@@ -254,7 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = {
             make.__name__: {m: train(make, data, m, options.epochs, options.seed) for m in MODES} for make in makers
         }
-        options.out.mkdir(parents=True, exist_ok=True)
         for name, runs in results.items():
             save_views(runs["static"], data[1], options.out / name.lower())
         times = {name: step_times(runs, data[0]) for name, runs in results.items()}

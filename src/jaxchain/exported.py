@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_key
 from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
 from jaxchain.link import Link
-from jaxchain.links.parameter_tree import PARAM, STATE, ParameterTree
+from jaxchain.links.parameter_tree import PARAM, ParameterTree
 from jaxchain.serializers.files import check_archive, write_whole
 
 FORMAT = "jaxchain.export/1"
@@ -96,8 +96,7 @@ class Program:
             run, state = self.program.call, self.manifest["state"]
 
             def exported(params: Sequence[Array], inputs: Sequence[Array], others: Sequence[Array]) -> Any:
-                values = {PARAM: iter(params), STATE: iter(others), KEY: iter(others[-1:])}
-                return tuple(run(*(next(values[entry["kind"]]) for entry in state), *inputs))
+                return tuple(run(*_in_order(state, params, others), *inputs))
 
             self._call = op(label=self.manifest["name"], name="exported")(exported)
         return self._call
@@ -232,8 +231,7 @@ class Exported(ParameterTree):
         state = [as_array(owner.__dict__[name]) for owner, name in cells]
         with using_config("enable_backprop", config.enable_backprop and manifest["vjp_order"] > 0):
             outputs = self._program.call(params, leaves, [*state, *draws[:1]])
-        rest = {PARAM: iter(params), STATE: iter(cells)}
-        homes = [next(rest[e["kind"]], None) if e["kind"] in rest else None for e in manifest["state"]]
+        homes = _in_order([e for e in manifest["state"] if e["kind"] != KEY], params, cells)
         for write in manifest["writes"]:
             home, value = homes[write["state"]], outputs[write["output"]].array
             if isinstance(home, Parameter):
@@ -255,12 +253,12 @@ class Exported(ParameterTree):
             ImportError: The package `flatbuffers` is missing.
         """
         params, cells = self._cells()
-        rest = {PARAM: iter([p.array for p in params]), STATE: iter([o.__dict__[n] for o, n in cells])}
         entries = [e for e in self.manifest["state"] if e["kind"] != KEY]
+        values = _in_order(entries, [p.array for p in params], [owner.__dict__[name] for owner, name in cells])
         parts = {
             MANIFEST: json.dumps(self.manifest, indent=1).encode(),
             PROGRAM: self._program.serialized(),
-            **{f"arrays/{i}": np.asarray(as_array(next(rest[e["kind"]]))).tobytes() for i, e in enumerate(entries)},
+            **{f"arrays/{i}": np.asarray(as_array(value)).tobytes() for i, value in enumerate(values)},
         }
         sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in parts.items())
 
@@ -270,6 +268,12 @@ class Exported(ParameterTree):
                     archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
 
         write_whole(path, write)
+
+
+def _in_order(entries: Sequence[Mapping[str, Any]], params: Iterable[Any], others: Iterable[Any]) -> list[Any]:
+    """Return parameters and other state in the order of the manifest's entries."""
+    params, others = iter(params), iter(others)
+    return [next(params if e["kind"] == PARAM else others) for e in entries]
 
 
 def path_of(name: str) -> tuple[str, ...]:
@@ -305,6 +309,8 @@ def _check_inputs(manifest: Mapping[str, Any], leaves: Sequence[Any]) -> None:
         fits = str(leaf.dtype) == spec["dtype"] and len(leaf.shape) == len(spec["shape"])
         for want, got in zip(spec["shape"], leaf.shape, strict=False):
             if isinstance(want, str):  # a name; JAX itself checks what is computed from names, such as 2*b
+                if got == 0:  # JAX takes what it computed from names for positive
+                    raise TypeError(f"{manifest['name']}: expected {_describe(spec)} with {want} at least 1, got 0")
                 want = sizes.setdefault(want, got) if want.isidentifier() else got
             fits = fits and want == got
         if not fits:

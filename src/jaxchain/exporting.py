@@ -40,7 +40,7 @@ from jaxchain.exported import (
     unflatten,
 )
 from jaxchain.link import Link
-from jaxchain.links.parameter_tree import PARAM, STATE
+from jaxchain.links.parameter_tree import ATTRIBUTE, PARAM, STATE
 
 _scope = jax_export.SymbolicScope()  # one for all exports: sizes of the same name are the same everywhere
 
@@ -194,7 +194,10 @@ def _clean(name: str, taken: set[str]) -> str:
 
 
 def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
-    """Return (kind, name) of each input of the program that is state; the names are those of the link."""
+    """Return (kind, name) of each input of the program that is state; the names are those of the link.
+
+    What a link's own files do not have, such as the ``h`` of an LSTM, is an attribute here, too.
+    """
     paths: dict[Any, str] = {}
     for path, inner in link.namedlinks() if link is not None else ():
         prefix = path.rstrip("/")
@@ -211,7 +214,10 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         known = paths.get((id(container), key)) if count(template) == 1 else None
         for _ in range(count(template)):
-            cells[at] = (STATE, known or _clean(names[at], taken))
+            if known or link is None:
+                cells[at] = (STATE, known or _clean(names[at], taken))
+            else:
+                cells[at] = (ATTRIBUTE, _clean(names[at].removeprefix(type(link).__name__), taken))
             at += 1
     return cells
 

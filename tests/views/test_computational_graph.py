@@ -245,3 +245,14 @@ def test_variables_that_only_a_link_sees_lie_in_its_cluster():
     within = [("(2", "{}"), ("W", "{}/l"), ("b", "{}/l"), ("LinearFunction", "{}/l"), ("(2", "{}"), ("ReLU", "{}")]
     a, b = ([(label, path.format(link)) for label, path in [("Tanh", "{}"), *within]] for link in ("/a", "/b"))
     assert found == [("(2", ""), *a, ("(2", ""), *b, ("(2", ""), ("Sum", ""), ("float32", "")]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    graph = build_computational_graph(jaxchain.Variable(np.zeros(1, np.float32)))
+    path = tmp_path / "none" / "graph.dot"
+    with pytest.raises(FileNotFoundError) as caught:
+        graph.save(path)
+    assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as caught:
+        jaxchain.serializers.save_npz(tmp_path / "none" / "model.npz", {})
+    assert caught.value.filename == str(tmp_path / "none" / "model.npz")

@@ -75,6 +75,19 @@ def test_a_hostile_title_stays_text(linked):
     assert data_of(page)[0]["title"] == HOSTILE
 
 
+def test_a_loop_stands_where_its_ops_are():
+    def run(xs):
+        return jaxchain.scan(lambda total, x: (F.tanh(total + x), total * x), jaxchain.Variable(np.float32(0)), xs)
+
+    report = jaxchain.contrast(run, np.arange(5, dtype=np.float32), repeats=1)
+    both, forward = data_of(report.explorer())
+    loops = [n for n in both["panes"][2]["nodes"] if n["label"] == "while"]
+    assert [(n["group"], n["role"]) for n in loops] == [(["scan"], "forward"), (["backward", "scan"], "backward")]
+    assert set(loops[0]["own"]) == {n["id"] for n in both["panes"][0]["nodes"]}
+    assert dict(both["totals"])["kernels"] == report.backward.kernels
+    assert dict(forward["totals"])["kernels"] == report.forward.kernels
+
+
 def test_no_program_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         explorer.write({})
@@ -259,3 +272,24 @@ def test_on_paper_nothing_is_cut_off(linked, tmp_path):
       return [sizes, boxes(), JSON.stringify(before) === JSON.stringify(after)];
     """
     assert run(explorer.write({"one": linked}), script, tmp_path) == [[True] * 3, [None] * 3, True]
+
+
+@browser
+def test_a_long_chain_stands_upright(tmp_path):
+    def deep(x):
+        for _ in range(100):
+            x = F.relu(F.tanh(x)) + x * 0.5
+        return x
+
+    page = explorer.write({"one": link(programs.program(deep, jaxchain.Variable(np.ones(3, np.float32))))})
+    script = """
+      return [...document.querySelectorAll('.pane svg > g')].map((g) => {
+        const b = g.getBBox(), boxes = [...g.querySelectorAll('.node > rect:first-child')].map((r) => r.getBBox());
+        const apart = boxes.every((a, k) => boxes.slice(k + 1).every(
+          (c) => Math.abs(a.y - c.y) > 40 || Math.abs(a.x - c.x) > 190));
+        return [b.width, b.height, +/scale\\((.*)\\)/.exec(g.getAttribute('transform'))[1], apart];
+      });
+    """
+    panes = run(page, script, tmp_path)
+    for width, height, scale, apart in panes[:2]:  # the HLO is a few fusions
+        assert width < 900 < 10_000 < height and scale > 0.45 and apart

@@ -115,6 +115,81 @@ def test_equations_belong_to_the_op_that_their_scope_names(linked):
             assert f"{node.call}/{tag}/" in f"/{scopes[key]}/", (scopes[key], node)
 
 
+def test_results_of_ops_in_branches_and_loops():
+    def run(x, xs):
+        y = jaxchain.cond(F.sum(x).array > 0, lambda x: F.sum(F.exp(x), axis=1), lambda x: F.sum(F.tanh(x), axis=1), x)
+        return jaxchain.scan(lambda total, row: (total + F.sum(F.relu(row)), F.max(row)), F.sum(y), xs)
+
+    x = jaxchain.Variable(np.ones((2, 4), np.float32))
+    found = link(programs.program(run, x, jaxchain.Variable(np.ones((5, 3), np.float32))))
+    results = {n.label: n.outputs for n in found.nodes if n.label != "Sum"}
+    assert results["exp"] == results["Tanh"] == ("float32[2,4]",)
+    assert results["ReLU"] == ("float32[3]",) and results["Max"] == ("float32[]",)
+
+
+class Odd(jaxchain.FunctionNode):
+    label = 'f(x) "q" \\\\ #2; ß@'
+
+    def forward(self, inputs):
+        return (inputs[0] * inputs[0],)
+
+
+@pytest.mark.parametrize("name", ["größe", "入力層", "a\"b<b>&'x", "f(x)#1", "backward", "forward/backward"])
+def test_names_of_all_kinds_are_linked(name):
+    class Nét(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                setattr(self, name, L.Linear(4, 4))
+
+        def forward(self, x):
+            return F.sum(Odd().apply((getattr(self, name)(x) - 1,))[0])
+
+    found = link(programs.program(Nét(), np.ones((2, 4), np.float32)))
+    assert [n.label for n in found.nodes] == ["LinearFunction", "_ + (-1)", Odd.label, "Sum"]
+    for node in found.nodes:
+        assert node.equations and node.instructions and not node.backward_equations, node
+    assert found.nodes[0].fate == "library call" and not any(key.startswith("j") for key in found.outside)
+
+
+def test_what_is_forgotten_and_run_again_is_told_apart():
+    model = L.Linear(4, 3)
+
+    def step(x):
+        loss = F.sum(F.forget(lambda h: F.tanh(model(h)), x))
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    found = link(programs.program(step, jaxchain.Variable(np.ones((2, 4), np.float32))))
+    first, again = [n for n in found.nodes if n.label == "LinearFunction"]
+    assert first.equations and not first.backward_equations and first.outputs == ("float32[2,3]",)
+    assert again.backward_equations and not again.equations and again.fate == first.fate == "library call"
+    scopes = [found.jaxpr.node(id_).attributes["scope"] for id_ in again.backward_equations]
+    assert all("backward/Forget#0/" in scope for scope in scopes) and any("_vjp" in scope for scope in scopes)
+
+
+def test_the_updates_of_two_optimizers_are_told_apart():
+    one, two = L.Linear(4, 2), L.Linear(2, 3)
+    first, second = optimizers.Adam().setup(one), optimizers.Adam().setup(two)
+
+    def step(x):
+        loss = F.sum(two(F.relu(one(x))))
+        one.cleargrads()
+        two.cleargrads()
+        loss.backward()
+        first.update()
+        second.update()
+        return loss
+
+    step(x := np.ones((3, 4), np.float32))
+    found = link(programs.program(step, x))
+    a, b = [n for n in found.nodes if n.label == "Adam"]
+    assert (b.ordinal, b.outputs[0]) == (a.ordinal + 1, "float32[3,2]") and a.outputs[0] == "float32[2,4]"
+    assert a.equations and b.equations and not set(a.equations) & set(b.equations)
+    assert all(len(owners) == 1 for key, owners in found.owners.items() if key.startswith("j"))
+
+
 def test_every_instruction_has_an_owner_or_is_listed(linked):
     work = {"h" + n.id for n in linked.hlo.nodes if n.kind not in ("parameter", "constant")}
     lists = [set(linked.owners), set(linked.outside), set(linked.compiler_made)]

@@ -81,3 +81,21 @@ def test_html_of_eager_mode_alone_is_an_error(tmp_path):
     views = show(lambda x: F.tanh(x), jaxchain.Variable(np.ones(3, np.float32)), mode="eager")
     with pytest.raises(ValueError, match="static mode"):
         views.save(tmp_path, ["html"])
+
+
+def test_the_graph_of_what_has_no_parameters():
+    x = np.float32([[1, 2], [3, 4]])
+    views = show(lambda x, k: F.sum(F.relu(F.reshape(x, (4,)))) * k, x, 2)
+    assert [n.label for n in views.graph.to_graph().of_kind("function")] == ["Reshape", "ReLU", "Sum", "_ * 2"]
+    report = jaxchain.contrast(lambda x: F.relu(x), x, repeats=1, gradients=False)
+    assert [n.label for n in report.graph.to_graph().of_kind("function")] == ["ReLU"]
+
+
+def test_the_graph_of_what_takes_arrays_only():
+    model = L.Linear(2, 3)
+
+    def call(x):
+        return model(np.pad(x, 0) if isinstance(x, np.ndarray) else x.no_such_attribute)
+
+    views = show(call, np.ones((4, 2), np.float32), mode="eager")
+    assert [n.label for n in views.graph.to_graph().of_kind("function")] == ["LinearFunction"]

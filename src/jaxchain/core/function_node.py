@@ -338,6 +338,11 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         """Return the array of an output, if it was kept."""
         return self._retained_outputs.get(index)
 
+    def keeps(self) -> list[tuple[VariableNode | None, Any]]:
+        """Return the arrays kept for the gradient, each with the input that it is, or None."""
+        read = [(self.inputs[i], a) for i, a in self._retained_inputs.items()]
+        return [*read, *((None, a) for a in (*self._retained_outputs.values(), *self._out_data))]
+
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         positions, gxs = self._pull([None if g is None else Variable(g) for g in gys])

@@ -92,6 +92,11 @@ class LinkNode(FunctionRecord):
         """Return the array of an output, if it was kept: none is."""
         return None
 
+    def keeps(self) -> list[tuple[VariableNode | None, Any]]:
+        """Return the arrays kept for the gradient, each with the input that it is, or None."""
+        read = [(self.inputs[i], self.arrays[i]) for i in self.variant.gradient_reads]
+        return [*read, *((None, a) for a in self.residuals)]
+
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         given, gys = gys, self.gradient.filled(gys)

@@ -47,6 +47,11 @@ class OpNode(FunctionRecord):
         ins, outs = self.plan.retained(self.scalars)
         return concrete([self.kept[len(ins) + outs.index(index)]])[0] if index in outs else None
 
+    def keeps(self) -> list[tuple[VariableNode | None, Any]]:
+        """Return the arrays kept for the gradient, each with the input that it is, or None."""
+        ins, outs = self.plan.retained(self.scalars)
+        return list(zip([*(self.inputs[i] for i in ins), *(None for _ in outs)], concrete(self.kept), strict=True))
+
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         plan = self.plan

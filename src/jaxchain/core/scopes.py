@@ -10,10 +10,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Labels lose their slashes and semicolons when they become scopes (core/trace.py): division's is "_ | _". Transforms
-# wrap scopes in parentheses, so a tag may also begin after one.
+# Transforms wrap scopes in parentheses, so a tag may also begin after one.
 BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
 TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
+
+
+_PLAIN = str.maketrans({"/": "|", ";": ",", "@": "a", "(": "[", ")": "]", "#": "n", "\n": " "})
+
+
+def scope_name(text: str) -> str:
+    """Return a label, or the name of a link, without what means something in a scope: division's is ``_ | _``."""
+    plain = text.translate(_PLAIN)
+    return "backward_" if plain == "backward" else plain
 
 
 class Tag(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.scopes import scope_name
 from jaxchain.core.variable import Scope, Variable, VariableNode, scope_path
 
 
@@ -119,7 +120,7 @@ class Trace:
             scope = scope.outer
         path = "" if scope is None else self.calls[scope]
         for inner in reversed(outer):
-            path = f"{path}/{inner.link.name or type(inner.link).__name__}"
+            path = f"{path}/{scope_name(inner.link.name or type(inner.link).__name__)}"
             self.counts[path] = count = self.counts.get(path, 0) + 1
             path = path if count == 1 else f"{path}~{count}"
             self.calls[inner] = path
@@ -142,11 +143,18 @@ class Trace:
         scope = thread_state().scope if node is None else node.scope
         ordinal = scope.count if node is None else node.ordinal
         call = self.call_path(scope)
-        tag = f"{label}#{ordinal}".replace("/", "|").replace(";", ",").replace("@", "a")
+        tag = f"{scope_name(label)}#{ordinal}"
         if node is not None:
             return jax.named_scope(f"backward{call}/{tag}")
         self.nodes.append(Call(label, scope_path(scope), ordinal, name, call, source_of(call_site(1))))
         return jax.named_scope(tag)
+
+    @contextlib.contextmanager
+    def update_scope(self, name: str) -> Iterator[None]:
+        """Name the equations of an optimizer's update: a node of its own, as an op is."""
+        with self.op_scope(name.removesuffix("_update"), name):
+            yield
+        thread_state().scope.count += 1
 
     def link_scope(self) -> contextlib.AbstractContextManager[Any]:
         """Name the equations of the innermost link call after the link."""

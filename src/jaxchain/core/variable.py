@@ -276,6 +276,10 @@ class FunctionRecord:
         """Return the array of an output, if it was kept for the gradient."""
         return None
 
+    def keeps(self) -> list[tuple[VariableNode | None, Any]]:
+        """Return the arrays kept for the gradient, each with the input that it is, or None."""
+        return []
+
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxchain.core.parameter import Parameter
 from jaxchain.link import Chain, Link
 
-PARAM, STATE = "param", "state"
+PARAM, STATE, ATTRIBUTE = "param", "state", "attribute"  # an attribute is no part of the files of `save_npz`
 Key_ = tuple[str, ...]  # where a leaf is in the tree
 Leaf = tuple[str, Key_, tuple[str, ...], str]  # kind, key, names of the links on the way, name of the attribute
 
@@ -37,10 +37,10 @@ class ParameterTree(Chain):
     def _register(
         self, leaves: Mapping[Key_, tuple[str, Any]], path_of: Callable[[Key_], Key_] = lambda key: key
     ) -> None:
-        """Make parameters, persistent values and the links that hold them.
+        """Make parameters, persistent values, attributes and the links that hold them.
 
         Args:
-            leaves: (`PARAM` or `STATE`, array) by key.
+            leaves: (`PARAM`, `STATE` or `ATTRIBUTE`, array) by key.
             path_of: Gives the names of the links on the way and of the attribute.
         """
         layout = []
@@ -60,23 +60,32 @@ class ParameterTree(Chain):
             if kind == PARAM:
                 with owner.init_scope():
                     setattr(owner, name, Parameter(jnp.asarray(value)))
-            else:
+            elif kind == STATE:
                 owner.add_persistent(name, jnp.asarray(value))
+            else:
+                setattr(owner, name, jnp.asarray(value))
             layout.append((kind, key, names[path[:-1]], name))
         self._layout = tuple(layout)
 
     def _cells(self) -> tuple[list[Any], list[tuple[Link, str]]]:
-        """Return the parameters, and (link, name) of the persistent values."""
-        params, state = [], []
+        """Return the parameters, and (link, name) of the persistent values and attributes."""
+        places = [(kind, self._owner(path), name) for kind, _, path, name in self._layout]
+        params = [owner.__dict__[name] for kind, owner, name in places if kind == PARAM]
+        return params, [(owner, name) for kind, owner, name in places if kind != PARAM]
+
+    def _owner(self, path: Key_) -> Link:
+        owner: Any = self
+        for part in path:
+            owner = owner.__dict__[part]
+        return owner
+
+    def device_resident_accept(self, visitor: Any) -> None:
+        """Move the attributes, too."""
+        super().device_resident_accept(visitor)
         for kind, _, path, name in self._layout:
-            owner: Any = self
-            for part in path:
-                owner = owner.__dict__[part]
-            if kind == PARAM:
-                params.append(owner.__dict__[name])
-            else:
-                state.append((owner, name))
-        return params, state
+            if kind == ATTRIBUTE:
+                home = self._owner(path).__dict__
+                home[name] = visitor.visit_array(home[name])
 
 
 def _free_name(owner: Link, name: str) -> str:

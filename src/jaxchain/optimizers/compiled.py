@@ -178,7 +178,7 @@ def apply_updates(
                 raise
             new, grads, states = _on_one(compiled, members, arguments)
     else:
-        with trace.op_scope(name.removesuffix("_update"), name):
+        with trace.update_scope(name):
             new, grads, states = compiled(*arguments)
     arrays = iter(new)
     for p, member, values in zip(params, members, states, strict=True):

@@ -338,7 +338,7 @@ class Optax(GradientMethod):
         if trace is None:
             new, grads, leaves = compiled(*arguments)
         else:
-            with trace.op_scope(name.removesuffix("_update"), name):
+            with trace.update_scope(name):
                 new, grads, leaves = compiled(*arguments)
         for p, array in zip(params, new, strict=True):
             if paths[id(p)] and paths[id(p)] not in frozen:

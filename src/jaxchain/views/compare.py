@@ -22,6 +22,21 @@ def is_variable(value: Any) -> bool:
     return isinstance(value, Variable)
 
 
+def is_float(value: Any) -> bool:
+    """Return whether a value is an array that can have a gradient."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jax.numpy.issubdtype(dtype, jax.numpy.inexact)
+
+
+def as_variables(value: Any) -> Any:
+    """Return a nested value with Variables in the place of its floating arrays."""
+
+    def convert(leaf: Any) -> Any:
+        return Variable(leaf) if isinstance(leaf, jax.Array | np.ndarray) and is_float(leaf) else leaf
+
+    return jax.tree_util.tree_map(convert, value, is_leaf=is_variable)
+
+
 def flatten(value: Any) -> list[tuple[str, Any]]:
     """Return (path, leaf) pairs; Variables are leaves."""
     return [

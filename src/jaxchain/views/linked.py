@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jaxchain.core.scopes import BACKWARD, TAG
+from jaxchain.core.scopes import BACKWARD, TAG, scope_name
 from jaxchain.core.trace import Call
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
@@ -127,20 +127,26 @@ class _Names:
     def __init__(self, nodes: Iterable[Call]) -> None:
         self.nodes: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
         for k, node in enumerate(nodes, 1):
-            tag = node.label.replace("/", "|").replace(";", ",").replace("@", "a")
-            self.nodes[tag, node.ordinal].append((node.call, f"e{k}"))
+            self.nodes[scope_name(node.label), node.ordinal].append((node.call, f"e{k}"))
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
         role = "backward" if BACKWARD.search(scope) else "forward"
         for tag in reversed(list(TAG.finditer(scope))):
             candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
-            before = _CONTROL.sub("", "/" + scope[: tag.start()].strip("/"))
+            before = _CONTROL.sub("", _calls(scope[: tag.start()]))
             fitting = [(call, id_) for call, id_ in candidates if before.endswith(call)]
             if fitting:
                 longest = max(len(call) for call, _ in fitting)
                 return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role
         return [], role
+
+
+def _calls(scope: str) -> str:
+    """Return the link calls that a scope names: an op goes on from its own, its gradient starts anew."""
+    gradient = scope.rfind("backward/")
+    op = TAG.search(scope, gradient) if gradient >= 0 else None
+    return re.sub("/+", "/", "/" + TAG.sub("", scope[op.end() :] if op else scope)).rstrip("/")
 
 
 @collector.paused()
@@ -285,13 +291,13 @@ def _nodes(
         return flops_of(by_id[id_], [t for _, t in into[id_]]) * rounds_of(by_id[id_], frames)
 
     groups: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all nodes of a kernel, or a large one is n * n
-    removals = Removals(jaxpr, owners)
+    removals, only = Removals(jaxpr, owners), _only(jaxpr, owners, frames)
     for k, (label, path, ordinal, op, call, source) in enumerate(program.nodes, 1):
         id_ = f"e{k}"
         forward = mine[id_, "j", "forward"]
         own = set(forward)
         results = [e for e in forward if not out_of[e] or any(t not in own for t in out_of[e])]
-        runs = dict.fromkeys(_outermost(by_id[e].cluster, frames) for e in forward)
+        runs = dict.fromkeys(_run(by_id[e].cluster, id_, frames, only) for e in forward)
         if len(runs) == 1 and (run := next(iter(runs))) is not None:  # one run of the op: its results in order
             outputs = tuple(frames[run].attributes.get("outputs", ()))
         else:
@@ -300,14 +306,15 @@ def _nodes(
             by_id[s].label.split("\n")[0] for e in forward for s, _ in into[e] if by_id[s].kind == "input"
         )
         used = mine[id_, "h", "forward"]
-        at = tuple(dict.fromkeys(home[h] for h in used))
+        backward = mine[id_, "j", "backward"]
+        code = forward or backward  # what a gradient runs, a recomputation say, has no other
+        at = tuple(dict.fromkeys(home[h] for h in (used if forward else mine[id_, "h", "backward"])))
         if at not in groups:
             groups[at] = tuple(dict.fromkeys(o for h in at for o in kernels.get(h, ())))
         shared = groups[at]
-        backward = mine[id_, "j", "backward"]
-        became, why = fate(forward, [instructions[h] for h in at], len(shared) > 1), ""
+        became, why = fate(code, [instructions[h] for h in at], len(shared) > 1), ""
         if became == "removed":
-            became, why = removals.why(id_, forward)
+            became, why = removals.why(id_, code)
         yield LinkedNode(
             id=id_,
             label=label,
@@ -332,7 +339,20 @@ def _nodes(
         )
 
 
-def _outermost(cluster: str | None, frames: dict[str, Cluster]) -> str | None:
-    while cluster is not None and frames[cluster].parent is not None:
-        cluster = frames[cluster].parent
-    return cluster
+def _only(jaxpr: Graph, owners: dict[str, tuple[str, ...]], frames: dict[str, Cluster]) -> dict[str, tuple[str, ...]]:
+    """Return for each cluster whose equations are in it, if all of them are the same nodes'; else nothing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for node in jaxpr.of_kind(*_WORK):
+        at, mine = node.cluster, owners.get("j" + node.id, ())
+        while at is not None:
+            found[at] = mine if found.get(at, mine) == mine else ()
+            at = frames[at].parent
+    return found
+
+
+def _run(cluster: str | None, id_: str, frames: dict[str, Cluster], only: dict[str, tuple[str, ...]]) -> str | None:
+    """Return the outermost cluster around an equation that holds nothing but its node's: the call of the op."""
+    found = None
+    while cluster is not None and only.get(cluster) == (id_,):
+        found, cluster = cluster, frames[cluster].parent
+    return found

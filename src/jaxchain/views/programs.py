@@ -277,13 +277,19 @@ def hlo_text(lowered: jax.stages.Lowered, optimized: bool) -> str:
     """Return the HLO of a lowered program, compiling it if it is to be optimised.
 
     Raises:
-        RuntimeError: The backend does not give its HLO.
+        RuntimeError: The backend does not give its HLO; or an exported program is in it whose sizes are symbols, which
+            XLA's passes fill in: there is no HLO before them.
     """
     if optimized:
         with fresh_compile():
             text = lowered.compile().as_text()
     else:
-        text = lowered.as_text("hlo", debug_info=True)
+        try:
+            text = lowered.as_text("hlo", debug_info=True)
+        except jax.errors.JaxRuntimeError as error:
+            raise RuntimeError(
+                "no HLO before XLA's passes: an exported program with symbolic sizes is in it (batch='fixed' has none)"
+            ) from error
     if text is None:
         raise RuntimeError(f"the backend {jax.default_backend()} does not give its HLO as text")
     return text

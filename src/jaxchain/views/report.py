@@ -55,7 +55,7 @@ class Cost:
         eager_nodes: Function nodes run one by one.
         equations: Equations at the top of the jaxpr.
         all_equations: With those of nested jaxprs.
-        instructions_before: HLO instructions before XLA's passes.
+        instructions_before: HLO instructions before XLA's passes, or None where there is no such HLO.
         instructions_after: HLO instructions after them, those inside fusions included.
         kernels: Instructions that run by themselves after them.
         fusions: Fusions among these.
@@ -74,7 +74,7 @@ class Cost:
     eager_nodes: int
     equations: int
     all_equations: int
-    instructions_before: int
+    instructions_before: int | None
     instructions_after: int
     kernels: int
     fusions: int
@@ -106,7 +106,7 @@ class Contrast:
         graph: The eager graph.
         jaxpr: The jaxpr of static mode.
         hlo: The HLO after XLA's passes.
-        hlo_before: The HLO before them.
+        hlo_before: The HLO before them, or None where there is none.
         opcodes: How often each opcode occurs.
         levels: The traced programs and their HLO text, for the explorer: with gradients, forward.
         times: (label, link path, seconds) of each function of the forward call in eager mode, in order.
@@ -123,7 +123,7 @@ class Contrast:
     graph: Drawing
     jaxpr: programs.JaxprView
     hlo: programs.HloView
-    hlo_before: programs.HloView
+    hlo_before: programs.HloView | None
     opcodes: dict[str, int] = field(default_factory=dict)
     levels: dict[str, tuple[programs.Program, str]] = field(default_factory=dict)
     times: list[tuple[str, str, float]] = field(default_factory=list)
@@ -194,7 +194,7 @@ class Contrast:
             lambda c: f"{c.eager_nodes} nodes",
             lambda c: f"{c.equations} ({c.all_equations} nested)",
         )
-        row("HLO instructions", lambda c: "", lambda c: f"{c.instructions_before} -> {c.instructions_after}")
+        row("HLO instructions", lambda c: "", lambda c: f"{_known(c.instructions_before)} -> {c.instructions_after}")
         row("kernels (fusions)", lambda c: "", lambda c: f"{c.kernels} ({c.fusions})")
         row(
             "memory in between",
@@ -299,11 +299,8 @@ class Contrast:
         graph_size, jaxpr_size = len(self.graph.to_graph().nodes), len(self.jaxpr.to_graph().nodes)
         wanted = [("graph.dot", self.graph, 0), ("graph.json", self.graph, 0), ("graph.svg", self.graph, graph_size)]
         wanted += [("graph.png", self.graph, graph_size), ("jaxpr.txt", self.jaxpr, 0), ("jaxpr.dot", self.jaxpr, 0)]
-        wanted += [
-            ("jaxpr.svg", self.jaxpr, jaxpr_size),
-            ("hlo.txt", self.hlo, 0),
-            ("hlo_before.txt", self.hlo_before, 0),
-        ]
+        wanted += [("jaxpr.svg", self.jaxpr, jaxpr_size), ("hlo.txt", self.hlo, 0)]
+        wanted += [] if self.hlo_before is None else [("hlo_before.txt", self.hlo_before, 0)]
         for name, view, size in wanted:
             if size > LARGEST_PICTURE:
                 notes.append(f"{name} left out: {size} nodes are too many to draw")
@@ -333,6 +330,10 @@ def _facts(cost: Cost) -> list[tuple[str, str]]:
 
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
+
+
+def _known(value: int | None) -> str:
+    return "?" if value is None else str(value)
 
 
 def _cell(text: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from jaxchain.serializers.files import write_whole
 from jaxchain.views.model import Graph
 from jaxchain.views.writers import image, mermaid, model_explorer
 from jaxchain.views.writers import json as json_writer
@@ -17,19 +16,9 @@ SUFFIXES = (".dot", ".gv", ".svg", ".png", ".json", ".model_explorer.json", ".mm
 
 def write_file(path: str | Path, content: str | bytes) -> Path:
     """Write a file whole or not at all."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner may read
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return path
+    data = content.encode() if isinstance(content, str) else content
+    write_whole(path, lambda file: file.write(data))
+    return Path(path)
 
 
 def save_graph(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-
 from jaxchain.core.config import using_config
 from jaxchain.core.untouched import untouched
-from jaxchain.core.variable import Variable
 from jaxchain.views import programs
+from jaxchain.views.compare import as_variables, flatten, is_variable
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
 from jaxchain.views.progress import stage
@@ -90,6 +88,24 @@ class Views:
         return written
 
 
+def eager_graph(call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None]) -> Drawing:
+    """Run an eager call and return its graph; the state is put back.
+
+    What depends on no parameter and on no Variable that has a gradient leaves no graph, so floating arrays are given as
+    Variables where the call takes them.
+    """
+    with using_config("mode", "eager"):
+        try:
+            given, named = as_variables((args, kwargs))
+            out = call(*given, **named)
+        except Exception:  # it works on arrays only, or fails in any case
+            reset()
+            out = call(*args, **kwargs)
+        graph = build_computational_graph([v for _, v in flatten(out) if is_variable(v)]).freeze()
+    reset()
+    return graph
+
+
 def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] = "both", **kwargs: Any) -> Views:
     """Run or trace a call and return its views; the state that it can reach is put back.
 
@@ -106,11 +122,7 @@ def show(model_or_fn: Any, *args: Any, mode: Literal["eager", "static", "both"] 
     with untouched(model_or_fn, args, kwargs) as reset:
         if mode != "static":
             stage("running in eager mode")
-            with using_config("mode", "eager"):
-                out = model_or_fn(*args, **kwargs)
-            leaves = jax.tree_util.tree_leaves(out, is_leaf=lambda v: isinstance(v, Variable))
-            graph = build_computational_graph([v for v in leaves if isinstance(v, Variable)]).freeze()
-            reset()
+            graph = eager_graph(model_or_fn, args, kwargs, reset)
         if mode == "both":
             stage("timing each function")
             times = node_times(model_or_fn, args, kwargs, reset)

@@ -111,6 +111,15 @@ def node_times(
     return [(*node[:2], statistics.median(nodes[k][2] for nodes in same)) for k, node in enumerate(last)]
 
 
+def node_count(call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None]) -> int:
+    """Return how many functions an eager call runs, one by one; the state is put back."""
+    hook = NodeTimer()
+    with using_config("mode", "eager"), hook:
+        call(*args, **kwargs)
+    reset()
+    return len(hook.nodes)
+
+
 def link_times(
     model: Link, args: Any, kwargs: Any, reset: Callable[[], None]
 ) -> tuple[Mapping[int, float], Mapping[int, float]]:

@@ -282,7 +282,7 @@ if (DATA.length > 1) DATA.forEach((d, k) => { const b = el("button", { role: "ta
 else $("#tabs").hidden = true;
 for (const b of document.querySelectorAll("#roles button")) b.onclick = () => setRole(b.dataset.role);
 addEventListener("keydown", (e) => {
-  if (document.activeElement === $("#search") || e.ctrlKey || e.metaKey || e.altKey) return;
+  if (document.activeElement === $("#search") || $("#keys").open || e.ctrlKey || e.metaKey || e.altKey) return;
   if (e.key === "Escape") letGo();
   else if (e.key === "/") { e.preventDefault(); $("#search").focus(); $("#search").select(); }
   else if (e.key === "?") $("#keys").showModal();

@@ -2,7 +2,7 @@
 // Layered layout of one frame: ranks along the edges, waypoints for edges that pass a layer, orders with few crossings,
 // columns as straight as their neighbours allow. Edges run through waypoints, so they cross no box.
 const Layout = (() => {
-const GX = 18, GY = 34, PAD = 14, HEAD = 26, ROW = 660, LANE = 12, SWEEPS = 4, MOST = 6000, WEAK = 0.002;
+const GX = 18, GY = 34, PAD = 14, HEAD = 26, ROW = 660, LANE = 12, SWEEPS = 4, MOST = 6000, WEAK = 0.002, DRIFT = 8;
 
 // Edges against the flow (frames can make cycles) are taken out: those from backward to what leads to it first of all.
 function acyclic(items, links) {
@@ -36,6 +36,21 @@ function settle(layer, wish, weight) {
     blocks.push(b);
   }
   for (const b of blocks) for (const c of b.cells) c.x = b.sum / b.weight + c.offset;
+}
+// Each step of a long chain may lean to one side a little, and the chain would be about as wide as it is long: the slow part of
+// what the middles of the boxes do is taken out, and waypoints come as near as the boxes are.
+function upright(layers) {
+  const boxes = layers.map((layer) => layer.filter((c) => c.item)), low = (cells) => Math.min(...cells.map((c) => c.x - c.w / 2)), high = (cells) => Math.max(...cells.map((c) => c.x + c.w / 2));
+  const full = boxes.filter((cells) => cells.length), ends = () => [Math.min(...full.map(low)), Math.max(...full.map(high))], [left, right] = ends();
+  if (!(right - left > 2 * Math.max(...full.map((cells) => high(cells) - low(cells))))) return;
+  const sums = [[0, 0]];
+  for (const cells of boxes) { const [sum, all] = sums[sums.length - 1]; sums.push(cells.length ? [sum + (low(cells) + high(cells)) / 2, all + 1] : [sum, all]); }
+  layers.forEach((layer, k) => {
+    const [s0, n0] = sums[Math.max(0, k - DRIFT)], [s1, n1] = sums[Math.min(layers.length, k + DRIFT + 1)];
+    for (const c of layer) c.x -= n1 > n0 ? (s1 - s0) / (n1 - n0) : 0;
+  });
+  const [from, to] = ends();
+  for (const layer of layers) settle(layer, (c) => (c.item ? c.x : Math.min(to + PAD, Math.max(from - PAD, c.x))), (c) => (c.item ? 400 : 1));
 }
 // items: what the frame shows, with w and h; links: item -> set of items; exits: item with edges out of the frame -> their pull;
 // entries: items with edges into it
@@ -108,6 +123,7 @@ function arrange(frame, items, links, exits, entries) {
       settle(layer, near, (c) => (c.item ? (c.ups.length + c.downs.length ? 400 : 0.01) : 1));
     }
   }
+  upright(layers);
   let left = Infinity, right = -Infinity;
   for (const c of layers.flat()) { left = Math.min(left, c.x - c.w / 2); right = Math.max(right, c.x + c.w / 2); }
   if (left > right) left = right = 0;

@@ -10,7 +10,6 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jaxchain.core.deferred import concrete
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import FunctionRecord, Variable, VariableNode
 from jaxchain.views import collector
@@ -154,18 +153,18 @@ def label_of(node: AnyNode, show_name: bool = True) -> str:
 
 
 def retained_bytes(outputs: Any) -> tuple[int, int]:
-    """Return (bytes, arrays) that the graph keeps for its gradients, without those that leaf variables hold anyway."""
+    """Return (bytes, arrays) that the graph keeps for its gradients, leaves aside: others hold them."""
     nodes, _ = walk(start_nodes(outputs))
-    owned = set()
+    leaves: set[int] = set()
     kept: dict[int, Any] = {}
     for node in nodes:
-        if isinstance(node, VariableNode):
-            if node.creator_node is None:
-                owned.add(id(node.data))
-        else:
-            kept.update((id(a), a) for a in concrete(getattr(node, "kept", None) or ()) if a is not None)
-    own = [a for key, a in kept.items() if key not in owned]
-    return sum(int(getattr(a, "nbytes", 0)) for a in own), len(own)
+        if isinstance(node, FunctionRecord):
+            for variable, array in node.keeps():
+                kept[id(array)] = array
+                if variable is not None and variable.creator_node is None:
+                    leaves.add(id(array))
+    own = [a for key, a in kept.items() if key not in leaves]
+    return sum(a.nbytes for a in own), len(own)
 
 
 def _paths(edges: Iterable[tuple[AnyNode, AnyNode]]) -> dict[Any, str]:

@@ -26,6 +26,8 @@ _CALLED = re.compile(
     r"(\{[^}]*\}|%?[^\s,{}]+)"
 )
 _OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _TARGET = re.compile(r'custom_call_target="((?:[^"\\]|\\.)*)"')
 _KIND = re.compile(r"\bkind=(k\w+)")
 _FOREIGN = re.compile(r", (?:metadata|backend_config|frontend_attributes)=")  # from here on text that is not HLO's own
@@ -230,10 +232,19 @@ def _instruction(line: str) -> Instruction:
         type_,
         operands,
         called,
-        op_name.group(1) if op_name else "",
+        _unescaped(op_name.group(1)) if op_name else "",
         detail,
         head.group(1) is not None,
     )
+
+
+def _unescaped(text: str) -> str:
+    """Return what a quoted text stands for: its bytes beyond ASCII are printed as octal numbers."""
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        return bytes([int(found[1], 8)]) if found[1].isdigit() else _ESCAPED.get(found[1], found[1])
+
+    return _ESCAPE.sub(byte, text.encode()).decode(errors="replace") if "\\" in text else text
 
 
 def _closing(line: str, opening: int) -> int:

@@ -47,7 +47,11 @@ def write(
 
 def _program(title: str, linked: Linked, facts: Iterable[tuple[str, str]], name: str) -> dict[str, Any]:
     equations = [n for n in linked.jaxpr.nodes if n.kind in ("equation", "control")]
-    totals = [("eager nodes", len(linked.nodes)), ("equations", len(equations)), ("kernels", _kernel_count(linked))]
+    totals = [
+        ("eager nodes", len(linked.nodes)),
+        ("equations", len(equations)),
+        ("kernels", linked.hlo.attributes["kernels"]),
+    ]
     frames = _Frames(linked)
     return {
         "title": title,
@@ -65,10 +69,6 @@ def _sums(linked: Linked) -> list[tuple[str, str]]:
     found += [("backward", flops_text(backward))] if backward else []
     times = [n.seconds for n in linked.nodes if n.seconds is not None]
     return [*found, ("eager nodes, one by one", seconds_text(sum(times)))] if times else found
-
-
-def _kernel_count(linked: Linked) -> int:
-    return sum(n.cluster is None and n.kind in ("fusion", "instruction") for n in linked.hlo.nodes)
 
 
 class _Frames:
@@ -112,10 +112,12 @@ class _Frames:
             self._around[call] = tuple(found)
         return list(self._around[call])
 
-    def of(self, key: str) -> tuple[list[str], str, list[str]]:
-        """Return the frames, the role and the owners of an equation or instruction."""
-        owners = list(self.linked.owners.get(key, ()))
-        role = self.linked.roles.get(key, "other")
+    def of(self, key: str, inside: Iterable[str] = ()) -> tuple[list[str], str, list[str]]:
+        """Return the frames, the role and the owners of an equation or instruction; of a loop those of its body."""
+        mine = [key] if self.linked.owners.get(key) else [k for k in inside if self.linked.owners.get(k)]
+        owners = list(dict.fromkeys(o for k in mine for o in self.linked.owners[k]))
+        roles = {self.linked.roles.get(k, "other") for k in mine}
+        role = "other" if not roles else "backward" if roles == {"backward"} else "forward"
         if not owners:
             name = "XLA's own" if key in self.linked.compiler_made else "between the ops"
             role = self._leans.get(key, role)
@@ -299,8 +301,10 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
 
     homes = {n.id: home(n) for n in linked.hlo.nodes}
     within: dict[str, dict[str, None]] = {}
+    members: dict[str, list[str]] = {}
     for n in linked.hlo.nodes:
         within.setdefault(homes[n.id], {}).update(dict.fromkeys(linked.owners.get("h" + n.id, ())))
+        members.setdefault(homes[n.id], []).append("h" + n.id)
         if homes[n.id] != n.id and n.kind in ("instruction", "fusion"):
             inner.setdefault(homes[n.id], []).append(f"{n.attributes['opcode']} {n.attributes['type'].split('{')[0]}")
     nodes, inferred = [], set(linked.inferred)
@@ -308,7 +312,7 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
         if n.cluster is not None or n.kind not in ("instruction", "fusion"):
             continue
         key = "h" + n.id
-        groups, role, _ = names.of(key)
+        groups, role, _ = names.of(key, members[n.id])
         owners = list(within.get(n.id, ()))
         opcode = str(n.attributes["opcode"])
         more = {
@@ -320,10 +324,11 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
             "inside": inner.get(n.id, [])[:60],
         }
         last = str(n.attributes.get("op_name", "")).split(";")[0].rsplit("/", 1)[-1]
+        called = last if opcode == "call" else f"fusion: {last}" if opcode == "fusion" else opcode  # a loop is a "call"
         nodes.append(
             {
                 "id": key,
-                "label": names.label(key, f"fusion: {last}" if opcode == "fusion" and last else opcode),
+                "label": names.label(key, called if last else opcode),
                 "sub": str(n.attributes["type"]).split("{")[0][:40],
                 "group": groups,
                 "kind": "library" if is_library_call(n) else "fused" if n.kind == "fusion" else "kernel",
