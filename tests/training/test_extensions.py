@@ -7,6 +7,7 @@ import json
 import sys
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -407,6 +408,20 @@ def test_micro_average_takes_variables(tmp_path):
             if i == 1:
                 average = reload(average, extensions.MicroAverage("a", "b", "c", (2, "iteration")))
     assert reporter.observation == {"c": 0.75}
+
+
+@pytest.mark.parametrize(("observed", "kind"), [(None, "i"), (2, "i"), (jnp.int32(2), "i"), (jnp.float32(2), "f")])
+def test_micro_average_saves_whole_sums_as_such(observed, kind):
+    """Chainer loads no others."""
+    average = extensions.MicroAverage("a", "a", "c", (2, "iteration"))
+    updater = types.SimpleNamespace(epoch_detail=0.5, iteration=1)
+    average(types.SimpleNamespace(updater=updater, observation={} if observed is None else {"a": observed}))
+    saved = DictionarySerializer()
+    saved.save(average)
+    assert {saved.target[key].dtype.kind for key in ("_numerator", "_denominator")} == {kind}
+    loaded = extensions.MicroAverage("a", "a", "c", (2, "iteration"))
+    NpzDeserializer(saved.target).load(loaded)
+    assert loaded._numerator == (0 if observed is None else 2)
 
 
 # -- the trainer -------------------------------------------------------------------------------------------------------

@@ -291,23 +291,39 @@ class UpdateRule:
             serializer: The serializer or deserializer.
         """
         self.t = int(serializer("t", self.t))
-        if self._state is not None:
+        if isinstance(serializer, Loader):
+            self._load_state(serializer)
+        elif self._state is not None:
             for key, value in self._state.items():
                 self._state[key] = _loaded(self._serialize_slot(serializer, key, value))
-        elif isinstance(serializer, Loader):
-            self._state = {}
-            self.init_state(Parameter(np.zeros(1, np.float32)))  # tells which keys there are
-            for key in self._state:
-                try:
-                    value = self._serialize_slot(serializer, key, None)
-                except KeyError:
-                    if self.enabled:
-                        raise
-                    value = None
-                if value is None:
-                    self._state = None
-                    break
-                self._state[key] = _loaded(value)
+        elif self.t:  # its parameter was not initialised at any update: None says so; Chainer's files lack the keys
+            for key in self._example_state():
+                self._serialize_slot(serializer, key, None)
+
+    def _load_state(self, serializer: Any) -> None:
+        fresh = self._state is None
+        if self._state is None:
+            self._state = self._example_state()
+        for key, value in self._state.items():
+            try:
+                loaded = self._serialize_slot(serializer, key, None if fresh else value)
+            except KeyError:
+                if not fresh or (self.enabled and self.t):
+                    raise
+                loaded = None  # without an update there was no state to save
+            if loaded is None:
+                self._state = None
+                return
+            self._state[key] = _loaded(loaded)
+
+    def _example_state(self) -> dict[str, Any]:
+        """Return the state of a parameter of one element: it tells which keys there are."""
+        before, example = self._state, Parameter(np.zeros(1, np.float32))
+        example.grad = example.array
+        self._state = {}
+        self.init_state(example)
+        state, self._state = self._state, before
+        return state
 
     def _serialize_slot(self, serializer: Any, key: str, value: Any) -> Any:
         """Save or load one slot. Rules override it whose slots are not all in Chainer's files."""
