@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -271,6 +272,32 @@ class OnNumpy(UpdateRule):
         param.data += v
 
 
+class Counts(UpdateRule):
+    """Keeps numbers beside arrays, as rules written for Chainer do."""
+
+    def init_state(self, param):
+        self.state.update(total=np.zeros_like(np.asarray(param.grad)), n=0, decayed=1.0, first=True, name="text")
+
+    def update_core_cpu(self, param):
+        state = self.state
+        if state["first"]:
+            state["first"] = False
+        else:
+            state["decayed"] *= 0.5
+        state["n"] = state["n"] + 1
+        state["total"] = state["total"] + param.grad
+        param.data -= self.hyperparam.lr * state["decayed"] * state["total"] / state["n"]
+
+
+class CountsItself(UpdateRule):
+    def init_state(self, param):
+        self.state["total"] = jnp.zeros_like(param.array)
+
+    def update_core(self, param):
+        self.state["total"] += param.grad
+        param.array -= self.hyperparam.lr * 0.5 ** (self.t - 1.0) * self.state["total"] / self.t
+
+
 class WithOptax(UpdateRule):
     slots = ("v",)
 
@@ -298,6 +325,39 @@ def test_user_written_rules(rule, mode):
     assert optimizer.t == 6 and all(p.update_rule.t == 6 for p in optimizer.target.params())
     if mode == "static":
         assert len(run.compiles) == 1, run.explain()
+
+
+@MODES
+def test_numbers_in_the_state_of_a_rule_written_on_numpy(mode):
+    expected = train(lambda: Custom(CountsItself), "eager")
+    losses, _, optimizer, _ = train(lambda: Custom(Counts), mode)
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    for param in optimizer.target.params():
+        state = param.update_rule.state
+        assert (int(state["n"]), float(state["decayed"]), bool(state["first"]), state["name"]) == (
+            6,
+            0.5**5,
+            False,
+            "text",
+        )
+
+
+class MakesMore(Counts):
+    def update_core_cpu(self, param):
+        super().update_core_cpu(param)
+        del self.state["name"]
+        self.state["more"] = param.grad * 2
+
+
+def test_what_a_rule_written_on_numpy_adds_to_its_state_is_kept():
+    model = model_with_grads()
+    optimizer = Custom(MakesMore).setup(model)
+    optimizer.update()
+    state = model.l1.W.update_rule.state
+    assert sorted(state) == ["decayed", "first", "more", "n", "total"]
+    np.testing.assert_array_equal(state["more"], 2 * np.asarray(model.l1.W.grad))
+    with pytest.raises(Exception, match=r"MakesMore: .* init_state has to make the whole state.* more, name"):
+        train(lambda: Custom(MakesMore), "static")
 
 
 def test_a_transformation_with_state_that_is_not_per_element():
