@@ -177,6 +177,33 @@ def test_integers_and_half_precision():
     assert summary.compute_mean() == {"i": 3.5, "h": 1.0, "b": 2.0}
 
 
+@pytest.mark.parametrize(
+    ("weights", "kind"),
+    [([2, 3], "i"), ([jnp.int32(2), 3], "i"), ([np.array(2), np.array(3)], "i"), ([0.5, jnp.float32(2)], "f")],
+)
+def test_weights_go_on_after_a_snapshot(weights, kind):
+    """Whole ones stay whole in the file: Chainer loads no others."""
+    saved, loaded = {}, R.DictSummary()
+    DictionarySerializer(saved).save(filled([1.0], weights[:1]))
+    assert saved["_summaries/0/_n"].dtype.kind == kind
+    NpzDeserializer(saved).load(loaded)
+    loaded.add({"x": (4.0, weights[1])})
+    whole = filled([1.0, 4.0], weights)
+    assert loaded.make_statistics() == whole.make_statistics()
+    assert loaded.compute_mean() == {"x": pytest.approx(np.average([1.0, 4.0], weights=weights))}
+
+
+def test_a_summary_of_arrays_goes_on_after_a_snapshot():
+    saved, summary, loaded = {}, R.Summary(), R.Summary()
+    summary.add(np.array([1.0, 2.0]))
+    DictionarySerializer(saved).save(summary)
+    NpzDeserializer(saved).load(loaded)
+    loaded.add(np.array([3.0, 6.0]))
+    assert loaded.compute_mean().tolist() == [2.0, 4.0]
+    NpzDeserializer({}, strict=False).load(loaded)
+    assert loaded.compute_mean().tolist() == [2.0, 4.0]
+
+
 def test_a_mean_goes_on_after_a_snapshot_exactly():
     values = np.random.RandomState(0).rand(20).astype(np.float32)
     whole = filled(values)

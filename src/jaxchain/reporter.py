@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxchain.core.config import config, thread_state
 from jaxchain.core.variable import Variable, as_array
+from jaxchain.serializer import Serializer
 
 AT_ONCE = 256  # so many arrays wait in a Summary
 
@@ -188,7 +189,7 @@ class Summary:
             if len(self._pending) >= AT_ONCE:
                 self._fold()
         else:
-            self._sum(_number(value), _number(weight))
+            self._sum(_number(value), _count(weight))
 
     def _sum(self, value: Any, weight: Any) -> None:
         self._x = self._x + weight * value  # not in place: sums of arrays may have been saved
@@ -198,7 +199,7 @@ class Summary:
     def _fold(self) -> None:
         pending, self._pending = self._pending, []
         for value, weight in pending:
-            self._sum(_number(value), _number(weight))
+            self._sum(_number(value), _count(weight))
 
     def compute_mean(self) -> Any:
         """Return the mean."""
@@ -225,12 +226,15 @@ class Summary:
             serializer: The serializer or deserializer.
         """
         self._fold()
-        try:
-            self._x = serializer("_x", self._x)
-            self._x2 = serializer("_x2", self._x2)
-            self._n = serializer("_n", self._n)
+        saves = isinstance(serializer, Serializer)
+        try:  # sums of arrays, and of weights that are fractions, are not of the type that they begin with
+            sums = {name: serializer(name, getattr(self, name) if saves else None) for name in ("_x", "_x2", "_n")}
         except KeyError:
             warnings.warn("The previous statistics are not saved.", stacklevel=2)
+            return
+        for name, value in sums.items():
+            if not saves and value is not None:
+                setattr(self, name, np.asarray(value)[()])
 
 
 class DictSummary:
@@ -297,3 +301,11 @@ def _number(value: Any) -> Any:
         return value
     array = np.asarray(value)  # 2 us; `float` and `jax.device_get` of a device array take 14 and 23 us
     return np.complex128(array) if array.dtype.kind == "c" else np.float64(array)
+
+
+def _count(weight: Any) -> Any:
+    """Return a weight as a number: one that is whole stays so, as Chainer's snapshots have it."""
+    if type(weight) in (int, float):
+        return weight
+    array = np.asarray(weight)
+    return np.int64(array) if array.dtype.kind in "iub" else np.float64(array)

@@ -67,6 +67,13 @@ def test_concat_examples_padding():
     assert d["x"].tolist() == [[[1, 1], [0, 0]], [[1, 0], [1, 0]]]
 
 
+@pytest.mark.parametrize("label", [int, float, np.int32, np.array, lambda value: jnp.array(value)])
+def test_padding_leaves_numbers_alone(label):
+    x, t = dataset.concat_examples([(np.array([1, 2]), label(4)), (np.array([3]), label(5))], padding=-1)
+    assert x.tolist() == [[1, 2], [3, -1]] and t.tolist() == [4, 5]
+    assert dataset.concat_examples([label(4), label(5)], padding=-1).tolist() == [4, 5]
+
+
 def test_buffers_may_be_reused():
     """JAX reads the live NumPy buffer unless it is copied (FACTS.md S0)."""
     buffer = np.zeros((1000, 1000), np.float32)

@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -271,6 +272,32 @@ class OnNumpy(UpdateRule):
         param.data += v
 
 
+class Counts(UpdateRule):
+    """Keeps numbers beside arrays, as rules written for Chainer do."""
+
+    def init_state(self, param):
+        self.state.update(total=np.zeros_like(np.asarray(param.grad)), n=0, decayed=1.0, first=True, name="text")
+
+    def update_core_cpu(self, param):
+        state = self.state
+        if state["first"]:
+            state["first"] = False
+        else:
+            state["decayed"] *= 0.5
+        state["n"] = state["n"] + 1
+        state["total"] = state["total"] + param.grad
+        param.data -= self.hyperparam.lr * state["decayed"] * state["total"] / state["n"]
+
+
+class CountsItself(UpdateRule):
+    def init_state(self, param):
+        self.state["total"] = jnp.zeros_like(param.array)
+
+    def update_core(self, param):
+        self.state["total"] += param.grad
+        param.array -= self.hyperparam.lr * 0.5 ** (self.t - 1.0) * self.state["total"] / self.t
+
+
 class WithOptax(UpdateRule):
     slots = ("v",)
 
@@ -298,6 +325,39 @@ def test_user_written_rules(rule, mode):
     assert optimizer.t == 6 and all(p.update_rule.t == 6 for p in optimizer.target.params())
     if mode == "static":
         assert len(run.compiles) == 1, run.explain()
+
+
+@MODES
+def test_numbers_in_the_state_of_a_rule_written_on_numpy(mode):
+    expected = train(lambda: Custom(CountsItself), "eager")
+    losses, _, optimizer, _ = train(lambda: Custom(Counts), mode)
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    for param in optimizer.target.params():
+        state = param.update_rule.state
+        assert (int(state["n"]), float(state["decayed"]), bool(state["first"]), state["name"]) == (
+            6,
+            0.5**5,
+            False,
+            "text",
+        )
+
+
+class MakesMore(Counts):
+    def update_core_cpu(self, param):
+        super().update_core_cpu(param)
+        del self.state["name"]
+        self.state["more"] = param.grad * 2
+
+
+def test_what_a_rule_written_on_numpy_adds_to_its_state_is_kept():
+    model = model_with_grads()
+    optimizer = Custom(MakesMore).setup(model)
+    optimizer.update()
+    state = model.l1.W.update_rule.state
+    assert sorted(state) == ["decayed", "first", "more", "n", "total"]
+    np.testing.assert_array_equal(state["more"], 2 * np.asarray(model.l1.W.grad))
+    with pytest.raises(Exception, match=r"MakesMore: .* init_state has to make the whole state.* more, name"):
+        train(lambda: Custom(MakesMore), "static")
 
 
 def test_a_transformation_with_state_that_is_not_per_element():
@@ -419,6 +479,72 @@ def test_hooks_of_one_rule():
     rule.add_hook(lambda rule, param: seen.append((rule.t, param.name)), name="mine", timing="post")
     optimizer.update()
     assert seen == [(2, "W")]
+
+
+# -- parameters in several places --------------------------------------------------------------------------------------
+
+
+class Repeats(jaxchain.Chain):
+    """Has one link in three places."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(2, 2, initialW=np.float32([[1, 0.5], [0, 1]]))
+            self.c = jaxchain.Sequential(self.l, F.tanh, self.l)
+
+    def forward(self, x):
+        return F.sum(self.c(self.l(x)))
+
+
+REPEATED = [  # optimizer, hook, and what Chainer makes of W in two steps
+    ("SGD", None, [0.938232, 0.44042, -0.086107, 0.907685]),
+    ("SGD", "WeightDecay", [0.920501, 0.43172, -0.086454, 0.889298]),
+    ("SGD", "GradientClipping", [1.0, 0.499999, -1e-06, 0.999999]),
+    ("MomentumSGD", None, [0.816401, 0.324671, -0.264091, 0.716376]),
+    ("MomentumSGD", "WeightDecay", [0.763785, 0.299103, -0.265737, 0.661142]),
+    ("MomentumSGD", "GradientClipping", [0.999998, 0.499999, -2e-06, 0.999998]),
+    ("Adam", None, [0.939981, 0.440012, -0.060164, 0.939817]),
+    ("Adam", "WeightDecay", [0.939997, 0.440025, -0.060157, 0.939844]),
+    ("Adam", "GradientClipping", [0.941913, 0.441995, -0.058679, 0.941213]),
+]
+
+
+@MODES
+@pytest.mark.parametrize("python_hook", [False, True])
+@pytest.mark.parametrize(("name", "hook", "expected"), REPEATED)
+def test_a_parameter_has_an_update_for_each_of_its_places(name, hook, expected, python_hook, mode):
+    model = Repeats()
+    optimizer = getattr(optimizers, name)(0.01).setup(model)
+    optimizer.loss_scaling(scale=1.0)
+    if hook:
+        optimizer.add_hook(getattr(optimizer_hooks, hook)(0.1))
+    if python_hook:
+        optimizer.add_hook(lambda optimizer: None, name="nothing")
+
+    def step(x):
+        optimizer.update(model, x)
+
+    run = jaxchain.static(step) if mode == "static" else step
+    for _ in range(2):
+        run(np.float32([[1, 2]]))
+    np.testing.assert_allclose(np.ravel(model.l.W.array), expected, atol=2e-6)
+    assert (optimizer.t, model.l.W.update_rule.t) == (2, 6)
+    if mode == "static":
+        assert len(run.compiles) == 1, run.explain()
+    saved, other = DictionarySerializer(), Repeats()
+    saved.save(optimizer)
+    resumed = getattr(optimizers, name)(0.01).setup(other)
+    NpzDeserializer(saved.target).load(resumed)
+    assert (resumed.t, other.l.W.update_rule.t) == (2, 6)
+
+
+def test_setting_t_leaves_the_count_of_a_repeated_parameter_alone():
+    model = Repeats()
+    optimizer = optimizers.Adam().setup(model)
+    optimizer.update(model, np.float32([[1, 2]]))
+    optimizer.t = 10
+    assert model.l.W.update_rule.t == 3
 
 
 # -- files, copies -----------------------------------------------------------------------------------------------------

@@ -84,6 +84,39 @@ def test_parameters_that_are_not_initialised_stay_so(files, tmp_path):
     assert model.l.W.array is None
 
 
+@pytest.mark.parametrize("updates", [0, 2])
+def test_optimizers_of_parameters_that_had_no_update(files, tmp_path, updates):
+    """Chainer cannot load these."""
+    save, load = files
+
+    def make():
+        model = jaxchain.Chain(used=L.Linear(3, 4, initialW=1), lazy=L.Linear(None, 2))
+        return model, optimizers.Adam().setup(model)
+
+    def step(model, optimizer):
+        optimizer.update(lambda: jaxchain.functions.sum(model.used(np.ones((2, 3), np.float32)) ** 2))
+
+    model, optimizer = make()
+    for _ in range(updates):
+        step(model, optimizer)
+    save(tmp_path / "file", optimizer)
+    other, resumed = make()
+    load(tmp_path / "file", resumed)
+    rules = other.used.W.update_rule, other.lazy.W.update_rule
+    assert (resumed.t, [rule.t for rule in rules], rules[1].state) == (updates, [updates, updates], None)
+    assert (rules[0].state is None) == (updates == 0)
+    other.used.W.array, other.used.b.array = model.used.W.array, model.used.b.array
+    for each in (model, optimizer), (other, resumed):
+        step(*each)
+    np.testing.assert_array_equal(other.used.W.array, model.used.W.array)
+    other.lazy(np.ones((2, 3), np.float32))
+    step(other, resumed)
+    assert sorted(rules[1].state) == ["m", "v"]
+    if updates:
+        with pytest.raises(KeyError, match="ms"):
+            load(tmp_path / "file", optimizers.RMSprop().setup(make()[0]))
+
+
 def test_a_missing_key_and_a_wrong_shape_are_errors(files, tmp_path):
     save, load = files
     save(tmp_path / "file", L.Linear(3, 4, nobias=True))

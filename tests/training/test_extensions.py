@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import sys
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -409,6 +411,20 @@ def test_micro_average_takes_variables(tmp_path):
     assert reporter.observation == {"c": 0.75}
 
 
+@pytest.mark.parametrize(("observed", "kind"), [(None, "i"), (2, "i"), (jnp.int32(2), "i"), (jnp.float32(2), "f")])
+def test_micro_average_saves_whole_sums_as_such(observed, kind):
+    """Chainer loads no others."""
+    average = extensions.MicroAverage("a", "a", "c", (2, "iteration"))
+    updater = types.SimpleNamespace(epoch_detail=0.5, iteration=1)
+    average(types.SimpleNamespace(updater=updater, observation={} if observed is None else {"a": observed}))
+    saved = DictionarySerializer()
+    saved.save(average)
+    assert {saved.target[key].dtype.kind for key in ("_numerator", "_denominator")} == {kind}
+    loaded = extensions.MicroAverage("a", "a", "c", (2, "iteration"))
+    NpzDeserializer(saved.target).load(loaded)
+    assert loaded._numerator == (0 if observed is None else 2)
+
+
 # -- the trainer -------------------------------------------------------------------------------------------------------
 
 
@@ -514,6 +530,42 @@ def test_objects_that_stand_for_a_device(tmp_path, mode):
         validation = iterators.SerialIterator(data, 4, repeat=False)
         extensions.Evaluator(validation, model, converter, device=device, mode=mode)()
         assert device.sent == 2 * sent
+
+
+class Classed(jaxchain.dataset.Converter):
+    def __call__(self, batch, device):
+        return concat(batch, device)
+
+
+def concat(batch, device):
+    concat.devices.append(device)
+    return jaxchain.dataset.concat_examples(batch, device)
+
+
+@pytest.mark.parametrize("device", [None, -1, np.int64(-1), "@numpy", "cpu", jaxchain.get_device("@numpy")], ids=str)
+@pytest.mark.parametrize(
+    ("converter", "gets_objects"),
+    [
+        (concat, False),
+        (functools.partial(concat), False),
+        (jaxchain.dataset.converter()(concat), True),
+        (Classed(), True),
+    ],
+)
+def test_what_converters_get_for_a_device(converter, gets_objects, device, mode):
+    """As in Chainer: functions get its number, converters that are marked as such an object that can send arrays."""
+    data = datasets.TupleDataset(np.zeros((4, 5), np.float32), np.zeros(4, np.int32))
+    model = L.Classifier(Net())
+    concat.devices = []
+    updater = training.StandardUpdater(
+        iterators.SerialIterator(data, 4), optimizers.SGD().setup(model), converter, device=device, mode=mode
+    )
+    updater.update()
+    extensions.Evaluator(iterators.SerialIterator(data, 4, repeat=False), model, converter, device=device, mode=mode)()
+    expected = None if device is None else jaxchain.get_device("@numpy") if gets_objects else -1
+    assert concat.devices == [expected] * 2
+    assert [isinstance(d, jaxchain.backend.Device) for d in concat.devices] == [device is not None and gets_objects] * 2
+    assert updater.device == (None if device is None else jaxchain.get_device("@numpy"))
 
 
 def test_epochs_are_told_to_the_optimizer(tmp_path, mode):

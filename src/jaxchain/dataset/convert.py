@@ -239,8 +239,8 @@ def _pad(arrays: Sequence[Any], padding: Any) -> np.ndarray:
         raise ValueError(f"padding evens out the sizes of axes: expected arrays with as many axes, got {ndims}")
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
     result = np.full((len(arrays), *shape), padding, arrays[0].dtype)
-    for row, array in zip(result, arrays, strict=True):
-        row[tuple(slice(n) for n in np.shape(array))] = array
+    for i, array in enumerate(arrays):
+        result[i, *(slice(n) for n in np.shape(array))] = array
     return _narrow(result)
 
 

@@ -286,13 +286,25 @@ class GradientMethod(Optimizer):
             The optimizer itself.
         """
         super().setup(link)
-        for param in link.params():
+        params = list(link.params())
+        for param in params:
             rule = param.update_rule = self.create_update_rule()
-            if isinstance(rule, UpdateRule):
-                rule._join(self._clock)
-                if self._fp32:
-                    rule.use_fp32_update()
+            if isinstance(rule, UpdateRule) and self._fp32:
+                rule.use_fp32_update()
+        self._set_clocks(params)
         return self
+
+    def _set_clocks(self, params: Sequence[Parameter]) -> list[Sequence[Parameter]]:
+        """Let rules count by the optimizer's clock, and those of parameters in several places by their own: they make
+        several updates a step. Return the parameters in rounds.
+        """
+        clock, rounds = self._clock, _rounds(params)
+        repeated = set(map(id, rounds[1])) if len(rounds) > 1 else ()
+        for param in params:
+            rule = param.update_rule
+            if isinstance(rule, UpdateRule) and (rule._status[2] is clock) is (id(param) in repeated):
+                rule._join(Clock() if id(param) in repeated else clock)
+        return rounds
 
     def create_update_rule(self) -> UpdateRule:
         """Return a new rule for a parameter; defined by subclasses."""
@@ -339,13 +351,10 @@ class GradientMethod(Optimizer):
         else:
             self.reallocate_cleared_grads()
         self.check_nan_in_grads()
-        for param in params:
-            rule = param.update_rule
-            if isinstance(rule, UpdateRule) and rule._status[2] is not clock:
-                rule._join(clock)
+        rounds = self._set_clocks(params)
         safe = self.is_safe_to_update()
         name = f"{type(self).__name__}_update"
-        if safe and self._is_pure(hooks, params):
+        if safe and len(rounds) == 1 and self._is_pure(hooks, params):
             clock.t = clock.t + 1
             with_arrays = [p for p in params if p._array is not None]
             scale = None if self._scaling is None else self._scaling.scale
@@ -354,7 +363,8 @@ class GradientMethod(Optimizer):
             self.call_hooks("pre")
             if safe:
                 clock.t = clock.t + 1
-                self._update_each(name, params)
+                for each in rounds:
+                    self._update_each(name, each)
             else:
                 self.t = self.t + 1  # the rules' own counts stay
             self.reallocate_cleared_grads()
@@ -390,6 +400,11 @@ class GradientMethod(Optimizer):
             for p in params:
                 if p._array is not None and p._grad is not None:
                     p._grad = p.grad / jnp.asarray(scaling.scale, p.grad.dtype)
+        rules = [p.update_rule for p in params if isinstance(p.update_rule, UpdateRule)]
+        own = [rule._status[2] for rule in rules if rule._status[0] and rule._status[2] is not clock]
+        clocks = (clock, *own)
+        for each in own:  # of parameters that are in several places
+            each.t = each.t + 1
         ours = [
             p
             for p in params
@@ -401,13 +416,15 @@ class GradientMethod(Optimizer):
         if ours:
             self._apply(name, ours)
         done = set(map(id, ours))
-        clock.busy = True
+        for each in clocks:
+            each.busy = True
         try:
             for p in params:
                 if id(p) not in done:
                     p.update()
         finally:
-            clock.busy = False
+            for each in clocks:
+                each.busy = False
 
     def use_cleargrads(self, use: bool = True) -> None:
         """Choose between clearing and zeroing gradients in `update(lossfun)`. Deprecated.
@@ -428,6 +445,19 @@ class GradientMethod(Optimizer):
         if self.target is not None:
             for param in self.target.params():
                 param.update_rule.use_fp32_update()
+
+
+def _rounds(params: Sequence[Parameter]) -> list[Sequence[Parameter]]:
+    """Return lists without repetitions: Chainer updates a parameter once for each place that it has in the model."""
+    if len(set(map(id, params))) == len(params):
+        return [params]
+    rounds: list[dict[int, Parameter]] = []
+    for param in params:
+        free = next((each for each in rounds if id(param) not in each), None)
+        if free is None:
+            rounds.append(free := {})
+        free[id(param)] = param
+    return [list(each.values()) for each in rounds]
 
 
 def _reallocate(params: Iterable[Parameter]) -> None:

@@ -143,7 +143,8 @@ def apply_updates(
             rule._init_states(p)
             state = rule._state
         _, offset, own, hooks = rule._status
-        key = (type(rule), id(rule._hyper), offset if type(offset) is int else id(offset), id(hooks), rule._extra)
+        offset_key = offset if type(offset) is int else id(offset)
+        key = (type(rule), id(rule._hyper), id(own), offset_key, id(hooks), rule._extra)
         group = groups.get(key)
         if group is None:
             group = groups[key] = len(details)

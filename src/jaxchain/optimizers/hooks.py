@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -83,12 +84,16 @@ class GradientHook:
 
     def __call__(self, *args: Any) -> None:
         """Change gradients: of ``(rule, param)``, or of all parameters of ``(optimizer,)``."""
-        params = [args[1]] if len(args) == 2 else list(args[0].target.params(False))
-        params = [p for p in params if p.array is not None and p.grad is not None]
-        if not params:
+        found = [args[1]] if len(args) == 2 else list(args[0].target.params(False))
+        found = [p for p in found if p.array is not None and p.grad is not None]
+        if not found:
             return
         numbers, statics = split(self.__dict__)
-        grads = hook_program(type(self), statics)(numbers, [p.array for p in params], [p.grad for p in params])
+        times = Counter(map(id, found))
+        params = list({id(p): p for p in found}.values())
+        repeated = tuple(times[id(p)] for p in params) if len(params) < len(found) else None
+        program = hook_program(type(self), statics, repeated)
+        grads = program(numbers, [p.array for p in params], [p.grad for p in params])
         for p, g in zip(params, grads, strict=True):
             p._grad = g
 
@@ -99,11 +104,12 @@ def is_pure_hook(hook: Any) -> bool:
 
 
 @functools.cache
-def hook_program(kind: type[GradientHook], statics: Any) -> Callable[..., Any]:
-    """Return the compiled form of a hook alone."""
+def hook_program(kind: type[GradientHook], statics: Any, times: tuple[int, ...] | None) -> Callable[..., Any]:
+    """Return the compiled form of a hook alone; `times`: in how many places each parameter is, if any is in several."""
 
     def hook(numbers: Any, params: Any, grads: Any) -> Any:
-        return kind.gradients(SimpleNamespace(**numbers, **dict(statics)), params, grads)
+        more = () if times is None else (times,)
+        return kind.gradients(SimpleNamespace(**numbers, **dict(statics)), params, grads, *more)
 
     hook.__name__ = kind.__name__
     return jax.jit(hook)
@@ -160,11 +166,12 @@ class GradientClipping(GradientHook):
         self.threshold = threshold
 
     @staticmethod
-    def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
-        """Return ``g min(1, threshold / norm)``."""
-        norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in grads))
+    def gradients(h: Any, params: Arrays, grads: Arrays, times: Sequence[int] | None = None) -> Arrays:
+        """Return ``g min(1, threshold / norm)``; as in Chainer, once for each place that a parameter has."""
+        times = [1] * len(grads) if times is None else times
+        norm = jnp.sqrt(sum(n * jnp.vdot(g, g) for g, n in zip(grads, times, strict=True)))
         rate = jnp.minimum(h.threshold / norm, 1)
-        return [g * rate.astype(g.dtype) for g in grads]
+        return [g * rate.astype(g.dtype) ** n for g, n in zip(grads, times, strict=True)]
 
 
 class GradientHardClipping(GradientHook):

@@ -252,8 +252,10 @@ class UpdateRule:
         self._state = {}
         trace = thread_state().trace
         with jax.ensure_compile_time_eval():
-            if trace is not None:
-                param = Parameter(np.zeros(param.shape, param.dtype), name=param.name)
+            if trace is not None or param.grad is None:  # at an update, gradients that are None are zeros
+                zeros = np.zeros(param.shape, param.dtype)
+                param = Parameter(param.array if trace is None else zeros, name=param.name)
+                param.grad = zeros
             self.init_state(param)
             for key, value in self._state.items():
                 if isinstance(value, np.ndarray):
@@ -291,23 +293,39 @@ class UpdateRule:
             serializer: The serializer or deserializer.
         """
         self.t = int(serializer("t", self.t))
-        if self._state is not None:
+        if isinstance(serializer, Loader):
+            self._load_state(serializer)
+        elif self._state is not None:
             for key, value in self._state.items():
                 self._state[key] = _loaded(self._serialize_slot(serializer, key, value))
-        elif isinstance(serializer, Loader):
-            self._state = {}
-            self.init_state(Parameter(np.zeros(1, np.float32)))  # tells which keys there are
-            for key in self._state:
-                try:
-                    value = self._serialize_slot(serializer, key, None)
-                except KeyError:
-                    if self.enabled:
-                        raise
-                    value = None
-                if value is None:
-                    self._state = None
-                    break
-                self._state[key] = _loaded(value)
+        elif self.t:  # its parameter was not initialised at any update: None says so; Chainer's files lack the keys
+            for key in self._example_state():
+                self._serialize_slot(serializer, key, None)
+
+    def _load_state(self, serializer: Any) -> None:
+        fresh = self._state is None
+        if self._state is None:
+            self._state = self._example_state()
+        for key, value in self._state.items():
+            try:
+                loaded = self._serialize_slot(serializer, key, None if fresh else value)
+            except KeyError:
+                if not fresh or (self.enabled and self.t):
+                    raise
+                loaded = None  # without an update there was no state to save
+            if loaded is None:
+                self._state = None
+                return
+            self._state[key] = _loaded(loaded)
+
+    def _example_state(self) -> dict[str, Any]:
+        """Return the state of a parameter of one element: it tells which keys there are."""
+        before, example = self._state, Parameter(np.zeros(1, np.float32))
+        example.grad = example.array
+        self._state = {}
+        self.init_state(example)
+        state, self._state = self._state, before
+        return state
 
     def _serialize_slot(self, serializer: Any, key: str, value: Any) -> Any:
         """Save or load one slot. Rules override it whose slots are not all in Chainer's files."""
@@ -349,43 +367,58 @@ class _NumpyParameter(SimpleNamespace):
     def data(self, value: Any) -> None:
         self.array = value
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> Any:
-        return self.array.dtype
+    def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "dtype", "ndim", "size"):
+            return getattr(self.array, name)
+        raise AttributeError(f"an update_core_cpu gets a parameter without {name!r}")
 
 
 def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
-    """Run a rule's `update_core_cpu` on writable NumPy copies; under a trace, through `jax.pure_callback`."""
-    state = rule._state or {}
-    names = [k for k, v in state.items() if isinstance(v, jax.Array | np.ndarray)]
-    grad = param.grad
+    """Run a rule's `update_core_cpu` on writable NumPy copies; under a trace, through `jax.pure_callback`.
 
-    def run(t: Any, array: Any, grad: Any, *values: Any) -> tuple[Any, ...]:
+    The state it leaves is taken whole. Under a trace its numbers become arrays, or they would be constants.
+    """
+    state: dict[str, Any] = dict(rule._state or {})
+    traced = thread_state().trace is not None
+    kinds = (jax.Array, np.ndarray, np.generic, int, float) if traced else (jax.Array, np.ndarray)
+    arrays = {k: v for k, v in state.items() if isinstance(v, kinds)}
+
+    def run(t: Any, array: Any, grad: Any, arrays: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         stand_in = _NumpyParameter(
             array=np.array(array), grad=None if grad is None else np.array(grad), name=param.name, update_rule=rule
         )
         saved, saved_status = rule._state, rule._status
-        rule._state = {**state, **{k: np.array(v) for k, v in zip(names, values, strict=True)}}
+        rule._state = {**state, **{k: np.array(v) for k, v in arrays.items()}}
         clock = Clock()
         clock.t = clock_t = int(t)
         rule._status = (True, 0, clock, None)
         try:
             rule.update_core_cpu(stand_in)
-            return tuple(np.asarray(v) for v in (stand_in.array, *(rule._state[k] for k in names)))
+            return np.asarray(stand_in.array), rule._state
         finally:
             rule._state, rule._status = saved, saved_status
             assert clock.t == clock_t
 
+    def run_typed(t: Any, array: Any, grad: Any, arrays: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        new, left = run(t, array, grad, arrays)
+        if left.keys() != state.keys():
+            changed = ", ".join(sorted(left.keys() ^ state.keys()))
+            raise RuntimeError(
+                f"{type(rule).__name__}: in static mode init_state has to make the whole state, and update_core_cpu "
+                f"made or deleted {changed}"
+            )
+        return new, {k: np.asarray(left[k], v.dtype) for k, v in shapes[1].items()}
+
     status = rule._status
-    arguments = (status[2].t - status[1], param.array, grad, *(state[k] for k in names))
-    if thread_state().trace is None:
-        results = [from_numpy(v) for v in run(*arguments)]
+    arguments = (status[2].t - status[1], param.array, param.grad, arrays)
+    if traced:
+        shapes = jax.tree.map(lambda v: jax.ShapeDtypeStruct(np.shape(v), jnp.result_type(v)), (param.array, arrays))
+        param.array, found = jax.pure_callback(run_typed, shapes, *arguments, vmap_method="sequential")
     else:
-        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (param.array, *(state[k] for k in names))]
-        results = jax.pure_callback(run, shapes, *arguments, vmap_method="sequential")
-    param.array = results[0]
-    state.update(zip(names, results[1:], strict=True))
+        array, left = run(*arguments)
+        param.array = from_numpy(array)
+        found = {k: from_numpy(v) if isinstance(v, np.ndarray) or k in arrays else v for k, v in left.items()}
+        for key in state.keys() - found.keys():
+            del state[key]
+    state.update(found)
+    rule._state = state

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from jaxchain.serializer import Serializer
 
 
@@ -43,6 +45,18 @@ def optional(serializer: Any, key: str, value: Any) -> Any:
         return serializer(key, value)
     except KeyError:
         return value
+
+
+def any_number(serializer: Any, key: str, value: Any) -> Any:
+    """Save or load a number that may be of another type than the present one: a sum begins as 0.
+
+    Args:
+        serializer: Serializer or deserializer.
+        key: Name of the entry.
+        value: Present value: a number or an array of no axes.
+    """
+    found = serializer(key, value if isinstance(serializer, Serializer) else None)
+    return value if found is None else np.asarray(found)[()]
 
 
 def is_present(serializer: Any, key: str) -> bool:

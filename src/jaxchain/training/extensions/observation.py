@@ -12,7 +12,7 @@ from jaxchain import reporter
 from jaxchain.core.config import config
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.training.extension import PRIORITY_EDITOR, PRIORITY_WRITER, Extension, make_extension
-from jaxchain.training.util import get_trigger, is_present, serialize_trigger
+from jaxchain.training.util import any_number, get_trigger, is_present, serialize_trigger
 
 
 def observe_value(observation_key: str, target_func: Callable[[Any], Any]) -> Any:
@@ -82,14 +82,10 @@ class MicroAverage(Extension):
         Args:
             serializer: Serializer or deserializer.
         """
-        self._numerator = _number(serializer("_numerator", _number(self._numerator)))
-        self._denominator = _number(serializer("_denominator", _number(self._denominator)))
+        self._numerator = any_number(serializer, "_numerator", self._numerator)
+        self._denominator = any_number(serializer, "_denominator", self._denominator)
         if is_present(serializer, "_has_trigger"):
             serialize_trigger(serializer["_trigger"], self._trigger)
-
-
-def _number(value: Any) -> float:
-    return float(value)
 
 
 class FailOnNonNumber(Extension):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxchain import backend
 from jaxchain.core.config import MODES, config
 from jaxchain.core.static import Static
-from jaxchain.dataset.convert import concat_examples
+from jaxchain.dataset.convert import Converter
 
 
 class Updater:
@@ -58,12 +59,13 @@ def as_device(device: Any) -> Any:
     """Return what stands for a device from now on, from what Chainer programs give.
 
     Args:
-        device: None, a `jax.Device` or sharding, an object of `jaxchain.backends` (kept: converters may ask it to send
-            arrays), a number (negative: the host's CPU) or a name such as ``"cpu"``.
+        device: None, a `jax.Device` or sharding, or an object of `jaxchain.backends`: kept. A number (negative: the
+            host's CPU) or a name such as ``"cpu"`` or ``"@numpy"``: the object of `jaxchain.backends`.
     """
-    if isinstance(device, int):
-        return jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
-    return backend.jax_device(device) if isinstance(device, str) else device
+    if isinstance(device, int | np.integer):
+        device = jax.local_devices(backend="cpu")[0] if device < 0 else jax.local_devices()[device]
+        return backend.get_device(device)
+    return backend.get_device(device) if isinstance(device, str) else device
 
 
 def jax_device(device: Any) -> Any:
@@ -81,9 +83,12 @@ def convert(converter: Callable[..., Any], batch: Any, device: Any) -> Any:
     Args:
         converter: ``converter(batch, device)``.
         batch: What an iterator yields.
-        device: What `as_device` returned. The user's converters get it as it is, ours JAX's.
+        device: What `as_device` returned. Converters that are functions get the number of a device of
+            `jaxchain.backends`, as in Chainer: -1 is the CPU.
     """
-    return converter(batch, jax_device(device) if converter is concat_examples else device)
+    if isinstance(device, backend.Device) and not isinstance(converter, Converter):
+        device = -1 if isinstance(device, backend.CpuDevice) else device.device.id  # type: ignore[attr-defined]
+    return converter(batch, device)
 
 
 def check_mode(who: str, mode: str | None) -> str | None:
