@@ -460,7 +460,8 @@ def main():
         chainer.close()
     if a.markdown:
         command = (
-            f"python benchmarks/overhead.py --rounds {a.rounds} --seconds {a.seconds} --compiles {a.compiles} "
+            f"python benchmarks/overhead.py {''.join(f'{table} ' for table in a.tables)}--rounds {a.rounds} "
+            f"--seconds {a.seconds} --compiles {a.compiles} "
             f"--threads {a.threads} --chainer-python ... --markdown ..."
         )
         introduction = "Small arrays, so that overheads show."

@@ -443,8 +443,10 @@ def main():
         texts.append(render(TABLES[name](a)))
         print("\n" + texts[-1], flush=True)
     if a.markdown:
-        command = f"python benchmarks/static.py --rounds {a.rounds} --seconds {a.seconds} --batches {a.batches} "
-        command += f"--starts {a.starts} --threads {a.threads} --markdown ..."
+        command = f"python benchmarks/static.py {''.join(f'{table} ' for table in a.tables)}--rounds {a.rounds} "
+        command += (
+            f"--seconds {a.seconds} --batches {a.batches} --starts {a.starts} --threads {a.threads} --markdown ..."
+        )
         introduction = "Static mode: what a call costs, branches on data, varying sizes, first steps."
         write_page(a.markdown, "Performance of static mode", introduction, command, head, load, texts)
 
