@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import tempfile
 import warnings
 
 import jax
@@ -12,6 +13,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Variable, optimizer_hooks, optimizers, reporter
 from jaxchain.core.explain import EagerFallback
+from jaxchain.serializers import load_npz, save_npz
 
 mode = sys.argv[1]
 first, second = jax.devices()
@@ -189,6 +191,16 @@ if mode == "eager":
         assert note.endswith("# this line"), note
     else:
         raise AssertionError
+
+# what is loaded is where the model is, and bound to a device only if the model is
+with tempfile.TemporaryDirectory() as folder:
+    file = folder + "/model.npz"
+    save_npz(file, there)
+    free = L.Linear(3, 2)
+    load_npz(file, there)
+    load_npz(file, free)
+assert place(there.W.array) == second and place(free.W.array) == first and not free.W.array.committed
+assert place(free(jax.device_put(X, second)).array) == second
 
 # a recurrent state moves with its link
 rnn = L.LSTM(3, 2)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import as_array, beside
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import check_archive, write_whole
 
@@ -242,7 +242,7 @@ def _like(key: str, loaded: np.ndarray, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         np.copyto(value, loaded, casting="unsafe")
         return value
-    return jax.device_put(jnp.array(loaded.astype(value.dtype)), value.sharding)
+    return beside(jnp.array(loaded.astype(value.dtype)), value)
 
 
 def _scalar_like(key: str, loaded: np.ndarray, kind: type) -> Any:
