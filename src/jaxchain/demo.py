@@ -1,8 +1,8 @@
 """Train an MLP and a CNN on real handwritten digits, in both modes from the same seed, and compare.
 
 ``jaxchain demo`` and ``make demo`` run `main`, with products in full float32 on any device. The training code below
-is a user's program: it says nothing of modes but ``jaxchain.static(step)``. Needs the extra ``examples`` (scikit-
-learn for the digits, tqdm, matplotlib).
+is a user's program: it says nothing of modes but ``jaxchain.static(step)``. Needs the extra ``examples`` (scikit-learn
+for the digits, tqdm, matplotlib).
 """
 
 from __future__ import annotations

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.backends.device import accelerators, convert_arrays, to_numpy
+from jaxchain.backends.device import accelerators
 
-SOURCE = ("ElementwiseKernel", "ReductionKernel", "RawKernel", "RawModule", "fuse")
+SOURCE = ("ElementwiseKernel", "ReductionKernel", "RawKernel", "RawModule")
+OF_CUDA = {name: name for name in ("clear_memo", "fuse", "get_array_module", "memoize")} | {"asnumpy": "to_cpu"}
 
 
 class CupyUnavailable(RuntimeError, TypeError):
@@ -91,14 +92,11 @@ class CuPy(Absent):
             return super().__getattr__(name)
         if name == "random":
             return self._random
-        if name == "cuda":
-            return importlib.import_module("jaxchain.backends.cuda")
+        if name == "cuda" or name in OF_CUDA:
+            cuda = importlib.import_module("jaxchain.backends.cuda")
+            return cuda if name == "cuda" else getattr(cuda, OF_CUDA[name])
         if name == "ndarray":
             return jax.Array
-        if name == "asnumpy":
-            return lambda a, *args, **kwargs: convert_arrays(a, to_numpy)
-        if name == "get_array_module":
-            return lambda *args: jnp if any(isinstance(a, jax.Array) for a in args) else np
         if hasattr(jnp, name):
             return getattr(jnp, name)
         return super().__getattr__(name)

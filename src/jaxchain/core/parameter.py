@@ -39,7 +39,7 @@ class Parameter(Variable):
         super().__init__(None, name=name)
         self.update_rule: Any = None
         self.grad_cleared = False
-        self._home: Any = None  # the device that it was moved to before there was an array
+        self._home: Any = None  # where it was moved: an array is made there
         if isinstance(initializer, Variable):
             initializer = initializer.array
         self.initializer = float("nan") if initializer is None else initializer
@@ -91,8 +91,7 @@ class Parameter(Variable):
     def to_device(self, device: Any) -> None:
         """Move the array, the gradient and what its update rule keeps to a device (a `jax.Device`)."""
         super().to_device(device)
-        if self._array is None:
-            self._home = device
+        self._home = device
         if hasattr(self.update_rule, "to_device"):
             self.update_rule.to_device(device)
 
