@@ -252,7 +252,9 @@ class Op:
                 state = local.state
             except AttributeError:
                 state = thread_state()
-            node = x._node
+            node = x._made
+            if node.__class__ is not VariableNode:
+                node = x._node
             plan = recorded.get(node.info)
             if plan is None or state.special or not state.record:
                 result = apply((), (x,), ())
@@ -298,7 +300,9 @@ class Op:
         raw = False
         for x in inputs:
             if isinstance(x, Variable):
-                node = x._node
+                node = x._made
+                if node.__class__ is not VariableNode:
+                    node = x._node
                 arrays.append(x._value)
                 key.append(node.info)
                 nodes.append(node)

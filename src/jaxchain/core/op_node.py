@@ -33,6 +33,11 @@ class OpNode(FunctionRecord):
         return self.plan.op.label_of(self.plan.structure, self.scalars)
 
     @property
+    def out_info(self) -> Info:
+        """Shape and dtype of its output, if it has one."""
+        return self.plan.out_infos[0]
+
+    @property
     def op_name(self) -> str:
         """Name of the op in the jaxpr."""
         return self.plan.op.name
@@ -181,33 +186,33 @@ def record(
     else:
         function.ordinal = scope.count
         scope.count += 1
-    rank += 1
-    if not plan.single:
-        results = []
-        for at, y in enumerate(out):
-            results.append(result_on(y, plan.out_infos[at]))
-            node = results[-1]._node
+    if plan.single:
+        result = new(Variable)
+        result._value = out
+        result._grad = None
+        if out.__class__ is Deferred:
+            result._made = node = new(VariableNode)
+            node.info = plan.out_infos[0]
+            node.name = None
             node.creator_node = function
-            node.rank = rank
-            node.output_index = at
-        function.outputs = tuple([reference(y._node) for y in results])
-        if out and out[0].__class__ is Part:
-            out[0].call.nodes = function.outputs
-        return tuple(results)
-    result = new(Variable)
-    result._value = out
-    result._grad = None
-    result._node = node = new(VariableNode)
-    node.info = plan.out_infos[0]
-    node.name = None
-    node.creator_node = function
-    node.output_index = 0
-    node.rank = rank
-    node._variable = reference(result)
-    function.outputs = outputs = (reference(node),)
-    if out.__class__ is Deferred:
-        out.nodes = outputs
-    return result
+            node.output_index = 0
+            node.rank = rank + 1
+            node._variable = reference(result)
+            function.outputs = out.nodes = (reference(node),)
+        else:
+            result._made = function
+        return result
+    results = []
+    for at, y in enumerate(out):
+        results.append(result_on(y, plan.out_infos[at]))
+        node = results[-1]._made
+        node.creator_node = function
+        node.rank = rank + 1
+        node.output_index = at
+    function.outputs = tuple([reference(y._made) for y in results])
+    if out and out[0].__class__ is Part:
+        out[0].call.nodes = function.outputs
+    return tuple(results)
 
 
 def outputs_of(plan: Any, out: Any) -> Sequence[Any]:

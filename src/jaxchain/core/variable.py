@@ -339,7 +339,7 @@ class Variable:
         ValueError: `volatile` is given, which Chainer gave up: see `no_backprop_mode`.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_node", "_value")
+    __slots__ = ("__weakref__", "_grad", "_made", "_value")
     __array_priority__ = 200
     __hash__ = object.__hash__
 
@@ -369,6 +369,22 @@ class Variable:
         self._value, self._node, self._grad = array, node, None
         node._variable = weakref.ref(self)
         return self
+
+    @property
+    def _node(self) -> VariableNode:
+        """Its node in the graph. `_made` is the node, or the function that gave this variable, and nobody has asked
+        for the node yet: many results are only read."""
+        node = self._made
+        if isinstance(node, FunctionRecord):
+            node, function = VariableNode(node.out_info), node
+            node.creator_node, node.rank, node._variable = function, function.rank + 1, weakref.ref(self)
+            function.outputs = (weakref.ref(node),)
+            self._made = node
+        return node
+
+    @_node.setter
+    def _node(self, node: VariableNode) -> None:
+        self._made = node
 
     # -- the array ----------------------------------------------------------------------------------------------------
 
