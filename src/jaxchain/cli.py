@@ -428,14 +428,14 @@ def _run_exported(options: argparse.Namespace) -> int:
 
 def _theirs(error: Exception, what: str) -> int:
     """Show an error of the user's program: its message, and the lines of the program that led to it."""
-    from jaxchain.core.errors import is_library_file
+    from jaxchain.core.errors import library_files
 
     own = os.path.dirname(os.path.abspath(__file__)) + os.sep
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<", own))
-        and not is_library_file(frame.filename)
+        and not library_files[frame.filename]
         and "site-packages" not in frame.filename
     ]
     print(f"jaxchain: {what}\n{type(error).__name__}: {error}", file=sys.stderr)

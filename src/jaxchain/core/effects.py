@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxchain.core.cells import refill, same
 from jaxchain.core.config import global_config, thread_state
-from jaxchain.core.errors import is_library_file
+from jaxchain.core.errors import library_files
 from jaxchain.core.state import Walk
 
 Stream = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # its name, how to read its state, how to write it
@@ -78,7 +78,7 @@ class Effects:
 def _is_of_a_package(obj: Any) -> bool:
     """Return whether an object is of an installed package. The standard library's may belong to other threads, too."""
     file = getattr(sys.modules.get(type(obj).__module__), "__file__", None)
-    return file is not None and not is_library_file(file) and type(vars(obj)) is dict
+    return file is not None and not library_files[file] and type(vars(obj)) is dict
 
 
 def _streams(walk: Walk) -> list[Stream]:

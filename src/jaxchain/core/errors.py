@@ -19,24 +19,26 @@ import jaxlib
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _JAX = tuple(os.path.dirname(os.path.abspath(p)) + os.sep for p in (jax.__file__, jaxlib.__file__))
 _STDLIB = os.path.dirname(os.path.abspath(threading.__file__)) + os.sep
-_own: dict[str, bool] = {}
 
 Site = tuple[CodeType, int]
 
 
-def is_library_file(filename: str) -> bool:
-    """Return whether a code file belongs to jaxchain, JAX or the standard library, and not to the user's program."""
-    own = _own.get(filename)
-    if own is None:
+class LibraryFiles(dict[str, bool]):
+    """Whether a code file belongs to jaxchain, JAX or the standard library, and not to the user's program, by name."""
+
+    def __missing__(self, filename: str) -> bool:
         path = os.path.abspath(filename)
         ours = path.startswith(_PACKAGE) and os.path.basename(path) != "demo.py"  # the demo is a user's program
-        own = _own[filename] = ours or path.startswith(_JAX) or is_stdlib_file(filename)
-    return own
+        self[filename] = known = ours or path.startswith(_JAX) or is_stdlib_file(filename)
+        return known
+
+
+library_files = LibraryFiles()
 
 
 def is_user_code(filename: str) -> bool:
     """Return whether a code file is part of the user's program."""
-    return not is_library_file(filename) and "site-packages" not in filename and "dist-packages" not in filename
+    return not library_files[filename] and "site-packages" not in filename and "dist-packages" not in filename
 
 
 @functools.cache
@@ -49,11 +51,9 @@ def is_stdlib_file(filename: str) -> bool:
 def call_site(depth: int = 2) -> Site | None:
     """Return (code, instruction offset) of the innermost frame of the user's program; formatted only when asked."""
     frame = sys._getframe(depth)
-    known = _own
     while frame is not None:
         code = frame.f_code
-        filename = code.co_filename
-        if not (known[filename] if filename in known else is_library_file(filename)):
+        if not library_files[code.co_filename]:
             return code, frame.f_lasti
         frame = frame.f_back
     return None
@@ -90,7 +90,7 @@ def traceback_source(error: BaseException) -> tuple[str, int, str] | None:
     found, tb = None, error.__traceback__
     while tb is not None:
         code = tb.tb_frame.f_code
-        if not is_library_file(code.co_filename) and "site-packages" not in code.co_filename:
+        if not library_files[code.co_filename] and "site-packages" not in code.co_filename:
             found = (code.co_filename, tb.tb_lineno, code.co_name)
         tb = tb.tb_next
     return found

@@ -16,6 +16,7 @@ import math
 import operator
 import weakref
 from collections.abc import Callable, Sequence
+from sys import _getframe
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import jax
@@ -27,7 +28,7 @@ from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, is_tracer, live_inputs, numerics, without_dead_code
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import WAITING, Deferred, Waiting, concrete, defer, is_small
-from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, user_line
+from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
@@ -57,6 +58,7 @@ class Plan:
         out_infos: `Info` of each output.
         single: Whether the op returns one array and not a tuple.
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
+        output_only: Whether that is one output and nothing else.
         needs: Positions of the inputs that a gradient goes to; empty if none.
         alone: How often in a row the result was read at once (core/deferred.py).
         at_once: How many calls from now on do not wait: infinitely many if they are too large.
@@ -75,6 +77,7 @@ class Plan:
         "needs",
         "op",
         "out_infos",
+        "output_only",
         "pure",
         "scalars",
         "single",
@@ -120,6 +123,7 @@ class Plan:
                 tuple(i for i in range(n_in) if live[i]),
                 tuple(i for i in range(n_out) if live[n_in + i]),
             )
+            self.output_only = not self._retained[0] and len(self._retained[1]) == 1
             self.keep = _picking([*self._retained[0], *(n_in + i for i in self._retained[1])])
             self._full_jaxpr = jaxpr  # kept for the first pullback: one trace serves both
         return self._retained
@@ -275,7 +279,11 @@ class Op:
                     out = (plan.ruled if isinstance(array, Tracer) else plan.forward)(array)
                 except jax.errors.UnexpectedTracerError as error:
                     raise self.leaked() from error
-            return record(plan, out, (node,), plan.keep((array, out)), node.rank, (), state, call_site(2))
+            kept = (out,) if plan.output_only else plan.keep((array, out))
+            frame = _getframe(1)  # as `call_site` does: a call of it would cost half a microsecond after XLA's
+            code = frame.f_code
+            site = call_site(2) if library_files[code.co_filename] else (code, frame.f_lasti)
+            return record(plan, out, (node,), kept, node.rank, (), state, site)
 
         code = call_unary.__code__  # the parameter has the name that the op gives it
         call_unary.__code__ = code.replace(co_varnames=(signature.parameters[0].name, *code.co_varnames[1:]))

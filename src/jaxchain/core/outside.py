@@ -34,9 +34,9 @@ from jaxchain.core.errors import (
     Site,
     call_site,
     format_source,
-    is_library_file,
     is_stdlib_file,
     is_user_code,
+    library_files,
     source_of,
 )
 from jaxchain.core.guard import here, refuse
@@ -193,7 +193,7 @@ def _asked_from() -> Site | None:
         filename = frame.f_code.co_filename
         if is_user_code(filename):
             return frame.f_code, frame.f_lasti
-        if is_library_file(filename) and not is_stdlib_file(filename):  # JAX's doing, or ours
+        if library_files[filename] and not is_stdlib_file(filename):  # JAX's doing, or ours
             return None
         frame = frame.f_back
     return None

@@ -373,7 +373,8 @@ class Variable:
     @property
     def _node(self) -> VariableNode:
         """Its node in the graph. `_made` is the node, or the function that gave this variable, and nobody has asked
-        for the node yet: many results are only read."""
+        for the node yet: many results are only read.
+        """
         node = self._made
         if isinstance(node, FunctionRecord):
             node, function = VariableNode(node.out_info), node
