@@ -31,32 +31,28 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
     """
     functions: list[Any] = []
     numbers: dict[Any, int] = {}
-    reading = Reading()
     shape: list[Any] = []
-    reading.add([gradient for _, gradient in seeds], shape)
     leaves: list[Any] = []
+    arrays = [gradient for _, gradient in seeds]
+    scalars: list[Any] = []
     for node, _ in seeds:
         function = node.creator_node
         number = numbers.get(function)
         if number is None:
             number = numbers[function] = len(functions)
             functions.append(function)
-        shape += (number, node.output_index)
         output = node.get_variable_or_none()
+        shape += (number, node.output_index, output is None)
         if output is not None:
-            reading.add((output._value,), shape)  # no gradient hangs on it, but it is what the caller looks at
-    scalars: list[int] = []
+            arrays.append(output._value)  # no gradient hangs on it, but it is what the caller looks at
     for function in functions:  # grows
         if function.__class__ is not OpNode or len(functions) > LIMIT:
-            reading.close()
-            reading.run()
+            Reading(arrays).run()
             return None
         plan = function.plan
         shape.append(plan)
-        reading.add(function.kept, shape)
-        scalars.append(len(reading.inputs))
-        if function.scalars:
-            reading.inputs += function.scalars
+        arrays += function.kept
+        scalars += function.scalars
         inputs = function.inputs
         for at in plan.needs:
             node = inputs[at]
@@ -75,13 +71,14 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
                 shape += (number, node.output_index)
     if not functions:
         return None
-    reading.close()
+    reading = Reading(arrays)
+    reading.inputs += scalars
     calls = reading.calls
     held = [is_held(call) for call in calls]
     form = form_of((*shape, None, *reading.form, *held))
     if form.program is None:
         if len(calls) <= LIMIT and is_due(form):
-            _compile(form, [node for node, _ in seeds], shape, functions, scalars, leaves, reading, held)
+            _compile(form, seeds, functions, leaves, reading, held)
         reading.run()
         return None
     results = form.run(reading.inputs)
@@ -95,20 +92,16 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
 
 def _compile(
     form: Form,
-    outputs: Sequence[Any],
-    shape: Sequence[Any],
+    seeds: Sequence[tuple[Any, Any]],
     functions: Sequence[Any],
-    scalars: Sequence[int],
     leaves: Sequence[Any],
     reading: Reading,
     held: Sequence[bool],
 ) -> None:
     def step(fence: Fence, *flat: Any) -> list[Any]:
         stand_in, results = reading.replay(fence, flat)
-        retained = {
-            function: ([stand_in(a) for a in function.kept], flat[at : at + len(function.scalars)])
-            for function, at in zip(functions, scalars, strict=True)
-        }
+        scalars = iter(flat[len(flat) - sum(len(f.scalars) for f in functions) :])
+        retained = {f: ([stand_in(a) for a in f.kept], [next(scalars) for _ in f.scalars]) for f in functions}
 
         def pull(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
             kept, numbers = retained[function]
@@ -116,8 +109,8 @@ def _compile(
             op = function.plan.pullback(None if all(given) else given, function.scalars)
             return function.plan.needs, fence.around(op.compiled)(*kept, *[g for g in gys if g is not None], *numbers)
 
-        gradients = [flat[number] for number in shape[: len(outputs)]]
-        found = walk(list(zip(outputs, gradients, strict=True)), pull=pull, add=fence.around(operator.add))
+        starts = [(node, stand_in(gradient)) for node, gradient in seeds]
+        found = walk(starts, pull=pull, add=fence.around(operator.add))
         form.results = reached = [i for i, leaf in enumerate(leaves) if leaf in found]
         return [*[found[leaves[i]] for i in reached], *[r for r, h in zip(results, held, strict=True) if h]]
 

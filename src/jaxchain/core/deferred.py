@@ -213,57 +213,49 @@ class Reading:
     Attributes:
         calls: The calls, as they are found.
         inputs: Arrays and scalars.
-        form: What was called on what: an array is the number of an input, or less than 0 for the result of a call.
+        form: Where each array comes from: the number of an input, or less than 0 for the result of a call (with its
+            place, if the call gives several); when a call is met for the first time, what is called comes before.
         scalars: Where in `inputs` the scalars of each call begin.
     """
 
     __slots__ = ("calls", "form", "inputs", "numbers", "scalars")
 
-    def __init__(self) -> None:
+    def __init__(self, values: list[Any]) -> None:
+        """Read arrays, and the calls that they wait for.
+
+        Args:
+            values: The arrays, or what waits in their place: what the calls are called on is appended.
+        """
         self.calls: list[Deferred] = []
         self.inputs: list[Any] = []
         self.form: list[Any] = []
         self.scalars: list[int] = []
         self.numbers: dict[Any, int] = {}
-
-    def add(self, values: Iterable[Any], form: list[Any]) -> None:
-        """Append the names of arrays to a form."""
-        numbers = self.numbers
-        for value in values:
+        calls, inputs, form, numbers = self.calls, self.inputs, self.form, self.numbers
+        for value in values:  # grows
             cls = value.__class__
-            if cls is Deferred:
+            if cls is Deferred or cls is Part:
                 known = value.value
                 if known is None:
-                    number = numbers.get(value)
+                    call = value if cls is Deferred else value.call
+                    number = numbers.get(call)
                     if number is None:
-                        number = numbers[value] = ~len(self.calls)
-                        self.calls.append(value)
-                    form.append(number)
+                        number = numbers[call] = ~len(calls)
+                        calls.append(call)
+                        form.append(call.plan)
+                        values += call.arguments
+                    form.append(number if cls is Deferred else (number, value.at))
                     continue
                 value = known
-            elif cls is Part:
-                known = value.value
-                if known is None:
-                    self.add((value.call,), form)
-                    form.append((value.at,))
-                    continue
-                value = known
-            key = id(value)
-            number = numbers.get(key)
+            number = numbers.get(id(value))
             if number is None:
-                number = numbers[key] = len(self.inputs)
-                self.inputs.append(value)
+                number = numbers[id(value)] = len(inputs)
+                inputs.append(value)
             form.append(number)
-
-    def close(self) -> None:
-        """Read the calls, and those that they wait for."""
-        form = self.form
-        for call in self.calls:  # grows
-            form.append(call.plan)
-            self.add(call.arguments, form)
-            self.scalars.append(len(self.inputs))
+        for call in calls:
+            self.scalars.append(len(inputs))
             if call.scalars:
-                self.inputs += call.scalars
+                inputs += call.scalars
 
     def replay(self, fence: Fence, flat: Sequence[Any]) -> tuple[Callable[[Any], Any], list[Any]]:
         """Trace the calls on other inputs.
@@ -320,9 +312,7 @@ def _run(call: Deferred) -> None:
             break
     else:
         return call.run()
-    reading = Reading()
-    reading.add((call,), reading.form)
-    reading.close()
+    reading = Reading([call])
     calls = reading.calls
     if len(calls) > LIMIT:
         return reading.run()
