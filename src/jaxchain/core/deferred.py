@@ -31,6 +31,9 @@ ALONE = 64  # times in a row that a result was read at once, after which calls o
 AGAIN = 64  # ... but one in so many, to see whether it is still so
 
 
+new = object.__new__
+
+
 class Waiting:
     """In the place of an array that nobody has computed yet: its shape and dtype are known."""
 
@@ -75,10 +78,11 @@ class Deferred(Waiting):
 
     arguments: Sequence[Any]
 
-    def __init__(self, plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...], depth: int) -> None:
-        self.plan, self.arguments, self.scalars, self.depth = plan, arguments, scalars, depth
-        self.nodes: Sequence[Callable[[], Any]] = ()
-        self.value: Any = None
+    plan: Any
+    scalars: tuple[Any, ...]
+    depth: int
+    nodes: Sequence[Callable[[], Any]]
+    value: Any
 
     @property
     def info(self) -> Any:
@@ -204,7 +208,12 @@ def defer(plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...]) -> Defe
     for scalar in scalars:
         if isinstance(scalar, Tracer):
             return None
-    return None if depth >= DEEP else Deferred(plan, arguments, scalars, depth + 1)
+    if depth >= DEEP:
+        return None
+    call = new(Deferred)
+    call.plan, call.arguments, call.scalars = plan, arguments, scalars
+    call.depth, call.nodes, call.value = depth + 1, (), None
+    return call
 
 
 class Reading:

@@ -202,6 +202,18 @@ class Plan:
         return pullback
 
 
+array_infos: dict[type, dict[Any, Info]] = {}  # by class and JAX's type of an array: `info_of` takes 0.3 us longer
+
+
+def _array(x: Any) -> tuple[Any, Info]:
+    """Return an input that is no Variable as a JAX array (Python numbers stay weakly typed), and its `Info`."""
+    x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)
+    info = info_of(x, False)
+    if not x.weak_type:
+        array_infos.setdefault(x.__class__, {})[x.aval] = info
+    return x, info
+
+
 def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
@@ -237,16 +249,9 @@ class Op:
 
     def public(self) -> Callable[..., Any]:
         """Return the function that users call. On one Variable it takes the shortest way through `apply`."""
-        signature, apply, flatten = self.signature, self.apply, self.signature.flatten
-        inputs_only, count = signature.inputs_only, signature.count
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if inputs_only and not kwargs and len(args) == count:
-                return apply((), args, ())
-            return apply(*flatten(args, kwargs))
-
-        if not (inputs_only and count == signature.required == 1):
-            return call
+        signature, apply = self.signature, self.apply
+        if not (signature.inputs_only and signature.count == signature.required == 1):
+            return signature.caller(apply)
         plans, recorded = self.plans, self.recorded
 
         def call_unary(x: Any) -> Any:
@@ -319,9 +324,12 @@ class Op:
             elif x is None:
                 key.append(None)
             else:
-                x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)  # Python numbers stay weakly typed
+                try:
+                    info = array_infos[x.__class__][x.aval]
+                except (AttributeError, KeyError):
+                    x, info = _array(x)
                 arrays.append(x)
-                key.append(info_of(x, False))
+                key.append(info)
                 nodes.append(None)
                 raw = True
         found = tuple(key)

@@ -33,8 +33,8 @@ class OpNode(FunctionRecord):
         return self.plan.op.label_of(self.plan.structure, self.scalars)
 
     @property
-    def out_info(self) -> Info:
-        """Shape and dtype of its output, if it has one."""
+    def info(self) -> Info:
+        """Shape and dtype of the output, of an op that has one."""
         return self.plan.out_infos[0]
 
     @property

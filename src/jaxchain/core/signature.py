@@ -1,7 +1,7 @@
 """An op's signature is its declaration: annotations say what each parameter is, dimension letters are the type check.
 
-Read once, at decoration. It takes the arguments of a call apart (`flatten`) and puts them together again (`unflatten`).
-Shapes and dtypes are checked when an op sees new ones, never per call.
+Read once, at decoration. It takes the arguments of a call apart (`caller`, `flatten`) and puts them together again
+(`unflatten`). Shapes and dtypes are checked when an op sees new ones, never per call.
 """
 
 from __future__ import annotations
@@ -56,14 +56,27 @@ def _kind(annotation: Any) -> str:
     return TREE if _mentions_array(annotation) else STATIC
 
 
+class Verbatim(str):
+    """A piece of code whose `repr` is itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class Parameter:
-    """One parameter of an op: name, kind, default and, for arrays, what its annotation says of dtype and shape."""
+    """One parameter of an op: name, kind, default and, for arrays, what its annotation says of dtype and shape.
+
+    `always`: it is never None.
+    """
 
     def __init__(self, parameter: inspect.Parameter) -> None:
         self.name = parameter.name
         self.default = parameter.default
         self.kind = _kind(parameter.annotation)
         annotation = parameter.annotation
+        self.always = type(None) not in typing.get_args(annotation)
         if self.kind == OPTIONAL:
             (annotation,) = (a for a in typing.get_args(annotation) if a is not type(None))
         dims = getattr(annotation, "dim_str", None)
@@ -80,8 +93,6 @@ class Signature:
         self.function = function
         self.python = inspect.signature(function, eval_str=True)
         self.parameters = [Parameter(p) for p in self.python.parameters.values()]
-        self.index = {p.name: i for i, p in enumerate(self.parameters)}
-        self.defaults = tuple(p.default for p in self.parameters)
         self.count = len(self.parameters)
         self.required = sum(p.default is REQUIRED for p in self.parameters)
         self.inputs_only = all(p.kind in (ARRAY, OPTIONAL) for p in self.parameters)
@@ -91,27 +102,30 @@ class Signature:
         self.scalar_at = [i for i, k in enumerate(kinds) if k in (SCALAR, KEY)]
         self.static_at = [i for i, k in enumerate(kinds) if k == STATIC]
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | list[Any]:
-        """Return one value per parameter, in order. Raises Python's own TypeError for a call that does not fit."""
-        given = len(args)
-        if given > self.count:
-            self.python.bind(*args, **kwargs)
-        values = args + self.defaults[given:] if given < self.count else args
-        if kwargs:
-            values = list(values)
-            index = self.index
-            for name, value in kwargs.items():
-                at = index.get(name, -1)
-                if at < given:
-                    self.python.bind(*args, **kwargs)  # unexpected or repeated: raises
-                values[at] = value
-        if given < self.required and any(v is REQUIRED for v in values):
-            self.python.bind(*args, **kwargs)
-        return values
+    def caller(self, apply: Callable[[Any, Sequence[Any], tuple[Any, ...]], Any]) -> Callable[..., Any]:
+        """Return a Python function with these parameters, which calls ``apply(static values, inputs, scalars)``.
 
-    def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
-        """Return (static values with the structure of trees, flat inputs, scalars) of a call."""
-        values = self.bind(args, kwargs)
+        Written out as code, as `dataclasses` does: then Python binds the arguments, and refuses calls that do not fit.
+        """
+        names = [p.name for p in self.parameters]
+        simple = not self.trees and all(p.kind != SCALAR or p.always for p in self.parameters)
+        statics, inputs, scalars = (
+            "".join(pattern.format(names[i]) + ", " for i in at)
+            for at, pattern in ((self.static_at, "{}"), (self.input_at, "{}"), (self.scalar_at, "_scalar({})"))
+        )
+        flat = f"({statics}), ({inputs}), ({scalars})" if simple else f"*_flatten(({', '.join(names)},))"
+        defaults = {f"_default_{p.name}": p.default for p in self.parameters}
+        bare = [
+            p.replace(annotation=REQUIRED, default=p.default if p.default is REQUIRED else Verbatim(f"_default_{n}"))
+            for n, p in self.python.parameters.items()
+        ]
+        header = self.python.replace(parameters=bare, return_annotation=REQUIRED)
+        namespace = {**defaults, "_apply": apply, "_flatten": self.flatten, "_scalar": _scalar}
+        exec(compile(f"def call{header}:\n return _apply({flat})", __file__, "exec"), namespace)
+        return namespace["call"]
+
+    def flatten(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
+        """Return (static values with the structure of trees, flat inputs, scalars) of one value per parameter."""
         statics = tuple([values[i] for i in self.static_at])
         scalars: tuple[Any, ...] = ()
         if self.scalar_at:

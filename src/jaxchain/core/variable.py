@@ -340,6 +340,7 @@ class Variable:
     """
 
     __slots__ = ("__weakref__", "_grad", "_made", "_value")
+    _made: Any  # see `_node`
     __array_priority__ = 200
     __hash__ = object.__hash__
 
@@ -377,10 +378,10 @@ class Variable:
         """
         node = self._made
         if isinstance(node, FunctionRecord):
-            node, function = VariableNode(node.out_info), node
+            function: Any = node
+            self._made = node = VariableNode(function.info)
             node.creator_node, node.rank, node._variable = function, function.rank + 1, weakref.ref(self)
             function.outputs = (weakref.ref(node),)
-            self._made = node
         return node
 
     @_node.setter
@@ -421,7 +422,7 @@ class Variable:
     @property
     def _known(self) -> Info:
         """Shape and dtype."""
-        info = self._node.info
+        info = self._made.info
         if info is UNINITIALIZED:
             raise AttributeError(
                 f"parameter {self.name or ''} is not initialised: it has no shape and no dtype before the first call"
