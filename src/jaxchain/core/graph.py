@@ -106,7 +106,7 @@ def backward(
     seeds = [
         (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop, True))
         for y, g in zip(outputs, given, strict=True)
-        if y._node.creator_node is not None
+        if y._node.creator_node is not None and y.requires_grad
     ]
 
     def keep(node: VariableNode, gradient: Any) -> None:

@@ -107,8 +107,9 @@ class Plan:
         )
         self.alone = 0
         self.at_once: float = 0 if is_small((*infos, *self.out_infos)) else math.inf
-        self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-        self.keep: Any = None
+        self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None if self.needs else ((), ())
+        self.keep: Any = None if self.needs else _picking(())
+        self.output_only = False
         self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
         self._ruled: Callable[..., Any] | None = None
@@ -235,7 +236,7 @@ class Op:
         self.rule: Callable[..., Any] | None = None
         self.signature = Signature(function)
         self.plans: dict[Any, Plan] = {}
-        self.recorded: dict[Info, Plan] = {}  # of an op of one input: those with a gradient
+        self.recorded: dict[Info, Plan] = {}  # of an op of one input: those that know what they keep
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Give the gradient in closed form: a decorator.
@@ -350,7 +351,7 @@ class Op:
                     out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
-        if not (plan.needs and state.record):
+        if not state.record:
             if state.scope is not None:
                 state.scope.count += 1
             results = [result_on(y, i) for y, i in zip(outputs_of(plan, out), plan.out_infos, strict=True)]

@@ -60,6 +60,8 @@ class OpNode(FunctionRecord):
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
         plan = self.plan
+        if not plan.needs:
+            return (), ()
         given = None
         if len(gys) > 1 and any(g is None for g in gys):
             given = tuple(g is not None for g in gys)
@@ -73,6 +75,8 @@ class OpNode(FunctionRecord):
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
         plan = self.plan
+        if not plan.needs:
+            return (), ()
         ins, outs = plan.retained(self.scalars)
         kept = [variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
         for k, i in enumerate(outs, len(ins)):

@@ -510,7 +510,7 @@ class Variable:
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._node.creator_node is not None:
+        if self._node.creator_node is not None and self.requires_grad:
             raise TypeError("a Variable with a graph cannot be pickled. Call unchain() first, or pickle its array.")
         array = None if self._array is None else np.asarray(self._array)
         grad = self.grad if self._array is not None else None
