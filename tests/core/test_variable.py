@@ -266,6 +266,53 @@ def test_only_what_the_gradient_reads_is_kept():
     assert len(h.creator.kept) == 1 and concrete(h.creator.kept)[0] is h.array  # the output, not the input
 
 
+def test_calls_without_a_gradient_leave_nodes():
+    """Chainer 7.8.1 gives the same labels, ranks and gradients."""
+    y = F.relu(np.array([[-1, 2]], np.float32))
+    z = F.exp(F.reshape(y, (2, 1)))
+    assert (y.creator.label, y.rank, z.creator.label, z.rank, z.requires_grad) == ("ReLU", 1, "exp", 3, False)
+    assert z.creator.inputs[0].creator.inputs[0].get_variable() is y
+    assert len(y.creator.kept) == 0 and y.creator.inputs[0].data is None
+    loss = F.sum(z)
+    loss.backward(retain_grad=True)
+    assert loss.grad is None and z.grad is None
+    assert jaxchain.grad([loss], [y]) == [None]
+    whole = F.sum(z * v(3))
+    whole.backward(retain_grad=True)
+    assert z.grad is None and whole.creator.inputs[0].creator.inputs[0].get_variable() is z
+    for x in (v(1, requires_grad=False), np.int32([1, 2]), Variable(np.int32([1, 2]))):
+        assert F.broadcast_to(x, (3, *x.shape)).creator.label == "BroadcastTo"
+    assert F.argmax(v(1, 2)).creator.label == "ArgMax"
+    assert pickle.loads(pickle.dumps(y)).array.tolist() == y.array.tolist()
+    with jaxchain.no_backprop_mode():
+        assert F.relu(y).creator is None
+
+
+def test_a_result_that_is_only_read_gets_its_node_when_somebody_asks():
+    x = v(-1, 2, name="x")
+    for _ in range(300):  # far more than it takes until calls do not wait any more
+        assert F.relu(x).array.tolist() == [0, 2]
+    y = F.relu(x)
+    copied = copy.copy(y)
+    assert (y.shape, y.dtype, y.ndim, y.size, y.requires_grad) == ((2,), np.float32, 1, 2, True)
+    node, function = y.node, y.creator
+    assert y.node is node and function.outputs[0]() is node and node.get_variable() is y and node.rank == 1
+    assert (
+        function.inputs[0].get_variable() is x
+        and function.source[2] == test_a_result_that_is_only_read_gets_its_node_when_somebody_asks.__name__
+    )
+    F.sum(F.relu(x) * y).backward(retain_grad=True)
+    np.testing.assert_array_equal(x.grad, [0, 4])
+    np.testing.assert_array_equal(y.grad, [0, 2])
+    assert copied.creator is None
+    z = F.relu(x)
+    z.unchain()
+    assert z.creator is None and z.rank == 1
+    gone = weakref.ref(function)
+    del y, node, function
+    assert gone() is None
+
+
 LONG = """
 import gc, jax, numpy as np, jaxchain, jaxchain.functions as F
 from jaxchain import Variable

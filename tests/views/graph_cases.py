@@ -59,6 +59,19 @@ def _unchained(chainer):
     return y
 
 
+def _prepared(chainer):
+    """What comes before the first parameter needs no gradient, and is drawn."""
+    F, L = chainer.functions, chainer.links
+    h = F.transpose(F.reshape(np.ones((2, 12), np.float32), (2, 3, 4)), (0, 2, 1))
+    return L.Linear(12, 2)(F.relu(h - 1))
+
+
+def _without_gradient(chainer):
+    x = chainer.Variable(np.ones((2, 3), np.float32), requires_grad=False, name="x")
+    a, b = chainer.functions.split_axis(x * x, [1], 1)
+    return chainer.functions.sum(a) + chainer.functions.cast(chainer.functions.argmax(b), np.float32)
+
+
 # name -> (program, options of build_computational_graph)
 CASES = {
     "static": (_static_model, {}),
@@ -76,6 +89,9 @@ CASES = {
     "classifier": (_classifier, {}),
     "chain_function": (lambda c: _chain(c).creator, {}),
     "unchained": (_unchained, {}),
+    "prepared": (_prepared, {}),
+    "prepared_functions_only": (_prepared, {"remove_variable": True}),
+    "without_gradient": (_without_gradient, {}),
     "leaf": (lambda c: c.Variable(np.ones((3,), np.float32), name="a"), {}),
     "leaf_functions_only": (lambda c: c.Variable(np.ones((3,), np.float32), name="a"), {"remove_variable": True}),
     "scalar": (lambda c: c.Variable(np.ones((), np.float32)), {}),

@@ -7,6 +7,7 @@ Read once, at decoration. It takes the arguments of a call apart (`caller`, `fla
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -121,7 +122,8 @@ class Signature:
         ]
         header = self.python.replace(parameters=bare, return_annotation=REQUIRED)
         namespace = {**defaults, "_apply": apply, "_flatten": self.flatten, "_scalar": _scalar}
-        exec(compile(f"def call{header}:\n return _apply({flat})", __file__, "exec"), namespace)
+        here = "\n" * sys._getframe().f_lineno  # for tracebacks
+        exec(compile(f"{here}def call{header}: return _apply({flat})", __file__, "exec"), namespace)
         return namespace["call"]
 
     def flatten(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
