@@ -11,6 +11,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
+from jaxchain import distributions as D
 from jaxchain.contrast import contrast
 from jaxchain.core import random as streams
 from jaxchain.core.explain import EagerFallback
@@ -231,6 +232,25 @@ def test_the_mode_of_the_configuration_does_not_matter():
         found = contrast(jaxchain.Sequential(L.Linear(4, 3), F.relu), X, repeats=1)
     assert [n.label for n in found.graph.to_graph().of_kind("function")] == ["LinearFunction", "ReLU"]
     assert found.agrees(1e-6) and found.forward.eager_nodes == 2
+
+
+def test_distributions_and_other_objects_that_come_out_are_compared():
+    class Both:
+        def __init__(self, y):
+            self.y = y
+
+    layer = L.Linear(3, 2)
+    report = contrast(lambda x: (D.Normal(layer(x), F.exp(layer(x))), Both(layer(x))), np.ones((2, 3), "f"), repeats=1)
+    assert [d.name for d in report.outputs] == ["output[0].loc", "output[0].scale", "output[1].y"]
+    assert {d.name for d in report.gradients} == {"layer.W", "layer.b", "x"}
+    assert max(d.relative for d in report.outputs + report.gradients) < 1e-6
+
+
+def test_gradients_of_parameters_that_a_function_hides_from_the_graph():
+    layer = L.Linear(3, 2)
+    report = contrast(lambda x: F.forget(lambda h: F.tanh(layer(h)), x), np.ones((2, 3), "f"), repeats=1)
+    assert {d.name for d in report.gradients} == {"x", "layer.W", "layer.b"}
+    assert max(d.relative for d in report.gradients) < 1e-6 and layer.W.grad is None
 
 
 def test_a_stateful_recurrent_link_starts_from_its_state():

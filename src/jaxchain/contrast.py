@@ -25,7 +25,7 @@ from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Variable, VariableNode
 from jaxchain.link import Link
 from jaxchain.views import programs, variants
-from jaxchain.views.compare import arrays_of, as_variables, differences, flatten, is_float, is_variable
+from jaxchain.views.compare import arrays_of, as_variables, differences, flatten, is_float, is_variable, results_of
 from jaxchain.views.computational_graph import build_computational_graph
 from jaxchain.views.progress import stage
 from jaxchain.views.readers import eager as eager_reader
@@ -68,7 +68,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
         with using_config("mode", "eager"):
             eager_first, eager_out = _timed(call, args, kwargs)
         eager_cells = written()
-        graph_outputs = [v for _, v in flatten(eager_out) if isinstance(v, Variable)]
+        graph_outputs = [v for _, v in results_of(eager_out) if isinstance(v, Variable)]
         retained, _ = eager_reader.retained_bytes(graph_outputs)
         reset()
         stage("running in static mode")
@@ -198,7 +198,8 @@ def _is_input(value: Any) -> bool:
 
 
 def _differentiable(out: Any) -> list[Variable]:
-    return [v for _, v in flatten(out) if isinstance(v, Variable) and v.creator_node is not None and is_float(v)]
+    found = (v for _, v in results_of(out) if isinstance(v, Variable))
+    return [v for v in found if v.creator_node is not None and v.requires_grad and is_float(v)]
 
 
 def _gradients(
@@ -232,15 +233,16 @@ def _gradients(
     del out, outputs, leaves
     reset()
     stage("running with gradients")
+    left = _Written(target)  # a function may hide parameters from the graph: `F.forget` adds to their gradients itself
     call = _CallWithGradients(target, parameters)
     compiled = _compiled(_CallWithGradients(target, parameters))
     with using_config("mode", "eager"):
         first, eager_result = _timed(call, args, kwargs)
+    eager_gradients = _named(names, eager_result[1]) + left()[1]
     reset()
     static_result = compiled(*args, **kwargs)
-    pairs = [_named(names, result[1]) for result in (eager_result, static_result)]
-    gaps = differences(*pairs)
-    del eager_result, static_result
+    gaps = differences(eager_gradients, _named(names, static_result[1]) + left()[1])
+    del eager_result, eager_gradients, static_result
     reset()
     made = _program(compiled, args, kwargs)
     called = {f"parameters[{k}]": name for k, name in enumerate(names[: len(parameters)])}

@@ -21,6 +21,7 @@ import numpy as np
 from jax import export as jax_export
 
 from jaxchain.core.config import config, using_config
+from jaxchain.core.errors import user_line
 from jaxchain.core.op import Array, op
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_key
@@ -93,7 +94,7 @@ class Program:
     def call(self) -> Callable[..., Any]:
         """The op: parameters, arguments, persistent values and a key -> results, then what is written."""
         if self._call is None:
-            run, state = self.program.call, self.manifest["state"]
+            run, state = _bounded(self.program.call, self.manifest["vjp_order"]), self.manifest["state"]
 
             def exported(params: Sequence[Array], inputs: Sequence[Array], others: Sequence[Array]) -> Any:
                 return tuple(run(*_in_order(state, params, others), *inputs))
@@ -121,6 +122,25 @@ class Program:
 
     def __reduce__(self) -> Any:
         return Program.deserialized, (self.serialized(), self.manifest)
+
+
+def _bounded(function: Callable[..., Any], order: int, asked: int = 1) -> Callable[..., Any]:
+    """Return a function that can be differentiated `order` times, and says so when more is asked of it."""
+
+    def forward(*args: Any) -> Any:
+        if not order:
+            raise ExportError(
+                f"exported program: it is differentiated {asked} times, and was exported with vjp_order={asked - 1}. "
+                f"Export it with vjp_order={asked}\nat {user_line(2)}"
+            )
+        return function(*args), args
+
+    def backward(args: Any, gy: Any) -> Any:
+        return _bounded(lambda args, gy: jax.vjp(function, *args)[1](gy), order - 1, asked + 1)(args, gy)
+
+    bounded = jax.custom_vjp(lambda *args: function(*args))
+    bounded.defvjp(forward, backward)
+    return bounded
 
 
 class Exported(ParameterTree):

@@ -45,6 +45,12 @@ def test_link():
     ]
 
 
+def test_a_link_whose_name_has_a_slash():
+    model = jaxchain.Chain()
+    model.add_link("a/b", L.Linear(3, 2))
+    assert drawn(model)[1:3] == ["└── a/b Linear  8 parameters", "    ├── W  float32[2, 3]"]
+
+
 def test_graph_by_links_and_by_clusters():
     x = jaxchain.Variable(np.ones((2, 4), np.float32), name="[red]x\x1b[2J")
     graph = build_computational_graph(Net()(x))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxchain.core.state import is_record
 from jaxchain.core.variable import Variable
 from jaxchain.views.report import Difference
 
@@ -45,11 +46,26 @@ def flatten(value: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def results_of(value: Any) -> list[tuple[str, Any]]:
+    """Return (path, leaf) pairs of what a call returns. Objects with data (distributions) are taken apart."""
+    return list(_results(value, ()))
+
+
+def _results(value: Any, around: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    for path, leaf in flatten(value):
+        if is_record(leaf) and hasattr(leaf, "__dict__") and id(leaf) not in around:
+            for name, inner in vars(leaf).items():
+                found = _results(inner, (*around, id(leaf)))
+                yield from ((f"{path}.{name.strip('_')}{rest}", end) for rest, end in found)
+        else:
+            yield path, leaf
+
+
 def arrays_of(value: Any) -> list[tuple[str, Any]]:
     """Return (name, array) of each array and number in a result."""
     return [
         (f"output{path}", leaf.array if isinstance(leaf, Variable) else leaf)
-        for path, leaf in flatten(value)
+        for path, leaf in results_of(value)
         if isinstance(leaf, Variable | jax.Array | np.ndarray | np.generic | float | int)
     ]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from jaxchain.core.config import using_config
 from jaxchain.core.untouched import untouched
 from jaxchain.views import programs
-from jaxchain.views.compare import as_variables, flatten, is_variable
+from jaxchain.views.compare import as_variables, is_variable, results_of
 from jaxchain.views.computational_graph import Drawing, build_computational_graph
 from jaxchain.views.linked import link
 from jaxchain.views.progress import stage
@@ -101,7 +101,7 @@ def eager_graph(call: Callable[..., Any], args: Any, kwargs: Any, reset: Callabl
         except Exception:  # it works on arrays only, or fails in any case
             reset()
             out = call(*args, **kwargs)
-        graph = build_computational_graph([v for _, v in flatten(out) if is_variable(v)]).freeze()
+        graph = build_computational_graph([v for _, v in results_of(out) if is_variable(v)]).freeze()
     reset()
     return graph
 

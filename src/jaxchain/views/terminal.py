@@ -43,23 +43,20 @@ def tree(view: Any) -> Tree:
     return _graph(graph)
 
 
-def _link(link: Link) -> Tree:
+def _link(link: Link, name: str = "") -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
-    branches: dict[str, Tree] = {}
-    for path, child in link.namedlinks():
-        name = path.rpartition("/")[2]
-        size = sum(int(p.size) for p in child.params() if p.array is not None)
-        text = Text.assemble((printable(name) + " " if name else "", "bold"), (type(child).__name__, "bold blue"))
-        text.append(f"  {size:,} parameters", "bright_black")
-        branch = branches[path.rpartition("/")[0]].add(text) if name else Tree(text)
-        branches[path.rstrip("/")] = branch
-        for label, p in sorted(child.namedparams()):
-            if label.count("/") == 1:
-                what = "not initialised" if p.array is None else f"{p.dtype}{list(p.shape)}"
-                branch.add(Text.assemble((printable(label[1:]), "green"), (f"  {what}", "bright_black")))
-    return branches[""]
+    size = sum(int(p.size) for p in link.params() if p.array is not None)
+    text = Text.assemble((printable(name) + " " if name else "", "bold"), (type(link).__name__, "bold blue"))
+    text.append(f"  {size:,} parameters", "bright_black")
+    branch = Tree(text)
+    for label in sorted(link._params):
+        p = getattr(link, label)
+        what = "not initialised" if p.array is None else f"{p.dtype}{list(p.shape)}"
+        branch.add(Text.assemble((printable(label), "green"), (f"  {what}", "bright_black")))
+    branch.children += [_link(child, name) for name, child in link._named_children()]
+    return branch
 
 
 def _graph(graph: Graph) -> Tree:
