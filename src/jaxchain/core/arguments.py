@@ -14,7 +14,7 @@ import numpy as np
 from jaxchain.core.cells import tuple_of
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import is_record
-from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Variable, info_of
+from jaxchain.core.variable import ARRAY_LIKE, NUMPY_TYPES, Variable, array_info, array_infos
 
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
 
@@ -66,13 +66,17 @@ def _flat_structure(count: int) -> Any:
 
 def key_of(leaf: Any) -> Any:
     """Return what a variant's key holds of one argument leaf."""
+    try:
+        return array_infos[leaf.__class__][leaf.aval]
+    except (AttributeError, KeyError):
+        pass
     if isinstance(leaf, Variable):
         if isinstance(leaf, Parameter):
             return ("object", id(leaf))
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
         if not isinstance(leaf, NUMPY_TYPES) or is_traceable(leaf):
-            return info_of(leaf, False)
+            return array_info(leaf)
         if isinstance(leaf, np.ndarray):
             return ("NumPy array", type(leaf), leaf.dtype)  # such a call runs in eager mode
     if isinstance(leaf, float):

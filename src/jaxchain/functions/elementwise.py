@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Num, Shaped
 
+from jaxchain.core.config import recording
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
-from jaxchain.core.variable import as_array, as_variable
+from jaxchain.core.variable import Variable, as_array, as_variable
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
 
@@ -148,6 +149,12 @@ def where(condition, x, y):
     return _where(as_array(condition), x, y)
 
 
+def _leaf(function: Any, x: Any) -> Variable:
+    """Return what a function gives as a leaf of the graph, as Chainer does."""
+    with recording(False):
+        return function(as_array(x))
+
+
 @op(label="floor", name="floor")
 def _floor(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.floor(x).astype(x.dtype)
@@ -171,7 +178,7 @@ def floor(x: Any):
         >>> F.floor(np.float32([-1.5, 0, 2.5])).array
         Array([-2.,  0.,  2.], dtype=float32)
     """
-    return _floor(as_array(x))
+    return _leaf(_floor, x)
 
 
 @op(label="ceil", name="ceil")
@@ -197,7 +204,7 @@ def ceil(x: Any):
         >>> F.ceil(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  3.], dtype=float32)
     """
-    return _ceil(as_array(x))
+    return _leaf(_ceil, x)
 
 
 @op(label="fix", name="fix")
@@ -223,7 +230,7 @@ def fix(x: Any):
         >>> F.fix(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  2.], dtype=float32)
     """
-    return _fix(as_array(x))
+    return _leaf(_fix, x)
 
 
 @op(label="sign", name="sign")
@@ -249,7 +256,7 @@ def sign(x: Any):
         >>> F.sign(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  1.], dtype=float32)
     """
-    return _sign(as_array(x))
+    return _leaf(_sign, x)
 
 
 @op(label="fmod")
