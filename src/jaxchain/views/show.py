@@ -91,8 +91,7 @@ class Views:
 def eager_graph(call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None]) -> Drawing:
     """Run an eager call and return its graph; the state is put back.
 
-    What depends on no parameter and on no Variable that has a gradient leaves no graph, so floating arrays are given as
-    Variables where the call takes them.
+    Floating arrays are given as Variables where the call takes them: what operators do to plain arrays leaves no graph.
     """
     with using_config("mode", "eager"):
         try:
