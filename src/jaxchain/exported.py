@@ -94,7 +94,7 @@ class Program:
     def call(self) -> Callable[..., Any]:
         """The op: parameters, arguments, persistent values and a key -> results, then what is written."""
         if self._call is None:
-            run, state = _bounded(self.program.call, self.manifest["vjp_order"]), self.manifest["state"]
+            run, state = _told(self.program.call), self.manifest["state"]
 
             def exported(params: Sequence[Array], inputs: Sequence[Array], others: Sequence[Array]) -> Any:
                 return tuple(run(*_in_order(state, params, others), *inputs))
@@ -124,23 +124,26 @@ class Program:
         return Program.deserialized, (self.serialized(), self.manifest)
 
 
-def _bounded(function: Callable[..., Any], order: int, asked: int = 1) -> Callable[..., Any]:
-    """Return a function that can be differentiated `order` times, and says so when more is asked of it."""
-
-    def forward(*args: Any) -> Any:
-        if not order:
-            raise ExportError(
-                f"exported program: it is differentiated {asked} times, and was exported with vjp_order={asked - 1}. "
-                f"Export it with vjp_order={asked}\nat {user_line(2)}"
-            )
-        return function(*args), args
+def _told(function: Callable[..., Any], asked: int = 1) -> Callable[..., Any]:
+    """Return an exported program's function; where a file has no gradient of an order, that says what to export."""
 
     def backward(args: Any, gy: Any) -> Any:
-        return _bounded(lambda args, gy: jax.vjp(function, *args)[1](gy), order - 1, asked + 1)(args, gy)
+        def gradients(args: Any, gy: Any) -> Any:
+            try:
+                return jax.vjp(function, *args)[1](gy)
+            except ValueError as error:
+                if "VJP" not in str(error):
+                    raise
+                raise ExportError(
+                    f"exported program: differentiated {asked} times, and exported with vjp_order={asked - 1}. "
+                    f"Export it with vjp_order={asked}\nat {user_line(2)}"
+                ) from None
 
-    bounded = jax.custom_vjp(lambda *args: function(*args))
-    bounded.defvjp(forward, backward)
-    return bounded
+        return _told(gradients, asked + 1)(args, gy)
+
+    told = jax.custom_vjp(lambda *args: function(*args))
+    told.defvjp(lambda *args: (function(*args), args), backward)
+    return told
 
 
 class Exported(ParameterTree):

@@ -1145,3 +1145,45 @@ def test_what_led_to_no_output_with_a_gradient_gets_none(heads, mode):
             assert got == [0 in heads, 1 in heads, True, True]
         gxs = jaxchain.grad([F.sum(model(x)[i]) for i in heads], [model.first.W, x], enable_double_backprop=True)
         assert [g is not None for g in gxs] == [0 in heads, True]
+
+
+class Holder:
+    """Holds a Variable that a step may read, return and replace."""
+
+    def __init__(self):
+        self.h = Variable(np.ones(2, np.float32))
+
+    def old(self, x):
+        old, self.h = self.h, F.relu(x) + self.h.array
+        return old
+
+
+def _scaled(x):
+    x.array = x.array * 2
+    return x
+
+
+def _kept_or_not(x):
+    return x if x.array.sum() > 0 else F.relu(x)
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, jaxchain.static], ids=["eager", "static"])
+def test_a_variable_that_comes_out_as_it_came_in_is_the_same_object(mode):
+    x, z = (Variable(np.float32([1, 2])) for _ in range(2))
+    first, pair = mode(lambda x, d: ((x, F.relu(x)), [d["z"]]))(x, {"z": z})
+    assert first[0] is x and pair[0] is z and first[1] is not x
+    F.sum(first[0] * pair[0] * 3).backward()
+    np.testing.assert_array_equal(x.grad, [3, 6])
+    np.testing.assert_array_equal(z.grad, [3, 6])
+    both = mode(lambda x, y: (y, x))
+    assert all(a is x for a in both(x, x)) and both(x, z) == (z, x)
+    scaled = mode(_scaled)
+    assert [scaled(z) is z for _ in range(2)] == [True, True] and z.array.tolist() == [4, 8]
+    holder = Holder()
+    known, step = holder.h, mode(holder.old)
+    out = [step(x) for _ in range(3)]
+    assert out[0] is known and [y.array.tolist() for y in out] == [[1, 1], [2, 3], [3, 5]]
+    branch = mode(_kept_or_not)
+    for k in range(50):  # enough for the variants to be merged, were they alike
+        v = Variable(np.float32([1, 2] if k % 2 else [-1, -2]))
+        assert (branch(v) is v) == bool(k % 2)

@@ -304,6 +304,12 @@ class Attempt:
 
     def _collected(self, result: Any, arguments: Sequence[Argument]) -> None:
         outputs, trace = self.outputs, self.trace
+        if not self.called.differentiate:  # in a link call gradients go back through its node
+            installed = cast(Installation, trace.installation).installed
+            found = [v for v, t in zip(installed, self.walk.templates, strict=True) if t[0] == "var"]
+            count = len(self.called.leaves) + len(found)
+            outputs.came_in = {id(v): at - len(found) for at, v in enumerate(found)}
+            outputs.came_in.update({id(v): i - count for i, v, _, _ in arguments})
         self.result = outputs.builder(result)
         outputs.name = "argument"
         self.argument_writes = []
@@ -366,6 +372,7 @@ class Attempt:
             gradients=self.gradients,
             uses=self.outputs.uses,
             once=[*self.outputs.once.values()],
+            gives_back=self.outputs.gives_back,
         )
 
 

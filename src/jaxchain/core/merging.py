@@ -312,7 +312,8 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
     avals = [[(v.aval.shape, v.aval.dtype) for v in t.jaxpr.jaxpr.outvars[:count]] for t in (a, b)]
     if avals[0] != avals[1]:
         return False
-    outputs = [jax.device_put(np.float32(i)) for i in range(count)]  # what is built of them is compared
+    outputs: list[Any] = [jax.device_put(np.float32(i)) for i in range(count)]  # what is built of them is compared
+    outputs += [object() for _ in (*one.leaves, *one.walk.places)]  # and what may come out as it is
     try:
         return _build_alike(one, other, outputs)
     finally:

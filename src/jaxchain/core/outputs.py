@@ -83,6 +83,8 @@ class Outputs:
         shared: What is in several places, by identity, as far as that is known.
 
     Attributes:
+        came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
+        gives_back: Whether one of them comes out: as what it is, not made anew.
         repeated: What was found in several places.
         once: The builders of what is.
     """
@@ -90,6 +92,8 @@ class Outputs:
     def __init__(self, walk: Walk, shared: frozenset[int] = frozenset()) -> None:
         self.walk = walk
         self.shared = shared
+        self.came_in: dict[int, int] = {}
+        self.gives_back = False
         self.repeated: set[int] = set()
         self.once: dict[int, Once] = {}
         self.arrays: list[Any] = []
@@ -186,6 +190,10 @@ class Outputs:
             return lambda outputs: Variable(value._array, name=value.name, requires_grad=value.requires_grad)
         at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
         self.nodes.setdefault(at, value._node)
+        own = self.came_in.get(id(value)) if self.name == "result" else None
+        if own is not None:
+            self.gives_back = True
+            return lambda outputs: outputs[own]
         grad = None if value._grad is None else self.add(value.grad)
         rank = ENDED if value._node.creator_node is not None and self._leads_on(value._node) else 0
 

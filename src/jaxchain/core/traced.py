@@ -64,6 +64,7 @@ class Lifted:
         gradients: Outputs that have a gradient, inputs that get one, and from which of the outputs they do.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
+        gives_back: Whether a Variable that was given or found comes out: see `Variant.finish`.
     """
 
     walk: Walk
@@ -86,6 +87,7 @@ class Lifted:
     gradients: tuple[list[int], list[int], list[int]]
     uses: list[int]
     once: list[Once]
+    gives_back: bool
 
 
 @dataclasses.dataclass

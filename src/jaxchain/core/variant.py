@@ -93,6 +93,8 @@ class Variant:
         self.holders = lifted.holders
         self.held = self._held(lifted.leaves) if self.holders else None
         self.result, self.once = lifted.result, lifted.once
+        self.gives_back = lifted.gives_back
+        self.found = [p for p, t in zip(self.walk.places, self.walk.templates, strict=True) if t[0] == "var"]
         self.writes = lifted.writes
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
@@ -286,6 +288,7 @@ class Variant:
         self.places = [(there(c), k) for c, k in self.places]
         self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
         self.holders = [(there(c), k) for c, k in self.holders]
+        self.found = [(there(c), k) for c, k in self.found]
         self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
         for write in self.writes:
             write.container = there(write.container)
@@ -382,7 +385,12 @@ class Variant:
         return values
 
     def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
-        """Write the results of a call back, replay its reports and return its result."""
+        """Write the results of a call back, replay its reports and return its result.
+
+        Behind the outputs stand the Variables that may come out as they are: the arguments, and those found in places.
+        """
+        if self.gives_back:
+            outputs = [*outputs, *leaves, *(container[key] for container, key in self.found)]
         arrays = [as_array(y) for y in outputs] if self.variables else outputs
         for parameter, at in self.array_writes:
             parameter._value = arrays[at]
