@@ -30,7 +30,6 @@ DEEP = 256  # calls that may wait for one another
 ALONE = 64  # times in a row that a result was read at once, after which calls of the kind do not wait any more ...
 AGAIN = 64  # ... but one in so many, to see whether it is still so
 
-
 new = object.__new__
 
 

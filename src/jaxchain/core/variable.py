@@ -582,7 +582,7 @@ class Variable:
     @property
     def requires_grad(self) -> bool:
         """Whether backward passes leave a gradient here."""
-        return self._node.info.requires_grad
+        return self._made.info.requires_grad
 
     def cleargrad(self) -> None:
         """Set the gradient to None."""
