@@ -66,7 +66,7 @@ class Deferred(Waiting):
     """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
 
     Attributes:
-        plan: What is called: it has `forward`, `single`, `out_infos`, `alone` and `at_once`.
+        plan: What is called: it has `op`, `forward`, `single`, `out_infos`, `alone` and `at_once`.
         arguments: The arrays, or what waits in their place.
         scalars: Further arguments.
         depth: Length of the longest chain of calls that it waits for, itself included.
@@ -366,4 +366,4 @@ def _compile(form: Form, reading: Reading, wanted: Sequence[bool]) -> None:
         _, results = reading.replay(fence, flat)
         return [r for r, w in zip(results, wanted, strict=True) if w]
 
-    compile_form(form, forward, reading.inputs)
+    compile_form(form, forward, reading.inputs, [c.plan for c in reading.calls])

@@ -245,7 +245,7 @@ class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
-    jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose functions are never called in a trace
+    jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose programs are part of no other
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
         self.function = function
