@@ -966,6 +966,27 @@ def test_a_hook_that_is_added_to_a_static_link_is_noticed():
     np.testing.assert_array_equal(call(), [1, 1])
 
 
+@pytest.mark.parametrize("traced_before", [False, True])
+@pytest.mark.parametrize(("what", "links"), [("model", 3), ("function", 2), ("inner link", 3)])
+def test_hooks_of_the_thread_see_and_change_every_call(what, links, traced_before):
+    link = L.Scale(W_shape=(2,), axis=0)
+    model = jaxchain.Sequential(link, link)
+    run = jaxchain.static(model.forward) if what == "function" else model
+    if what != "function":
+        (model if what == "model" else link).static()
+
+    def call():
+        return np.asarray(run(Variable(np.ones(2, np.float32))).array)
+
+    if traced_before:
+        np.testing.assert_array_equal(call(), [1, 1])
+    with Scaled() as hook:
+        for _ in range(2):
+            np.testing.assert_array_equal(call(), [10**links] * 2)
+    assert hook.calls == 2 * links
+    np.testing.assert_array_equal(call(), [1, 1])
+
+
 class Scales(Chain):
     """Eight small parameters: their gradients leave a compiled step as one array."""
 
