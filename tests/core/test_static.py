@@ -1051,6 +1051,26 @@ def test_small_gradients_accumulate_and_are_read_by_the_next_step():
         assert p.grad_var.array is p.grad
 
 
+def test_cells_that_get_the_same_value_share_one_buffer():
+    model = L.Linear(3, 2)
+    target = model.copy("copy")
+    optimizer = optimizers.SGD(0.1).setup(model)
+
+    @jaxchain.static
+    def step(x):
+        loss = F.sum((model(x) - target(x)) ** 2 + model(x))
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        target.copyparams(model)
+
+    before = np.asarray(model.W.array)
+    for times in (1, 2, 3):  # without a warning of JAX's that a donated buffer is of no use
+        step(np.ones((2, 3), np.float32))
+        np.testing.assert_allclose(model.W.array, before - 0.2 * times, rtol=1e-5)
+        np.testing.assert_array_equal(target.W.array, model.W.array)
+
+
 def test_a_donated_buffer_goes_to_the_cell_that_had_it():
     model = L.Classifier(jaxchain.Sequential(L.Linear(4, 4, nobias=True), L.Linear(4, 4, nobias=True)))
     optimizer = jaxchain.optimizers.Adam().setup(model)
