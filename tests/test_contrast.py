@@ -205,6 +205,21 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
     assert_same_state(before, state_of(model))
 
 
+def test_gradients_that_a_compiled_step_left_are_no_difference():
+    model = jaxchain.Sequential(L.Linear(4, 3), L.Linear(3, 2))
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        F.sum(model(x)).backward()
+
+    def predict(x):
+        return F.sum(model(F.cast(x, np.float32)))
+
+    step(X)
+    assert contrast(predict, T[:, None] * np.ones((1, 4), np.int32), repeats=1, gradients=False).gradients == []
+
+
 def test_large_arrays_are_left_as_they_were():
     x = np.ones((32, 784), np.float32)  # more than a walk copies whole
     seen = np.zeros(100_000, np.float32)

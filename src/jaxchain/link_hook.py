@@ -29,7 +29,8 @@ class _ForwardPostprocessCallbackArgs(_ForwardPreprocessCallbackArgs):
 class LinkHook:
     """Base class of hooks that see link calls; subclasses override what they need.
 
-    As a context manager it sees every link call of the thread; given to `Link.add_hook` it sees that link's.
+    As a context manager it sees every link call of the thread, for which static mode makes way to eager mode; given to
+    `Link.add_hook` it sees that link's, and in static mode is part of what is compiled: it runs while that is traced.
 
     Attributes:
         name: Its key among the hooks of a thread or link.

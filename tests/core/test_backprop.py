@@ -217,3 +217,22 @@ def test_the_program_holds_no_arrays():
     w.cleargrad()
     gc.collect()
     assert len(jax.live_arrays()) == before
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_gradients_of_compiled_links_are_programs_of_their_own(read):
+    link = L.Linear(3, 2)
+    x = Variable(normal(4, 3))
+
+    def second():
+        link.cleargrads()
+        (g,) = jaxchain.grad([F.sum(link(x) ** 2)], [link.W], enable_double_backprop=True)
+        total = F.sum(g * g)
+        if read:
+            assert total.array.shape == ()
+        total.backward()
+        return np.asarray(link.W.grad)
+
+    known = repeat(second)
+    link.static()
+    np.testing.assert_allclose(repeat(second), known, rtol=1e-5)

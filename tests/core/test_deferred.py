@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import sys
 import threading
 import traceback
 import weakref
@@ -159,6 +160,35 @@ def test_what_is_dropped_is_freed_and_never_run():
     call = weakref.ref(y.node)
     del y
     assert call() is None and len(jax.live_arrays()) == before
+
+
+def test_threads_read_the_same_calls(soon):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    x = Variable(normal(5, 5))
+    try:
+        for _ in range(60):
+            ys = [x]
+            for k in range(20):
+                ys.append(F.leaky_relu(F.matmul(ys[-1], x) + k, 0.1 * k))
+            found = {}
+            start = threading.Barrier(4)
+
+            def read(number, ys=ys, found=found, start=start):
+                start.wait()
+                found[number] = [y.array for y in (ys if number % 2 else reversed(ys))]
+
+            threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(found) == 4  # none of them raised
+            for number, arrays in found.items():
+                for y, array in zip(ys if number % 2 else reversed(ys), arrays, strict=True):
+                    np.testing.assert_array_equal(array, y.array)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_another_thread_reads():

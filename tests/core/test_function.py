@@ -125,6 +125,30 @@ class NodeRelu(FunctionNode):
         return (Variable(np.where(self.mask, gys[0].array, np.float32(0))),)
 
 
+class NumpyPower(Function):
+    """NumPy's functions in `forward`, which does not say that it is NumPy code."""
+
+    def forward(self, inputs):
+        self.sign = np.sign(inputs[0])
+        return (np.abs(inputs[0]) ** 1.5,)
+
+    def backward(self, inputs, gys):
+        return ((1.5 * np.sqrt(np.abs(inputs[0])) * self.sign * gys[0]).astype(np.float32),)
+
+
+class NodePower(FunctionNode):
+    """The same as a node; the gradient asks for numbers."""
+
+    def forward(self, inputs):
+        self.retain_inputs((0,))
+        return (np.abs(inputs[0]) ** 1.5,)
+
+    def backward(self, indexes, gys):
+        (x,) = self.get_retained_inputs()
+        factor = np.float32(1.5) * np.array([float(gys[0].array.sum()) / gys[0].size], np.float32)
+        return (Variable(factor * np.sqrt(np.abs(x.array)) * np.sign(x.array)),)
+
+
 class Branching(FunctionNode):
     """Looks at a value: fine in eager mode, a callback in static mode."""
 
@@ -148,6 +172,16 @@ CASES = {
     "numpy": (lambda x: NumpyRelu()(x), lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
     "in place": (lambda x: InPlaceRelu()(x), lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
     "new, numpy": (lambda x: NodeRelu().apply((x,))[0], lambda x: np.maximum(x, 0), lambda x: (x > 0).astype("f")),
+    "numpy, not said": (
+        lambda x: NumpyPower()(x),
+        lambda x: np.abs(x) ** 1.5,
+        lambda x: 1.5 * np.sqrt(np.abs(x)) * np.sign(x),
+    ),
+    "new, numpy, not said": (
+        lambda x: NodePower().apply((x,))[0],
+        lambda x: np.abs(x) ** 1.5,
+        lambda x: 1.5 * np.sqrt(np.abs(x)) * np.sign(x),
+    ),
     "branch": (
         lambda x: Branching().apply((x,))[0],
         lambda x: x * (2 if x.mean() > 0 else 3),

@@ -966,6 +966,27 @@ def test_a_hook_that_is_added_to_a_static_link_is_noticed():
     np.testing.assert_array_equal(call(), [1, 1])
 
 
+@pytest.mark.parametrize("traced_before", [False, True])
+@pytest.mark.parametrize(("what", "links"), [("model", 3), ("function", 2), ("inner link", 3)])
+def test_hooks_of_the_thread_see_and_change_every_call(what, links, traced_before):
+    link = L.Scale(W_shape=(2,), axis=0)
+    model = jaxchain.Sequential(link, link)
+    run = jaxchain.static(model.forward) if what == "function" else model
+    if what != "function":
+        (model if what == "model" else link).static()
+
+    def call():
+        return np.asarray(run(Variable(np.ones(2, np.float32))).array)
+
+    if traced_before:
+        np.testing.assert_array_equal(call(), [1, 1])
+    with Scaled() as hook:
+        for _ in range(2):
+            np.testing.assert_array_equal(call(), [10**links] * 2)
+    assert hook.calls == 2 * links
+    np.testing.assert_array_equal(call(), [1, 1])
+
+
 class Scales(Chain):
     """Eight small parameters: their gradients leave a compiled step as one array."""
 
@@ -1028,6 +1049,26 @@ def test_small_gradients_accumulate_and_are_read_by_the_next_step():
     for p, q in zip(model.params(), eager.params(), strict=True):
         np.testing.assert_allclose(p.grad, q.grad, rtol=1e-6)
         assert p.grad_var.array is p.grad
+
+
+def test_cells_that_get_the_same_value_share_one_buffer():
+    model = L.Linear(3, 2)
+    target = model.copy("copy")
+    optimizer = optimizers.SGD(0.1).setup(model)
+
+    @jaxchain.static
+    def step(x):
+        loss = F.sum((model(x) - target(x)) ** 2 + model(x))
+        model.cleargrads()
+        loss.backward()
+        optimizer.update()
+        target.copyparams(model)
+
+    before = np.asarray(model.W.array)
+    for times in (1, 2, 3):  # without a warning of JAX's that a donated buffer is of no use
+        step(np.ones((2, 3), np.float32))
+        np.testing.assert_allclose(model.W.array, before - 0.2 * times, rtol=1e-5)
+        np.testing.assert_array_equal(target.W.array, model.W.array)
 
 
 def test_a_donated_buffer_goes_to_the_cell_that_had_it():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxchain import dataset, datasets, iterators, serializers
+from jaxchain import dataset, datasets, iterators, serializers, static
 
 
 class Squares(dataset.DatasetMixin):
@@ -238,3 +238,14 @@ def test_names_that_need_cupy_say_what_to_use():
     ):
         with pytest.raises(RuntimeError, match=advice):
             make()
+
+
+def test_arrays_are_padded_inside_a_static_call():
+    def pad(*arrays):
+        return dataset.concat_examples(arrays, padding=-1)
+
+    arrays = [np.arange(n, dtype=np.int32) for n in (2, 3, 1)]
+    run = static(pad)
+    for _ in range(2):  # in eager mode with a warning, if it takes values out of the program
+        np.testing.assert_array_equal(run(*arrays), pad(*arrays))
+    assert run(*arrays).dtype == np.int32

@@ -114,4 +114,4 @@ def _compile(
         form.results = reached = [i for i, leaf in enumerate(leaves) if leaf in found]
         return [*[found[leaves[i]] for i in reached], *[r for r, h in zip(results, held, strict=True) if h]]
 
-    compile_form(form, step, reading.inputs)
+    compile_form(form, step, reading.inputs, [r.plan for r in (*reading.calls, *functions)])

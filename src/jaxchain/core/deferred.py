@@ -65,7 +65,7 @@ class Deferred(Waiting):
     """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
 
     Attributes:
-        plan: What is called: it has `forward`, `single`, `out_infos`, `alone` and `at_once`.
+        plan: What is called: it has `op`, `forward`, `single`, `out_infos`, `alone` and `at_once`.
         arguments: The arrays, or what waits in their place.
         scalars: Further arguments.
         depth: Length of the longest chain of calls that it waits for, itself included.
@@ -223,10 +223,11 @@ class Reading:
         inputs: Arrays and scalars.
         form: Where each array comes from: the number of an input, or less than 0 for the result of a call (with its
             place, if the call gives several); when a call is met for the first time, what is called comes before.
-        scalars: Where in `inputs` the scalars of each call begin.
+        given: The arguments of each call, which lets them go when another thread runs it.
+        scalars: Where in `inputs` the scalars of each call begin, and where the last one's end.
     """
 
-    __slots__ = ("calls", "form", "inputs", "numbers", "scalars")
+    __slots__ = ("calls", "form", "given", "inputs", "numbers", "scalars")
 
     def __init__(self, values: list[Any]) -> None:
         """Read arrays, and the calls that they wait for.
@@ -239,31 +240,39 @@ class Reading:
         self.form: list[Any] = []
         self.scalars: list[int] = []
         self.numbers: dict[Any, int] = {}
-        calls, inputs, form, numbers = self.calls, self.inputs, self.form, self.numbers
+        self.given: list[Sequence[Any]] = []
+        calls, inputs, form, numbers, given = self.calls, self.inputs, self.form, self.numbers, self.given
+        scalars: list[tuple[Any, ...]] = []
         for value in values:  # grows
+            known = value
             cls = value.__class__
             if cls is Deferred or cls is Part:
+                call = value if cls is Deferred else value.call
+                arguments, numerals = call.arguments, call.scalars  # before its value: another thread may run it
                 known = value.value
                 if known is None:
-                    call = value if cls is Deferred else value.call
                     number = numbers.get(call)
                     if number is None:
                         number = numbers[call] = ~len(calls)
                         calls.append(call)
                         form.append(call.plan)
-                        values += call.arguments
+                        given.append(arguments)
+                        scalars.append(numerals)
+                        values += arguments
                     form.append(number if cls is Deferred else (number, value.at))
                     continue
-                value = known
-            number = numbers.get(id(value))
+            number = numbers.get(id(known))
             if number is None:
-                number = numbers[id(value)] = len(inputs)
-                inputs.append(value)
+                number = numbers[id(known)] = len(inputs)
+                inputs.append(known)
+            if known is not value:  # where two threads run a call, its array is the last one's
+                numbers.setdefault(value, number)
             form.append(number)
-        for call in calls:
+        for numerals in scalars:
             self.scalars.append(len(inputs))
-            if call.scalars:
-                inputs += call.scalars
+            if numerals:
+                inputs += numerals
+        self.scalars.append(len(inputs))
 
     def replay(self, fence: Fence, flat: Sequence[Any]) -> tuple[Callable[[Any], Any], list[Any]]:
         """Trace the calls on other inputs.
@@ -279,16 +288,16 @@ class Reading:
         numbers = self.numbers
 
         def stand_in(value: Any) -> Any:
-            if value.__class__ is Deferred and value in numbers:
-                return results[~numbers[value]]
-            if value.__class__ is Part and value.call in numbers:
+            number = numbers.get(value if value.__class__ in WAITING else id(value))
+            if number is None:
                 return results[~numbers[value.call]][value.at]
-            return flat[numbers[id(value.value if value.__class__ in WAITING else value)]]
+            return results[~number] if number < 0 else flat[number]
 
         for call in self.in_order():
-            at = self.scalars[~numbers[call]]
-            scalars = flat[at : at + len(call.scalars)]
-            results[~numbers[call]] = fence.around(call.plan.forward)(*[stand_in(v) for v in call.arguments], *scalars)
+            number = ~numbers[call]
+            scalars = flat[self.scalars[number] : self.scalars[number + 1]]
+            arguments = [stand_in(v) for v in self.given[number]]
+            results[number] = fence.around(call.plan.forward)(*arguments, *scalars)
         return stand_in, results
 
     def in_order(self) -> list[Deferred]:
@@ -322,6 +331,8 @@ def _run(call: Deferred) -> None:
         return call.run()
     reading = Reading([call])
     calls = reading.calls
+    if not calls:
+        return None  # another thread was faster
     if len(calls) > LIMIT:
         return reading.run()
     wanted = [is_wanted(c) for c in calls]
@@ -365,4 +376,4 @@ def _compile(form: Form, reading: Reading, wanted: Sequence[bool]) -> None:
         _, results = reading.replay(fence, flat)
         return [r for r, w in zip(results, wanted, strict=True) if w]
 
-    compile_form(form, forward, reading.inputs)
+    compile_form(form, forward, reading.inputs, [c.plan for c in reading.calls])

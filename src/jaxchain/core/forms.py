@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -89,16 +89,18 @@ def is_due(form: Form) -> bool:
     return form.seen >= AFTER and not background.is_busy()
 
 
-def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
+def compile_form(form: Form, function: Callable[..., Any], inputs: Sequence[Any], plans: Iterable[Any]) -> None:
     """Trace a function here, where JAX's configuration is the caller's, and compile it in a thread, one at a time.
 
     Args:
         form: Gets the program.
         function: ``function(fence, *inputs)``: results, a `Fence` being around each op.
         inputs: Arrays and scalars.
+        plans: Those of the ops. The gradient of a compiled link is a program of its own, which is part of no other.
     """
     placed = [a.devices() for a in inputs if isinstance(a, jax.Array)]
-    if any(len(devices) != 1 or next(iter(devices)).platform != "cpu" for devices in placed):
+    elsewhere = any(len(devices) != 1 or next(iter(devices)).platform != "cpu" for devices in placed)
+    if elsewhere or any(plan.op.jit is not jax.jit for plan in plans):
         form.seen = NEVER
         return
     fence = Fence()

@@ -25,6 +25,7 @@ from jaxchain.core import type_check
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
+from jaxchain.core.guard import caught
 from jaxchain.core.user_code import UserFunction, call, differ, is_numpy_code, visible
 from jaxchain.core.variable import (
     ARRAY_LIKE,
@@ -383,7 +384,8 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
             gxs = self._backward_in_callback(positions, gys)
         else:
             try:
-                gxs = self.backward(positions, gys)
+                with caught():
+                    gxs = self.backward(positions, gys)
             except Exception as error:
                 if not is_numpy_code(error):
                     raise

@@ -78,6 +78,7 @@ class Questions:
         self.undecided: Any = None
         self.asked = ""  # where the question was asked that nobody could answer
         self.refused: str | None = None  # why this is no program, the first reason
+        self.caught = False  # whether what takes a value out gets JAX's error, since somebody answers that
         self.inner = 0  # how often a value was looked at inside another trace, a loop body's say
         self.level = trace_state()
         self._answers: dict[tuple[int, bool], tuple[Any, Outcome]] = {}
@@ -181,6 +182,8 @@ def _answered(name: str, kind: type) -> Callable[..., Any]:
         if questions is None or args or tracer.size != 1:
             return original(tracer, *args)
         if name == "item" and not (whole or tracer.dtype == np.bool_):  # a float: a variant per value would never end
+            if questions.caught:
+                return original(tracer)
             refuse(f"it takes a value out of the program: {_line()}")
         answer = questions.answer(tracer, bool if kind is int and tracer.dtype == np.bool_ else kind)
         return int(answer) if name in ("__int__", "__index__") else answer
@@ -192,11 +195,26 @@ def _refused(name: str, what: str) -> Callable[..., Any]:
     original = getattr(Tracer, name)
 
     def method(tracer: Any, *args: Any, **kwargs: Any) -> Any:
-        if here() is None:
+        questions = here()
+        if questions is None or (questions.caught and what == _TAKEN):
             return original(tracer, *args, **kwargs)
         refuse(f"it {what}: {_line()}")
 
     return method
+
+
+@contextlib.contextmanager
+def caught() -> Iterator[None]:
+    """For the time of the block, let what takes a value out of this thread's trace get JAX's error."""
+    questions = getattr(thread_state().trace, "questions", None)
+    if questions is None:
+        yield
+        return
+    outer, questions.caught = questions.caught, True
+    try:
+        yield
+    finally:
+        questions.caught = outer
 
 
 def _line() -> str:

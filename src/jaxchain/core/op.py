@@ -31,7 +31,7 @@ from jaxchain.core.deferred import WAITING, Deferred, Waiting, concrete, defer, 
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
-from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, TREE, Array, Key, Signature, Static
+from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static
 from jaxchain.core.variable import (
     ARRAY_LIKE,
     UNINITIALIZED,
@@ -205,10 +205,28 @@ class Plan:
         return pullback
 
 
-def _array(x: Any) -> tuple[Any, Info]:
-    """Return an input that is no Variable as a JAX array (Python numbers stay weakly typed), and its `Info`."""
-    x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)
+def _array(x: Any, name: str) -> tuple[Any, Info]:
+    """Return an input that is no Variable as a JAX array (Python numbers stay weakly typed), and its `Info`.
+
+    Raises:
+        TypeError: It is nothing that becomes an array, or one of no numbers; `name` is the op's.
+    """
+    try:
+        x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)
+    except TypeError as error:
+        raise TypeError(
+            f"{name}: expected Variables, arrays and numbers, got {type(x).__name__}: {error}\nat {user_line(4)}"
+        ) from error
     return x, array_info(x)
+
+
+def _has_hash(value: Any) -> bool:
+    """Return whether a value can be part of a key; a tuple can if what is in it can."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit) -> Any:
@@ -223,7 +241,7 @@ class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
-    jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose functions are never called in a trace
+    jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose programs are part of no other
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
         self.function = function
@@ -238,8 +256,9 @@ class Op:
         """Give the gradient in closed form: a decorator.
 
         Args:
-            rule: ``rule(gy, y, *parameters)`` -> one gradient per array parameter (a tuple if several). What it
-                does not read is not retained. For ops that return a tuple, `gy` and `y` are tuples.
+            rule: ``rule(gy, y, *parameters)`` -> one gradient per array parameter (a tuple if several); keyword-only
+                parameters come by name. What it does not read is not retained. For ops that return a tuple, `gy` and
+                `y` are tuples.
         """
         self.rule = rule
         return rule
@@ -324,13 +343,16 @@ class Op:
                 try:
                     info = array_infos[x.__class__][x.aval]
                 except (AttributeError, KeyError):
-                    x, info = _array(x)
+                    x, info = _array(x, self.name)
                 arrays.append(x)
                 key.append(info)
                 nodes.append(None)
                 raw = True
         found = tuple(key)
-        plan = self.plans.get(found)
+        try:
+            plan = self.plans.get(found)
+        except TypeError as error:
+            raise self.unhashable(structure, error) from None
         try:
             if plan is None:
                 plan = self._plan(found, inputs, arrays, scalars)
@@ -366,6 +388,18 @@ class Op:
             out = outputs_of(plan, out)
             kept = plan.keep((*arrays, *out))
         return record(plan, out, tuple(nodes), kept, rank, scalars, state, call_site(3))
+
+    def unhashable(self, structure: Any, error: TypeError) -> TypeError:
+        """Return the error for a static argument that has no hash, in the place of Python's own."""
+        static = [p.name for p in self.signature.parameters if p.kind == STATIC]
+        at = next((i for i, value in enumerate(structure[: len(static)]) if not _has_hash(value)), None)
+        text = (
+            f"{error}"
+            if at is None
+            else f"{static[at]}: expected a value that has a hash (a tuple in the place of a list), got "
+            f"{type(structure[at]).__name__}"
+        )
+        return TypeError(f"{self.name}: {text}\nat {user_line(4)}")
 
     def leaked(self) -> LeakedVariable:
         """Return the error for an input whose array existed only while a static call was traced."""
@@ -404,7 +438,8 @@ class Op:
         n_inputs = sum(structure[1])
 
         def pure(*flat: Any) -> Any:
-            out = self.function(*self.signature.unflatten(structure, flat[:n_inputs], flat[n_inputs:]))  # type: ignore[call-arg]
+            values = self.signature.unflatten(structure, flat[:n_inputs], flat[n_inputs:])
+            out = self.signature.call(self.function, *values)
             return tuple(out) if isinstance(out, list) else out
 
         return pure
@@ -416,7 +451,8 @@ class Op:
         assert self.rule is not None
         values = self.signature.unflatten(structure, inputs, scalars)
         single = len(outputs) == 1
-        grads = self.rule(gys[0] if single else tuple(gys), outputs[0] if single else tuple(outputs), *values)
+        gy, y = (gys[0], outputs[0]) if single else (tuple(gys), tuple(outputs))
+        grads = self.signature.call(self.rule, gy, y, *values)
         return self.signature.flat_gradients(structure, grads)
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.errors import InvalidType
+from jaxchain.core.errors import InvalidType, user_line
 from jaxchain.core.variable import Variable
 
 Array = jax.Array
@@ -77,7 +77,7 @@ class Parameter:
         self.default = parameter.default
         self.kind = _kind(parameter.annotation)
         annotation = parameter.annotation
-        self.always = type(None) not in typing.get_args(annotation)
+        self.always = parameter.default is not None and type(None) not in typing.get_args(annotation)
         if self.kind == OPTIONAL:
             (annotation,) = (a for a in typing.get_args(annotation) if a is not type(None))
         dims = getattr(annotation, "dim_str", None)
@@ -88,11 +88,22 @@ class Parameter:
 
 
 class Signature:
-    """Binds the arguments of a call and sorts them into graph inputs, traced scalars and static values."""
+    """Binds the arguments of a call and sorts them into graph inputs, traced scalars and static values.
+
+    Raises:
+        TypeError: The function has ``*args`` or ``**kwargs``.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.python = inspect.signature(function, eval_str=True)
+        for p in self.python.parameters.values():
+            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                raise TypeError(
+                    f"op {function.__name__}: expected parameters that have names, got {p}. Several arrays come as a "
+                    f"tuple: `xs: tuple[Array, ...]`\nat {user_line(4)}"
+                )
+        self.keywords = [p.name for p in self.python.parameters.values() if p.kind is p.KEYWORD_ONLY]
         self.parameters = [Parameter(p) for p in self.python.parameters.values()]
         self.count = len(self.parameters)
         self.required = sum(p.default is REQUIRED for p in self.parameters)
@@ -109,22 +120,29 @@ class Signature:
         Written out as code, as `dataclasses` does: then Python binds the arguments, and refuses calls that do not fit.
         """
         names = [p.name for p in self.parameters]
+        default = "_" * (1 + max(map(len, names), default=0))  # what begins with it is longer than any parameter's name
+        own = 2 * default
         simple = not self.trees and all(p.kind != SCALAR or p.always for p in self.parameters)
         statics, inputs, scalars = (
             "".join(pattern.format(names[i]) + ", " for i in at)
-            for at, pattern in ((self.static_at, "{}"), (self.input_at, "{}"), (self.scalar_at, "_scalar({})"))
+            for at, pattern in ((self.static_at, "{}"), (self.input_at, "{}"), (self.scalar_at, own + "scalar({})"))
         )
-        flat = f"({statics}), ({inputs}), ({scalars})" if simple else f"*_flatten(({', '.join(names)},))"
-        defaults = {f"_default_{p.name}": p.default for p in self.parameters}
+        flat = f"({statics}), ({inputs}), ({scalars})" if simple else f"*{own}flatten(({', '.join(names)},))"
+        defaults = {default + p.name: p.default for p in self.parameters if p.default is not REQUIRED}
         bare = [
-            p.replace(annotation=REQUIRED, default=p.default if p.default is REQUIRED else Verbatim(f"_default_{n}"))
+            p.replace(annotation=REQUIRED, default=Verbatim(default + n) if default + n in defaults else REQUIRED)
             for n, p in self.python.parameters.items()
         ]
         header = self.python.replace(parameters=bare, return_annotation=REQUIRED)
-        namespace = {**defaults, "_apply": apply, "_flatten": self.flatten, "_scalar": _scalar}
+        namespace = {**defaults, f"{own}apply": apply, f"{own}flatten": self.flatten, f"{own}scalar": _scalar}
         here = "\n" * sys._getframe().f_lineno  # for tracebacks
-        exec(compile(f"{here}def call{header}: return _apply({flat})", __file__, "exec"), namespace)
+        exec(compile(f"{here}def call{header}: return {own}apply({flat})", __file__, "exec"), namespace)
         return namespace["call"]
+
+    def call(self, function: Callable[..., Any], *values: Any) -> Any:
+        """Call a function on one value per parameter, and what comes before them: keyword-only ones go by name."""
+        count = len(values) - len(self.keywords)
+        return function(*values[:count], **dict(zip(self.keywords, values[count:], strict=True)))
 
     def flatten(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
         """Return (static values with the structure of trees, flat inputs, scalars) of one value per parameter."""

@@ -111,11 +111,14 @@ class Static:
         return bound
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the compiled function; compile it first if no variant fits. Inside a trace, JAX's too, it is inlined."""
+        """Call the compiled function; compile it first if no variant fits. Inside a trace, JAX's too, it is inlined.
+
+        Link hooks of the thread may change what links do, and want to see every call: then it is not compiled.
+        """
         state = thread_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
-        if in_trace():
+        if state.link_hooks or in_trace():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
             args, kwargs = self.sizes.apply(self.function, args, kwargs)

@@ -64,6 +64,8 @@ class _State:
             for v in value if isinstance(value, tuple) else (value,):
                 if isinstance(v, Variable):
                     variables[id(v)] = v
+        for v in variables.values():
+            v._grad_array()  # cut out of what a compiled step gave: from here on the same array whoever reads it
         self.variables = [
             (v, v._array, v._grad, v.node.info, v.node.creator_node, v.node.rank) for v in variables.values()
         ]

@@ -18,6 +18,7 @@ import numpy as np
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import InvalidType
+from jaxchain.core.guard import caught
 
 CONCRETE_ERRORS = (
     jax.errors.ConcretizationTypeError,
@@ -69,7 +70,8 @@ def call(
     """
     if not numpy:
         try:
-            return function(tuple(arrays)), False
+            with caught():
+                return function(tuple(arrays)), False
         except Exception as error:
             if not is_numpy_code(error):
                 raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -338,6 +339,9 @@ def scope_path(scope: Scope | None) -> str:
     return "".join("/" + n for n in reversed(names))
 
 
+_making = threading.RLock()
+
+
 class Variable:
     """An array that remembers how it was computed.
 
@@ -391,10 +395,14 @@ class Variable:
         """
         node = self._made
         if isinstance(node, FunctionRecord):
-            function: Any = node
-            self._made = node = VariableNode(function.info)
-            node.creator_node, node.rank, node._variable = function, function.rank + 1, weakref.ref(self)
-            function.outputs = (weakref.ref(node),)
+            with _making:  # another thread may ask, too
+                node = self._made
+                if isinstance(node, FunctionRecord):
+                    function: Any = node
+                    node = VariableNode(function.info)
+                    node.creator_node, node.rank, node._variable = function, function.rank + 1, weakref.ref(self)
+                    function.outputs = (weakref.ref(node),)
+                    self._made = node
         return node
 
     @_node.setter

@@ -246,7 +246,7 @@ class Variant:
         donated = {}
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is not None and (uses[at] == 1 or not self.checks):
+            if at is not None and at not in donated.values() and (uses[at] == 1 or not self.checks):
                 donated[position] = at
         return donated
 

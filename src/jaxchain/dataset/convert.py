@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.variable import from_numpy
 
 
@@ -233,11 +234,15 @@ def _stack(arrays: Sequence[Any], padding: Any) -> Any:
     return _narrow(np.stack(arrays))
 
 
-def _pad(arrays: Sequence[Any], padding: Any) -> np.ndarray:
+def _pad(arrays: Sequence[Any], padding: Any) -> Any:
     ndims = sorted({np.ndim(a) for a in arrays})
     if len(ndims) > 1:
         raise ValueError(f"padding evens out the sizes of axes: expected arrays with as many axes, got {ndims}")
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
+    if any(map(is_tracer, arrays)):  # in a static call there are no values to take to the host
+        missing = [[(0, n - k) for n, k in zip(shape, np.shape(a), strict=True)] for a in arrays]
+        padded = [jnp.pad(a, m, constant_values=padding) for a, m in zip(arrays, missing, strict=True)]
+        return jnp.stack(padded).astype(arrays[0].dtype)
     result = np.full((len(arrays), *shape), padding, arrays[0].dtype)
     for i, array in enumerate(arrays):
         result[i, *(slice(n) for n in np.shape(array))] = array

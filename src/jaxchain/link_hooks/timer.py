@@ -12,8 +12,9 @@ from jaxchain.link_hook import LinkHook
 class TimerHook(LinkHook):
     """Measures the wall time of every call of a link, children included.
 
-    JAX runs ahead of Python, so what is measured is the time until a call returns, its dispatch. In static mode it is
-    the time of tracing: for the time that devices take, profile the compiled program.
+    JAX runs ahead of Python, so what is measured is the time until a call returns, its dispatch. While it watches a
+    thread, what is in static mode runs in eager mode there: for the time that devices take, profile the compiled
+    program.
 
     Attributes:
         call_history: (name of the link's class, seconds) of each call, in the order in which they ended.
