@@ -141,6 +141,30 @@ def test_backward_on_several_outputs():
     np.testing.assert_array_equal(x.grad, [2 + 8, 2 + 16])
 
 
+@pytest.mark.parametrize("double", [False, True])
+def test_gradients_set_on_the_other_outputs_go_back_with_the_one_that_arrives(double):
+    x = Variable(np.arange(6, dtype=np.float32).reshape(3, 2))
+    a, b, _ = F.split_axis(x, 3, 0)
+    b.grad = np.full((1, 2), 7, np.float32)
+    F.sum(a).backward(enable_double_backprop=double)
+    np.testing.assert_array_equal(x.grad, [[1, 1], [7, 7], [0, 0]])
+    assert b.grad is None  # used up
+    b.grad = np.full((1, 2), 5, np.float32)
+    F.sum(a).backward(retain_grad=True, enable_double_backprop=double)
+    np.testing.assert_array_equal(x.grad, [[2, 2], [12, 12], [0, 0]])
+    np.testing.assert_array_equal(b.grad, [[5, 5]])
+    (g,) = jaxchain.grad([F.sum(a)], [x])
+    np.testing.assert_array_equal(g.array, [[1, 1], [0, 0], [0, 0]])
+
+
+def test_a_gradient_on_a_variable_in_between_is_replaced_not_added():
+    x = v(1, 2)
+    h = x * 2
+    h.grad = np.full(2, 7, np.float32)
+    F.sum(h).backward()
+    np.testing.assert_array_equal(x.grad, [2, 2])
+
+
 def test_double_backprop_through_grad_var():
     x = v(3.0)
     y = F.sum(x * x * x)

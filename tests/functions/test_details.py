@@ -191,6 +191,19 @@ def test_comparisons_are_not_defined(compare):
         compare(Variable(X))
 
 
+@pytest.mark.parametrize("function", [F.floor, F.ceil, F.fix, F.sign, lambda x: x // 2])
+@pytest.mark.parametrize("x", [X, Variable(X), Variable(X, requires_grad=False)], ids=["array", "variable", "constant"])
+def test_roundings_give_leaves(function, x):
+    if isinstance(x, np.ndarray) and function not in (F.floor, F.ceil, F.fix, F.sign):
+        x = Variable(x)
+    for y in (function(x), jaxchain.static(lambda: function(x))()):
+        assert y.creator is None and y.rank <= 0 and not y.requires_grad
+
+
+def test_normalize_over_all_axes():
+    np.testing.assert_allclose(F.normalize(X, axis=None).array, X / (np.sqrt(506) + 1e-5), rtol=1e-6)
+
+
 def test_a_variable_is_found_by_identity():
     x, y = Variable(X), Variable(X)
     assert x in [x] and {x: 1, y: 2}[y] == 2 and len({x, y}) == 2

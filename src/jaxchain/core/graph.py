@@ -95,6 +95,9 @@ def backward(
 ) -> None:
     """Backward pass from several outputs at once; gradients are added to the leaves' `grad`.
 
+    Where a gradient arrives at one output of a function, those that its other outputs have of their own (`y.grad` was
+    set) go back with it and are used up, as in Chainer.
+
     Args:
         outputs: The outputs. Each starts from `grad_outputs`, its own `grad`, or one if it has one element.
         grad_outputs: Gradients of the outputs, or None.
@@ -115,6 +118,14 @@ def backward(
             if variable is not None:
                 variable._grad = off_tape(gradient)
 
+    def own(node: VariableNode | None) -> Any:
+        if node is None or not node.has_own_gradient():
+            return None
+        variable = node.get_variable()
+        gradient = variable.grad_var if enable_double_backprop else variable.grad
+        variable._grad = None
+        return gradient
+
     for y in outputs:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
@@ -126,7 +137,8 @@ def backward(
         if found is not None:
             return _accumulate(found)
     with recording(enable_double_backprop):
-        gradients = walk(seeds, **_arithmetic(enable_double_backprop), on_intermediate=keep if watched else None)
+        arithmetic = _arithmetic(enable_double_backprop)
+        gradients = walk(seeds, **arithmetic, on_intermediate=keep if watched else None, own=own)
         _accumulate((node, off_tape(gradient)) for node, gradient in gradients.items())
 
 

@@ -205,6 +205,11 @@ class VariableNode:
         """Return the Variable of this node if it is alive."""
         return self._variable()
 
+    def has_own_gradient(self) -> bool:
+        """Return whether a function made it and a gradient waits on its Variable."""
+        variable = self._variable()
+        return variable is not None and variable._grad is not None and self.creator_node is not None
+
     def get_variable(self) -> Variable:
         """Return the Variable of this node; if it is gone, a new one (its array None unless retained)."""
         variable = self._variable()

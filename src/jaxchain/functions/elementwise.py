@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Num, Shaped
 
+from jaxchain.core.config import recording
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array, as_variable
@@ -171,7 +172,8 @@ def floor(x: Any):
         >>> F.floor(np.float32([-1.5, 0, 2.5])).array
         Array([-2.,  0.,  2.], dtype=float32)
     """
-    return _floor(as_array(x))
+    with recording(False):
+        return _floor(as_array(x))
 
 
 @op(label="ceil", name="ceil")
@@ -197,7 +199,8 @@ def ceil(x: Any):
         >>> F.ceil(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  3.], dtype=float32)
     """
-    return _ceil(as_array(x))
+    with recording(False):
+        return _ceil(as_array(x))
 
 
 @op(label="fix", name="fix")
@@ -223,7 +226,8 @@ def fix(x: Any):
         >>> F.fix(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  2.], dtype=float32)
     """
-    return _fix(as_array(x))
+    with recording(False):
+        return _fix(as_array(x))
 
 
 @op(label="sign", name="sign")
@@ -249,7 +253,8 @@ def sign(x: Any):
         >>> F.sign(np.float32([-1.5, 0, 2.5])).array
         Array([-1.,  0.,  1.], dtype=float32)
     """
-    return _sign(as_array(x))
+    with recording(False):
+        return _sign(as_array(x))
 
 
 @op(label="fmod")
