@@ -116,13 +116,13 @@ def backward(
         RuntimeError: An output has more than one element and no gradient.
     """
     _check_variables("backward", outputs=outputs)
-    if grad_outputs is not None:
-        kept = [(y, g) for y, g in zip(outputs, grad_outputs, strict=True) if g is not None]
-        outputs = [y for y, _ in kept]
-    given = [y._grad for y in outputs] if grad_outputs is None else [g for _, g in kept]
+    if grad_outputs is None:
+        starts = [(y, y._grad) for y in outputs]
+    else:
+        starts = [(y, g) for y, g in zip(outputs, grad_outputs, strict=True) if g is not None]
     seeds = [
         (y._node, _seed(y, g, loss_scale, enable_double_backprop, True))
-        for y, g in zip(outputs, given, strict=True)
+        for y, g in starts
         if y._node.creator_node is not None and y.requires_grad
     ]
 
@@ -140,7 +140,7 @@ def backward(
         variable._grad = None
         return gradient
 
-    for y, g in zip(outputs, given, strict=True):
+    for y, g in starts:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
         elif y._node.rank < 0:
