@@ -577,3 +577,16 @@ def test_the_device_number_of_old_programs():
     assert link._device_id is None
     with jaxchain.backends.cuda.get_device_from_id(link._device_id):
         assert link(np.ones((1, 2), "f")).shape == (1, 1)
+
+
+def test_copyparams_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"cannot put shape \(2, 4\) into \(2, 3\)"):
+        L.Linear(3, 2).copyparams(L.Linear(4, 2))
+
+
+def test_a_link_with_a_state_in_the_graph_can_be_pickled():
+    lstm = L.LSTM(3, 2)
+    lstm(np.ones((2, 3), np.float32))
+    copied = pickle.loads(pickle.dumps(lstm))
+    assert copied.h.creator is None
+    np.testing.assert_array_equal(copied.h.array, lstm.h.array)

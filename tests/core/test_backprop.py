@@ -166,6 +166,21 @@ def test_several_outputs_and_given_gradients():
     assert compiled_forms()
 
 
+def test_a_gradient_set_on_another_output_is_not_lost_once_the_pass_is_compiled():
+    w = jaxchain.Parameter(normal(2, 3))
+
+    def program(own=None):
+        w.cleargrad()
+        a, b = F.split_axis(w, 2, 0)
+        b.grad = own
+        F.sum(a).backward()
+        return np.asarray(w.grad)
+
+    np.testing.assert_array_equal(repeat(program), [[1, 1, 1], [0, 0, 0]])
+    assert compiled_forms()
+    np.testing.assert_array_equal(program(np.full((1, 3), 7, np.float32)), [[1, 1, 1], [7, 7, 7]])
+
+
 @pytest.mark.cpu
 def test_hooks_see_every_op_of_a_form_that_is_compiled():
     x, w = Variable(normal(3)), jaxchain.Parameter(normal(3))

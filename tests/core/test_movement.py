@@ -137,3 +137,12 @@ def test_an_index_out_of_bounds_as_when_compiled():
     w = Variable(X)
     y = F.embed_id(np.array([1, 7], np.int32), w)
     assert np.isnan(np.asarray(y.array)[1]).all() and not np.isnan(np.asarray(y.array)[0]).any()
+
+
+def test_arrays_of_another_dtype_or_shape_than_planned_are_not_cast():
+    compiled = jax.jit(lambda x, at: x[at])
+    x = np.arange(400, dtype=np.float32)
+    mover = movement.mover(compiled, compiled.trace(x, np.uint8([1])).jaxpr, True)
+    assert isinstance(mover, movement.Mover)
+    for at in (np.uint8([1]), np.int32([300]), np.uint8([2, 3])):
+        np.testing.assert_array_equal(mover(jnp.asarray(x), jnp.asarray(at)), x[at])

@@ -32,6 +32,13 @@ def test_repr_is_chainers():
     assert repr(Parameter(name="W")) == "variable W(None)"
 
 
+def test_text_of_what_is_empty_or_has_several_rows():
+    empty, rows = np.zeros((0, 3), np.float32), np.ones((2, 2), np.float32)
+    assert repr(Variable(empty)) == "variable([], shape=(0, 3))" and repr(Variable(empty[:, 0])) == "variable([])"
+    assert str(Variable(rows, name="h")) == "variable h([[1. 1.]\n            [1. 1.]])"
+    assert str(v(1)) == "variable([1.])" and str(Variable(np.float32(1.5))) == "variable(1.5)"
+
+
 def test_labels():
     x = Variable(np.zeros((2, 3), np.float32))
     assert x.label == "(2, 3), float32"
@@ -141,6 +148,90 @@ def test_backward_on_several_outputs():
     np.testing.assert_array_equal(x.grad, [2 + 8, 2 + 16])
 
 
+@pytest.mark.parametrize("double", [False, True])
+def test_gradients_set_on_the_other_outputs_go_back_with_the_one_that_arrives(double):
+    x = Variable(np.arange(6, dtype=np.float32).reshape(3, 2))
+    a, b, _ = F.split_axis(x, 3, 0)
+    b.grad = np.full((1, 2), 7, np.float32)
+    F.sum(a).backward(enable_double_backprop=double)
+    np.testing.assert_array_equal(x.grad, [[1, 1], [7, 7], [0, 0]])
+    assert b.grad is None  # used up
+    b.grad = np.full((1, 2), 5, np.float32)
+    F.sum(a).backward(retain_grad=True, enable_double_backprop=double)
+    np.testing.assert_array_equal(x.grad, [[2, 2], [12, 12], [0, 0]])
+    np.testing.assert_array_equal(b.grad, [[5, 5]])
+    (g,) = jaxchain.grad([F.sum(a)], [x])
+    np.testing.assert_array_equal(g.array, [[1, 1], [0, 0], [0, 0]])
+
+
+def test_a_gradient_on_a_variable_in_between_is_replaced_not_added():
+    x = v(1, 2)
+    h = x * 2
+    h.grad = np.full(2, 7, np.float32)
+    F.sum(h).backward()
+    np.testing.assert_array_equal(x.grad, [2, 2])
+
+
+def test_a_leaf_of_one_element_is_its_own_gradient():
+    x, y = v(2), v(1, 2)
+    x.backward(loss_scale=3.0)
+    y.backward()
+    assert x.grad.tolist() == [3] and y.grad is None
+    jaxchain.backward([y, y], [v(1, 2), v(3, 4)])
+    assert y.grad.tolist() == [4, 6]
+
+
+def test_outputs_without_a_gradient_are_left_out_if_gradients_are_given():
+    x = v(1, 2)
+    one, two = F.sum(x), F.sum(x * 2)
+    one.grad = np.float32(5)
+    jaxchain.backward([one, two], [None, Variable(np.float32(2))])
+    assert x.grad.tolist() == [4, 4] and float(one.grad) == 5
+    with pytest.raises(TypeError, match="backward: outputs: expected a list or tuple of Variables, got Variable"):
+        jaxchain.backward(x)
+
+
+def test_copydata_keeps_shape_and_dtype():
+    half = Variable(np.zeros((2, 3), np.float16))
+    half.copydata(v(1, 2, 3))
+    assert half.dtype == np.float16 and half.array.tolist() == [[1, 2, 3]] * 2
+    with pytest.raises(ValueError, match=r"cannot put shape \(2,\) into \(2, 3\)\nat .*test_variable.py"):
+        half.copydata(v(1, 2))
+    with pytest.raises(TypeError, match=r"cannot put float32 into int32\nat .*test_variable.py"):
+        Variable(np.int32([1])).copydata(v(1.5))
+    mine, other = Parameter(np.ones((2, 2), np.float32)), Parameter(7.0)
+    mine.copydata(other)
+    assert mine.array.tolist() == other.array.tolist() == [[7, 7], [7, 7]]
+    other = Parameter(0.0)
+    other.copydata(Parameter())
+    assert other.array is None
+    other.copydata(mine)
+    assert other.array.tolist() == [[7, 7], [7, 7]]
+
+
+def test_gradients_of_a_parameter_without_an_array():
+    for clear in (Parameter.cleargrad, Parameter.zerograd, lambda p: setattr(p, "grad", None)):
+        p = Parameter(1.0)
+        clear(p)
+        assert p.grad is None
+    other = Parameter(0.0, (2,))
+    other.grad = np.float32([1, 2])
+    p.addgrad(other)
+    assert p.array.tolist() == [1, 1] and p.grad.tolist() == [1, 2]
+
+
+def test_variables_move_to_chainers_devices():
+    x = v(1, 2)
+    for device in ("@numpy", jaxchain.get_device("@numpy"), jax.devices("cpu")[0]):
+        x.to_device(device)
+        assert x.device == jaxchain.get_device("@numpy") and x.array.tolist() == [1, 2]
+    x.to_intel64()
+    x.to_chx()
+    x.from_chx()
+    with pytest.raises(RuntimeError):
+        x.to_device("nonsense")
+
+
 def test_double_backprop_through_grad_var():
     x = v(3.0)
     y = F.sum(x * x * x)
@@ -241,8 +332,9 @@ def test_pickle_and_deepcopy():
         assert isinstance(q, Parameter) and q.name == "W"
         np.testing.assert_array_equal(q.array, p.array)
         np.testing.assert_array_equal(q.grad, [1, 2])
-    with pytest.raises(TypeError, match="graph"):
-        pickle.dumps(p * 2)
+    y = pickle.loads(pickle.dumps(v(1, 2) * 3))  # the graph stays behind
+    assert y.creator is None and y.rank == 0 and y.requires_grad
+    np.testing.assert_array_equal(y.array, [3, 6])
 
 
 def test_the_graph_goes_with_the_loss():

@@ -1,6 +1,7 @@
 """What a table does not say: random draws, statistics, indexing in loops, options that return more, debug mode."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_functions import compiles
@@ -189,6 +190,54 @@ def test_comparisons_are_not_defined(compare):
         TypeError, match=r"Variables do not support .* operator\. You could use `array` attribute instead\."
     ):
         compare(Variable(X))
+
+
+@pytest.mark.parametrize("function", [F.floor, F.ceil, F.fix, F.sign, lambda x: x // 2])
+@pytest.mark.parametrize("x", [X, Variable(X), Variable(X, requires_grad=False)], ids=["array", "variable", "constant"])
+def test_roundings_give_leaves(function, x):
+    if isinstance(x, np.ndarray) and function not in (F.floor, F.ceil, F.fix, F.sign):
+        x = Variable(x)
+    for y in (function(x), jaxchain.static(lambda: function(x))()):
+        assert y.creator is None and y.rank <= 0 and not y.requires_grad
+
+
+def test_normalize_over_all_axes():
+    np.testing.assert_allclose(F.normalize(X, axis=None).array, X / (np.sqrt(506) + 1e-5), rtol=1e-6)
+
+
+SCALARS = [
+    np.bool_(True),
+    np.float64(0.5),
+    np.array(0.5),
+    np.array(1),
+    jnp.float32(0.5),
+    jnp.int32(1),
+    Variable(np.float32(0.5)),
+]
+
+
+@pytest.mark.parametrize("n", range(len(SCALARS)))
+def test_a_scalar_of_another_kind_changes_nothing_for_the_calls_that_follow(n):
+    half = np.linspace(-1, 1, 30 + n).astype(np.float16)  # a shape of its own: planned anew
+    for call in (F.leaky_relu, F.elu, F.softplus):
+        for scalar in (SCALARS[n], 0.25, 3):
+            y = call(Variable(half), scalar)
+            expected = call(Variable(half), float(np.asarray(getattr(scalar, "array", scalar))))
+            assert y.dtype == y.array.dtype == np.float16
+            np.testing.assert_array_equal(y.array, expected.array)
+    x = Variable(X[:, : n % 3 + 1])
+    for scalar in (np.bool_(True), -2.0, 1e30, 5):
+        np.testing.assert_array_equal((x + scalar).array, np.asarray(x.array) + np.float32(scalar))
+
+
+def test_a_traced_scalar_is_weakly_typed():
+    half = np.linspace(-1, 1, 29).astype(np.float16)
+    step = jaxchain.static(lambda a, slope: F.leaky_relu(Variable(a), slope))
+    for slope in (np.float32(0.25), np.float32(0.5), 0.5):
+        y = step(half, jnp.asarray(slope))
+        assert y.dtype == y.array.dtype == np.float16
+        np.testing.assert_array_equal(y.array, np.where(half > 0, half, half * np.float16(slope)))
+    assert F.leaky_relu(Variable(half), 0.5).dtype == np.float16
 
 
 def test_a_variable_is_found_by_identity():

@@ -274,3 +274,16 @@ def test_sizes_may_be_numpy_integers(integer):
     assert jaxchain.Parameter(0, four).shape == (4,)
     assert jaxchain.Parameter(0, np.array([3, 4])).shape == (3, 4)
     assert all(type(n) is int for n in jaxchain.Parameter(0, (three, four)).shape)
+
+
+def test_parameter_link_gives_a_variable_made_by_identity():
+    link = L.Parameter(np.ones((2, 3), np.float32))
+    y = link()
+    assert type(y) is jaxchain.Variable and y.creator.label == "Identity" and y.creator.inputs[0] is link.W.node
+
+
+@pytest.mark.parametrize("shape", [None, (4,)])
+def test_swish_takes_an_initializer(shape):
+    link = L.Swish(shape, jaxchain.initializers.Constant(3.0))
+    link(np.ones((2, 4), np.float32))
+    np.testing.assert_array_equal(link.beta.array, [3.0] * 4)

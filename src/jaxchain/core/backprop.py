@@ -4,8 +4,9 @@ In a training loop the graphs of all steps have one form: the same ops on the sa
 reads the form of a graph; once it was seen often enough (core/forms.py), the walk over the gradients of its ops is one
 program, with the same bits. What the forward put off (core/deferred.py) is part of it: then a step is one call.
 
-Graphs with functions that are no ops (a user's `FunctionNode`, a compiled link) or of more than `LIMIT` functions are
-walked op by op. So are passes that somebody watches: hooks, debug mode, `retain_grad`, double backpropagation.
+Graphs with functions that are no ops (a user's `FunctionNode`, a compiled link), with outputs that have gradients of
+their own, or of more than `LIMIT` functions are walked op by op. So are passes that somebody watches: hooks, debug
+mode, `retain_grad`, double backpropagation.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from jaxchain.core.deferred import Reading, fill, is_held
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
 from jaxchain.core.op_node import OpNode
 from jaxchain.core.walk import walk
+
+
+def has_own_gradients(function: Any) -> bool:
+    """Return whether somebody gave a gradient to one of several outputs: it goes back with those that arrive."""
+    outputs = function.outputs
+    if len(outputs) < 2:
+        return False
+    return any([n.has_own_gradient() for n in [r() for r in outputs] if n is not None])
 
 
 def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]] | None:
@@ -46,7 +55,7 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
         if output is not None:
             arrays.append(output._value)  # no gradient hangs on it, but it is what the caller looks at
     for function in functions:  # grows
-        if function.__class__ is not OpNode or len(functions) > LIMIT:
+        if function.__class__ is not OpNode or len(functions) > LIMIT or has_own_gradients(function):
             Reading(arrays).run()
             return None
         plan = function.plan

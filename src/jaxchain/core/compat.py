@@ -18,6 +18,7 @@ from jax.core import Tracer as Tracer
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.extend.core import get_opaque_trace_state as _trace_state
+from jax.lax import convert_element_type_p
 
 # the lines that jaxprs, HLO and JAX's own messages name are the user's, not ours
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
@@ -28,6 +29,15 @@ CALLS = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call")
 def is_tracer(value: Any) -> bool:
     """Return whether a value stands for an array that exists only while a program is traced."""
     return isinstance(value, Tracer)
+
+
+def weakly_typed(tracer: Any) -> Any:
+    """Return a number that is being traced as one of weak type: beside an array, the array's dtype decides."""
+    if not jax.numpy.issubdtype(tracer.dtype, jax.numpy.inexact):
+        tracer = tracer * 1.0
+    if tracer.weak_type:
+        return tracer
+    return convert_element_type_p.bind(tracer, new_dtype=tracer.dtype, weak_type=True, sharding=None)
 
 
 def trace_state() -> Any:

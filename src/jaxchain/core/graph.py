@@ -63,6 +63,12 @@ def _ended() -> StaticError:
     )
 
 
+def _check_variables(function: str, **lists: Any) -> None:
+    for name, value in lists.items():
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{function}: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
+
+
 def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
     """Add gradients to the leaves' own."""
     for node, gradient in gradients:
@@ -95,17 +101,28 @@ def backward(
 ) -> None:
     """Backward pass from several outputs at once; gradients are added to the leaves' `grad`.
 
+    Where a gradient arrives at one output of a function, those that its other outputs have of their own (`y.grad` was
+    set) go back with it and are used up, as in Chainer.
+
     Args:
-        outputs: The outputs. Each starts from `grad_outputs`, its own `grad`, or one if it has one element.
-        grad_outputs: Gradients of the outputs, or None.
+        outputs: The outputs. Each starts from its own `grad`, or one if it has one element.
+        grad_outputs: Gradients in the place of these; outputs for which one is None are left out.
         retain_grad: Leave gradients on the variables in between, too.
         enable_double_backprop: Record a graph of the gradients.
         loss_scale: First gradients that are not given are multiplied by it.
+
+    Raises:
+        TypeError: `outputs` is not a list or tuple.
+        RuntimeError: An output has more than one element and no gradient.
     """
-    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
+    _check_variables("backward", outputs=outputs)
+    if grad_outputs is None:
+        starts = [(y, y._grad) for y in outputs]
+    else:
+        starts = [(y, g) for y, g in zip(outputs, grad_outputs, strict=True) if g is not None]
     seeds = [
-        (y._node, _seed(y, y._grad if g is None else g, loss_scale, enable_double_backprop, True))
-        for y, g in zip(outputs, given, strict=True)
+        (y._node, _seed(y, g, loss_scale, enable_double_backprop, True))
+        for y, g in starts
         if y._node.creator_node is not None and y.requires_grad
     ]
 
@@ -115,18 +132,31 @@ def backward(
             if variable is not None:
                 variable._grad = off_tape(gradient)
 
-    for y in outputs:
+    def own(node: VariableNode | None) -> Any:
+        if node is None or not node.has_own_gradient():
+            return None
+        variable = node.get_variable()
+        gradient = variable.grad_var if enable_double_backprop else variable.grad
+        variable._grad = None
+        return gradient
+
+    for y, g in starts:
         if y._node.creator_node is not None:
             y._grad = None  # used up: like every variable that is not a leaf, unless gradients are retained
         elif y._node.rank < 0:
             raise _ended()
+        elif grad_outputs is not None:
+            _accumulate([(y._node, _seed(y, g, None, enable_double_backprop, True))])
+        elif g is None and y._value is not None and y.size == 1:
+            y._grad = _seed(y, None, loss_scale, enable_double_backprop, True)
     watched = retain_grad or bool(retained)
     if not (watched or enable_double_backprop or thread_state().special):
         found = compiled_walk(seeds)
         if found is not None:
             return _accumulate(found)
     with recording(enable_double_backprop):
-        gradients = walk(seeds, **_arithmetic(enable_double_backprop), on_intermediate=keep if watched else None)
+        arithmetic = _arithmetic(enable_double_backprop)
+        gradients = walk(seeds, **arithmetic, on_intermediate=keep if watched else None, own=own)
         _accumulate((node, off_tape(gradient)) for node, gradient in gradients.items())
 
 
@@ -158,9 +188,7 @@ def grad(
     Raises:
         TypeError: `outputs` or `inputs` is not a list or tuple.
     """
-    for name, value in (("outputs", outputs), ("inputs", inputs)):
-        if not isinstance(value, list | tuple):
-            raise TypeError(f"grad: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
+    _check_variables("grad", outputs=outputs, inputs=inputs)
     given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
     targets = [x._node for x in inputs]
     if any(y._node.rank < 0 and y._node.creator_node is None and y._node not in targets for y in outputs):

@@ -314,21 +314,29 @@ class Mover:
     def __init__(self, compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool) -> None:
         self.compiled, self.closed, self.single = compiled, closed, single
         jaxpr = closed.jaxpr
-        self.takes, self.gives = ([cast(Any, v.aval).dtype for v in vs] for vs in (jaxpr.invars, jaxpr.outvars))
+        self.takes, self.gives = ([cast(Any, v.aval) for v in vs] for vs in (jaxpr.invars, jaxpr.outvars))
         self.steps: Steps | None = None
         self.calls = 0
 
     def __call__(self, *args: Any) -> Any:
         """Run it."""
-        if self.calls >= AFTER or in_trace() or not all(map(_on_host, args)):
+        if self.calls >= AFTER or in_trace() or not all(map(_fits, args, self.takes)):
             return self.compiled(*args)
         self.calls += 1
-        arrays = [np.asarray(a, dtype) for a, dtype in zip(args, self.takes, strict=True)]
+        arrays = [np.asarray(a, aval.dtype) for a, aval in zip(args, self.takes, strict=True)]
         if self.steps is None:
             self.steps = Steps(self.closed)
         out = self.steps(arrays)
-        results = tuple([jax.device_put(np.array(y, dtype)) for y, dtype in zip(out, self.gives, strict=True)])
+        results = tuple([jax.device_put(np.array(y, aval.dtype)) for y, aval in zip(out, self.gives, strict=True)])
         return results[0] if self.single else results
+
+
+def _fits(value: Any, aval: Any) -> bool:
+    """Return whether a value is on the host, and of the shape and dtype that the jaxpr was made for."""
+    if not _on_host(value):
+        return False
+    dtype = getattr(value, "dtype", None)
+    return dtype is None or (jax.dtypes.canonicalize_dtype(dtype) == aval.dtype and value.shape == aval.shape)
 
 
 def _on_host(value: Any) -> bool:

@@ -67,11 +67,24 @@ class Parameter(Variable):
     @grad.setter
     def grad(self, value: Any) -> None:
         self._grad = None if value is None else self._checked_grad(as_jax(value))
+        self.grad_cleared = True
 
     def cleargrad(self) -> None:
         """Set the gradient to None."""
         self._grad = None
         self.grad_cleared = True
+
+    def zerograd(self) -> None:
+        """Set the gradient to zeros; to None as long as there is no array."""
+        self.cleargrad()
+        if self._array is not None:
+            super().zerograd()
+
+    def addgrad(self, var: Variable) -> None:
+        """Add the gradient of another Variable to this one's; make the array, if there is none, in its shape."""
+        if self._array is None and var._array is not None:
+            self.initialize(var.shape)
+        super().addgrad(var)
 
     def initialize(self, shape: int | Sequence[int]) -> None:
         """Make the array: its shape is `shape`, its values come from the initialiser.
@@ -88,9 +101,8 @@ class Parameter(Variable):
         if trace is not None:
             trace.initialised(self)
 
-    def to_device(self, device: Any) -> None:
-        """Move the array, the gradient and what its update rule keeps to a device (a `jax.Device`)."""
-        super().to_device(device)
+    def _move(self, device: Any) -> None:  # what its update rule keeps goes along
+        super()._move(device)
         self._home = device
         if hasattr(self.update_rule, "to_device"):
             self.update_rule.to_device(device)

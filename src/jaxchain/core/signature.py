@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.compat import is_tracer, weakly_typed
 from jaxchain.core.errors import InvalidType, user_line
 from jaxchain.core.variable import Variable
 
@@ -112,6 +113,7 @@ class Signature:
         self.input_at = [i for i, k in enumerate(kinds) if k in (ARRAY, OPTIONAL, TREE)]
         self.trees = {i for i, k in enumerate(kinds) if k == TREE}
         self.scalar_at = [i for i, k in enumerate(kinds) if k in (SCALAR, KEY)]
+        self.readers = [_scalar if kinds[i] == SCALAR else _traced for i in self.scalar_at]
         self.static_at = [i for i, k in enumerate(kinds) if k == STATIC]
 
     def caller(self, apply: Callable[[Any, Sequence[Any], tuple[Any, ...]], Any]) -> Callable[..., Any]:
@@ -123,10 +125,9 @@ class Signature:
         default = "_" * (1 + max(map(len, names), default=0))  # what begins with it is longer than any parameter's name
         own = 2 * default
         simple = not self.trees and all(p.kind != SCALAR or p.always for p in self.parameters)
-        statics, inputs, scalars = (
-            "".join(pattern.format(names[i]) + ", " for i in at)
-            for at, pattern in ((self.static_at, "{}"), (self.input_at, "{}"), (self.scalar_at, own + "scalar({})"))
-        )
+        statics, inputs = ("".join(names[i] + ", " for i in at) for at in (self.static_at, self.input_at))
+        reads = zip(self.readers, self.scalar_at, strict=True)
+        scalars = "".join(f"{own}{reader.__name__}({names[i]}), " for reader, i in reads)
         flat = f"({statics}), ({inputs}), ({scalars})" if simple else f"*{own}flatten(({', '.join(names)},))"
         defaults = {default + p.name: p.default for p in self.parameters if p.default is not REQUIRED}
         bare = [
@@ -134,7 +135,8 @@ class Signature:
             for n, p in self.python.parameters.items()
         ]
         header = self.python.replace(parameters=bare, return_annotation=REQUIRED)
-        namespace = {**defaults, f"{own}apply": apply, f"{own}flatten": self.flatten, f"{own}scalar": _scalar}
+        called = {"apply": apply, "flatten": self.flatten, **{reader.__name__: reader for reader in self.readers}}
+        namespace = {**defaults, **{own + name: function for name, function in called.items()}}
         here = "\n" * sys._getframe().f_lineno  # for tracebacks
         exec(compile(f"{here}def call{header}: return {own}apply({flat})", __file__, "exec"), namespace)
         return namespace["call"]
@@ -149,7 +151,7 @@ class Signature:
         statics = tuple([values[i] for i in self.static_at])
         scalars: tuple[Any, ...] = ()
         if self.scalar_at:
-            scalars = tuple([_scalar(values[i]) for i in self.scalar_at])
+            scalars = tuple([read(values[i]) for read, i in zip(self.readers, self.scalar_at, strict=True)])
             if any(s is None for s in scalars):
                 statics += tuple(s is None for s in scalars)
                 scalars = tuple(s for s in scalars if s is not None)
@@ -278,14 +280,20 @@ class Signature:
 
 
 def _scalar(value: Any) -> Any:
-    """Return a scalar as jit takes it: Python floats are weakly typed, so the input's dtype decides."""
+    """Return a scalar as jit takes it: a Python float, or weakly typed, so the input's dtype decides. Ops are planned
+    without looking at scalars: all of them have to be of one kind.
+    """
     if value.__class__ is float:
         return value
-    if isinstance(value, (int, np.floating, np.integer)):
+    if isinstance(value, (int, np.floating, np.integer, np.bool_)):
         return float(value)
     if isinstance(value, Variable):
         value = value._array
-    # a lifted hyperparameter that is an int: as a float, weakly typed, as in eager mode
-    if getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.integer):
-        return value * 1.0
-    return value
+    if getattr(value, "shape", None) != () or not jnp.isdtype(value.dtype, ("bool", "real floating", "integral")):
+        return value
+    return weakly_typed(value) if is_tracer(value) else float(value)
+
+
+def _traced(value: Any) -> Any:
+    """Return an array that is traced and no input of the graph."""
+    return value._array if isinstance(value, Variable) else value

@@ -219,6 +219,11 @@ class VariableNode:
         """Return the Variable of this node if it is alive."""
         return self._variable()
 
+    def has_own_gradient(self) -> bool:
+        """Return whether a function made it and a gradient waits on its Variable."""
+        variable = self._variable()
+        return variable is not None and variable._grad is not None and self.creator_node is not None
+
     def get_variable(self) -> Variable:
         """Return the Variable of this node; if it is gone, a new one (its array None unless retained)."""
         variable = self._variable()
@@ -530,9 +535,7 @@ class Variable:
         memo[id(self)] = copied
         return copied
 
-    def __getstate__(self) -> dict[str, Any]:
-        if self._node.creator_node is not None and self.requires_grad:
-            raise TypeError("a Variable with a graph cannot be pickled. Call unchain() first, or pickle its array.")
+    def __getstate__(self) -> dict[str, Any]:  # the graph stays behind: what is unpickled is a leaf
         array = None if self._array is None else np.asarray(self._array)
         grad = self.grad if self._array is not None else None
         return {
@@ -700,13 +703,39 @@ class Variable:
         )
 
     def copydata(self, var: Variable) -> None:
-        """Take over the values of another Variable; on the device of its own, if it has any."""
-        self.array = beside(var.array, self._array)
+        """Take over the values of another Variable, in the shape and dtype and on the device of its own, if it has any.
+
+        A parameter that has no array yet, this one or the other, gets the other one's shape.
+
+        Raises:
+            ValueError: The values do not broadcast to the shape.
+            TypeError: Floating values for a dtype of whole numbers.
+        """
+        own = self._array
+        if var._array is None:
+            if own is None:
+                return
+            var.initialize(own.shape)  # type: ignore[attr-defined]
+        array = beside(var.array, own)
+        if own is not None:
+            if jnp.issubdtype(array.dtype, jnp.inexact) and not jnp.issubdtype(own.dtype, jnp.inexact):
+                raise TypeError(f"copydata: cannot put {array.dtype} into {own.dtype}\nat {user_line(2)}")
+            if array.shape != own.shape:
+                try:
+                    array = jnp.broadcast_to(array, own.shape)
+                except ValueError:
+                    message = f"copydata: cannot put shape {array.shape} into {own.shape}\nat {user_line(2)}"
+                    raise ValueError(message) from None
+            array = array.astype(own.dtype)
+        self.array = array
 
     # -- devices, kept for programs written for Chainer --------------------------------------------------------------
 
     def to_device(self, device: Any) -> None:
-        """Move the array and the gradient to a device (a `jax.Device`)."""
+        """Move the array and the gradient to a device: what `jaxchain.get_device` takes, or a sharding."""
+        self._move(importlib.import_module("jaxchain.backend").jax_device(device))  # a room above this one
+
+    def _move(self, device: Any) -> None:
         if self._array is not None:
             self._array = jax.device_put(self._array, device)
         if self._grad is not None:
@@ -714,11 +743,18 @@ class Variable:
 
     def to_cpu(self) -> None:
         """Move to the host's CPU."""
-        self.to_device(jax.devices("cpu")[0])
+        self.to_device("cpu")
+
+    to_intel64 = to_cpu
+
+    def to_chx(self) -> None:
+        """Stay where it is: there is no other array library here."""
+
+    from_chx = to_chx
 
     def to_gpu(self, device: int | None = None) -> None:
-        """Move to a GPU; raises JAX's RuntimeError if there is none."""
-        self.to_device(jax.devices("gpu")[device or 0])
+        """Move to a GPU; raises a RuntimeError if there is none."""
+        self.to_device(0 if device is None else device)
 
     # -- text ---------------------------------------------------------------------------------------------------------
 
@@ -731,12 +767,18 @@ class Variable:
             return f"{head}None)"
         if is_tracer(array):
             return f"{head}{array})"
-        text = np.array2string(np.asarray(array), separator=", ", prefix=head) if array.ndim else str(np.asarray(array))
-        return f"{head}{text})"
+        if not array.ndim:
+            return f"{head}{np.asarray(array)})"
+        if not array.size and array.ndim > 1:
+            return f"{head}[], shape={array.shape})"
+        return f"{head}{np.array2string(np.asarray(array), separator=', ', prefix=head)})"
 
     def __str__(self) -> str:
-        name = self.name or ""
-        return f"{self._kind} {name}({self._array})" if name else f"{self._kind}({self._array})"
+        head = f"{self._kind} {self.name}(" if self.name else f"{self._kind}("
+        array = self._array
+        if array is None or is_tracer(array) or not array.ndim:
+            return f"{head}{array})"
+        return f"{head}{np.array2string(np.asarray(array), separator=' ', prefix=head)})"
 
     def summary(self) -> str:
         """Return one line: class, name and label."""

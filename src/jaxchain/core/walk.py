@@ -34,6 +34,7 @@ def walk(
     pull: Callable[[Any, list[Any]], tuple[Sequence[int], Sequence[Any]]] = pull_arrays,
     add: Callable[[Any, Any], Any] = add_arrays,
     on_intermediate: Callable[[Any, Any], None] | None = None,
+    own: Callable[[Any], Any] | None = None,
     wanted: Mapping[Any, Any] | None = None,
 ) -> dict[Any, Any]:
     """Send gradients from the outputs back to the leaves.
@@ -43,6 +44,8 @@ def walk(
         pull: ``(function node, gradients of its outputs) -> (positions, gradients)`` of its inputs.
         add: Sum of two gradients.
         on_intermediate: Called with (variable node, gradient) for every live node that is not a leaf.
+        own: Returns the gradient that an output has of its own, or None: asked where none arrived at an output of a
+            function that others lead to (None: there is none).
         wanted: The nodes whose gradients are asked for. Functions that no wanted node led to are left out (None: all).
 
     Returns:
@@ -72,6 +75,8 @@ def walk(
             return result
         function = heappop(heap)[2]
         gys = pending.pop(function)
+        if own is not None and len(gys) > 1:
+            gys = [own(r()) if g is None else g for r, g in zip(function.outputs, gys, strict=True)]
         if watched:
             _tell(function, gys, on_intermediate, wanted, result)
             if wanted is not None and function not in wanted:

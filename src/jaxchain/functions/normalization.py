@@ -366,20 +366,20 @@ def local_response_normalization(
 
 
 @op(label="NormalizeL2", name="normalize")
-def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...]) -> Float[Array, "..."]:
+def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...] | None) -> Float[Array, "..."]:
     total = jnp.square(x).sum(axis, keepdims=True)
     # the guard keeps the gradient of the root finite at 0
     norm = jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1)), 0)
     return x / (norm + eps)
 
 
-def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] = 1):
+def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] | None = 1):
     r"""Scale to an L2 norm of (nearly) one, :math:`x / (\|x\| + \epsilon)`.
 
     Args:
         x: Any shape with the axes, floating dtype.
         eps: :math:`\epsilon`. Traced.
-        axis: The axis or axes that the norm is taken over.
+        axis: The axis or axes that the norm is taken over; None: all.
 
     Returns:
         Same shape and dtype as ``x``.
@@ -395,4 +395,6 @@ def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] = 1):
         >>> F.normalize(np.float32([[3, 4]])).array.round(3)
         Array([[0.6, 0.8]], dtype=float32)
     """
-    return _normalize(x, eps, tuple(map(int, axis)) if isinstance(axis, tuple | list) else int(axis))
+    if axis is not None:
+        axis = tuple(map(int, axis)) if isinstance(axis, tuple | list) else int(axis)
+    return _normalize(x, eps, axis)

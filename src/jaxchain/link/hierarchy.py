@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
-import jax.numpy as jnp
 
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import beside
@@ -107,10 +106,13 @@ class Hierarchy:
         Args:
             link: The link to take from.
             copy_persistent: Also take its persistent values.
+
+        Raises:
+            ValueError: The shape of a parameter is another one.
         """
         theirs, ours = link.__dict__, self.__dict__
         for name in self._params:
-            _copy_data(ours[name], theirs[name])
+            ours[name].copydata(theirs[name])
         if copy_persistent:
             for name in self._persistent:
                 value = link._home(name)[name]
@@ -162,13 +164,3 @@ class Hierarchy:
     def update_enabled(self) -> bool:
         """Whether at least one parameter would be updated."""
         return any(p.update_rule is not None and p.update_rule.enabled for p in self.params())
-
-
-def _copy_data(target: Parameter, source: Parameter) -> None:
-    if source.array is None:
-        if target.array is not None:
-            source.initialize(target.shape)
-        else:
-            return
-    own = target.array
-    target.array = source.array if own is None else jnp.asarray(beside(source.array, own), own.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import Constant, Initializer, _get_initializer
+from jaxchain.initializers import Initializer, _get_initializer
 from jaxchain.initializers.base import Reshaped
 from jaxchain.link import Chain, Link
 from jaxchain.links.linear import Linear
@@ -21,7 +21,7 @@ class PReLU(Link):
 
     Args:
         shape: Shape of the slope.
-        init: Its initial value.
+        init: Initializer, scalar or array.
 
     Attributes:
         W: Parameter `shape`.
@@ -45,7 +45,7 @@ class Swish(Link):
 
     Args:
         beta_shape: Shape of ``beta``. None: that of one example, from the first input.
-        beta_init: Its initial value.
+        beta_init: Initializer, scalar or array.
 
     Attributes:
         beta: Parameter `beta_shape`.
@@ -54,10 +54,10 @@ class Swish(Link):
         Ramachandran et al. 2017, arXiv:1710.05941.
     """
 
-    def __init__(self, beta_shape: Any, beta_init: float = 1.0) -> None:
+    def __init__(self, beta_shape: Any, beta_init: Any = 1.0) -> None:
         super().__init__()
         with self.init_scope():
-            self.beta = Parameter(Constant(beta_init), beta_shape)
+            self.beta = Parameter(_get_initializer(beta_init), beta_shape)
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape; the result has the same one."""

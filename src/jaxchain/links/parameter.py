@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxchain import functions as F
 from jaxchain.core import parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
@@ -25,5 +26,5 @@ class Parameter(Link):
             self.W = parameter.Parameter(array)
 
     def forward(self, volatile: str = "off") -> Variable:
-        """Return the parameter. `volatile` is accepted for old programs and ignored."""
-        return self.W
+        """Return a Variable with the parameter's value. `volatile` is accepted for old programs and ignored."""
+        return F.identity(self.W)
