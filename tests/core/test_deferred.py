@@ -300,3 +300,20 @@ def test_what_is_read_at_once_again_and_again_does_not_wait_until_it_is_part_of_
         pass
     F.sum(y).array
     assert waits(F.cosh(x))
+
+
+def test_results_that_are_collected_hold_no_more_than_a_budget(monkeypatch):
+    linear = L.Linear(1000, 1)
+    linear(np.ones((1, 1000), np.float32)).array
+    monkeypatch.setattr(deferred, "BUDGET", 2**20)
+    monkeypatch.setattr(deferred.budget, "left", 2**20)
+    gc.collect()
+    before = sum(a.nbytes for a in jax.live_arrays())
+    with jaxchain.no_backprop_mode():
+        results = [linear(np.full((100, 1000), k, np.float32)) for k in range(20)]  # 0.4 MB each
+    prepared = [F.sum(np.full((100, 1000), k, np.float32)) for k in range(20)]  # has no gradient: keeps nothing
+    held = sum(a.nbytes for a in jax.live_arrays()) - before
+    assert held < 5 * 2**20, held
+    weight = np.asarray(linear.W.array).sum()
+    np.testing.assert_allclose([float(y.array[0, 0]) for y in results], weight * np.arange(20), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose([float(y.array) for y in prepared], 1e5 * np.arange(20))

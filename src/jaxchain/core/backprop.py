@@ -23,10 +23,7 @@ from jaxchain.core.walk import walk
 
 def has_own_gradients(function: Any) -> bool:
     """Return whether somebody gave a gradient to one of several outputs: it goes back with those that arrive."""
-    outputs = function.outputs
-    if len(outputs) < 2:
-        return False
-    return any([n.has_own_gradient() for n in [r() for r in outputs] if n is not None])
+    return any([n.has_own_gradient() for n in [r() for r in function.outputs] if n is not None])
 
 
 def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]] | None:
@@ -55,7 +52,8 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
         if output is not None:
             arrays.append(output._value)  # no gradient hangs on it, but it is what the caller looks at
     for function in functions:  # grows
-        if function.__class__ is not OpNode or len(functions) > LIMIT or has_own_gradients(function):
+        is_op = function.__class__ is OpNode
+        if not is_op or len(functions) > LIMIT or (not function.plan.single and has_own_gradients(function)):
             Reading(arrays).run()
             return None
         plan = function.plan

@@ -12,6 +12,7 @@ transformations), nor those on more than `SMALL` bytes: they are handed over at 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 
 import jax
 
-from jaxchain.core.compat import Tracer, bytes_of, in_trace
+from jaxchain.core.compat import Tracer, in_trace
 from jaxchain.core.errors import format_source
 from jaxchain.core.exact import devices_of
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
@@ -29,6 +30,8 @@ SMALL = 2**20  # bytes of all inputs and outputs of a call up to which it waits
 DEEP = 256  # calls that may wait for one another
 ALONE = 64  # times in a row that a result was read at once, after which calls of the kind do not wait any more ...
 AGAIN = 64  # ... but one in so many, to see whether it is still so
+BUDGET = 2**26  # bytes of calls that were put off, after which the results held since the last time are computed
+OVERHEAD = 2**12  # bytes that a call counts for besides those of its arrays
 
 new = object.__new__
 
@@ -184,12 +187,6 @@ def share(value: Any, node: Callable[[], Any]) -> Any:
     return value
 
 
-def is_small(infos: Iterable[Any]) -> bool:
-    """Return whether a call with these inputs and outputs may wait."""
-    size = bytes_of(infos)
-    return size is not None and size <= SMALL
-
-
 def concrete(values: Iterable[Any]) -> list[Any]:
     """Return arrays in the place of what waits."""
     return [v.array() if v.__class__ in WAITING else v for v in values]
@@ -213,6 +210,36 @@ def defer(plan: Any, arguments: Sequence[Any], scalars: tuple[Any, ...]) -> Defe
     call.plan, call.arguments, call.scalars = plan, arguments, scalars
     call.depth, call.nodes, call.value = depth + 1, (), None
     return call
+
+
+class Budget:
+    """Bounds what results hold that somebody collects and nobody reads: calls that wait hold their inputs.
+
+    For calls for which no graph holds them, that is.
+    """
+
+    def __init__(self) -> None:
+        self.left = BUDGET
+        self.recent: list[Sequence[Callable[[], Any]]] = []  # weak references to the nodes of results, by call
+        self.older: list[Sequence[Callable[[], Any]]] = []
+
+    def charge(self, call: Deferred) -> None:
+        """Note a call. Once a budget is used up, results that are still held from before the last time are computed."""
+        self.left -= call.plan.size + OVERHEAD
+        self.recent.append(call.nodes)
+        if self.left >= 0:
+            return
+        self.left = BUDGET
+        older, self.older, self.recent = self.older, self.recent, []
+        for references in older:
+            for node in [reference() for reference in references]:
+                variable = None if node is None else node.get_variable_or_none()
+                if variable is not None:
+                    with contextlib.suppress(Exception):  # who reads it will see the error
+                        variable._array  # noqa: B018 - computes it
+
+
+budget = Budget()
 
 
 class Reading:

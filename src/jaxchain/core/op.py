@@ -25,9 +25,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, is_tracer, live_inputs, numerics, without_dead_code
+from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, without_dead_code
 from jaxchain.core.config import local, thread_state
-from jaxchain.core.deferred import WAITING, Deferred, Waiting, concrete, defer, is_small
+from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
@@ -62,6 +62,7 @@ class Plan:
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
         output_only: Whether that is one output and nothing else.
         needs: Positions of the inputs that a gradient goes to; empty if none.
+        size: Bytes of all inputs and outputs.
         alone: How often in a row the result was read at once (core/deferred.py).
         at_once: How many calls from now on do not wait: infinitely many if they are too large.
     """
@@ -83,6 +84,7 @@ class Plan:
         "pure",
         "scalars",
         "single",
+        "size",
         "structure",
     )
 
@@ -108,7 +110,9 @@ class Plan:
             else ()
         )
         self.alone = 0
-        self.at_once: float = 0 if is_small((*infos, *self.out_infos)) else math.inf
+        size = bytes_of((*infos, *self.out_infos))
+        self.at_once: float = math.inf if size is None or size > SMALL else 0
+        self.size = size or 0
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None if self.needs else ((), ())
         self.keep: Any = None if self.needs else _picking(())
         self.output_only = False
@@ -375,6 +379,7 @@ class Op:
             results = [result_on(y, i) for y, i in zip(outputs_of(plan, out), plan.out_infos, strict=True)]
             if out.__class__ is Deferred:
                 out.nodes = tuple([weakref.ref(y._node) for y in results])
+                budget.charge(out)
             return results[0] if plan.single else tuple(results)
         if raw:
             for i, node in enumerate(nodes):

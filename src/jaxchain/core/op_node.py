@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import is_debug, thread_state
-from jaxchain.core.deferred import Deferred, Part, concrete
+from jaxchain.core.deferred import Deferred, Part, budget, concrete
 from jaxchain.core.errors import Site, call_site, format_source, user_line
 from jaxchain.core.variable import FunctionRecord, Info, Variable, VariableNode, off_tape
 
@@ -203,6 +203,8 @@ def record(
             node.rank = rank + 1
             node._variable = reference(result)
             function.outputs = out.nodes = (reference(node),)
+            if not plan.needs:
+                budget.charge(out)
         else:
             result._made = function
         return result
@@ -216,6 +218,8 @@ def record(
     function.outputs = tuple([reference(y._made) for y in results])
     if out and out[0].__class__ is Part:
         out[0].call.nodes = function.outputs
+        if not plan.needs:
+            budget.charge(out[0].call)
     return tuple(results)
 
 
