@@ -99,8 +99,8 @@ def test_parameters_of_every_kind(call, value, gradient):
             r"exp: expected Variables, .*, got str.*\nat .*test_op.py",
         ),
         (
-            lambda: clashing(v(1), apply=[1]),
-            r"clashing: apply: expected a value that has a hash.* list\nat .*test_op",
+            lambda: clashing(v(1), apply={1}),
+            r"clashing: apply: expected a value that has a hash, got set\nat .*test_op",
         ),
         (lambda: tree((v(1),), power={}), r"tree: power: expected a value that has a hash.* dict\nat .*test_op.py"),
     ],
@@ -143,3 +143,18 @@ def test_threads_that_ask_for_a_node_get_the_same():
             assert all(node is y.node for node in nodes)
     finally:
         sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize(
+    ("call", "shape"),
+    [
+        (lambda x: F.expand_dims(x, np.array(0)), (1, 2, 3)),
+        (lambda x: F.softmax(x, axis=np.array(1)), (2, 3)),
+        (lambda x: F.reshape(x, np.array([3, -1])), (3, 2)),
+        (lambda x: F.broadcast_to(x, np.array([4, 2, 3])), (4, 2, 3)),
+        (lambda x: F.transpose(x, [1, 0]), (3, 2)),
+        (lambda x: F.pad(x, [[1, 1], [0, 0]], "constant"), (4, 3)),
+    ],
+)
+def test_lists_and_numpy_arrays_are_taken_for_tuples_and_numbers(call, shape):
+    assert call(np.ones((2, 3), np.float32)).shape == shape

@@ -224,6 +224,13 @@ def _array(x: Any, name: str) -> tuple[Any, Info]:
     return x, array_info(x)
 
 
+def _frozen(value: Any) -> Any:
+    """Return a tuple in the place of a list, and Python's numbers in that of a NumPy array."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        value = value.tolist()
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
 def _has_hash(value: Any) -> bool:
     """Return whether a value can be part of a key; a tuple can if what is in it can."""
     try:
@@ -355,8 +362,9 @@ class Op:
         found = tuple(key)
         try:
             plan = self.plans.get(found)
-        except TypeError as error:
-            raise self.unhashable(structure, error) from None
+        except TypeError:
+            found = (self.frozen(structure), *key[1:])
+            plan = self.plans.get(found)
         try:
             if plan is None:
                 plan = self._plan(found, inputs, arrays, scalars)
@@ -394,17 +402,19 @@ class Op:
             kept = plan.keep((*arrays, *out))
         return record(plan, out, tuple(nodes), kept, rank, scalars, state, call_site(3))
 
-    def unhashable(self, structure: Any, error: TypeError) -> TypeError:
-        """Return the error for a static argument that has no hash, in the place of Python's own."""
-        static = [p.name for p in self.signature.parameters if p.kind == STATIC]
-        at = next((i for i, value in enumerate(structure[: len(static)]) if not _has_hash(value)), None)
-        text = (
-            f"{error}"
-            if at is None
-            else f"{static[at]}: expected a value that has a hash (a tuple in the place of a list), got "
-            f"{type(structure[at]).__name__}"
-        )
-        return TypeError(f"{self.name}: {text}\nat {user_line(4)}")
+    def frozen(self, structure: Any) -> Any:
+        """Return static arguments with tuples in the place of lists and NumPy arrays, which have no hash.
+
+        Raises:
+            TypeError: One has none all the same.
+        """
+        frozen = tuple(map(_frozen, structure))
+        names = [p.name for p in self.signature.parameters if p.kind == STATIC]
+        for name, value in zip(names, frozen, strict=False):
+            if not _has_hash(value):
+                kind = type(value).__name__
+                raise TypeError(f"{self.name}: {name}: expected a value that has a hash, got {kind}\nat {user_line(4)}")
+        return frozen
 
     def leaked(self) -> LeakedVariable:
         """Return the error for an input whose array existed only while a static call was traced."""
