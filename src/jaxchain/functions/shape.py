@@ -60,7 +60,7 @@ def reshape(x, shape: Sequence[int]):
         Array([[0., 1.],
                [2., 3.]], dtype=float32)
     """
-    if isinstance(shape, tuple) and x.shape == shape:
+    if x.shape == shape:
         return as_variable(x)
     shape = as_shape("reshape", shape)
     if sum(n < 0 for n in shape) > 1:
@@ -435,7 +435,7 @@ def broadcast_to(x, shape: Sequence[int]):
         Array([[1., 2.],
                [1., 2.]], dtype=float32)
     """
-    if isinstance(shape, tuple) and x.shape == shape:
+    if x.shape == shape:
         return as_variable(x)
     return _broadcast_to(x, as_shape("broadcast_to", shape))
 
