@@ -227,8 +227,8 @@ class Variant:
                 [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
             ]
             sizes = [bytes_of([v.aval]) or 0 for v in traced.jaxpr.jaxpr.outvars]
-            if max(sizes, default=0) <= TINY:  # XLA runs a program in this thread as long as no buffer in it is larger
-                groups = [part for group in groups for part in _parts(group, sizes)]
+            limit = TINY if max(sizes, default=0) <= TINY else PART
+            groups = [part for group in groups for part in _parts(group, sizes, limit)]
             self.flat_grads = [group for group in groups if len(group) >= MANY]
             flat = {at for group in self.flat_grads for _, at in group}
             self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
@@ -541,17 +541,20 @@ class Variant:
                 container[key] = outputs[at]
 
 
-def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int]) -> list[list[tuple[Any, int]]]:
-    """Cut a list of writes into parts that together are no larger than `TINY`, in order."""
+def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int], limit: int) -> list[list[tuple[Any, int]]]:
+    """Cut a list of writes into parts that together are no larger than some bytes, in order."""
     parts: list[list[tuple[Any, int]]] = [[]]
     for write in writes:
-        if sum(sizes[at] for _, at in parts[-1]) + sizes[write[1]] > TINY:
+        if sum(sizes[at] for _, at in parts[-1]) + sizes[write[1]] > limit:
             parts.append([])
         parts[-1].append(write)
     return parts
 
 
-TINY = 512  # bytes
+TINY = 512  # bytes: XLA runs a program in this thread as long as no buffer in it is larger
+PART = (
+    2**20
+)  # bytes of one flat array: larger ones come from the system anew in every call (MEASURED a fifth of a step)
 
 
 def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tuple[int, ...]]]:
