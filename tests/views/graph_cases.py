@@ -72,6 +72,15 @@ def _without_gradient(chainer):
     return chainer.functions.sum(a) + chainer.functions.cast(chainer.functions.argmax(b), np.float32)
 
 
+def _attributes(chainer):
+    """Statistics, masks, indices and conditions are no variables of the graph."""
+    F, L = chainer.functions, chainer.links
+    h = L.BatchNormalization(3)(chainer.Variable(np.ones((4, 3), np.float32), name="x"))
+    h = F.dropout(h, mask=np.ones((4, 3), np.float32))[np.array([0, 2])]
+    h = F.where(np.ones((2, 3), bool), h, F.rrelu(h, r=np.ones((2, 3), np.float32)))
+    return F.softmax_cross_entropy(h, np.array([0, 1], np.int32), class_weight=np.ones(3, np.float32))
+
+
 # name -> (program, options of build_computational_graph)
 CASES = {
     "static": (_static_model, {}),
@@ -92,6 +101,7 @@ CASES = {
     "prepared": (_prepared, {}),
     "prepared_functions_only": (_prepared, {"remove_variable": True}),
     "without_gradient": (_without_gradient, {}),
+    "attributes": (_attributes, {}),
     "leaf": (lambda c: c.Variable(np.ones((3,), np.float32), name="a"), {}),
     "leaf_functions_only": (lambda c: c.Variable(np.ones((3,), np.float32), name="a"), {"remove_variable": True}),
     "scalar": (lambda c: c.Variable(np.ones((), np.float32)), {}),

@@ -31,7 +31,7 @@ from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, co
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
-from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static
+from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
 from jaxchain.core.variable import (
     ARRAY_LIKE,
     UNINITIALIZED,
@@ -45,7 +45,7 @@ from jaxchain.core.variable import (
     initialized_array,
 )
 
-__all__ = ["Array", "GradientOp", "Key", "Op", "Static", "op"]
+__all__ = ["Array", "GradientOp", "Key", "Op", "Static", "Undrawn", "op"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -474,6 +474,10 @@ class Op:
         """Check the inputs against the annotations."""
         self.signature.check(structure, infos)
 
+    def drawn(self, structure: Any) -> Sequence[int]:
+        """Return which inputs graphs show."""
+        return self.signature.drawn(structure)
+
     def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
         """Return the call with its input types: ``linear(x: float32[2,3], W: float32[5,4])``."""
         inputs = ", ".join(f"{name}: {info!r}" for name, _, info in self.signature.named(structure, infos))
@@ -506,6 +510,10 @@ class GradientOp(Op):
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""
+
+    def drawn(self, structure: Any) -> Sequence[int]:
+        """Return which inputs graphs show: all."""
+        return range(sum(structure[1]))
 
     def describe(self, structure: Any, infos: tuple[Info, ...]) -> str:
         """Return the call with its input types."""

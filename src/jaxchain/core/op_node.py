@@ -38,6 +38,11 @@ class OpNode(FunctionRecord):
         return self.plan.out_infos[0]
 
     @property
+    def drawn_inputs(self) -> Sequence[VariableNode]:
+        """The inputs that graphs show."""
+        return [self.inputs[i] for i in self.plan.op.drawn(self.plan.structure)] if self.inputs else ()
+
+    @property
     def op_name(self) -> str:
         """Name of the op in the jaxpr."""
         return self.plan.op.name

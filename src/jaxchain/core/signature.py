@@ -26,6 +26,12 @@ T = TypeVar("T")
 Static = Annotated[T, "static"]  # Static[float]: a float that is part of the cache key
 
 
+Undrawn = Annotated[
+    T, "undrawn"
+]  # an input that graphs do not show: statistics, masks, indices. In Chainer the function
+# object has them
+
+
 Key = Annotated[jax.Array, "key"]  # a traced array that is no input of the graph, e.g. a random key (core/random.py)
 
 
@@ -70,14 +76,17 @@ class Verbatim(str):
 class Parameter:
     """One parameter of an op: name, kind, default and, for arrays, what its annotation says of dtype and shape.
 
-    `always`: it is never None.
+    `always`: it is never None. `is_drawn`: graphs show it, if it is an input.
     """
 
     def __init__(self, parameter: inspect.Parameter) -> None:
         self.name = parameter.name
         self.default = parameter.default
-        self.kind = _kind(parameter.annotation)
         annotation = parameter.annotation
+        self.is_drawn = "undrawn" not in getattr(annotation, "__metadata__", ())
+        if not self.is_drawn:
+            annotation = typing.get_args(annotation)[0]
+        self.kind = _kind(annotation)
         self.always = parameter.default is not None and type(None) not in typing.get_args(annotation)
         if self.kind == OPTIONAL:
             (annotation,) = (a for a in typing.get_args(annotation) if a is not type(None))
@@ -233,6 +242,12 @@ class Signature:
             elif next(present):
                 named.append((parameter.name, parameter, next(rest)))
         return named
+
+    def drawn(self, structure: Any) -> list[int]:
+        """Return which of the inputs that are there graphs show."""
+        hidden = {p.name for p in self.parameters if not p.is_drawn}
+        named = self.named(structure, range(sum(structure[1])))
+        return [i for name, _, i in named if name.partition("[")[0] not in hidden]
 
     def check(self, structure: Any, infos: Sequence[Any]) -> None:
         """Unify the dimension letters over the inputs; those inside a tree are not checked.

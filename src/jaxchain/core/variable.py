@@ -267,6 +267,11 @@ class FunctionRecord:
         return self
 
     @property
+    def drawn_inputs(self) -> Sequence[VariableNode]:
+        """The inputs that graphs show: all, but for what belongs to the call and is no variable to a user."""
+        return self.inputs or ()
+
+    @property
     def label(self) -> str:
         """Name in drawings and hooks, e.g. ``LinearFunction``."""
         return type(self).__name__

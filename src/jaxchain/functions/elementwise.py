@@ -9,7 +9,7 @@ from jaxtyping import Float, Num, Shaped
 
 from jaxchain.core.config import recording
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable, as_array, as_variable
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
@@ -119,7 +119,9 @@ def clip(x, x_min: float | None, x_max: float | None):
 
 
 @op(label="Where", name="where")
-def _where(condition: Shaped[Array, "..."], x: Shaped[Array, "..."], y: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+def _where(
+    condition: Undrawn[Shaped[Array, "..."]], x: Shaped[Array, "..."], y: Shaped[Array, "..."]
+) -> Shaped[Array, "..."]:
     expect(condition.dtype == bool, "condition.dtype == bool", condition.dtype)
     same_dtype(x=x, y=y)
     broadcastable(condition=condition, x=x, y=y)

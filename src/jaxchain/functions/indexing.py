@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import InvalidType
-from jaxchain.core.op import Array, Key, op
+from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.variable import Variable, as_array, info_of
 from jaxchain.functions.checks import integer
 
@@ -75,7 +75,7 @@ def _axes_of_truths(places: tuple[Any, ...]) -> list[int]:
 
 @op(label="GetItem", name="get_item")
 def _get_item(
-    x: Shaped[Array, "..."], numbers: Key, indices: Sequence[Array], places: tuple[Any, ...]
+    x: Shaped[Array, "..."], numbers: Key, indices: Undrawn[Sequence[Array]], places: tuple[Any, ...]
 ) -> Shaped[Array, "..."]:
     return _take(x, numbers, indices, places)
 
@@ -227,7 +227,11 @@ def _taken_shape(
 
 @op(label="ScatterAdd", name="scatter_add")
 def _scatter_add(
-    a: Shaped[Array, "..."], b: Shaped[Array, "..."], numbers: Key, indices: Sequence[Array], places: tuple[Any, ...]
+    a: Shaped[Array, "..."],
+    b: Shaped[Array, "..."],
+    numbers: Key,
+    indices: Undrawn[Sequence[Array]],
+    places: tuple[Any, ...],
 ) -> Shaped[Array, "..."]:
     # Adding at an index is the transpose of taking from it: one meaning of an index serves both.
     (added,) = jax.linear_transpose(lambda x: _take(x, numbers, indices, places), a)(b.astype(a.dtype))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype, same_shape
 from jaxchain.functions.connection import check_labels
@@ -29,7 +29,7 @@ def _count(valid: Array, n: int, normalize: bool, dtype: Any) -> Any:
 def _softmax_cross_entropy(
     x: Float[Array, "..."],
     t: Shaped[Array, "..."],
-    class_weight: Array | None,
+    class_weight: Undrawn[Array | None],
     normalize: bool,
     ignore_label: int,
     reduce: str,

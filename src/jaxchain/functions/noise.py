@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, Key, op
+from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.activation import softmax
@@ -36,7 +36,7 @@ def _scale(ratio: Any, x: Array) -> Array:
 
 
 @op(label="Dropout", name="dropout")
-def _dropout_by(x: Float[Array, "..."], mask: Array) -> Float[Array, "..."]:
+def _dropout_by(x: Float[Array, "..."], mask: Undrawn[Array]) -> Float[Array, "..."]:
     with left_to_numpy():
         broadcastable(x=x, mask=mask)
     return x * mask.astype(x.dtype)
@@ -78,7 +78,7 @@ def dropout(x, ratio: float = 0.5, *, mask: Any = None, return_mask: bool = Fals
 
 @op(label="Gaussian", name="gaussian")
 def _gaussian(
-    mean: Float[Array, "..."], ln_var: Float[Array, "..."], eps: Array | None, key: Key
+    mean: Float[Array, "..."], ln_var: Float[Array, "..."], eps: Undrawn[Array | None], key: Key
 ) -> tuple[Array, Array]:
     same_dtype(mean=mean, ln_var=ln_var)
     same_shape(mean=mean, ln_var=ln_var)
@@ -158,7 +158,7 @@ def _simplified_dropconnect(
     x: Float[Array, "..."],
     W: Float[Array, "o i"],
     b: Float[Array, " o"] | None,
-    mask: Array | None,
+    mask: Undrawn[Array | None],
     key: Key,
     ratio: float,
     batchwise: bool,

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Float
 
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import left_to_numpy, same_dtype, same_shape, unbiased
 from jaxchain.functions.half import in_single
@@ -57,8 +57,8 @@ def _batch_normalization(
     x: Float[Array, "..."],
     gamma: Float[Array, "..."],
     beta: Float[Array, "..."],
-    running_mean: Float[Array, "..."] | None,
-    running_var: Float[Array, "..."] | None,
+    running_mean: Undrawn[Float[Array, "..."] | None],
+    running_var: Undrawn[Float[Array, "..."] | None],
     eps: float,
     decay: float,
     axis: Axes | None,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType, expect
-from jaxchain.core.op import Array, Key, op
+from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, info_of
 from jaxchain.functions.activation import clipped_relu, elu
@@ -157,7 +157,7 @@ def relu6(x):
 
 @op(label="RReLU", name="rrelu")
 def _rrelu(
-    x: Float[Array, "..."], slope: Float[Array, "..."] | None, key: Key, lower: float, upper: float
+    x: Float[Array, "..."], slope: Undrawn[Float[Array, "..."] | None], key: Key, lower: float, upper: float
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Return (y, the slopes): those given, or drawn ones."""
     if slope is None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape, unbiased
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
@@ -20,8 +20,8 @@ def _batch_renormalization(
     x: Float[Array, "..."],
     gamma: Float[Array, "..."],
     beta: Float[Array, "..."],
-    running_mean: Float[Array, "..."],
-    running_var: Float[Array, "..."],
+    running_mean: Undrawn[Float[Array, "..."]],
+    running_var: Undrawn[Float[Array, "..."]],
     rmax: float,
     dmax: float,
     eps: float,

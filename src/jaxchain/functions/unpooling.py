@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Float, Int
 
 from jaxchain.core.errors import expect
-from jaxchain.core.op import Array, op
+from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.functions.checks import integer, sizes, spatial
 from jaxchain.functions.convolution import Sizes, conv_outsize, deconv_outsize
 from jaxchain.functions.pooling import offsets, windows
@@ -171,7 +171,7 @@ def unpooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
 @op(label="Upsampling2D", name="upsampling_2d")
 def _upsampling_2d(
     x: Float[Array, "n c h w"],
-    indexes: Int[Array, "..."],
+    indexes: Undrawn[Int[Array, "..."]],
     ksize: Sizes,
     stride: Sizes,
     pad: Sizes,

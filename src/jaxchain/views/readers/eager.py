@@ -65,7 +65,7 @@ def parents(node: AnyNode) -> Sequence[AnyNode]:
     """Return what leads into a node: a variable's creator, or a function's inputs, each once."""
     if isinstance(node, VariableNode):
         return () if node.creator_node is None else (node.creator_node,)
-    inputs = node.inputs or ()
+    inputs = node.drawn_inputs
     return inputs if len(inputs) < 2 else tuple(dict.fromkeys(inputs))
 
 
