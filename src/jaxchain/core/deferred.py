@@ -68,7 +68,7 @@ class Deferred(Waiting):
     """A call that waits, and the array that it gives (a tuple of arrays, if the op gives several).
 
     Attributes:
-        plan: What is called: it has `op`, `forward`, `single`, `out_infos`, `alone` and `at_once`.
+        plan: What is called: it has `op`, `forward`, `single`, `size`, `out_infos`, `alone`, `at_once`.
         arguments: The arrays, or what waits in their place.
         scalars: Further arguments.
         depth: Length of the longest chain of calls that it waits for, itself included.
@@ -78,9 +78,8 @@ class Deferred(Waiting):
 
     __slots__ = ("arguments", "depth", "nodes", "plan", "scalars", "value")
 
-    arguments: Sequence[Any]
-
     plan: Any
+    arguments: Sequence[Any]
     scalars: tuple[Any, ...]
     depth: int
     nodes: Sequence[Callable[[], Any]]

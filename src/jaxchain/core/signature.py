@@ -24,15 +24,10 @@ from jaxchain.core.variable import Variable
 Array = jax.Array
 T = TypeVar("T")
 Static = Annotated[T, "static"]  # Static[float]: a float that is part of the cache key
-
-
-Undrawn = Annotated[
-    T, "undrawn"
-]  # an input that graphs do not show: statistics, masks, indices. In Chainer the function
-# object has them
-
-
-Key = Annotated[jax.Array, "key"]  # a traced array that is no input of the graph, e.g. a random key (core/random.py)
+# an input that graphs do not show: statistics, masks, indices. In Chainer they are attributes of the function object
+Undrawn = Annotated[T, "undrawn"]
+# a traced array that is no input of the graph, e.g. a random key (core/random.py)
+Key = Annotated[jax.Array, "key"]
 
 
 ARRAY, OPTIONAL, TREE, SCALAR, KEY, STATIC = "array", "optional", "tree", "scalar", "key", "static"

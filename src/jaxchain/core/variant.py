@@ -94,7 +94,6 @@ class Variant:
         self.held = self._held(lifted.leaves) if self.holders else None
         self.result, self.once = lifted.result, lifted.once
         self.gives_back = lifted.gives_back
-        self.found = [p for p, t in zip(self.walk.places, self.walk.templates, strict=True) if t[0] == "var"]
         self.writes = lifted.writes
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
@@ -288,7 +287,6 @@ class Variant:
         self.places = [(there(c), k) for c, k in self.places]
         self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
         self.holders = [(there(c), k) for c, k in self.holders]
-        self.found = [(there(c), k) for c, k in self.found]
         self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
         for write in self.writes:
             write.container = there(write.container)
@@ -390,7 +388,8 @@ class Variant:
         Behind the outputs stand the Variables that may come out as they are: the arguments, and those found in places.
         """
         if self.gives_back:
-            outputs = [*outputs, *leaves, *(container[key] for container, key in self.found)]
+            places = zip(self.walk.places, self.walk.templates, strict=True)
+            outputs = [*outputs, *leaves, *(container[key] for (container, key), t in places if t[0] == "var")]
         arrays = [as_array(y) for y in outputs] if self.variables else outputs
         for parameter, at in self.array_writes:
             parameter._value = arrays[at]
@@ -552,9 +551,7 @@ def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int], limit: int) 
 
 
 TINY = 512  # bytes: XLA runs a program in this thread as long as no buffer in it is larger
-PART = (
-    2**20
-)  # bytes of one flat array: larger ones come from the system anew in every call (MEASURED a fifth of a step)
+PART = 2**20  # bytes of one flat array of gradients: larger ones come from the system anew in every call
 
 
 def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tuple[int, ...]]]:
