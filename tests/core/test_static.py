@@ -1224,6 +1224,12 @@ def test_a_variable_that_comes_out_as_it_came_in_is_the_same_object(mode):
     known, step = holder.h, mode(holder.old)
     out = [step(x) for _ in range(3)]
     assert out[0] is known and [y.array.tolist() for y in out] == [[1, 1], [2, 3], [3, 5]]
+    holders = [Holder() for _ in range(3)]
+    current = [None]
+    step = mode(lambda x: current[0].old(x))
+    for current[0] in holders:  # the place is in another object every time
+        known = current[0].h
+        assert step(x) is known and current[0].h is not known
     branch = mode(_kept_or_not)
     for k in range(50):  # enough for the variants to be merged, were they alike
         v = Variable(np.float32([1, 2] if k % 2 else [-1, -2]))
