@@ -98,7 +98,7 @@ def test_a_gradient_that_differs_is_found():
     def f(x):
         v = jaxchain.Variable(x)
         y = F.sum(F.tanh(v) ** 2)
-        y.grad = jaxchain.core.variable.zeros((), np.float32) + float(hidden.next())
+        y.grad = jaxchain.core.arrays.zeros((), np.float32) + float(hidden.next())
         y.backward()
         return v.grad
 

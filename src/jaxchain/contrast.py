@@ -18,11 +18,12 @@ import jax
 
 from jaxchain.core.config import using_config
 from jaxchain.core.graph import grad
+from jaxchain.core.nodes import VariableNode
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk
 from jaxchain.core.static import Static
 from jaxchain.core.untouched import untouched
-from jaxchain.core.variable import Variable, VariableNode
+from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.views import programs, variants
 from jaxchain.views.compare import arrays_of, as_variables, differences, flatten, is_float, is_variable, results_of

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.config import config, using_config
 from jaxchain.core.errors import user_line
 from jaxchain.core.op import Array, op
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_key
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.link import Link
 from jaxchain.links.parameter_tree import PARAM, ParameterTree
 from jaxchain.serializers.files import check_archive, write_whole

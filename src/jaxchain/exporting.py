@@ -18,6 +18,7 @@ from jax import export as jax_export
 from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core.arguments import argument_names
+from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
 from jaxchain.core.cells import count, take
 from jaxchain.core.compat import without_dead_code
@@ -26,7 +27,7 @@ from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
-from jaxchain.core.variable import ARRAY_LIKE, Variable, on_tape
+from jaxchain.core.variable import Variable, on_tape
 from jaxchain.exported import (
     FORMAT,
     KEY,

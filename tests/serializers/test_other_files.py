@@ -1,5 +1,6 @@
 """HDF5, safetensors and Orbax: what is saved is loaded, in new objects, with None and texts."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,7 +129,7 @@ def test_a_missing_key_and_a_wrong_shape_are_errors(files, tmp_path):
 
 def test_half_precision_comes_back(files, tmp_path):
     save, load = files
-    for dtype in (np.float16, jaxchain.core.variable.jnp.bfloat16):
+    for dtype in (np.float16, jnp.bfloat16):
         link = jaxchain.Link(w=((3,), np.float32))
         link.w.array = np.array([1, 2.5, -0.1], dtype)
         save(tmp_path / str(dtype.__name__), link)

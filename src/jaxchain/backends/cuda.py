@@ -19,7 +19,8 @@ from jaxchain.backends import device as _device
 from jaxchain.backends.cupy import Absent, CuPy
 from jaxchain.backends.cupy import CupyUnavailable as CupyUnavailable
 from jaxchain.backends.device import GpuDevice as GpuDevice
-from jaxchain.core.variable import as_array, from_numpy
+from jaxchain.core.arrays import from_numpy
+from jaxchain.core.variable import as_array
 
 cudnn_enabled = False
 

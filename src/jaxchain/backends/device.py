@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import from_numpy
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.variable import from_numpy
 
 
 def accelerators() -> list[Any]:

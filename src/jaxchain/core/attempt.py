@@ -16,6 +16,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
+from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, holds
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
@@ -29,7 +30,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Lifted, Traced
-from jaxchain.core.variable import Variable, zeros
+from jaxchain.core.variable import Variable
 from jaxchain.core.walk import walk as gradients_of
 
 Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had

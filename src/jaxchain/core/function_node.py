@@ -22,23 +22,14 @@ import numpy as np
 from jax.lax import stop_gradient
 
 from jaxchain.core import type_check
+from jaxchain.core.arrays import ARRAY_LIKE, info_of, off_tape
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
 from jaxchain.core.guard import caught
+from jaxchain.core.nodes import FunctionRecord, VariableNode
 from jaxchain.core.user_code import UserFunction, call, differ, is_numpy_code, visible
-from jaxchain.core.variable import (
-    ARRAY_LIKE,
-    FunctionRecord,
-    Variable,
-    VariableNode,
-    as_jax,
-    as_variable,
-    info_of,
-    initialized_array,
-    off_tape,
-    on_tape,
-)
+from jaxchain.core.variable import Variable, as_jax, as_variable, initialized_array, on_tape
 
 
 def refused_twice(outputs: Any, inputs: Sequence[Any], message: str) -> Any:

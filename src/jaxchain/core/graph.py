@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import Info, off_tape
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import StaticError, user_line
-from jaxchain.core.variable import Info, Variable, VariableNode, as_jax, initialized, off_tape, retained
+from jaxchain.core.nodes import VariableNode
+from jaxchain.core.variable import Variable, as_jax, initialized, retained
 from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 

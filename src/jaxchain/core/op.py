@@ -24,26 +24,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, without_dead_code
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
 from jaxchain.core.movement import mover
+from jaxchain.core.nodes import VariableNode
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
-from jaxchain.core.variable import (
-    ARRAY_LIKE,
-    UNINITIALIZED,
-    Info,
-    Variable,
-    VariableNode,
-    array_info,
-    array_infos,
-    as_jax,
-    info_of,
-    initialized_array,
-)
+from jaxchain.core.variable import Variable, as_jax, initialized_array
 
 __all__ = ["Array", "GradientOp", "Key", "Op", "Static", "Undrawn", "op"]
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jaxchain.core.arrays import Info, off_tape
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import is_debug, thread_state
 from jaxchain.core.deferred import Deferred, Part, budget, concrete
 from jaxchain.core.errors import Site, call_site, format_source, user_line
-from jaxchain.core.variable import FunctionRecord, Info, Variable, VariableNode, off_tape
+from jaxchain.core.nodes import FunctionRecord, VariableNode
+from jaxchain.core.variable import Variable
 
 new = object.__new__
 reference = weakref.ref

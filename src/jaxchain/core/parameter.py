@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import ARRAY_TYPES, Info, from_numpy
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import user_line
-from jaxchain.core.variable import ARRAY_TYPES, Info, Variable, VariableNode, as_jax, from_numpy
+from jaxchain.core.nodes import VariableNode
+from jaxchain.core.variable import Variable, as_jax
 
 
 class Parameter(Variable):

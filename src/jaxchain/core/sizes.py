@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.variable import ARRAY_LIKE, Variable
+from jaxchain.core.arrays import ARRAY_LIKE
+from jaxchain.core.variable import Variable
 
 ARRAYS = (Variable, *ARRAY_LIKE)
 

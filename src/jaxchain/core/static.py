@@ -36,12 +36,12 @@ from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.merging import EQUATIONS, merge
+from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.untouched import undone_on_error
-from jaxchain.core.variable import BrokenScope, Scope
 from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
 EAGER: Any = object()  # in place of variants: calls with this key run in eager mode

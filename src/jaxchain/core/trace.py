@@ -16,9 +16,10 @@ from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, refuse
 from jaxchain.core.installation import Installation
+from jaxchain.core.nodes import Scope, VariableNode, scope_path
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.scopes import scope_name
-from jaxchain.core.variable import Scope, Variable, VariableNode, scope_path
+from jaxchain.core.variable import Variable
 
 
 class Call(NamedTuple):

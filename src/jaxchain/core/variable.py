@@ -1,9 +1,4 @@
-"""Variable and the nodes of the graph.
-
-A `Variable` is the user's handle: an array, a gradient and a `VariableNode`. Nodes make the graph: a function node
-holds its input nodes strongly and its output nodes weakly, so there are no cycles and dropping the loss frees the
-graph at once. Nodes hold no arrays; a function keeps those that its gradient reads.
-"""
+"""Variable: the user's handle on an array, its gradient and its node in the graph."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import importlib
 import math
 import threading
 import weakref
-from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -19,335 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import Tracer, in_trace, is_tracer
-from jaxchain.core.config import thread_state
+from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, beside, cut, from_numpy, info_of, off_tape
+from jaxchain.core.compat import Tracer, is_tracer
 from jaxchain.core.deferred import WAITING, share
-from jaxchain.core.errors import NotInitialized, Site, source_of, user_line
-
-ARRAY_TYPES = (jax.Array, np.ndarray)
-NUMPY_TYPES = (np.ndarray, np.generic)
-ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)  # a tuple: `A | B` would be made anew at every check
-
-
-class Info:
-    """Shape, dtype and whether a gradient is wanted: interned, so that a cache key hashes by identity."""
-
-    __slots__ = ("differentiable", "dtype", "requires_grad", "shape")
-
-    def __init__(self, shape: tuple[Any, ...], dtype: np.dtype, requires_grad: bool) -> None:
-        self.shape, self.dtype, self.requires_grad = shape, dtype, requires_grad
-        self.differentiable = requires_grad and jnp.issubdtype(dtype, jnp.inexact)
-
-    def __repr__(self) -> str:
-        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
-
-
-_infos: dict[Any, Info] = {}
-UNINITIALIZED = Info((), np.dtype(np.float32), True)
-
-
-def info_of(array: Any, requires_grad: bool = True) -> Info:
-    """Return the interned `Info` of an array."""
-    key = (array.shape, array.dtype, requires_grad)
-    info = _infos.get(key)
-    if info is None:
-        info = _infos[key] = Info(*key)
-    return info
-
-
-array_infos: dict[type, dict[Any, Info]] = {}  # what `array_info` gave, by class and type of JAX's arrays
-
-
-def array_info(array: Any) -> Info:
-    """Return the `Info` of an array that wants no gradient. `array_infos` has those of JAX's arrays of strong type from
-    then on: found in a tenth of the time.
-    """
-    info, kind = info_of(array, False), getattr(array, "aval", None)
-    if kind is not None and not kind.weak_type:
-        array_infos.setdefault(array.__class__, {})[kind] = info
-    return info
-
-
-def as_jax(value: Any) -> jax.Array:
-    """Return `value` as a JAX array of strong type. NumPy arrays are copied: JAX would read the live buffer.
-
-    Raises:
-        TypeError: `value` is not an array.
-    """
-    if isinstance(value, jax.Array):
-        return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
-    if isinstance(value, NUMPY_TYPES):
-        return from_numpy(value)
-    if isinstance(value, Variable):
-        return value.array
-    raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
-
-
-_seen: set[Any] = set()  # shapes and dtypes of NumPy arrays that came in
-
-
-@jax.jit
-def _handed_over(array: Any) -> Any:
-    return array
-
-
-def from_numpy(value: Any) -> jax.Array:
-    """Return a copy of a NumPy array, made here and now: `jnp.array` may still read the buffer after it returns.
-
-    A compiled call takes arguments in a sixth of the time of `device_put` (MEASURED 12 and 75 us, float32[32,64],
-    `jnp.asarray` 45, jax 0.10.2, CPU). It is compiled for every shape, so it waits for the second time.
-    """
-    value = np.array(value)
-    key = (value.shape, value.dtype)
-    if key in _seen:
-        return jnp.asarray(value) if in_trace() else _handed_over(value)
-    if len(_seen) > 10_000:
-        _seen.clear()
-    _seen.add(key)
-    return jax.device_put(value)
-
-
-def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Return zeros; `jnp.zeros` would compile a program for every shape. Sizes may be symbolic in a trace."""
-    try:
-        return jax.device_put(np.zeros(shape, dtype))
-    except TypeError:
-        return jnp.zeros(shape, dtype)
-
-
-def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
-    """Return an array inside a flat one, on its device.
-
-    Every array that a program returns costs about as much as a small kernel: a compiled step returns the small
-    gradients, which few programs read, as one. In the place of a gradient then stands the tuple (flat, start, shape)
-    until somebody asks for it.
-    """
-    stop = start + math.prod(shape)
-    devices = flat.devices()
-    if len(devices) > 1:
-        return flat[start:stop].reshape(shape)
-    value = jax.device_put(np.asarray(flat)[start:stop].reshape(shape))  # compiles nothing
-    return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
-
-
-def beside(array: Any, own: Any) -> Any:
-    """Return an array on the device of another one. In a trace there are no devices."""
-    if array is None or own is None or isinstance(array, Tracer) or isinstance(own, Tracer):
-        return array
-    return array if array.sharding == own.sharding else jax.device_put(array, own.sharding)
-
-
-def off_tape(value: Any) -> Any:
-    """Return an array that the tape knows nothing of from here on: JAX must not see through it either.
-
-    Only where JAX may differentiate over what is being traced does this make a difference.
-    """
-    trace = thread_state().trace
-    return jax.lax.stop_gradient(value) if trace is not None and trace.by_jax and isinstance(value, Tracer) else value
-
-
-class VariableNode:
-    """A variable in the graph. It outlives its `Variable` as long as a function node needs it.
-
-    Attributes:
-        creator_node: The function node that made it, or None for a leaf.
-        output_index: Which of the creator's outputs it is.
-        rank: Length of the longest path from a leaf.
-        name: The variable's name, e.g. ``W``.
-    """
-
-    __slots__ = ("__weakref__", "_variable", "creator_node", "info", "name", "output_index", "rank")
-
-    def __init__(self, info: Info, name: str | None = None) -> None:
-        self.info = info
-        self.name = name
-        self.creator_node: FunctionRecord | None = None
-        self.output_index = 0
-        self.rank = 0
-        self._variable: Callable[[], Variable | None] = _nothing
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-        return self.info.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Dtype of the array."""
-        return self.info.dtype
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether backward passes leave a gradient here."""
-        return self.info.requires_grad
-
-    @property
-    def creator(self) -> Any:
-        """The function node that made it, or None."""
-        return None if self.creator_node is None else self.creator_node.public
-
-    @property
-    def label(self) -> str:
-        """Short text for drawings: ``(2, 3), float32``."""
-        if self.info is UNINITIALIZED:
-            return "(uninitialized)"
-        shape = self.info.shape
-        text = f"({', '.join(map(str, shape))})"
-        return f"{text}, {self.info.dtype}" if shape else str(self.info.dtype)
-
-    @property
-    def data(self) -> jax.Array | None:
-        """The array, if the Variable is alive or its creator retained it; else None."""
-        variable = self._variable()
-        if variable is not None:
-            return variable._array
-        return None if self.creator_node is None else self.creator_node.retained_output(self.output_index)
-
-    @property
-    def grad(self) -> jax.Array | None:
-        """Gradient of the Variable, if it is alive."""
-        variable = self._variable()
-        return None if variable is None else variable.grad
-
-    @property
-    def grad_var(self) -> Variable | None:
-        """Gradient of the Variable as a Variable, if it is alive."""
-        variable = self._variable()
-        return None if variable is None else variable.grad_var
-
-    def get_variable_or_none(self) -> Variable | None:
-        """Return the Variable of this node if it is alive."""
-        return self._variable()
-
-    def has_own_gradient(self) -> bool:
-        """Return whether a function made it and a gradient waits on its Variable."""
-        variable = self._variable()
-        return variable is not None and variable._grad is not None and self.creator_node is not None
-
-    def get_variable(self) -> Variable:
-        """Return the Variable of this node; if it is gone, a new one (its array None unless retained)."""
-        variable = self._variable()
-        return Variable._of(self.data, self) if variable is None else variable
-
-    def set_creator_node(self, creator_node: FunctionRecord) -> None:
-        """Say which function made this variable."""
-        self.creator_node = creator_node
-        self.rank = creator_node.rank + 1
-
-    def unchain(self) -> None:
-        """Forget the function that made this variable."""
-        self.creator_node = None
-
-
-def _nothing() -> None:
-    return None
-
-
-class FunctionRecord:
-    """A function node: what was called on what, where, and how gradients go back through it.
-
-    Attributes:
-        inputs: Nodes of the inputs.
-        outputs: Weak references to the nodes of the outputs.
-        rank: The largest rank of its inputs.
-    """
-
-    __slots__ = ("__weakref__", "inputs", "ordinal", "outputs", "rank", "scope", "site")
-
-    inputs: tuple[VariableNode, ...]
-    outputs: tuple[Callable[[], VariableNode | None], ...]
-    rank: int
-    scope: Any
-    site: Site | None
-    ordinal: int
-
-    @property
-    def public(self) -> Any:
-        """What `Variable.creator` gives: this node, or the old-style `Function` it wraps."""
-        return self
-
-    @property
-    def drawn_inputs(self) -> Sequence[VariableNode]:
-        """The inputs that graphs show: all, but for what belongs to the call and is no variable to a user."""
-        return self.inputs or ()
-
-    @property
-    def label(self) -> str:
-        """Name in drawings and hooks, e.g. ``LinearFunction``."""
-        return type(self).__name__
-
-    @property
-    def op_name(self) -> str:
-        """Name of the op in the jaxpr, e.g. ``linear``."""
-        return self.label
-
-    @property
-    def static_args(self) -> dict[str, Any]:
-        """Values of the parameters that are not graph inputs."""
-        return {}
-
-    @property
-    def source(self) -> tuple[str, int, str] | None:
-        """(file name, line, function name) of the user's call."""
-        return source_of(getattr(self, "site", None))
-
-    @property
-    def link_path(self) -> str:
-        """Path of the link it was called in, e.g. ``/predictor/l1``; empty outside any link."""
-        return scope_path(getattr(self, "scope", None))
-
-    def retained_output(self, index: int) -> jax.Array | None:
-        """Return the array of an output, if it was kept for the gradient."""
-        return None
-
-    def keeps(self) -> list[tuple[VariableNode | None, Any]]:
-        """Return the arrays kept for the gradient, each with the input that it is, or None."""
-        return []
-
-    def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        """Return (positions, gradients) of the inputs, as arrays."""
-        raise NotImplementedError
-
-    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
-        raise NotImplementedError
-
-    def unchain(self) -> None:
-        """Cut this function out of the graph: its outputs become leaves."""
-        for reference in self.outputs:
-            node = reference()
-            if node is not None:
-                node.unchain()
-                variable = node.get_variable_or_none()
-                if variable is not None:
-                    variable._value = off_tape(variable._value)
-        self.inputs = ()
-
-
-class Scope:
-    """A link being called: where it was called from and how many ops ran in it so far."""
-
-    __slots__ = ("count", "link", "outer")
-
-    def __init__(self, outer: Scope | None, link: Any) -> None:
-        self.outer, self.link, self.count = outer, link, 0
-
-
-class BrokenScope(Scope):
-    """A link called in static mode that could not be compiled as a whole: the links that it calls are compiled."""
-
-    __slots__ = ()
-
-
-def scope_path(scope: Scope | None) -> str:
-    """Return the names of the links from the outermost in: ``/predictor/l1``."""
-    names = []
-    while scope is not None:
-        if scope.link.name:
-            names.append(scope.link.name)
-        scope = scope.outer
-    return "".join("/" + n for n in reversed(names))
-
+from jaxchain.core.errors import NotInitialized, user_line
+from jaxchain.core.nodes import FunctionRecord, VariableNode
 
 _making = threading.RLock()
 
@@ -803,7 +473,23 @@ def _refuse(unknown: dict[str, Any]) -> None:
     raise TypeError(f"Variable: unexpected keyword argument(s): {', '.join(unknown)}\nat {user_line(3)}")
 
 
+VariableNode.variable_class = Variable
 retained: weakref.WeakSet[VariableNode] = weakref.WeakSet()
+
+
+def as_jax(value: Any) -> jax.Array:
+    """Return `value` as a JAX array of strong type. NumPy arrays are copied: JAX would read the live buffer.
+
+    Raises:
+        TypeError: `value` is not an array.
+    """
+    if isinstance(value, jax.Array):
+        return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
+    if isinstance(value, NUMPY_TYPES):
+        return from_numpy(value)
+    if isinstance(value, Variable):
+        return value.array
+    raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
 
 
 def as_variable(obj: Any) -> Variable:

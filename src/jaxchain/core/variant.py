@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
+from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
@@ -33,7 +34,7 @@ from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Traced
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+from jaxchain.core.variable import Variable, as_array
 
 
 class GraphGoesOn(NotCompilable):

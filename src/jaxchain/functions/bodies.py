@@ -12,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import info_of
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
+from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
-from jaxchain.core.variable import FunctionRecord, Scope, Variable, VariableNode, as_jax, info_of, on_tape
+from jaxchain.core.variable import Variable, as_jax, on_tape
 from jaxchain.core.walk import walk
 
 

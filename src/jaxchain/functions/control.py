@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, expect, user_line
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array, as_jax, on_tape
+from jaxchain.core.variable import Variable, as_array, as_jax, on_tape
 from jaxchain.functions.bodies import Body, Irregular, cluster, in_place, keys, record
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack

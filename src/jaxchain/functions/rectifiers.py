@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from jaxchain.core.arrays import info_of
 from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.random import as_key, next_key
-from jaxchain.core.variable import as_array, info_of
+from jaxchain.core.variable import as_array
 from jaxchain.functions.activation import clipped_relu, elu
 from jaxchain.functions.checks import axis_in_range, same_dtype, same_shape
 from jaxchain.functions.noise import NO_KEY

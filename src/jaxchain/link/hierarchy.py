@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import jax
 
+from jaxchain.core.arrays import beside
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import beside
 
 if TYPE_CHECKING:
     from jaxchain.link.base import Link

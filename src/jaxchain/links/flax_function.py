@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.config import config, thread_state
 from jaxchain.core.op import Array, op
 from jaxchain.core.random import as_key, next_init_rng, next_key
-from jaxchain.core.variable import ARRAY_LIKE, Variable, as_array
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.noise import NO_KEY
 from jaxchain.link import Link
 from jaxchain.links.parameter_tree import PARAM, STATE, Key_, ParameterTree

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
+from jaxchain.core.arrays import zeros
 from jaxchain.core.config import get_dtype
-from jaxchain.core.variable import Variable, zeros
+from jaxchain.core.variable import Variable
 from jaxchain.link import Chain
 from jaxchain.links.linear import Linear
 from jaxchain.links.recurrent import Stateful

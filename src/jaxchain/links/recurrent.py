@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core.variable import Variable, zeros
+from jaxchain.core.arrays import zeros
+from jaxchain.core.variable import Variable
 from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Blocks, Gates
 from jaxchain.link import Chain

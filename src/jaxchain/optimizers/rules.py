@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxchain.core.variable import zeros
+from jaxchain.core.arrays import zeros
 from jaxchain.optimizers.base import GradientMethod
 from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy, plain_number
 from jaxchain.optimizers.update_rule import UpdateRule

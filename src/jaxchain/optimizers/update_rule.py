@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxchain.core.arrays import from_numpy
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import from_numpy
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
 from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.variable import as_array, beside
+from jaxchain.core.arrays import beside
+from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import check_archive, write_whole
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxchain.core.variable import VariableNode
+from jaxchain.core.nodes import VariableNode
 from jaxchain.views.model import Graph
 from jaxchain.views.readers import eager
 from jaxchain.views.save import save_graph

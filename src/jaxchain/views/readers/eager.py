@@ -10,8 +10,9 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jaxchain.core.nodes import FunctionRecord, VariableNode
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import FunctionRecord, Variable, VariableNode
+from jaxchain.core.variable import Variable
 from jaxchain.views import collector
 from jaxchain.views.model import Builder, Graph
 
