@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test test-fast test-latest lint docs pictures doctest bench examples size clean
+.PHONY: demo test test-slow test-latest lint docs pictures doctest bench examples size clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,8 +18,11 @@ $(VENV)/.docs: $(VENV)/.installed
 demo: $(VENV)/.installed  ## train an MLP and a CNN in both modes and leave the views in out/demo
 	$(BIN)/jaxchain demo --out $(OUT)
 
-test: $(VENV)/.installed  ## the whole suite
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+test: $(VENV)/.installed  ## the suite, but for the slow sweeps
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.installed  ## the slow sweeps
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
 
 test-latest:  ## the same tests on the newest JAX, under the newest Python 3.12+ that is found
 	./.ci/latest

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.lax import optimization_barrier
 
 from jaxchain.core import background
@@ -68,9 +69,14 @@ class Fence:
 
         def call(*args: Any) -> Any:
             args, _ = optimization_barrier((args, np.int32(next(self.numbers))))
-            return optimization_barrier(function(*args))
+            return optimization_barrier(laid_out(function(*args)))
 
         return call
+
+
+def laid_out(arrays: Any) -> Any:
+    """Return arrays in the order in memory that they have outside programs: sums over them go in that order."""
+    return jax.tree.map(lambda a: with_layout_constraint(a, Layout(tuple(range(a.ndim)))) if a.ndim > 1 else a, arrays)
 
 
 def form_of(key: Any) -> Form:
