@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import info_of
+from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
 from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
@@ -122,7 +123,9 @@ class Body:
         self.captured = list(captured.values())
 
     def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:
-        """Return the gradients of the inputs, then of the captured Variables, zeros where none flows."""
+        """Return the gradients of the inputs, then of the captured Variables: zeros where none flows, and None where
+        the dtype has none.
+        """
         nodes, outputs, _ = self.run(arrays, record=True)
         seeds = [
             (y._node, g)
@@ -133,11 +136,30 @@ class Body:
             found = walk(seeds)
         targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
         return [
-            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype))
-            if jnp.issubdtype(a.dtype, jnp.inexact)
-            else np.zeros(a.shape, jax.dtypes.float0)
+            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype)) if is_inexact(a) else None
             for n, a in targets
         ]
+
+
+def is_inexact(array: Any) -> bool:
+    """Return whether an array has a gradient, for its dtype."""
+    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def as_it_is_now(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """Return a function of arrays as the program that it is now.
+
+    When a gradient is asked for, the names, attributes and configuration that a user's function reads may be others.
+    """
+    out_tree: Any = None
+
+    def flat(*args: Any) -> list[Any]:
+        nonlocal out_tree
+        leaves, out_tree = jax.tree.flatten(function(*args))
+        return leaves
+
+    run = jaxpr_as_fun(jax.make_jaxpr(flat)(*examples))
+    return lambda *args: jax.tree_util.tree_unflatten(out_tree, run(*jax.tree.leaves(args)))
 
 
 @contextlib.contextmanager
@@ -226,7 +248,7 @@ def record(
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     wrapped: Sequence[bool],
-    backward: Callable[..., Sequence[Any]],
+    gradient: Callable[[], Callable[..., Sequence[Any]]],
 ) -> list[Any]:
     """Return the outputs, Variables where the body gave Variables, with one node behind those that have a gradient.
 
@@ -235,7 +257,8 @@ def record(
         inputs: Variables and arrays.
         outputs: Arrays.
         wrapped: Which outputs are Variables.
-        backward: Input arrays, gradients of the differentiable outputs -> one gradient per input.
+        gradient: Makes, where there is a gradient, the function of the input arrays and the gradients of the
+            differentiable outputs that returns one gradient per input.
     """
     state = thread_state()
     arrays = [as_jax(on_tape(x)) for x in inputs]
@@ -253,6 +276,7 @@ def record(
         return [Variable(y, requires_grad=False) if w else y for w, y in zip(wrapped, outputs, strict=True)]
     node = _ControlNode()
     node.name, node.arrays, node.inputs, node.needs = name, arrays, nodes, needs
+    backward = gradient()
     node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
     node.shapes = [jax.ShapeDtypeStruct(y.shape, y.dtype) for y, c in zip(outputs, connected, strict=True) if c]
     node.rank = max(n.rank for n in nodes)
@@ -274,15 +298,16 @@ def record(
 
 @contextlib.contextmanager
 def in_place(variables: Sequence[Variable], arrays: Sequence[Any]) -> Iterator[None]:
-    """Put other arrays into Variables for the time of the block."""
-    old = [v._array for v in variables]
+    """Put other arrays into Variables for the time of the block, in which they are leaves of the graph."""
+    old = [(v._array, v._node) for v in variables]
     for v, a in zip(variables, arrays, strict=True):
-        v._array = a
+        v._array, v._node = a, VariableNode(v._node.info, v._node.name)
+        v._node._variable = weakref.ref(v)
     try:
         yield
     finally:
-        for v, a in zip(variables, old, strict=True):
-            v._array = a
+        for v, (array, node) in zip(variables, old, strict=True):
+            v._array, v._node = array, node
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, expect, user_line
 from jaxchain.core.variable import Variable, as_array, as_jax, on_tape
-from jaxchain.functions.bodies import Body, Irregular, cluster, in_place, keys, record
+from jaxchain.functions.bodies import Body, Irregular, as_it_is_now, cluster, in_place, is_inexact, keys, record
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack
 
@@ -79,23 +79,28 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     captured = list({id(v): v for body in bodies for v in body.captured}.values())
     which = jnp.reshape(value, ()).astype(bool)
     outputs = jax.lax.cond(which, bodies[1].arrays, bodies[0].arrays, arrays)
-    inexact = [w and jnp.issubdtype(s.dtype, jnp.inexact) for w, s in zip(first.out_wrapped, first.shapes, strict=True)]
 
-    def backward(*flat: Any) -> list[Any]:
-        xs, rest = flat[: len(arrays)], flat[len(arrays) :]
-        held, given = rest[: len(captured)], iter(rest[len(captured) :])
-        gys = [next(given) if c else None for c in inexact]
+    def gradient() -> Callable[..., Any]:
+        held = [v._array for v in captured]
+        gys = [s if w and is_inexact(s) else None for w, s in zip(first.out_wrapped, first.shapes, strict=True)]
 
         def branch(body: Body) -> Callable[..., Any]:
-            def run(xs: Any) -> list[Any]:
-                return body.gradients(xs, gys, captured)
+            def run(xs: Any, held: Any, gys: Any) -> list[Any]:
+                with in_place(captured, held):
+                    return body.gradients(xs, gys, captured)
 
-            return run
+            return as_it_is_now(run, arrays, held, gys)
 
-        with in_place(captured, held):
-            return jax.lax.cond(which, branch(bodies[1]), branch(bodies[0]), list(xs))
+        branches = branch(bodies[1]), branch(bodies[0])
 
-    results = record("cond", [*leaves, *captured], outputs, first.out_wrapped, backward)
+        def backward(*flat: Any) -> list[Any]:
+            rest = iter(flat)
+            xs, held = [next(rest) for _ in arrays], [next(rest) for _ in captured]
+            return jax.lax.cond(which, *branches, xs, held, [None if g is None else next(rest) for g in gys])
+
+        return backward
+
+    results = record("cond", [*leaves, *captured], outputs, first.out_wrapped, gradient)
     return jax.tree_util.tree_unflatten(first.out_tree, results)
 
 
@@ -233,59 +238,57 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
     steps = jnp.arange(count, dtype=np.uint32)
     turns = steps[::-1] if reverse else steps  # how many calls went before
 
-    def step(carry: Any, element: Any) -> Any:
-        turn, *x = element
-        with keys(start + draws * turn):
+    def step(held: Any, carry: Any, turn: Any, x: Any) -> Any:
+        with in_place(captured, held), keys(start + draws * turn):
             outputs = body.arrays([*carry, *x])
         return outputs[:n_carry], (outputs[n_carry:], carry)
 
-    last, (ys, states) = jax.lax.scan(step, carry, [turns, *xs], reverse=reverse)
+    held = [v._array for v in captured]
+    step = as_it_is_now(step, held, carry, turns[0], [a[0] for a in xs])
+
+    def run(held: Any, carry: Any, xs: Any) -> Any:
+        return jax.lax.scan(lambda c, e: step(held, c, *e), carry, (turns, xs), reverse=reverse)
+
+    last, (ys, states) = run(held, carry, xs)
     trace.draws = start + draws * count
-    inexact = [w and jnp.issubdtype(s.dtype, jnp.inexact) for w, s in zip(body.out_wrapped, body.shapes, strict=True)]
 
-    def backward(*flat: Any) -> list[Any]:
-        n = n_carry + len(xs)
-        first_carry, elements = flat[:n_carry], flat[n_carry:n]
-        held, given = flat[n : n + len(captured)], iter(flat[n + len(captured) :])
-        g_last = [next(given) if c else None for c in inexact[:n_carry]]
-        g_ys = [next(given) if c else None for c in inexact[n_carry:]]
-        if any(a is not b for a, b in zip((*first_carry, *elements), (*carry, *xs), strict=True)) or any(
-            h is not v._array for h, v in zip(held, captured, strict=True)
-        ):  # differentiated again: the states are a function of the inputs
-            with in_place(captured, held):
-                # a function of its own: JAX keeps what it traced by function, with what that captured
-                _, (_, kept) = jax.lax.scan(
-                    lambda c, e: step(c, e), list(first_carry), [turns, *elements], reverse=reverse
-                )
-        else:
-            kept = states
-        floating = [jnp.issubdtype(a.dtype, jnp.inexact) for a in (*carry, *elements, *held)]
+    def gradient() -> Callable[..., Any]:
+        gys = [s if w and is_inexact(s) else None for w, s in zip(body.out_wrapped, body.shapes, strict=True)]
 
-        def back(sums: Any, element: Any) -> Any:
-            g_state, g_held = sums
-            turn, at, x, g_y = element
-            given_state, given_y = iter(g_state), iter(g_y)
-            gys = [next(given_state) if c else None for c in inexact[:n_carry]]
-            gys += [next(given_y) if c else None for c in inexact[n_carry:]]
-            with keys(start + draws * turn):
-                grads = body.gradients([*at, *x], gys, captured)
-            new = [g for g, c in zip(grads[:n_carry], inexact[:n_carry], strict=True) if c]
-            of_x = [g for g, w in zip(grads[n_carry:n], floating[n_carry:n], strict=True) if w]
-            return (new, [a + b for a, b in zip(g_held, grads[n:], strict=True)]), of_x
+        def gradients(held: Any, turn: Any, at: Any, x: Any, g_state: Any, g_y: Any) -> Any:
+            with in_place(captured, held), keys(start + draws * turn):
+                grads = body.gradients([*at, *x], [*g_state, *g_y], captured)
+            n = n_carry + len(x)
+            # where the state is no Variable, or none that has a gradient, nothing goes on
+            state = [g if w is not None else None for g, w in zip(grads[:n_carry], g_state, strict=True)]
+            return state, grads[n_carry:n], grads[n:]
 
-        zeros = [jnp.zeros(h.shape, h.dtype) for h in held]
-        with in_place(captured, held):
-            (g_first, g_held), g_xs = jax.lax.scan(
-                back,
-                ([g for g in g_last if g is not None], zeros),
-                (turns, kept, list(elements), [g for g in g_ys if g is not None]),
-                reverse=not reverse,
+        gradients = as_it_is_now(gradients, held, turns[0], carry, [a[0] for a in xs], gys[:n_carry], gys[n_carry:])
+
+        def backward(*flat: Any) -> list[Any]:
+            rest = iter(flat)
+            inputs = [[next(rest) for _ in part] for part in (carry, xs, held)]
+            known = all(a is b for a, b in zip(flat, (*carry, *xs, *held), strict=False))
+            # differentiated again, the states are a function of the inputs
+            kept = states if known else run(inputs[2], *inputs[:2])[1][1]
+            g_last, g_ys = (
+                [None if g is None else next(rest) for g in part] for part in (gys[:n_carry], gys[n_carry:])
             )
-        of_first, of_xs = iter(g_first), iter(g_xs)
-        result = [next(of_first) if c else None for c in inexact[:n_carry]]
-        return [*result, *(next(of_xs) if w else None for w in floating[n_carry:n]), *g_held]
+
+            def back(sums: Any, element: Any) -> Any:
+                g_state, g_held = sums
+                turn, at, x, g_y = element
+                g_state, g_x, more = gradients(inputs[2], turn, at, x, g_state, g_y)
+                return (g_state, [a + b for a, b in zip(g_held, more, strict=True)]), g_x
+
+            zeros = [jnp.zeros_like(h) for h in inputs[2]]
+            elements = turns, kept, inputs[1], g_ys
+            (g_first, g_held), g_xs = jax.lax.scan(back, (g_last, zeros), elements, reverse=not reverse)
+            return [*g_first, *g_xs, *g_held]
+
+        return backward
 
     inputs = [*carry_leaves, *leaves, *captured]
-    results = record("scan", inputs, [*last, *ys], body.out_wrapped, backward)
+    results = record("scan", inputs, [*last, *ys], body.out_wrapped, gradient)
     final = jax.tree_util.tree_unflatten(body.out_tree, results)
     return final[0], final[1]
