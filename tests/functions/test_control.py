@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
@@ -260,6 +261,65 @@ def test_the_gradient_is_of_what_ran(name, order):
     compiled = jaxchain.static(step)
     for x in (UP, -UP):
         np.testing.assert_allclose(compiled(x), step(x), rtol=1e-4, atol=1e-5)
+    assert not compiled.eager_reasons
+
+
+def test_what_a_body_leaves_outside_is_left_once():
+    def step(x):
+        states, last, calls = [], {}, 0
+
+        def body(h, r):
+            nonlocal calls
+            calls += 1
+            states.append(h * calls)
+            return h + r * calls, h
+
+        def branch(h):
+            last["h"] = h * 2
+            return h
+
+        h, _ = jaxchain.scan(body, Variable(np.zeros(2, "f")), x)
+        h = jaxchain.cond(F.sum(h).array > 0, branch, lambda h: -h, h)
+        return h, states, last, calls
+
+    compiled = jaxchain.static(step)
+    for x in (UP, -UP, UP):
+        for got, expected in zip(*(jax.tree.leaves(f(Variable(x))) for f in (compiled, step)), strict=True):
+            np.testing.assert_allclose(getattr(got, "array", got), getattr(expected, "array", expected))
+    assert not compiled.eager_reasons
+
+
+def test_a_state_that_begins_as_an_array():
+    def make():
+        model = L.Linear(3, 3)
+        return lambda xs: jaxchain.scan(lambda h, x: (F.tanh(model(x) + h), h * 2), np.ones((2, 3), "f"), xs), model
+
+    same(make, [(XS,), (XS * 2,)], 1)
+
+
+RESULTS = {
+    "cond": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: (x, 1, None), lambda: (x * 2, 2, None)),
+    "cond of other dtypes": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: 1, lambda: 2.0),
+    "cond of texts": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: "up", lambda: "down"),
+    "cond on texts": lambda x: jaxchain.cond(x.array.sum() > 0, lambda x, s: (x, s), lambda x, s: (-x, s), x, "a"),
+    "while_loop": lambda x: jaxchain.while_loop(lambda s: s["n"] < 5, lambda s: {"n": s["n"] + 1}, {"n": 0}),
+    "while_loop of variables": lambda x: jaxchain.while_loop(
+        lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * 2), (0, x)
+    ),
+    "scan": lambda x: jaxchain.scan(lambda n, r: (n + 1, r * n), 0, x),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_of_one_kind_in_both_modes(name):
+    function = RESULTS[name]
+    compiled = jaxchain.static(function)
+    for x in (UP, -UP):
+        got, expected = (jax.tree.leaves(f(Variable(x))) for f in (compiled, function))
+        assert [type(y) for y in got] == [type(y) for y in expected]
+        for a, b in zip(got, expected, strict=True):
+            assert a == b if isinstance(a, str) else a.dtype == b.dtype
+            assert isinstance(a, str) or np.array_equal(getattr(a, "array", a), getattr(b, "array", b))
     assert not compiled.eager_reasons
 
 

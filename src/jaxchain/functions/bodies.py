@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
+from functools import partial
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import info_of
+from jaxchain.core.arrays import ARRAY_LIKE, info_of
+from jaxchain.core.cells import contents_of, holds, refill
 from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
@@ -21,6 +23,8 @@ from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
 from jaxchain.core.variable import Variable, as_jax, on_tape
 from jaxchain.core.walk import walk
+
+_EMPTY = CellType()  # of a function that closes over a name which has no value yet
 
 
 class Irregular(Exception):
@@ -99,11 +103,14 @@ class Body:
         """
         trace = thread_state().trace
         before, draws = trace.snapshot(), trace.draws
+        around = _closed_over(self.function)
         looks = trace.questions.inner
         captured: dict[VariableNode, Variable] = {}
 
         def probe(*arrays: Any) -> list[Any]:
             own, outputs, scope = self.run(arrays, record=True)
+            if not all(isinstance(y, (Variable, *ARRAY_LIKE, int, float, complex)) for y in outputs):
+                raise Irregular("it returns what is no array")
             found, reached = _captured(outputs, [n for n in own if n is not None], scope)
             captured.update(found)
             self.reached = {own.index(n) for n in reached} | {id(v) for v in found.values()}
@@ -115,7 +122,7 @@ class Body:
             raise Irregular("it looks at values") from error
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
-            changed = trace.put_back(before)
+            changed = trace.put_back(before) | _put_back(around)
         if changed:
             raise Irregular("it writes state")
         if trace.questions.inner != looks:  # and caught what that raises
@@ -141,6 +148,42 @@ class Body:
         ]
 
 
+def _closed_over(function: Any) -> list[tuple[Any, Any]]:
+    """Return what a function has from outside, its names and its lists, dicts and sets, each with what is in it.
+
+    The walk for state knows those that were there before the step; these may be the step's own.
+    """
+    found: list[tuple[Any, Any]] = []
+    seen, stack = set(), [function]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if type(value) in (list, dict, set):
+            found.append((value, contents_of(value)))
+        elif isinstance(value, FunctionType):
+            cells = [cell for cell in value.__closure__ or () if cell != _EMPTY]
+            found += [(cell, cell.cell_contents) for cell in cells]
+            stack += [cell.cell_contents for cell in cells]
+        elif isinstance(value, partial | MethodType):
+            stack.append(value.func if isinstance(value, partial) else value.__func__)
+    return found
+
+
+def _put_back(around: list[tuple[Any, Any]]) -> bool:
+    """Put back what was in names and containers; return whether anything had changed."""
+    changed = False
+    for place, contents in around:
+        if isinstance(place, CellType):
+            if place.cell_contents is not contents:
+                place.cell_contents, changed = contents, True
+        elif not holds(place, contents):
+            refill(place, contents)
+            changed = True
+    return changed
+
+
 def is_inexact(array: Any) -> bool:
     """Return whether an array has a gradient, for its dtype."""
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
@@ -160,6 +203,12 @@ def as_it_is_now(function: Callable[..., Any], *examples: Any) -> Callable[..., 
 
     run = jaxpr_as_fun(jax.make_jaxpr(flat)(*examples))
     return lambda *args: jax.tree_util.tree_unflatten(out_tree, run(*jax.tree.leaves(args)))
+
+
+def with_arrays(result: Any) -> Any:
+    """Return the result of Python's branch or loop as `lax` would: with arrays in the place of numbers."""
+    numbers = int, float, complex, np.generic, np.ndarray
+    return jax.tree.map(lambda y: jnp.asarray(y) if isinstance(y, numbers) else y, result)
 
 
 @contextlib.contextmanager

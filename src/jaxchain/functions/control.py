@@ -22,7 +22,17 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, expect, user_line
 from jaxchain.core.variable import Variable, as_array, as_jax, on_tape
-from jaxchain.functions.bodies import Body, Irregular, as_it_is_now, cluster, in_place, is_inexact, keys, record
+from jaxchain.functions.bodies import (
+    Body,
+    Irregular,
+    as_it_is_now,
+    cluster,
+    in_place,
+    is_inexact,
+    keys,
+    record,
+    with_arrays,
+)
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack
 
@@ -31,7 +41,7 @@ from jaxchain.functions.shape import stack
 
 def _taken(holds: bool, true_fun: Callable[..., Any], false_fun: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
     with cluster("cond_true" if holds else "cond_false"):
-        return (true_fun if holds else false_fun)(*operands)
+        return with_arrays((true_fun if holds else false_fun)(*operands))
 
 
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
@@ -46,7 +56,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         operands: Variables, arrays, or trees of them.
 
     Returns:
-        What the function returned.
+        What the function returned, with arrays in the place of numbers.
 
     Raises:
         InvalidType: `pred` has more than one element.
@@ -59,8 +69,9 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     if state.trace is None or not is_tracer(value):
         return _taken(bool(value), true_fun, false_fun, operands)
     leaves, _ = jax.tree.flatten(operands)
-    if not all(isinstance(x, Variable | jax.Array) or isinstance(x, ARRAY_LIKE) for x in leaves):
-        leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
+    if not all(isinstance(x, (Variable, *ARRAY_LIKE, int, float, complex)) for x in leaves):
+        return _taken(bool(value), true_fun, false_fun, operands)
+    leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
     arrays = [as_jax(on_tape(x)) for x in leaves]
     bodies = [Body(f, operands, name) for f, name in ((false_fun, "cond_false"), (true_fun, "cond_true"))]
     try:
@@ -120,7 +131,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         init: The first state: a Variable, an array, or a tree of them.
 
     Returns:
-        The first state for which the condition does not hold.
+        The first state for which the condition does not hold, with arrays in the place of numbers.
 
     Source: `jax.lax.while_loop`.
     """
@@ -143,15 +154,14 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
                     lambda xs: jnp.reshape(test.arrays(xs)[0], ()).astype(bool), body.arrays, arrays
                 )
                 results = [
-                    Variable(y, requires_grad=False) if v else y
-                    for y, (v, _) in zip(outputs, body.wrapped, strict=True)
+                    Variable(y, requires_grad=False) if v else y for y, v in zip(outputs, body.out_wrapped, strict=True)
                 ]
                 return jax.tree_util.tree_unflatten(tree, results)
     current = init
     with cluster("while"):
         while bool(as_array(cond_fun(current))):
             current = body_fun(current)
-    return current
+    return with_arrays(current)
 
 
 def _same_state(name: str, body: Body, tree: Any, arrays: Sequence[Any]) -> None:
@@ -181,7 +191,7 @@ def scan(
 
     Returns:
         The last state, and the y stacked along a new first axis. In static mode one `lax.scan`, compiled once for any T
-        of the same size; the gradient keeps the states and runs `f` once more.
+        of the same size; the gradient keeps the states and runs `f` once more. Numbers come out as arrays.
 
     Raises:
         InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither.
@@ -203,12 +213,13 @@ def scan(
             x = jax.tree_util.tree_unflatten(xs_tree, [_at(leaf, i) for leaf in leaves])
             state, collected[i] = f(state, x)
         if not collected:
-            return state, None
+            return with_arrays(state), None
         ys = [jax.tree.flatten(collected[i])[0] for i in range(count)]
         columns = [
-            stack(column) if isinstance(column[0], Variable) else jnp.stack(column) for column in zip(*ys, strict=True)
+            stack(column) if any(isinstance(y, Variable) for y in column) else jnp.stack(column)
+            for column in zip(*ys, strict=True)
         ]
-    return state, jax.tree_util.tree_unflatten(jax.tree.flatten(collected[0])[1], columns)
+    return with_arrays(state), jax.tree_util.tree_unflatten(jax.tree.flatten(collected[0])[1], columns)
 
 
 def _at(leaf: Any, i: int) -> Any:
@@ -233,6 +244,12 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
     got = [(s.shape, s.dtype) for s in body.shapes[:n_carry]]
     if got != [(a.shape, a.dtype) for a in carry] or body.out_tree.children()[:1] != [carry_tree]:
         raise Irregular("the state changes its structure, shape or dtype")
+    was, is_ = [w for w, _ in body.wrapped[:n_carry]], body.out_wrapped[:n_carry]
+    if any(w and not i for w, i in zip(was, is_, strict=True)):
+        raise Irregular("the state is no Variable any more")
+    if was != is_:  # arrays to begin with, Variables from the second call on
+        carry_leaves = [Variable(x) if i and not w else x for x, w, i in zip(carry_leaves, was, is_, strict=True)]
+        return _lax_scan(f, jax.tree_util.tree_unflatten(carry_tree, carry_leaves), leaves, xs_tree, count, reverse)
     trace, captured = state.trace, body.captured
     start, draws = trace.draws, body.draws
     steps = jnp.arange(count, dtype=np.uint32)
