@@ -235,6 +235,29 @@ def equations(closed: ClosedJaxpr, values: Sequence[Any]) -> Iterator[tuple[Any,
         yield eqn, [v.val if isinstance(v, Literal) else known[v] for v in eqn.invars], outputs
 
 
+def bodies(eqn: Any, inputs: Sequence[Any]) -> Iterator[tuple[ClosedJaxpr, list[Any]]]:
+    """Run the `cond`, `scan` or `while` of an equation: yields (body or branch, its inputs) of every call, in order."""
+    params, kind = eqn.params, eqn.primitive.name
+    if kind == "cond":
+        yield params["branches"][int(inputs[0])], list(inputs[1:])
+    elif kind == "scan":
+        n_consts, n_carry = scan_counts(params)
+        consts, carry, xs = inputs[:n_consts], inputs[n_consts : n_consts + n_carry], inputs[n_consts + n_carry :]
+        run = jax.jit(jaxpr_as_fun(params["jaxpr"]))
+        for i in range(params["length"])[:: -1 if params["reverse"] else 1]:
+            values = [*consts, *carry, *(x[i] for x in xs)]
+            yield params["jaxpr"], values
+            carry = run(*values)[:n_carry]
+    elif kind == "while":
+        first, test, body = params["cond_nconsts"], params["cond_jaxpr"], params["body_jaxpr"]
+        last = first + params["body_nconsts"]
+        holds, run, carry = jax.jit(jaxpr_as_fun(test)), jax.jit(jaxpr_as_fun(body)), inputs[last:]
+        while holds(*inputs[:first], *carry)[0]:
+            values = [*inputs[first:last], *carry]
+            yield body, values
+            carry = run(*values)
+
+
 def origin(eqn: Any) -> tuple[str, tuple[str, int, str] | None]:
     """Return the scope path of an equation and the user's (file, line, function)."""
     found = re.match(r"(.*?):(\d+)(?::\d+)? \((.*)\)$", source_info_util.summarize(eqn.source_info))
