@@ -107,6 +107,12 @@ def scan_counts(params: Any) -> tuple[int, int]:
     return len(constants), len(carry)
 
 
+def values_of(array: Any) -> np.ndarray:
+    """Return the values of an array or number; of a random key of JAX's, which has no values, its bits."""
+    is_key = isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if is_key else array)
+
+
 def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
     """Return what is equal for two jaxprs only if they are the same program on the same constants."""
     arrays: list[Any] = list(closed.consts)
@@ -124,7 +130,7 @@ def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
                         stack.append(inner)
                     elif isinstance(inner, np.ndarray | jax.Array):
                         arrays.append(inner)
-    data = tuple((a.dtype.name, a.shape, np.asarray(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
+    data = tuple((a.dtype.name, a.shape, values_of(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
     return str(closed.jaxpr), data
 
 
