@@ -109,7 +109,7 @@ def scan_counts(params: Any) -> tuple[int, int]:
 
 def values_of(array: Any) -> np.ndarray:
     """Return the values of an array or number; of a random key of JAX's, which has no values, its bits."""
-    is_key = isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+    is_key = isinstance(array, jax.Array) and jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(array) if is_key else array)
 
 
