@@ -9,6 +9,7 @@ import warnings
 import zipfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -465,6 +466,13 @@ BROADCASTING = {
     "add several": lambda x, y: F.add(x, y, x * y),
     "concat": lambda x, y: F.concat([x, y], axis=1),
     "mean_squared_error": F.mean_squared_error,
+    "columns": lambda x, y: x[:, 1:] * y[:, :2],
+    "rows": lambda x, y: x[:2] * y[::-1][:2] + x[0:1],
+    "half": lambda x, y: x[: x.shape[0] // 2] * y[: x.shape[0] // 2],
+    "first and last": lambda x, y: x[0, 1:] * y[-1, [0, 2]],
+    "by the size": lambda x, y: F.sum(x * y) / x.shape[0] + x * y.size,
+    "select_item": lambda x, y: F.select_item(x * y, jnp.argmax(x.array, axis=1)),
+    "scatter_add": lambda x, y: F.scatter_add(x, (slice(None), slice(1)), y[:, 1:2]),
 }
 
 

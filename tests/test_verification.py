@@ -1,5 +1,6 @@
 """verify: both modes agree, and where they do not, the first node that differs."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -119,3 +120,21 @@ def test_rounding_of_the_compiler_is_found():
     else:
         assert result.culprit.cause == "compiler"
         assert "test_verification.py" in result.culprit.source
+
+
+class Noisy(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        self.key = jax.random.key(1)
+
+    def forward(self, x):
+        self.key, key = jax.random.split(self.key)
+        return x + jax.random.normal(key, x.shape)
+
+
+def test_random_keys_of_jax_are_compared():
+    assert jaxchain.verify(Noisy(), X)
+    assert "key afterwards  uint32[2]" in str(jaxchain.contrast(Noisy(), X))
+    clock = Hidden()
+    found = jaxchain.verify(lambda x: (jax.random.key(clock.next()), x), X)
+    assert [d.relative > 0 for d in found.differences] == [True, False]

@@ -130,7 +130,8 @@ def export(
             raise
         raise ExportError(
             f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
-            f"{str(error).splitlines()[0]}. Export it with batch='fixed', or make only other sizes symbolic"
+            f"{str(error).splitlines()[0]}. Write x.shape[0] in the place of len(x), export it with batch='fixed', or "
+            "make only other sizes symbolic"
         ) from error
     if traced.guards:
         raise ExportError(f"export: {name} chooses by the value of its state: {traced.guards[0]}. Use jaxchain.cond")

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.contrast import links_follow_the_mode
 from jaxchain.core import static
-from jaxchain.core.compat import equations, origin, without_dead_code
+from jaxchain.core.compat import equations, origin, values_of, without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, source_of
 from jaxchain.core.exact import exact_jit
@@ -132,7 +132,7 @@ def verify(model_or_fn: Any, *args: Any, rtol: float = 1e-4, **kwargs: Any) -> V
 def _results(target: Any, out: Any) -> list[tuple[str, Any]]:
     """Return all that a call gave and left, as it is now: results, parameters, gradients, other cells."""
     walk = Walk([("target", target)])
-    found = [(name, np.array(a)) for name, a in arrays_of(out)]
+    found = [(name, np.array(values_of(a))) for name, a in arrays_of(out)]
     for name, p in zip(walk.parameter_names, walk.parameters, strict=True):
         pair = ((name, p.array), (f"{name}.grad", p.grad))
         found += [(n.removeprefix("target."), None if a is None else np.array(a)) for n, a in pair]
@@ -144,7 +144,7 @@ def _results(target: Any, out: Any) -> list[tuple[str, Any]]:
 
 def _number(value: Any) -> np.ndarray:
     """Return the value of a cell; a number of Python and a scalar on the device, a counter say, are the same thing."""
-    array = np.array(value)
+    array = np.array(values_of(value))
     return array.astype(np.float64) if array.ndim == 0 and array.dtype.kind in "iuf" else array
 
 
@@ -200,7 +200,7 @@ def _nodes(traced: Traced) -> list[_Node]:
 
 
 def _gap(eager: Sequence[Any], other: Sequence[Any]) -> float:
-    pairs = [[(str(i), np.asarray(v)) for i, v in enumerate(side)] for side in (eager, other)]
+    pairs = [[(str(i), values_of(v)) for i, v in enumerate(side)] for side in (eager, other)]
     return max((d.relative for d in differences(*pairs)), default=0.0)
 
 

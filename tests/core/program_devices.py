@@ -7,6 +7,8 @@ import warnings
 
 import jax
 import numpy as np
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import jaxchain
 import jaxchain.functions as F
@@ -168,6 +170,24 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", EagerFallback)
     np.testing.assert_allclose(parallel_losses((first, second)), parallel_losses(None), rtol=1e-5)
 assert any("its arrays are on several devices" in str(w.message) for w in caught) == (mode != "eager")
+
+# batches and parameters that are spread over both devices: the same losses, and each stays spread
+mesh = jax.make_mesh((2,), ("d",), axis_types=(AxisType.Auto,))
+
+
+def spread_losses(of_parameters, of_batch):
+    model, step = training(optimizers.Adam(0.1))
+    for p in model.params():
+        p.array = jax.device_put(p.array, NamedSharding(mesh, of_parameters))
+    batch = [jax.device_put(a, NamedSharding(mesh, of_batch)) for a in (X, T)]
+    found = [float(step(*batch).array) for _ in range(4)]
+    assert all(p.array.sharding.is_equivalent_to(NamedSharding(mesh, of_parameters), p.ndim) for p in model.params())
+    return found
+
+
+here = losses(lambda: optimizers.Adam(0.1), [None] * 2)
+for spread in [(P(), P("d")), (P("d"), P()), (P("d"), P("d"))]:
+    np.testing.assert_allclose(spread_losses(*spread), here, rtol=1e-5)
 
 # parameters that are copied stay where they are
 here, there = L.Linear(3, 2), L.Linear(3, 2)

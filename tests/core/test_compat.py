@@ -91,8 +91,13 @@ def test_fingerprint_tells_programs_and_their_constants_apart():
         constant = np.full(3, constant, np.float32)
         return compat.fingerprint(jax.make_jaxpr(lambda x: x + constant)(X))
 
-    assert program(1) == program(1)
-    assert program(1) != program(2)
+    def drawing(seed):
+        key = jax.random.key(seed)
+        return compat.fingerprint(jax.make_jaxpr(lambda x: x + jax.random.normal(key))(X))
+
+    for of in (program, drawing):
+        assert of(1) == of(1)
+        assert of(1) != of(2)
 
 
 @pytest.mark.parametrize(

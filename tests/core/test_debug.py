@@ -1,6 +1,7 @@
 """Debug mode in both modes: the first NaN, with its node and the user's line, and nothing written."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
-from jaxchain import Chain, optimizers
+from jaxchain import Chain, Variable, optimizers
 
 X = np.ones((2, 3), np.float32)
 MODES = ["eager", "static"]
@@ -104,6 +105,58 @@ def test_a_nan_in_the_backward_pass_of_a_step(mode):
     call = jaxchain.static(step) if mode == "static" else step
     with pytest.raises(RuntimeError, match=rf"result of sqrt \(backward\)\nat .*:{line_of('sqrt')}, in forward"):
         call(X)
+
+
+def of_scan(x):
+    return jaxchain.scan(
+        lambda h, r: (h, F.log(r)),  # in scan
+        Variable(np.float32(0)),
+        x,
+    )[1]
+
+
+def of_scan_backward(x):
+    y = jaxchain.scan(
+        lambda h, r: (h + F.sum(F.sqrt(r * 0)), None),  # in scan backward
+        Variable(np.float32(0)),
+        x,
+    )[0]
+    x.cleargrad()
+    (y * 0).backward()
+    return x.grad
+
+
+def of_cond(x):
+    return jaxchain.cond(
+        F.sum(x).array < 0,
+        lambda: F.log(x),  # in cond
+        lambda: x,
+    )
+
+
+def of_while(x):
+    return jaxchain.while_loop(
+        lambda s: s[0] < 3,
+        lambda s: (s[0] + 1, F.log(s[1])),  # in while
+        (0, Variable(x.array, requires_grad=False)),
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("function", "node", "text"),
+    [
+        (of_scan, "log", "in scan"),
+        (of_scan_backward, "sqrt (backward)", "in scan backward"),
+        (of_cond, "log", "in cond"),
+        (of_while, "log", "in while"),
+    ],
+)
+def test_a_nan_inside_a_loop_or_branch(function, node, text, mode):
+    call = jaxchain.static(function) if mode == "static" else function
+    message = rf"NaN is detected on the result of {re.escape(node)}\nat .*:{line_of(text)}, in <lambda>"
+    with pytest.raises(RuntimeError, match=message):
+        call(Variable(-X))
 
 
 def test_without_debug_mode_a_nan_is_a_value():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
@@ -199,6 +200,127 @@ def test_scan_second_derivative():
     expected = step(xs.array)
     for a, b in zip(jaxchain.static(step)(xs.array), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
+
+
+class Late:
+    factor = 2.0
+
+
+def rebound(x):
+    y = Variable(np.float32([1, 1]))
+    for row in x:
+        y = jaxchain.cond(F.sum(x).array > 0, lambda y: y * row, lambda y: y - row, y + 1)  # noqa: B023
+    return y
+
+
+def configured(x):
+    with jaxchain.using_config("train", False):
+        return jaxchain.scan(lambda h, r: (h + F.dropout(r * r, 0.5), None), Variable(np.zeros(2, "f")), x)[0]
+
+
+def changed(x):
+    Late.factor = 2.0
+    y = jaxchain.scan(lambda h, r: (h + r * r * Late.factor, None), Variable(np.zeros(2, "f")), x)[0]
+    Late.factor = 3.0
+    return y
+
+
+def of_tanh(body):
+    def function(x):
+        h = F.tanh(x)
+        return body(x, h)
+
+    return function
+
+
+BODIES = {  # what a gradient that calls the functions again later, or does not stop at what they use, gets wrong
+    "rebound": rebound,
+    "configured": configured,
+    "changed": changed,
+    "cond": of_tanh(lambda x, h: jaxchain.cond(F.sum(x).array > 0, lambda: h * h * x, lambda: -h * x)),
+    "cond itself": of_tanh(lambda x, h: jaxchain.cond(F.sum(x).array > 0, lambda: h, lambda: -h)),
+    "nested": of_tanh(
+        lambda x, h: jaxchain.cond(
+            F.sum(x).array > 0, lambda: jaxchain.cond(F.sum(h).array > 0, lambda: h * x, lambda: -h * x), lambda: h + x
+        )
+    ),
+    "scan": of_tanh(lambda x, h: jaxchain.scan(lambda c, r: (c * h[1] + r * h[0], c), Variable(UP[0]), x)[1]),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", BODIES)
+def test_the_gradient_is_of_what_ran(name, order):
+    def step(x):
+        x = Variable(x)
+        (gradient,) = jaxchain.grad([F.sum(BODIES[name](x) ** 2)], [x], enable_double_backprop=order > 1)
+        if order > 1:
+            (gradient,) = jaxchain.grad([F.sum(gradient * gradient)], [x])
+        return gradient.array
+
+    compiled = jaxchain.static(step)
+    for x in (UP, -UP):
+        np.testing.assert_allclose(compiled(x), step(x), rtol=1e-4, atol=1e-5)
+    assert not compiled.eager_reasons
+
+
+def test_what_a_body_leaves_outside_is_left_once():
+    def step(x):
+        states, last, calls = [], {}, 0
+
+        def body(h, r):
+            nonlocal calls
+            calls += 1
+            states.append(h * calls)
+            return h + r * calls, h
+
+        def branch(h):
+            last["h"] = h * 2
+            return h
+
+        h, _ = jaxchain.scan(body, Variable(np.zeros(2, "f")), x)
+        h = jaxchain.cond(F.sum(h).array > 0, branch, lambda h: -h, h)
+        return h, states, last, calls
+
+    compiled = jaxchain.static(step)
+    for x in (UP, -UP, UP):
+        for got, expected in zip(*(jax.tree.leaves(f(Variable(x))) for f in (compiled, step)), strict=True):
+            np.testing.assert_allclose(getattr(got, "array", got), getattr(expected, "array", expected))
+    assert not compiled.eager_reasons
+
+
+def test_a_state_that_begins_as_an_array():
+    def make():
+        model = L.Linear(3, 3)
+        return lambda xs: jaxchain.scan(lambda h, x: (F.tanh(model(x) + h), h * 2), np.ones((2, 3), "f"), xs), model
+
+    same(make, [(XS,), (XS * 2,)], 1)
+
+
+RESULTS = {
+    "cond": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: (x, 1, None), lambda: (x * 2, 2, None)),
+    "cond of other dtypes": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: 1, lambda: 2.0),
+    "cond of texts": lambda x: jaxchain.cond(x.array.sum() > 0, lambda: "up", lambda: "down"),
+    "cond on texts": lambda x: jaxchain.cond(x.array.sum() > 0, lambda x, s: (x, s), lambda x, s: (-x, s), x, "a"),
+    "while_loop": lambda x: jaxchain.while_loop(lambda s: s["n"] < 5, lambda s: {"n": s["n"] + 1}, {"n": 0}),
+    "while_loop of variables": lambda x: jaxchain.while_loop(
+        lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * 2), (0, x)
+    ),
+    "scan": lambda x: jaxchain.scan(lambda n, r: (n + 1, r * n), 0, x),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_of_one_kind_in_both_modes(name):
+    function = RESULTS[name]
+    compiled = jaxchain.static(function)
+    for x in (UP, -UP):
+        got, expected = (jax.tree.leaves(f(Variable(x))) for f in (compiled, function))
+        assert [type(y) for y in got] == [type(y) for y in expected]
+        for a, b in zip(got, expected, strict=True):
+            assert a == b if isinstance(a, str) else a.dtype == b.dtype
+            assert isinstance(a, str) or np.array_equal(getattr(a, "array", a), getattr(b, "array", b))
+    assert not compiled.eager_reasons
 
 
 def test_while_loop_without_a_gradient_is_one_program():

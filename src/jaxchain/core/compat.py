@@ -107,6 +107,12 @@ def scan_counts(params: Any) -> tuple[int, int]:
     return len(constants), len(carry)
 
 
+def values_of(array: Any) -> np.ndarray:
+    """Return the values of an array or number; of a random key of JAX's, which has no values, its bits."""
+    is_key = isinstance(array, jax.Array) and jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if is_key else array)
+
+
 def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
     """Return what is equal for two jaxprs only if they are the same program on the same constants."""
     arrays: list[Any] = list(closed.consts)
@@ -124,7 +130,7 @@ def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
                         stack.append(inner)
                     elif isinstance(inner, np.ndarray | jax.Array):
                         arrays.append(inner)
-    data = tuple((a.dtype.name, a.shape, np.asarray(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
+    data = tuple((a.dtype.name, a.shape, values_of(a).tobytes()) if hasattr(a, "dtype") else a for a in arrays)
     return str(closed.jaxpr), data
 
 
@@ -233,6 +239,29 @@ def equations(closed: ClosedJaxpr, values: Sequence[Any]) -> Iterator[tuple[Any,
         outputs = list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in arguments)))
         known.update(zip(eqn.outvars, outputs, strict=True))
         yield eqn, [v.val if isinstance(v, Literal) else known[v] for v in eqn.invars], outputs
+
+
+def bodies(eqn: Any, inputs: Sequence[Any]) -> Iterator[tuple[ClosedJaxpr, list[Any]]]:
+    """Run the `cond`, `scan` or `while` of an equation: yields (body or branch, its inputs) of every call, in order."""
+    params, kind = eqn.params, eqn.primitive.name
+    if kind == "cond":
+        yield params["branches"][int(inputs[0])], list(inputs[1:])
+    elif kind == "scan":
+        n_consts, n_carry = scan_counts(params)
+        consts, carry, xs = inputs[:n_consts], inputs[n_consts : n_consts + n_carry], inputs[n_consts + n_carry :]
+        run = jax.jit(jaxpr_as_fun(params["jaxpr"]))
+        for i in range(params["length"])[:: -1 if params["reverse"] else 1]:
+            values = [*consts, *carry, *(x[i] for x in xs)]
+            yield params["jaxpr"], values
+            carry = run(*values)[:n_carry]
+    elif kind == "while":
+        first, test, body = params["cond_nconsts"], params["cond_jaxpr"], params["body_jaxpr"]
+        last = first + params["body_nconsts"]
+        holds, run, carry = jax.jit(jaxpr_as_fun(test)), jax.jit(jaxpr_as_fun(body)), inputs[last:]
+        while holds(*inputs[:first], *carry)[0]:
+            values = [*inputs[first:last], *carry]
+            yield body, values
+            carry = run(*values)
 
 
 def origin(eqn: Any) -> tuple[str, tuple[str, int, str] | None]:

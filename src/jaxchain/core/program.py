@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.compat import CALLS, equations, numerics, origin, without_dead_code
+from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
 from jaxchain.core.errors import format_source
 from jaxchain.core.op_node import has_nan
 from jaxchain.core.scopes import tag_of
@@ -65,8 +65,19 @@ def spec(aval: Any) -> jax.ShapeDtypeStruct:
 
 def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:
     """Return the error of a program that gave NaN: it names the node and the user's line where the first one arose."""
+    found = _first_nan(program.closed, program.filled(values))
+    if found is not None:
+        return RuntimeError(f"NaN is detected on the result of {found}")
+    return RuntimeError(
+        f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
+        "jaxchain.verify says more"
+    )
+
+
+def _first_nan(closed: ClosedJaxpr, values: Sequence[Any]) -> str | None:
+    """Return the node that gives the first NaN, with the user's line, or None; a node inside a loop or branch."""
     sources: dict[str, Any] = {}  # of the forward nodes, by scope
-    for eqn, _, outputs in equations(program.closed, program.filled(values)):
+    for eqn, inputs, outputs in equations(closed, values):
         path, source = origin(eqn)
         tag = tag_of(path)
         if tag is not None and tag.role == "backward":
@@ -74,13 +85,14 @@ def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError
             source = next((s for p, s in sources.items() if p.endswith(forward)), source)
         sources.setdefault(path, source)
         if any(map(has_nan, outputs)):
+            for body, arguments in bodies(eqn, inputs):
+                inside = _first_nan(body, arguments)
+                if inside is not None:
+                    return inside
             label = str(eqn.params.get("name", eqn.primitive)) if tag is None else tag.label
             backward = " (backward)" if tag is not None and tag.role == "backward" else ""
-            return RuntimeError(f"NaN is detected on the result of {label}{backward}\nat {format_source(source)}")
-    return RuntimeError(
-        f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
-        "jaxchain.verify says more"
-    )
+            return f"{label}{backward}\nat {format_source(source)}"
+    return None
 
 
 def is_small(closed: ClosedJaxpr) -> bool:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.export import is_symbolic_dim
 from jaxtyping import Float, Num
 
 from jaxchain.core.errors import expect
@@ -41,6 +42,8 @@ def _operand(x: Any, other: Any) -> Any:
         return (
             other if other.dtype == x.dtype and not other.aval.weak_type else lax.convert_element_type(other, x.dtype)
         )  # type: ignore[attr-defined]
+    if is_symbolic_dim(other):  # a size, in an export
+        return jnp.asarray(other).astype(x.dtype)
     raise TypeError(f"Value must be a scalar, array or Variable.\nActual: {type(other)}")
 
 

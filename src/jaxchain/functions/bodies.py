@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
+from functools import partial
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import info_of
+from jaxchain.core.arrays import ARRAY_LIKE, info_of
+from jaxchain.core.cells import contents_of, holds, refill
+from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
 from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
@@ -20,6 +23,8 @@ from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
 from jaxchain.core.variable import Variable, as_jax, on_tape
 from jaxchain.core.walk import walk
+
+_EMPTY = CellType()  # of a function that closes over a name which has no value yet
 
 
 class Irregular(Exception):
@@ -98,11 +103,14 @@ class Body:
         """
         trace = thread_state().trace
         before, draws = trace.snapshot(), trace.draws
+        around = _closed_over(self.function)
         looks = trace.questions.inner
         captured: dict[VariableNode, Variable] = {}
 
         def probe(*arrays: Any) -> list[Any]:
             own, outputs, scope = self.run(arrays, record=True)
+            if not all(isinstance(y, (Variable, *ARRAY_LIKE, int, float, complex)) for y in outputs):
+                raise Irregular("it returns what is no array")
             found, reached = _captured(outputs, [n for n in own if n is not None], scope)
             captured.update(found)
             self.reached = {own.index(n) for n in reached} | {id(v) for v in found.values()}
@@ -114,7 +122,7 @@ class Body:
             raise Irregular("it looks at values") from error
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
-            changed = trace.put_back(before)
+            changed = trace.put_back(before) | _put_back(around)
         if changed:
             raise Irregular("it writes state")
         if trace.questions.inner != looks:  # and caught what that raises
@@ -122,7 +130,9 @@ class Body:
         self.captured = list(captured.values())
 
     def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:
-        """Return the gradients of the inputs, then of the captured Variables, zeros where none flows."""
+        """Return the gradients of the inputs, then of the captured Variables: zeros where none flows, and None where
+        the dtype has none.
+        """
         nodes, outputs, _ = self.run(arrays, record=True)
         seeds = [
             (y._node, g)
@@ -133,11 +143,72 @@ class Body:
             found = walk(seeds)
         targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
         return [
-            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype))
-            if jnp.issubdtype(a.dtype, jnp.inexact)
-            else np.zeros(a.shape, jax.dtypes.float0)
+            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype)) if is_inexact(a) else None
             for n, a in targets
         ]
+
+
+def _closed_over(function: Any) -> list[tuple[Any, Any]]:
+    """Return what a function has from outside, its names and its lists, dicts and sets, each with what is in it.
+
+    The walk for state knows those that were there before the step; these may be the step's own.
+    """
+    found: list[tuple[Any, Any]] = []
+    seen, stack = set(), [function]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if type(value) in (list, dict, set):
+            found.append((value, contents_of(value)))
+        elif isinstance(value, FunctionType):
+            cells = [cell for cell in value.__closure__ or () if cell != _EMPTY]
+            found += [(cell, cell.cell_contents) for cell in cells]
+            stack += [cell.cell_contents for cell in cells]
+        elif isinstance(value, partial | MethodType):
+            stack.append(value.func if isinstance(value, partial) else value.__func__)
+    return found
+
+
+def _put_back(around: list[tuple[Any, Any]]) -> bool:
+    """Put back what was in names and containers; return whether anything had changed."""
+    changed = False
+    for place, contents in around:
+        if isinstance(place, CellType):
+            if place.cell_contents is not contents:
+                place.cell_contents, changed = contents, True
+        elif not holds(place, contents):
+            refill(place, contents)
+            changed = True
+    return changed
+
+
+def is_inexact(array: Any) -> bool:
+    """Return whether an array has a gradient, for its dtype."""
+    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def as_it_is_now(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """Return a function of arrays as the program that it is now.
+
+    When a gradient is asked for, the names, attributes and configuration that a user's function reads may be others.
+    """
+    out_tree: Any = None
+
+    def flat(*args: Any) -> list[Any]:
+        nonlocal out_tree
+        leaves, out_tree = jax.tree.flatten(function(*args))
+        return leaves
+
+    run = jaxpr_as_fun(jax.make_jaxpr(flat)(*examples))
+    return lambda *args: jax.tree_util.tree_unflatten(out_tree, run(*jax.tree.leaves(args)))
+
+
+def with_arrays(result: Any) -> Any:
+    """Return the result of Python's branch or loop as `lax` would: with arrays in the place of numbers."""
+    numbers = int, float, complex, np.generic, np.ndarray
+    return jax.tree.map(lambda y: jnp.asarray(y) if isinstance(y, numbers) else y, result)
 
 
 @contextlib.contextmanager
@@ -226,7 +297,7 @@ def record(
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     wrapped: Sequence[bool],
-    backward: Callable[..., Sequence[Any]],
+    gradient: Callable[[], Callable[..., Sequence[Any]]],
 ) -> list[Any]:
     """Return the outputs, Variables where the body gave Variables, with one node behind those that have a gradient.
 
@@ -235,7 +306,8 @@ def record(
         inputs: Variables and arrays.
         outputs: Arrays.
         wrapped: Which outputs are Variables.
-        backward: Input arrays, gradients of the differentiable outputs -> one gradient per input.
+        gradient: Makes, where there is a gradient, the function of the input arrays and the gradients of the
+            differentiable outputs that returns one gradient per input.
     """
     state = thread_state()
     arrays = [as_jax(on_tape(x)) for x in inputs]
@@ -253,6 +325,7 @@ def record(
         return [Variable(y, requires_grad=False) if w else y for w, y in zip(wrapped, outputs, strict=True)]
     node = _ControlNode()
     node.name, node.arrays, node.inputs, node.needs = name, arrays, nodes, needs
+    backward = gradient()
     node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
     node.shapes = [jax.ShapeDtypeStruct(y.shape, y.dtype) for y, c in zip(outputs, connected, strict=True) if c]
     node.rank = max(n.rank for n in nodes)
@@ -274,15 +347,16 @@ def record(
 
 @contextlib.contextmanager
 def in_place(variables: Sequence[Variable], arrays: Sequence[Any]) -> Iterator[None]:
-    """Put other arrays into Variables for the time of the block."""
-    old = [v._array for v in variables]
+    """Put other arrays into Variables for the time of the block, in which they are leaves of the graph."""
+    old = [(v._array, v._node) for v in variables]
     for v, a in zip(variables, arrays, strict=True):
-        v._array = a
+        v._array, v._node = a, VariableNode(v._node.info, v._node.name)
+        v._node._variable = weakref.ref(v)
     try:
         yield
     finally:
-        for v, a in zip(variables, old, strict=True):
-            v._array = a
+        for v, (array, node) in zip(variables, old, strict=True):
+            v._array, v._node = array, node
 
 
 @contextlib.contextmanager

@@ -22,7 +22,17 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import InvalidType, expect, user_line
 from jaxchain.core.variable import Variable, as_array, as_jax, on_tape
-from jaxchain.functions.bodies import Body, Irregular, cluster, in_place, keys, record
+from jaxchain.functions.bodies import (
+    Body,
+    Irregular,
+    as_it_is_now,
+    cluster,
+    in_place,
+    is_inexact,
+    keys,
+    record,
+    with_arrays,
+)
 from jaxchain.functions.indexing import get_item
 from jaxchain.functions.shape import stack
 
@@ -31,7 +41,7 @@ from jaxchain.functions.shape import stack
 
 def _taken(holds: bool, true_fun: Callable[..., Any], false_fun: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
     with cluster("cond_true" if holds else "cond_false"):
-        return (true_fun if holds else false_fun)(*operands)
+        return with_arrays((true_fun if holds else false_fun)(*operands))
 
 
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
@@ -46,7 +56,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         operands: Variables, arrays, or trees of them.
 
     Returns:
-        What the function returned.
+        What the function returned, with arrays in the place of numbers.
 
     Raises:
         InvalidType: `pred` has more than one element.
@@ -59,8 +69,9 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     if state.trace is None or not is_tracer(value):
         return _taken(bool(value), true_fun, false_fun, operands)
     leaves, _ = jax.tree.flatten(operands)
-    if not all(isinstance(x, Variable | jax.Array) or isinstance(x, ARRAY_LIKE) for x in leaves):
-        leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
+    if not all(isinstance(x, (Variable, *ARRAY_LIKE, int, float, complex)) for x in leaves):
+        return _taken(bool(value), true_fun, false_fun, operands)
+    leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
     arrays = [as_jax(on_tape(x)) for x in leaves]
     bodies = [Body(f, operands, name) for f, name in ((false_fun, "cond_false"), (true_fun, "cond_true"))]
     try:
@@ -79,23 +90,28 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     captured = list({id(v): v for body in bodies for v in body.captured}.values())
     which = jnp.reshape(value, ()).astype(bool)
     outputs = jax.lax.cond(which, bodies[1].arrays, bodies[0].arrays, arrays)
-    inexact = [w and jnp.issubdtype(s.dtype, jnp.inexact) for w, s in zip(first.out_wrapped, first.shapes, strict=True)]
 
-    def backward(*flat: Any) -> list[Any]:
-        xs, rest = flat[: len(arrays)], flat[len(arrays) :]
-        held, given = rest[: len(captured)], iter(rest[len(captured) :])
-        gys = [next(given) if c else None for c in inexact]
+    def gradient() -> Callable[..., Any]:
+        held = [v._array for v in captured]
+        gys = [s if w and is_inexact(s) else None for w, s in zip(first.out_wrapped, first.shapes, strict=True)]
 
         def branch(body: Body) -> Callable[..., Any]:
-            def run(xs: Any) -> list[Any]:
-                return body.gradients(xs, gys, captured)
+            def run(xs: Any, held: Any, gys: Any) -> list[Any]:
+                with in_place(captured, held):
+                    return body.gradients(xs, gys, captured)
 
-            return run
+            return as_it_is_now(run, arrays, held, gys)
 
-        with in_place(captured, held):
-            return jax.lax.cond(which, branch(bodies[1]), branch(bodies[0]), list(xs))
+        branches = branch(bodies[1]), branch(bodies[0])
 
-    results = record("cond", [*leaves, *captured], outputs, first.out_wrapped, backward)
+        def backward(*flat: Any) -> list[Any]:
+            rest = iter(flat)
+            xs, held = [next(rest) for _ in arrays], [next(rest) for _ in captured]
+            return jax.lax.cond(which, *branches, xs, held, [None if g is None else next(rest) for g in gys])
+
+        return backward
+
+    results = record("cond", [*leaves, *captured], outputs, first.out_wrapped, gradient)
     return jax.tree_util.tree_unflatten(first.out_tree, results)
 
 
@@ -115,7 +131,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         init: The first state: a Variable, an array, or a tree of them.
 
     Returns:
-        The first state for which the condition does not hold.
+        The first state for which the condition does not hold, with arrays in the place of numbers.
 
     Source: `jax.lax.while_loop`.
     """
@@ -138,15 +154,14 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
                     lambda xs: jnp.reshape(test.arrays(xs)[0], ()).astype(bool), body.arrays, arrays
                 )
                 results = [
-                    Variable(y, requires_grad=False) if v else y
-                    for y, (v, _) in zip(outputs, body.wrapped, strict=True)
+                    Variable(y, requires_grad=False) if v else y for y, v in zip(outputs, body.out_wrapped, strict=True)
                 ]
                 return jax.tree_util.tree_unflatten(tree, results)
     current = init
     with cluster("while"):
         while bool(as_array(cond_fun(current))):
             current = body_fun(current)
-    return current
+    return with_arrays(current)
 
 
 def _same_state(name: str, body: Body, tree: Any, arrays: Sequence[Any]) -> None:
@@ -176,7 +191,7 @@ def scan(
 
     Returns:
         The last state, and the y stacked along a new first axis. In static mode one `lax.scan`, compiled once for any T
-        of the same size; the gradient keeps the states and runs `f` once more.
+        of the same size; the gradient keeps the states and runs `f` once more. Numbers come out as arrays.
 
     Raises:
         InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither.
@@ -198,12 +213,13 @@ def scan(
             x = jax.tree_util.tree_unflatten(xs_tree, [_at(leaf, i) for leaf in leaves])
             state, collected[i] = f(state, x)
         if not collected:
-            return state, None
+            return with_arrays(state), None
         ys = [jax.tree.flatten(collected[i])[0] for i in range(count)]
         columns = [
-            stack(column) if isinstance(column[0], Variable) else jnp.stack(column) for column in zip(*ys, strict=True)
+            stack(column) if any(isinstance(y, Variable) for y in column) else jnp.stack(column)
+            for column in zip(*ys, strict=True)
         ]
-    return state, jax.tree_util.tree_unflatten(jax.tree.flatten(collected[0])[1], columns)
+    return with_arrays(state), jax.tree_util.tree_unflatten(jax.tree.flatten(collected[0])[1], columns)
 
 
 def _at(leaf: Any, i: int) -> Any:
@@ -228,64 +244,68 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
     got = [(s.shape, s.dtype) for s in body.shapes[:n_carry]]
     if got != [(a.shape, a.dtype) for a in carry] or body.out_tree.children()[:1] != [carry_tree]:
         raise Irregular("the state changes its structure, shape or dtype")
+    was, is_ = [w for w, _ in body.wrapped[:n_carry]], body.out_wrapped[:n_carry]
+    if any(w and not i for w, i in zip(was, is_, strict=True)):
+        raise Irregular("the state is no Variable any more")
+    if was != is_:  # arrays to begin with, Variables from the second call on
+        carry_leaves = [Variable(x) if i and not w else x for x, w, i in zip(carry_leaves, was, is_, strict=True)]
+        return _lax_scan(f, jax.tree_util.tree_unflatten(carry_tree, carry_leaves), leaves, xs_tree, count, reverse)
     trace, captured = state.trace, body.captured
     start, draws = trace.draws, body.draws
     steps = jnp.arange(count, dtype=np.uint32)
     turns = steps[::-1] if reverse else steps  # how many calls went before
 
-    def step(carry: Any, element: Any) -> Any:
-        turn, *x = element
-        with keys(start + draws * turn):
+    def step(held: Any, carry: Any, turn: Any, x: Any) -> Any:
+        with in_place(captured, held), keys(start + draws * turn):
             outputs = body.arrays([*carry, *x])
         return outputs[:n_carry], (outputs[n_carry:], carry)
 
-    last, (ys, states) = jax.lax.scan(step, carry, [turns, *xs], reverse=reverse)
+    held = [v._array for v in captured]
+    step = as_it_is_now(step, held, carry, turns[0], [a[0] for a in xs])
+
+    def run(held: Any, carry: Any, xs: Any) -> Any:
+        return jax.lax.scan(lambda c, e: step(held, c, *e), carry, (turns, xs), reverse=reverse)
+
+    last, (ys, states) = run(held, carry, xs)
     trace.draws = start + draws * count
-    inexact = [w and jnp.issubdtype(s.dtype, jnp.inexact) for w, s in zip(body.out_wrapped, body.shapes, strict=True)]
 
-    def backward(*flat: Any) -> list[Any]:
-        n = n_carry + len(xs)
-        first_carry, elements = flat[:n_carry], flat[n_carry:n]
-        held, given = flat[n : n + len(captured)], iter(flat[n + len(captured) :])
-        g_last = [next(given) if c else None for c in inexact[:n_carry]]
-        g_ys = [next(given) if c else None for c in inexact[n_carry:]]
-        if any(a is not b for a, b in zip((*first_carry, *elements), (*carry, *xs), strict=True)) or any(
-            h is not v._array for h, v in zip(held, captured, strict=True)
-        ):  # differentiated again: the states are a function of the inputs
-            with in_place(captured, held):
-                # a function of its own: JAX keeps what it traced by function, with what that captured
-                _, (_, kept) = jax.lax.scan(
-                    lambda c, e: step(c, e), list(first_carry), [turns, *elements], reverse=reverse
-                )
-        else:
-            kept = states
-        floating = [jnp.issubdtype(a.dtype, jnp.inexact) for a in (*carry, *elements, *held)]
+    def gradient() -> Callable[..., Any]:
+        gys = [s if w and is_inexact(s) else None for w, s in zip(body.out_wrapped, body.shapes, strict=True)]
 
-        def back(sums: Any, element: Any) -> Any:
-            g_state, g_held = sums
-            turn, at, x, g_y = element
-            given_state, given_y = iter(g_state), iter(g_y)
-            gys = [next(given_state) if c else None for c in inexact[:n_carry]]
-            gys += [next(given_y) if c else None for c in inexact[n_carry:]]
-            with keys(start + draws * turn):
-                grads = body.gradients([*at, *x], gys, captured)
-            new = [g for g, c in zip(grads[:n_carry], inexact[:n_carry], strict=True) if c]
-            of_x = [g for g, w in zip(grads[n_carry:n], floating[n_carry:n], strict=True) if w]
-            return (new, [a + b for a, b in zip(g_held, grads[n:], strict=True)]), of_x
+        def gradients(held: Any, turn: Any, at: Any, x: Any, g_state: Any, g_y: Any) -> Any:
+            with in_place(captured, held), keys(start + draws * turn):
+                grads = body.gradients([*at, *x], [*g_state, *g_y], captured)
+            n = n_carry + len(x)
+            # where the state is no Variable, or none that has a gradient, nothing goes on
+            state = [g if w is not None else None for g, w in zip(grads[:n_carry], g_state, strict=True)]
+            return state, grads[n_carry:n], grads[n:]
 
-        zeros = [jnp.zeros(h.shape, h.dtype) for h in held]
-        with in_place(captured, held):
-            (g_first, g_held), g_xs = jax.lax.scan(
-                back,
-                ([g for g in g_last if g is not None], zeros),
-                (turns, kept, list(elements), [g for g in g_ys if g is not None]),
-                reverse=not reverse,
+        gradients = as_it_is_now(gradients, held, turns[0], carry, [a[0] for a in xs], gys[:n_carry], gys[n_carry:])
+
+        def backward(*flat: Any) -> list[Any]:
+            rest = iter(flat)
+            inputs = [[next(rest) for _ in part] for part in (carry, xs, held)]
+            known = all(a is b for a, b in zip(flat, (*carry, *xs, *held), strict=False))
+            # differentiated again, the states are a function of the inputs
+            kept = states if known else run(inputs[2], *inputs[:2])[1][1]
+            g_last, g_ys = (
+                [None if g is None else next(rest) for g in part] for part in (gys[:n_carry], gys[n_carry:])
             )
-        of_first, of_xs = iter(g_first), iter(g_xs)
-        result = [next(of_first) if c else None for c in inexact[:n_carry]]
-        return [*result, *(next(of_xs) if w else None for w in floating[n_carry:n]), *g_held]
+
+            def back(sums: Any, element: Any) -> Any:
+                g_state, g_held = sums
+                turn, at, x, g_y = element
+                g_state, g_x, more = gradients(inputs[2], turn, at, x, g_state, g_y)
+                return (g_state, [a + b for a, b in zip(g_held, more, strict=True)]), g_x
+
+            zeros = [jnp.zeros_like(h) for h in inputs[2]]
+            elements = turns, kept, inputs[1], g_ys
+            (g_first, g_held), g_xs = jax.lax.scan(back, (g_last, zeros), elements, reverse=not reverse)
+            return [*g_first, *g_xs, *g_held]
+
+        return backward
 
     inputs = [*carry_leaves, *leaves, *captured]
-    results = record("scan", inputs, [*last, *ys], body.out_wrapped, backward)
+    results = record("scan", inputs, [*last, *ys], body.out_wrapped, gradient)
     final = jax.tree_util.tree_unflatten(body.out_tree, results)
     return final[0], final[1]

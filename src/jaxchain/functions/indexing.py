@@ -23,7 +23,8 @@ from jaxchain.functions.checks import integer
 # x[i], x[i : i + n] and x[array] in a loop compile once.
 # A truth value is a mask of no axes: it makes an axis of one element, or of none.
 INTEGER, WINDOW, SLICE, ARRAY, NEW, REST = "integer", "window", "slice", "array", "new", "rest"
-TRUTH = "truth"
+# An integer at an axis whose size is a symbol (of an export) stays in the program.
+TRUTH, FIXED = "truth", "fixed"
 
 
 def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any, ...]) -> Array:
@@ -46,6 +47,8 @@ def _take(x: Array, numbers: Array, indices: Sequence[Array], places: tuple[Any,
             continue
         if kind == SLICE:
             index.append(slice(*place[1:]))
+        elif kind == FIXED:
+            index.append(place[1])
         elif kind == WINDOW:
             starts[axis], sizes[axis] = numbers[at], place[1]
             index.append(slice(None))
@@ -130,8 +133,8 @@ def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray
             places.append((REST, rest))
             axis += rest
         elif isinstance(s, slice):
-            start, stop, step = s.indices(shape[axis])
-            size = len(range(start, stop, step))
+            start, stop, step = s.indices(shape[axis]) if isinstance(shape[axis], int) else (0, 0, None)  # a symbol
+            size = len(range(start, stop, step or 1))
             if step != 1:
                 places.append((SLICE, s.start, s.stop, s.step))
             elif size == shape[axis]:
@@ -147,8 +150,11 @@ def _parsed(shape: tuple[int, ...], slices: tuple[Any, ...]) -> tuple[np.ndarray
             n = shape[axis]
             if not -n <= s < n:
                 raise IndexError(f"get_item: index {s} is out of bounds for axis {axis} with size {n}")
-            places.append((INTEGER,))
-            numbers.append(int(s) % n)
+            if isinstance(n, int):
+                places.append((INTEGER,))
+                numbers.append(int(s) % n)
+            else:
+                places.append((FIXED, int(s)))
             axis += 1
         else:
             for array in index_arrays(s, shape, axis):
@@ -277,7 +283,7 @@ def scatter_add(a, slices: Any, b):
 @op(label="SelectItem", name="select_item")
 def _select_item(x: Shaped[Array, "n k"], t: Shaped[Array, " n"]) -> Shaped[Array, " n"]:
     integer("t", t)
-    return x[np.arange(x.shape[0]), t]
+    return x[jnp.arange(x.shape[0]), t]
 
 
 def select_item(x, t):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxchain.core.compat import values_of
 from jaxchain.core.state import is_record
 from jaxchain.core.variable import Variable
 from jaxchain.views.report import Difference
@@ -84,7 +85,7 @@ def difference(name: str, eager: Any, compiled: Any, floor: float = 0.0) -> Diff
         return Difference(name, "none", 0.0, 0.0)
     if eager is None or compiled is None:
         return Difference(name, "in one mode only", math.inf, math.inf)
-    a, b = np.asarray(eager), np.asarray(compiled)
+    a, b = values_of(eager), values_of(compiled)
     types = [f"{v.dtype}[{','.join(map(str, v.shape))}]" for v in (a, b)]
     if types[0] != types[1]:
         return Difference(name, f"{types[0]} / {types[1]}", math.inf, math.inf)
@@ -101,7 +102,7 @@ def difference(name: str, eager: Any, compiled: Any, floor: float = 0.0) -> Diff
 
 def _scale(value: Any) -> float:
     """Return the largest finite absolute value."""
-    array = np.abs(_wide(np.asarray(value)))
+    array = np.abs(_wide(values_of(value)))
     return float(np.max(array, initial=0.0, where=np.isfinite(array)))
 
 
