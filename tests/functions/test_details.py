@@ -8,8 +8,10 @@ from test_functions import compiles
 
 import jaxchain
 import jaxchain.functions as F
+import jaxchain.links as L
 from jaxchain import Variable
 from jaxchain.core.deferred import concrete
+from jaxchain.core.errors import InvalidType
 from jaxchain.core.explain import EagerFallback
 from jaxchain.functions import batch_normalization_with_statistics
 
@@ -317,7 +319,7 @@ ROW = Variable(np.ones((2, 3), np.float32))
         (lambda: F.moveaxis([1, 2], 0, 1), InvalidType, "moveaxis([1, 2], 0, 1)"),
         (lambda: F.moveaxis(None, 0, 1), InvalidType, "NoneType"),
         (lambda: F.tile(ROW, [2]), TypeError, "tile(float32[2,3], [2])"),
-        (lambda: F.average_pooling_2d(np.ones((1, 1, 4, 4), "f"), 2, stride=(3,)), ValueError, "stride=(3)"),
+        (lambda: F.average_pooling_2d(np.ones((1, 1, 4, 4), "f"), 2, stride=(3,)), ValueError, "stride=(3"),
         (lambda: F.average_pooling_2d(np.ones((1, 1, 1, 4), "f"), 2), AssertionError, "float32[1,1,1,4]"),
         (lambda: F.accuracy(ROW, np.int32(1)), IndexError, "accuracy(y: float32[2,3]"),
         (lambda: F.sum(ROW, bogus=1), TypeError, "sum(float32[2,3], bogus=1)"),
@@ -352,7 +354,6 @@ def test_every_function_names_itself_in_errors():
     [
         (lambda x: F.accuracy(x, np.int32([0, 1])), False),
         (lambda x: F.sum(F.floor(x)), False),
-        (lambda x: F.sum(F.roi_pooling_2d(np.ones((1, 2, 3, 3), np.float32), F.reshape(x, (1, 6))[:, :5], 1, 1, 1.0)), False),
         (lambda x: F.sum(x**0), True),
         (lambda x: F.sum(x * 0), True),
     ],

@@ -314,7 +314,7 @@ class Link(DeviceResident, Hierarchy):
         Raises:
             AttributeError: The attribute exists.
         """
-        if name in self.__dict__:
+        if name in self.__dict__ or name in self._persistent:  # what a copy shares is not in `__dict__`
             raise AttributeError(f"cannot register a new persistent value {name}: attribute exists")
         self._persistent.add(name)
         self._params.discard(name)
