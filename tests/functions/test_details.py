@@ -8,8 +8,10 @@ from test_functions import compiles
 
 import jaxchain
 import jaxchain.functions as F
+import jaxchain.links as L
 from jaxchain import Variable
 from jaxchain.core.deferred import concrete
+from jaxchain.core.errors import InvalidType
 from jaxchain.core.explain import EagerFallback
 from jaxchain.functions import batch_normalization_with_statistics
 
@@ -294,3 +296,82 @@ def test_accuracy_is_computed_in_the_dtype_of_the_scores():
         assert float(F.accuracy(y, t).array) == 3 / 7
     half = F.accuracy(y.astype(np.float16), t).array
     assert half.dtype == np.float16 and half == np.float16(3 / 7)
+
+
+def message(call):
+    """Return what a call raises."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("no error")
+
+
+ROW = Variable(np.ones((2, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "names"),
+    [
+        (lambda: F.sum(None), InvalidType, "sum("),
+        (lambda: F.concat([ROW, None]), InvalidType, "xs[1]"),
+        (lambda: F.concat([ROW, [1.0, 2.0]]), InvalidType, "xs[1]"),
+        (lambda: F.moveaxis([1, 2], 0, 1), InvalidType, "moveaxis([1, 2], 0, 1)"),
+        (lambda: F.moveaxis(None, 0, 1), InvalidType, "NoneType"),
+        (lambda: F.tile(ROW, [2]), TypeError, "tile(float32[2,3], [2])"),
+        (lambda: F.average_pooling_2d(np.ones((1, 1, 4, 4), "f"), 2, stride=(3,)), ValueError, "stride=(3"),
+        (lambda: F.average_pooling_2d(np.ones((1, 1, 1, 4), "f"), 2), AssertionError, "float32[1,1,1,4]"),
+        (lambda: F.accuracy(ROW, np.int32(1)), IndexError, "accuracy(y: float32[2,3]"),
+        (lambda: F.sum(ROW, bogus=1), TypeError, "sum(float32[2,3], bogus=1)"),
+        (lambda: L.Convolution2D(None, 2, 3)(np.float32(1)), IndexError, "Convolution2D(float32[])"),
+        (lambda: L.Convolution2D(None, 2, 3)([1, 2]), InvalidType, "list"),
+    ],
+)
+def test_errors_name_the_call_and_the_line(call, kind, names):
+    error = message(call)
+    assert isinstance(error, kind)
+    assert names in str(error)
+    assert str(error).count("\nat ") == 1
+    assert "test_details.py" in str(error)
+
+
+def test_errors_of_the_users_own_code_stay_as_they_are():
+    class Model(jaxchain.Chain):
+        def forward(self, x):
+            return F.forget(lambda x: x.bogus, x)
+
+    assert str(message(lambda: Model()(ROW))) == "'Variable' object has no attribute 'bogus'"
+    assert str(message(lambda: F.forget(lambda x: {}["key"], ROW))) == "'key'"
+
+
+def test_every_function_names_itself_in_errors():
+    functions = [f for name, f in vars(F).items() if callable(f) and not name.startswith("_")]
+    assert [f for f in functions if not hasattr(f, "op") and not hasattr(f, "__wrapped__")] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (lambda x: F.accuracy(x, np.int32([0, 1])), False),
+        (lambda x: F.sum(F.floor(x)), False),
+        (lambda x: F.sum(x**0), True),
+        (lambda x: F.sum(x * 0), True),
+    ],
+)
+@pytest.mark.parametrize("mode", ["eager", "static"])
+def test_what_no_gradient_flows_through_leaves_none(call, given, mode):
+    link = jaxchain.Chain()
+    with link.init_scope():
+        link.x = jaxchain.Parameter(np.full((2, 3), 0.5, np.float32))
+    link.forward = lambda: call(link.x)
+    with jaxchain.using_config("mode", mode):
+        link().backward()
+    assert (link.x.grad is not None) == given
+
+
+@pytest.mark.parametrize("dtypes", [("i", "b"), ("b", "i", "h")])
+def test_the_gradient_takes_indices_of_another_dtype_than_the_first_call(dtypes):
+    for dtype in dtypes:
+        x = Variable(np.float32([[1], [2], [3]]))
+        F.sum(F.permutate(x, np.array([2, 0, 1], dtype)) * np.float32([[1], [2], [3]])).backward()
+        assert x.grad.ravel().tolist() == [2, 3, 1]

@@ -99,6 +99,15 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
     return [v in live for v in jaxpr.invars]
 
 
+def reached_outputs(jaxpr: Jaxpr, sources: Iterable[int]) -> list[bool]:
+    """Return for each output of a jaxpr whether the inputs at `sources` lead to it."""
+    reached = {jaxpr.invars[i] for i in sources}
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
+            reached.update(eqn.outvars)
+    return [not isinstance(v, Literal) and v in reached for v in jaxpr.outvars]
+
+
 def scan_counts(params: Any) -> tuple[int, int]:
     """Return how many of a scan equation's inputs are constants and how many are carried."""
     if "num_consts" in params:

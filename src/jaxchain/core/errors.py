@@ -154,6 +154,29 @@ class LeakedVariable(RuntimeError):
     """
 
 
+# what Python says of arguments that nobody looked at before they were used
+_UNLOCATED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def locate(error: Exception, call: str) -> None:
+    """Add the call and the user's line to the message of an error that library code raised, if they are not in it.
+
+    Args:
+        error: The error, caught on its way to the user. What the user's own code raised stays as it is.
+        call: The function with what it was called with.
+    """
+    if not isinstance(error, _UNLOCATED) or isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
+        return
+    text = str(error)
+    line = user_line(2)
+    if "\nat " in text or not line or traceback_source(error) is not None:
+        return
+    if isinstance(error, InvalidType):
+        error.message = f"{error.message or 'Invalid operation is performed'}\n{call}\nat {line}"
+    else:
+        error.args = (f"{text}\n{call}\nat {line}",)
+
+
 def expect(condition: bool, expectation: str, actual: Any) -> None:
     """Raise `InvalidType` unless `condition` holds. For checks inside op bodies: they run at trace time only.
 

@@ -61,7 +61,7 @@ def _ended() -> StaticError:
         "backward: a gradient arrives at a variable that came out of a static function: its graph ended with the call. "
         "Ways out: 1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
         "function: link.static() leaves a node in the graph; 3. cut it on purpose: Variable(y.array)"
-        f"\nat {user_line(5)}"
+        f"\nat {user_line(3)}"
     )
 
 

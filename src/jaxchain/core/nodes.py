@@ -141,6 +141,11 @@ class FunctionRecord:
         return self
 
     @property
+    def wanting_inputs(self) -> Sequence[VariableNode]:
+        """The inputs that a gradient may go to."""
+        return [n for n in self.inputs if n is not None] if self.inputs else ()
+
+    @property
     def drawn_inputs(self) -> Sequence[VariableNode]:
         """The inputs that graphs show: all, but for what belongs to the call and is no variable to a user."""
         return self.inputs or ()

@@ -26,10 +26,10 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, without_dead_code
+from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs, without_dead_code
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
-from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, user_line
+from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
@@ -114,9 +114,13 @@ class Plan:
     def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
         if self._retained is None:
-            jaxpr = self.gradient_jaxpr(None, scalars)
-            live = live_inputs(jaxpr.jaxpr)
             n_in, n_out = len(self.infos), len(self.out_infos)
+            jaxpr = self.gradient_jaxpr(None, scalars)
+            reached = reached_outputs(jaxpr.jaxpr, range(n_in + n_out, n_in + 2 * n_out))
+            if not all(reached):  # what does not depend on the outputs' gradients is zero: no gradient, as in Chainer
+                self.needs = tuple(i for i, r in zip(self.needs, reached, strict=True) if r)
+                jaxpr = self.gradient_jaxpr(None, scalars)
+            live = live_inputs(jaxpr.jaxpr)
             self._retained = (
                 tuple(i for i in range(n_in) if live[i]),
                 tuple(i for i in range(n_out) if live[n_in + i]),
@@ -435,6 +439,9 @@ class Op:
             kind = InvalidValue if isinstance(error, ValueError) else InvalidType
             invalid = kind("shapes and dtypes that fit", text)
             raise invalid.located(self.label_of(structure, scalars), self.describe(structure, infos)) from error
+        except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+            locate(error, self.describe(structure, infos))
+            raise
         self.plans[key] = plan
         room.make()
         return plan
@@ -535,10 +542,10 @@ class VjpOp(GradientOp):
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
         pruned, named = without_dead_code(jaxpr, keep)
-        self.flat: dict[Any, Callable[..., Any]] = {numerics(): jaxpr_as_fun(pruned)}
-        kinds = [jax.typeof(s) for s in scalars]
+        self.scalars = len(scalars)
+        self.flat: dict[Any, Callable[..., Any]] = {self.made_with(scalars): jaxpr_as_fun(pruned)}
 
-        def trace() -> Callable[..., Any]:
+        def trace(kinds: Sequence[Any]) -> Callable[..., Any]:
             return jaxpr_as_fun(without_dead_code(plan.gradient_jaxpr(given, kinds), keep)[0])
 
         self.trace = trace
@@ -548,11 +555,15 @@ class VjpOp(GradientOp):
         compiled = _jitted(self.pure_tuple, self.name, self.jit)
         self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
 
+    def made_with(self, scalars: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+        """Return what the jaxpr depends on besides the plan: JAX's settings, and the types of scalars and keys."""
+        return numerics(), tuple(map(jax.typeof, scalars))
+
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
         """Return the gradients from retained arrays, output gradients and scalars."""
-        made_with = numerics()  # JAX calls this again when they change
+        made_with = self.made_with(flat[len(flat) - self.scalars :])  # JAX calls this again when it changes
         if made_with not in self.flat:
-            self.flat[made_with] = self.trace()
+            self.flat[made_with] = self.trace(made_with[1])
         return tuple(self.flat[made_with](*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
 
     def pure(self, structure: Any) -> Callable[..., Any]:

@@ -40,6 +40,11 @@ class OpNode(FunctionRecord):
         return self.plan.out_infos[0]
 
     @property
+    def wanting_inputs(self) -> Sequence[VariableNode]:
+        """The inputs that a gradient goes to."""
+        return [self.inputs[i] for i in self.plan.needs] if self.inputs else ()
+
+    @property
     def drawn_inputs(self) -> Sequence[VariableNode]:
         """The inputs that graphs show."""
         return [self.inputs[i] for i in self.plan.op.drawn(self.plan.structure)] if self.inputs else ()

@@ -178,7 +178,7 @@ class Outputs:
                 continue
             seen.add(at)
             if at.creator_node is not None:
-                stack += [n for n in at.creator_node.inputs if n is not None]
+                stack += at.creator_node.wanting_inputs
             elif at.requires_grad and at._variable() is not None:
                 return True
         self._dead_ends |= seen

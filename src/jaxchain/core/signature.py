@@ -10,7 +10,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import jax
@@ -31,6 +31,13 @@ Key = Annotated[jax.Array, "key"]
 
 
 ARRAY, OPTIONAL, TREE, SCALAR, KEY, STATIC = "array", "optional", "tree", "scalar", "key", "static"
+_WHOLE = (
+    list,
+    dict,
+    Variable,
+    jax.Array,
+    np.ndarray,
+)  # what a tree may be as it comes; a tuple or iterator becomes a list
 REQUIRED = inspect.Parameter.empty
 
 
@@ -40,6 +47,11 @@ def _is_array(annotation: Any) -> bool:
 
 def _mentions_array(annotation: Any) -> bool:
     return _is_array(annotation) or any(_mentions_array(a) for a in typing.get_args(annotation))
+
+
+def _depth(annotation: Any) -> int:
+    """Return how many sequences are around the arrays of a tree."""
+    return 0 if _is_array(annotation) else 1 + max(map(_depth, typing.get_args(annotation)), default=0)
 
 
 def _kind(annotation: Any) -> str:
@@ -82,6 +94,7 @@ class Parameter:
         if not self.is_drawn:
             annotation = typing.get_args(annotation)[0]
         self.kind = _kind(annotation)
+        self.depth = _depth(annotation) if self.kind == TREE else 0
         self.always = parameter.default is not None and type(None) not in typing.get_args(annotation)
         if self.kind == OPTIONAL:
             (annotation,) = (a for a in typing.get_args(annotation) if a is not type(None))
@@ -165,7 +178,9 @@ class Signature:
             shapes = []
             for i, value in zip(self.input_at, inputs, strict=True):
                 if i in self.trees:
-                    leaves, tree = jax.tree_util.tree_flatten(list(value) if isinstance(value, tuple) else value)
+                    leaves, tree = jax.tree_util.tree_flatten(
+                        list(value) if isinstance(value, Iterable) and not isinstance(value, _WHOLE) else value
+                    )
                     flat += leaves
                     shapes.append(tree)
                 else:
@@ -224,19 +239,19 @@ class Signature:
     def named(self, structure: Any, infos: Sequence[T]) -> list[tuple[str, Parameter | None, T]]:
         """Return (name, parameter, info) of each input that is there; the parameter is None inside a tree."""
         named: list[tuple[str, Parameter | None, T]] = []
-        rest = iter(infos)
-        values = self.unflatten(structure, [None] * len(infos), [0.0] * len(self.scalar_at))
-        present = iter(structure[1])
-        for i in self.input_at:
+        for i, value in self._inputs(structure, infos):
             parameter = self.parameters[i]
             if i in self.trees:
-                count = len(jax.tree_util.tree_leaves(values[i], is_leaf=lambda v: v is None))
-                for k in range(count):
-                    next(present)
-                    named.append((f"{parameter.name}[{k}]", None, next(rest)))
-            elif next(present):
-                named.append((parameter.name, parameter, next(rest)))
+                leaves = jax.tree_util.tree_leaves(value)
+                named += [(f"{parameter.name}[{k}]", None, info) for k, info in enumerate(leaves)]
+            elif value is not None:
+                named.append((parameter.name, parameter, value))
         return named
+
+    def _inputs(self, structure: Any, infos: Sequence[Any]) -> list[tuple[int, Any]]:
+        """Return (position, info of the input, or a tree of them, or None) of each parameter that is an input."""
+        values = self.unflatten(structure, infos, [0.0] * len(self.scalar_at))
+        return [(i, values[i]) for i in self.input_at]
 
     def drawn(self, structure: Any) -> list[int]:
         """Return which of the inputs that are there graphs show."""
@@ -245,7 +260,7 @@ class Signature:
         return [i for name, _, i in named if name.partition("[")[0] not in hidden]
 
     def check(self, structure: Any, infos: Sequence[Any]) -> None:
-        """Unify the dimension letters over the inputs; those inside a tree are not checked.
+        """Unify the dimension letters over the inputs; those inside a tree are not checked, but for being arrays.
 
         Args:
             structure: As in `unflatten`.
@@ -254,6 +269,9 @@ class Signature:
         Raises:
             InvalidType: With the condition that failed, as ``x.shape[1] == W.shape[1]``, and what came.
         """
+        for i, value in self._inputs(structure, infos):
+            if self.parameters[i].always:
+                _are_arrays(self.parameters[i].name, value, self.parameters[i].depth)
         sizes: dict[str, tuple[int, str]] = {}
         for name, parameter, info in self.named(structure, infos):
             if parameter is None:
@@ -287,6 +305,18 @@ class Signature:
                     first, where = sizes.setdefault(dim, (size, here))
                     if first != size:
                         raise InvalidType(f"{where} == {here}", f"{first} != {size}")
+
+
+def _are_arrays(name: str, value: Any, depth: int) -> None:
+    """Raise `InvalidType` unless an input is there: an array, or lists of arrays, at most `depth` of them nested."""
+    if not isinstance(value, list):
+        if value is None:
+            raise InvalidType(f"{name} is a Variable or an array", "None")
+    elif depth == 0:
+        raise InvalidType(f"{name} is a Variable or an array", "list")
+    else:
+        for k, inner in enumerate(value):
+            _are_arrays(f"{name}[{k}]", inner, depth - 1)
 
 
 def _scalar(value: Any) -> Any:

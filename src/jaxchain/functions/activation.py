@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import axis_in_range
+from jaxchain.functions.composed import composed
 
 
 @op(label="ReLU")
@@ -237,6 +238,7 @@ def _clipped_relu(x: Float[Array, "..."], z: float) -> Float[Array, "..."]:
     return jnp.where((x > 0) & (x < z), x, jnp.clip(lax.stop_gradient(x), 0, z)).astype(x.dtype)
 
 
+@composed
 def clipped_relu(x, z: float = 20.0):
     r"""Clipped rectifier, :math:`\min(\max(0, x), z)`.
 

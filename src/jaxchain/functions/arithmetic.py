@@ -18,6 +18,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import broadcastable, same_dtype
+from jaxchain.functions.composed import composed
 
 Number: tuple[type, ...] = (int, float, np.number, np.bool_)
 _LARGEST_UNROLLED_POWER = 64
@@ -73,6 +74,7 @@ def _multi_add(xs: Sequence[Array]) -> Array:
     return total
 
 
+@composed
 def add(*xs):
     """Sum of any number of arrays, elementwise; shapes broadcast.
 
@@ -221,6 +223,11 @@ def _(gy, y, lhs, rhs):
 @op(label="_ ** {value}", name="power_constant")
 def _power_integer(x: Float[Array, "..."], value: int) -> Float[Array, "..."]:
     return lax.integer_pow(x, value)
+
+
+@_power_integer.vjp
+def _(gy, y, x, value):
+    return gy * (value * lax.integer_pow(x, value - 1)) if value else jnp.zeros_like(x) * gy  # zero, not none
 
 
 @op(label="_ ** {value}", name="power_constant")

@@ -12,6 +12,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import axis_in_range, left_to_numpy, one_of, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.indexing import index_arrays, values
 
 # -- side by side -----------------------------------------------------------------------------------------------------
@@ -120,6 +121,7 @@ def _tile(x: Shaped[Array, "..."], reps: tuple[int, ...]) -> Shaped[Array, "..."
     return jnp.tile(x, reps)
 
 
+@composed
 def tile(x, reps: int | tuple[int, ...]):
     """Lay copies of an array side by side.
 
@@ -156,6 +158,7 @@ def _repeat(x: Shaped[Array, "..."], repeats: tuple[int, ...], axis: int | None)
     return jnp.take(x, np.repeat(np.arange(len(repeats)), repeats), axis)
 
 
+@composed
 def repeat(x, repeats: int | tuple[int, ...], axis: int | None = None):
     """Repeat each element.
 
@@ -194,6 +197,7 @@ def _flip(x: Shaped[Array, "..."], axis: int) -> Shaped[Array, "..."]:
     return jnp.flip(x, axis)
 
 
+@composed
 def flip(x, axis: int):
     """Reverse the order along an axis.
 
@@ -270,6 +274,7 @@ def _moveaxis(x: Float[Array, "..."], source: tuple[int, ...], destination: tupl
     return jnp.moveaxis(x, source, destination)
 
 
+@composed
 def moveaxis(x, source: int | Sequence[int], destination: int | Sequence[int]):
     """Move axes to other places; the others keep their order.
 
@@ -308,6 +313,7 @@ def _rollaxis(x: Shaped[Array, "..."], axis: int, start: int) -> Shaped[Array, "
     return jnp.rollaxis(x, axis, start)
 
 
+@composed
 def rollaxis(x, axis: int, start: int = 0):
     """Move an axis before another one.
 
@@ -375,6 +381,7 @@ def _permutate(x: Shaped[Array, "..."], indices: Key, size: int, axis: int, inv:
     return jnp.take(x, indices, axis)
 
 
+@composed
 def permutate(x, indices, axis: int = 0, inv: bool = False):
     """Put the places along an axis into another order.
 
@@ -443,6 +450,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
+@composed
 def pad(
     x,
     pad_width: Any,

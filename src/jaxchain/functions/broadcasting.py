@@ -11,6 +11,7 @@ from jaxchain.core.variable import as_variable
 from jaxchain.functions import arithmetic, shape
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import left_to_numpy
+from jaxchain.functions.composed import composed
 
 
 def _along(name: str, x: Any, y: Any, axis: int) -> Any:
@@ -21,6 +22,7 @@ def _along(name: str, x: Any, y: Any, axis: int) -> Any:
     return shape.broadcast_to(shape.reshape(y, wide), tuple(x.shape))
 
 
+@composed
 def bias(x, y, axis: int = 1):
     """Sum of two arrays, the second broadcast along the axes that it lacks.
 
@@ -46,6 +48,7 @@ def bias(x, y, axis: int = 1):
     return arithmetic.add(x, _along("bias", x, y, axis))
 
 
+@composed
 def scale(x, y, axis: int = 1):
     """Product of two arrays, the second broadcast along the axes that it lacks.
 
@@ -80,6 +83,7 @@ def _sum_to(x: Num[Array, "..."], shape: tuple[int, ...]) -> Num[Array, "..."]:
     return sum_to_shape(x, shape)
 
 
+@composed
 def sum_to(x, shape: tuple[int, ...]):
     """Sum over the axes along which an array of the given shape would be broadcast to ``x``.
 

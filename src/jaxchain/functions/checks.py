@@ -110,11 +110,16 @@ def one_of(name: str, value: Any, options: tuple[Any, ...]) -> None:
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Return (v, v) for an int, else the two ints."""
+    """Return (v, v) for an int, else the two ints.
+
+    Raises:
+        ValueError: `value` has another length.
+    """
     if isinstance(value, int | np.integer):
         return int(value), int(value)
-    first, second = value
-    return int(first), int(second)
+    if len(value) != 2:
+        raise ValueError(f"expected an int or two, got {value}")
+    return int(value[0]), int(value[1])
 
 
 def sizes(value: Any, ndim: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import reshape
 
 
@@ -26,6 +27,7 @@ def _linear(x: Float[Array, "n i"], W: Float[Array, "o i"], b: Float[Array, " o"
     return y + b
 
 
+@composed
 def linear(x, W, b=None, n_batch_axes: int = 1):
     r"""Affine map, :math:`y = x W^\top + b`.
 
@@ -67,6 +69,7 @@ def _embed_id(x: Shaped[Array, "..."], W: Float[Array, "v d"], ignore_label: int
     return y if ignore_label is None else jnp.where((x == ignore_label)[..., None], 0, y)
 
 
+@composed
 def embed_id(x, W, ignore_label: int | None = None):
     """Rows of a table, chosen by integers.
 

@@ -1,5 +1,6 @@
 """Connections besides the common ones: dilated, depthwise, shifting, bilinear, local and deformable."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,11 +12,13 @@ from jaxchain.core.op import Array, op
 from jaxchain.functions.arithmetic import matmul
 from jaxchain.functions.arrangement import pad as pad_array
 from jaxchain.functions.checks import left_to_numpy, pair, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import Pair, convolution_2d
 from jaxchain.functions.images import spatial_transformer_sampler
 from jaxchain.functions.shape import broadcast_to, reshape, transpose
 
 
+@composed
 def dilated_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0, dilate: Any = 1, cover_all: bool = False):
     """Two-dimensional convolution with a stretched filter: `convolution_2d` with ``dilate``.
 
@@ -45,6 +48,7 @@ def dilated_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0, dilate: 
     return convolution_2d(x, W, b, stride, pad, cover_all, dilate=dilate)
 
 
+@composed
 def depthwise_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0):
     """Two-dimensional convolution of each channel by itself.
 
@@ -91,6 +95,7 @@ def _shift(x: Float[Array, "n c h w"], ksize: Pair, dilate: Pair) -> Float[Array
     return jnp.concatenate(parts, 1)
 
 
+@composed
 def shift(x, ksize: Any = 3, dilate: Any = 1):
     """Move groups of channels by one place each, every group in its own direction; zeros come in.
 
@@ -133,7 +138,7 @@ def _bilinear(
 ) -> Float[Array, "n o"]:
     expect(e1.ndim >= 2 and e2.ndim >= 2, "e1.ndim >= 2 and e2.ndim >= 2", f"{e1.ndim}, {e2.ndim}")
     same_dtype(e1=e1, e2=e2, W=W)
-    e1, e2 = e1.reshape(e1.shape[0], -1), e2.reshape(e2.shape[0], -1)
+    e1, e2 = (e.reshape(e.shape[0], math.prod(e.shape[1:])) for e in (e1, e2))  # -1 needs elements
     for i, e in enumerate((e1, e2)):
         expect(e.shape[1] == W.shape[i], f"prod(e{i + 1}.shape[1:]) == W.shape[{i}]", f"{e.shape[1]} != {W.shape[i]}")
     y = jnp.einsum("nj,nk,jko->no", e1, e2, W)
@@ -143,6 +148,7 @@ def _bilinear(
     return y + e1 @ V1 + e2 @ V2 + b
 
 
+@composed
 def bilinear(e1, e2, W, V1=None, V2=None, b=None):
     """Bilinear form of two vectors, and affine terms.
 
@@ -191,6 +197,7 @@ def _local_convolution_2d(
     return y + b
 
 
+@composed
 def local_convolution_2d(x, W, b=None, stride: Any = 1):
     """Two-dimensional convolution with filters of their own at every place.
 
@@ -217,6 +224,7 @@ def local_convolution_2d(x, W, b=None, stride: Any = 1):
     return _local_convolution_2d(x, W, b, pair(stride))
 
 
+@composed
 def deformable_convolution_2d_sampler(x, offset, W, b=None, stride: Any = 1, pad: Any = 0):
     """Two-dimensional convolution that reads each place of the filter at an offset, bilinearly.
 

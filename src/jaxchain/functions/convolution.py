@@ -10,6 +10,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import left_to_numpy, pair, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.correlation import correlate, filters_gradient, has_fast_kernel, transposed
 
 Pair = tuple[int, int]
@@ -48,10 +49,15 @@ def positive(sizes: Sequence[int], error: type[Exception] = AssertionError) -> N
 def _add_bias(y: Array, b: Array | None, channels: int) -> Array:
     if b is None:
         return y
-    same_dtype(b=b, x=y)
     with left_to_numpy():
         expect(b.shape[0] == channels, f"b.shape[0] == {channels}", b.shape[0])
-    return y + b.reshape(-1, *[1] * (y.ndim - 2))
+    return (y + b.reshape(-1, *[1] * (y.ndim - 2))).astype(y.dtype)
+
+
+def _wider(*arrays: Array) -> list[Array]:
+    """Return arrays in the dtype that holds them all: what a map of two dtypes is computed in."""
+    dtype = jnp.result_type(*arrays)
+    return [a.astype(dtype) for a in arrays]
 
 
 def convolve(
@@ -70,17 +76,18 @@ def convolve(
     out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
     positive(out)
     padding = _padding(out, x.shape[2:], W.shape[2:], stride, pad, dilate)
-    y = correlate(x.astype(W.dtype), W, stride, padding, dilate, groups).astype(x.dtype)
+    wide_x, wide_W = _wider(x, W)
+    y = correlate(wide_x, wide_W, stride, padding, dilate, groups).astype(x.dtype)
     return _add_bias(y, b, W.shape[0])
 
 
 def convolve_gradients(gy, y, x, W, b, stride, pad, cover_all, dilate, groups):
     """Return the gradients of `convolve`'s arrays: the rule of every convolution op."""
     padding = _padding(gy.shape[2:], x.shape[2:], W.shape[2:], stride, pad, dilate)
-    g = gy.astype(W.dtype)
-    gx = transposed(g, W, x.shape, stride, padding, dilate, groups).astype(x.dtype)
-    gW = filters_gradient(x.astype(W.dtype), g, W.shape, stride, padding, dilate, groups)
-    return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim)))
+    wide_x, wide_W, g = _wider(x, W, gy)
+    gx = transposed(g, wide_W, x.shape, stride, padding, dilate, groups).astype(x.dtype)
+    gW = filters_gradient(wide_x, g, W.shape, stride, padding, dilate, groups).astype(W.dtype)
+    return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim))).astype(b.dtype)
 
 
 def deconvolve(
@@ -110,14 +117,16 @@ def deconvolve(
     positive(out, error)
     if not has_fast_kernel(x.ndim, groups):
         shape, padding = (x.shape[0], groups * o, *out), _padding(x.shape[2:], out, kernel, stride, pad, dilate)
-        y = transposed(x.astype(W.dtype), W, shape, stride, padding, dilate, groups).astype(x.dtype)
+        wide_x, wide_W = _wider(x, W)
+        y = transposed(wide_x, wide_W, shape, stride, padding, dilate, groups).astype(x.dtype)
         return _add_bias(y, b, groups * o)
     # Filters of the transposed map: (groups * o, c / groups, ...), flipped.
     filters = W.reshape(groups, c // groups, o, *kernel).swapaxes(1, 2).reshape(groups * o, c // groups, *kernel)
     filters = jnp.flip(filters, range(2, W.ndim))
     padding = [((k - 1) * d - p, m - 1 - (n - 1) * s + p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
+    wide_x, filters = _wider(x, filters)
     y = lax.conv_general_dilated(
-        x.astype(W.dtype),
+        wide_x,
         filters,
         (1,) * len(stride),
         padding,
@@ -142,10 +151,10 @@ def deconvolve_gradients(gy, y, x, W, b, stride, pad, outsize, dilate, groups):
     # The plain convolution that it transposes. Left to itself XLA differentiates the dilated form: 280 ms, not 48, for
     # (32, 64, 14, 14) and 4 x 4 filters with stride 2.
     padding = _padding(x.shape[2:], gy.shape[2:], W.shape[2:], stride, pad, dilate)
-    g = gy.astype(W.dtype)
-    gx = correlate(g, W, stride, padding, dilate, groups).astype(x.dtype)
-    gW = filters_gradient(g, x.astype(W.dtype), W.shape, stride, padding, dilate, groups)
-    return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim)))
+    wide_x, wide_W, g = _wider(x, W, gy)
+    gx = correlate(g, wide_W, stride, padding, dilate, groups).astype(x.dtype)
+    gW = filters_gradient(g, wide_x, W.shape, stride, padding, dilate, groups).astype(W.dtype)
+    return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim))).astype(b.dtype)
 
 
 @op(label="Convolution2DFunction", name="convolution_2d")
@@ -159,12 +168,15 @@ def _convolution_2d(
     dilate: Pair,
     groups: int,
 ) -> Float[Array, "n o oh ow"]:
+    if b is not None:
+        same_dtype(b=b, x=x)
     return convolve(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
 _convolution_2d.vjp(convolve_gradients)
 
 
+@composed
 def convolution_2d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, *, dilate: Any = 1, groups: int = 1
 ):
@@ -211,12 +223,15 @@ def _deconvolution_2d(
     dilate: Pair,
     groups: int,
 ) -> Float[Array, "n o oh ow"]:
+    if b is not None:
+        same_dtype(b=b, x=x)
     return deconvolve(x, W, b, stride, pad, outsize, dilate, groups, RuntimeError)
 
 
 _deconvolution_2d.vjp(deconvolve_gradients)
 
 
+@composed
 def deconvolution_2d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, outsize: Any = None, *, dilate: Any = 1, groups: int = 1
 ):

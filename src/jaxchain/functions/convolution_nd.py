@@ -7,6 +7,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import sizes, spatial
+from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import convolve, convolve_gradients, deconvolve, deconvolve_gradients
 
 
@@ -28,6 +29,7 @@ def _convolution_nd(
 _convolution_nd.vjp(convolve_gradients)
 
 
+@composed
 def convolution_nd(
     x, W, b=None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1, groups: int = 1
 ):
@@ -36,7 +38,7 @@ def convolution_nd(
     Args:
         x: ``(n, c, d1, ..., dN)``.
         W: Filters ``(o, c / groups, k1, ..., kN)``.
-        b: Bias ``(o,)``, dtype of ``x``, or None.
+        b: Bias ``(o,)``, or None.
         stride: Step, an int or one for each axis.
         pad: Zeros on either side, an int or one for each axis.
         cover_all: Round the output size up, so that every input element is in some window.
@@ -60,6 +62,7 @@ def convolution_nd(
     return _convolution_nd(x, W, b, stride, pad, bool(cover_all), dilate, groups)
 
 
+@composed
 def convolution_1d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1, groups: int = 1
 ):
@@ -91,6 +94,7 @@ def convolution_1d(
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
+@composed
 def convolution_3d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1, groups: int = 1
 ):
@@ -140,6 +144,7 @@ def _deconvolution_nd(
 _deconvolution_nd.vjp(deconvolve_gradients)
 
 
+@composed
 def deconvolution_nd(
     x, W, b=None, stride: Any = 1, pad: Any = 0, outsize: Any = None, dilate: Any = 1, groups: int = 1
 ):
@@ -148,7 +153,7 @@ def deconvolution_nd(
     Args:
         x: ``(n, c, d1, ..., dN)``.
         W: Filters ``(c, o / groups, k1, ..., kN)``.
-        b: Bias ``(o,)``, dtype of ``x``, or None.
+        b: Bias ``(o,)``, or None.
         stride: Step of the convolution it transposes, an int or one for each axis.
         pad: Its padding, an int or one for each axis.
         outsize: Output size of each axis; None for the smallest.
@@ -173,6 +178,7 @@ def deconvolution_nd(
     return _deconvolution_nd(x, W, b, stride, pad, None if outsize is None else sizes(outsize, ndim), dilate, groups)
 
 
+@composed
 def deconvolution_1d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, outsize: Any = None, dilate: Any = 1, groups: int = 1
 ):
@@ -204,6 +210,7 @@ def deconvolution_1d(
     return deconvolution_nd(x, W, b, stride, pad, outsize, dilate, groups)
 
 
+@composed
 def deconvolution_3d(
     x, W, b=None, stride: Any = 1, pad: Any = 0, outsize: Any = None, dilate: Any = 1, groups: int = 1
 ):

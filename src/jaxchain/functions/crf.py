@@ -16,6 +16,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.functions.checks import integer, one_of, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.n_step_recurrent import in_steps, pad_steps, unpad_steps
 from jaxchain.functions.shape import padded
 
@@ -80,6 +81,7 @@ def _crf1d(
     return loss.sum() / x.shape[1] if reduce == "mean" else loss
 
 
+@composed
 def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
     r"""Negative log-likelihood of a linear-chain conditional random field.
 
@@ -141,6 +143,7 @@ def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array], sizes: Key) ->
     return _largest(alpha, 1), labels
 
 
+@composed
 def argmax_crf1d(cost, xs: Sequence[Any]):
     """Most likely labels of a linear-chain conditional random field.
 

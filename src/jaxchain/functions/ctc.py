@@ -11,6 +11,7 @@ from jaxtyping import Float, Int32
 
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import one_of
+from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import stack
 
 
@@ -50,6 +51,7 @@ def _ctc(
     return (loss.mean() if reduce == "mean" else loss).astype(x.dtype)
 
 
+@composed
 def connectionist_temporal_classification(
     x: Sequence[Any],
     t,

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import axis_in_range
+from jaxchain.functions.composed import composed
 
 
 def _axis(name: str, axis: Any) -> int | None:
@@ -30,6 +31,7 @@ def _cumprod(x: Float[Array, "..."], axis: int | None) -> Float[Array, "..."]:
     return jnp.cumprod(x, axis)
 
 
+@composed
 def cumsum(x, axis: int | None = None):
     """Running sum along an axis.
 
@@ -53,6 +55,7 @@ def cumsum(x, axis: int | None = None):
     return _cumsum(x, _axis("cumsum", axis))
 
 
+@composed
 def cumprod(x, axis: int | None = None):
     """Running product along an axis.
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import left_to_numpy, same_dtype, unbiased
+from jaxchain.functions.composed import composed
 from jaxchain.functions.normalization import updatable, update
 
 
@@ -96,6 +97,7 @@ def decorrelated_batch_normalization_with_statistics(
     return (y, *new)
 
 
+@composed
 def decorrelated_batch_normalization(
     x,
     *,

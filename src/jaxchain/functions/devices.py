@@ -7,6 +7,7 @@ import jax
 from jaxchain.backend import jax_device
 from jaxchain.backends.device import of_array
 from jaxchain.core.function_node import FunctionNode
+from jaxchain.functions.composed import composed
 
 
 class Copy(FunctionNode):
@@ -28,6 +29,7 @@ class Copy(FunctionNode):
         return Copy(self.origin).apply(grad_outputs)
 
 
+@composed
 def copy(x, dst: Any):
     """Copy an array to a device; the gradient is copied back.
 

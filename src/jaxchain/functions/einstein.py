@@ -9,6 +9,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import left_to_numpy
+from jaxchain.functions.composed import composed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 REST = "@"  # stands for "..." while the subscripts are read: one character an axis, or a group of them
@@ -88,6 +89,7 @@ def _einsum(xs: Sequence[Float[Array, "..."]], inputs: str, output: str) -> Floa
     return jnp.einsum(f"{inputs}->{output}".replace(REST, "..."), *xs)
 
 
+@composed
 def einsum(*operands: Any):
     """Sum of products over the axes that the output does not name.
 

@@ -13,6 +13,7 @@ from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable, as_array, as_variable
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 
 
 @op(label="Maximum")
@@ -88,6 +89,7 @@ def _clip(x: Float[Array, "..."], x_min: float | None, x_max: float | None) -> F
     return jnp.where((low <= x) & (x <= high), x, jnp.clip(lax.stop_gradient(x), low, high)).astype(x.dtype)
 
 
+@composed
 def clip(x, x_min: float | None, x_max: float | None):
     r"""Clip values to an interval, elementwise.
 
@@ -128,6 +130,7 @@ def _where(
     return jnp.where(condition, x, y)
 
 
+@composed
 def where(condition, x, y):
     """Choose elements from two arrays.
 
@@ -162,6 +165,7 @@ def _floor(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.floor(x).astype(x.dtype)
 
 
+@composed
 def floor(x: Any):
     """Largest whole number that is not larger, elementwise.
 
@@ -188,6 +192,7 @@ def _ceil(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.ceil(x).astype(x.dtype)
 
 
+@composed
 def ceil(x: Any):
     """Smallest whole number that is not smaller, elementwise.
 
@@ -214,6 +219,7 @@ def _fix(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.trunc(x).astype(x.dtype)
 
 
+@composed
 def fix(x: Any):
     """Nearest whole number towards zero, elementwise.
 
@@ -240,6 +246,7 @@ def _sign(x: Num[Array, "..."]) -> Num[Array, "..."]:
     return jnp.sign(x)
 
 
+@composed
 def sign(x: Any):
     """Sign: -1, 0 or 1, elementwise.
 
@@ -331,6 +338,7 @@ def _identity(inputs: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(inputs)
 
 
+@composed
 def identity(*inputs):
     """Return the inputs: one more node of the graph, and nothing else.
 

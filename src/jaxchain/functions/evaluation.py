@@ -10,6 +10,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, one_of, same_shape
+from jaxchain.functions.composed import composed
 
 
 def _scores_and_labels(y: Array, t: Array) -> None:
@@ -106,6 +107,7 @@ def _summarise(y: Any, t: Any, label_num: int | None, beta: float, ignore_label:
     return _summary(y, t, beta, int(label_num), int(ignore_label))
 
 
+@composed
 def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0, ignore_label: int = -1):
     r"""Precision, recall, F-beta score and number of samples of each class.
 
@@ -134,6 +136,7 @@ def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0
     return _summarise(y, t, label_num, beta, ignore_label)
 
 
+@composed
 def precision(y, t, label_num: int | None = None, ignore_label: int = -1):
     """Share of the predictions of each class that are right.
 
@@ -160,6 +163,7 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1):
     return found[0], found[3]
 
 
+@composed
 def recall(y, t, label_num: int | None = None, ignore_label: int = -1):
     """Share of the samples of each class that are found.
 
@@ -186,6 +190,7 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1):
     return found[1], found[3]
 
 
+@composed
 def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1):
     """Harmonic mean of precision and recall of each class.
 
@@ -222,6 +227,7 @@ def _r2_score(pred: Float[Array, "..."], true: Float[Array, "..."], multioutput:
     return score.mean() if multioutput == "uniform_average" else score
 
 
+@composed
 def r2_score(pred, true, sample_weight: None = None, multioutput: str = "uniform_average"):
     r"""Coefficient of determination, :math:`1 - \sum (t - p)^2 / \sum (t - \bar t)^2` over the first axis.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import left_to_numpy, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single
 
 
@@ -23,6 +24,7 @@ def _fft(real: Float[Array, "..."], imag: Float[Array, "..."], method: str) -> t
     return y.real.astype(real.dtype), y.imag.astype(imag.dtype)
 
 
+@composed
 def fft(x: Any):
     r"""Discrete Fourier transform along the last axis, :math:`y_k = \sum_j x_j e^{-2 \pi i j k / n}`.
 
@@ -46,6 +48,7 @@ def fft(x: Any):
     return _fft(real, imag, "fft")
 
 
+@composed
 def ifft(x: Any):
     r"""Inverse of `fft`, :math:`y_k = \frac1n \sum_j x_j e^{2 \pi i j k / n}`.
 

@@ -1,5 +1,6 @@
 """Images ``(n, c, h, w)``: space to depth, patches, resizing, and spatial transformers."""
 
+import math
 from operator import index
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import pair, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import conv_outsize, positive
 
 
@@ -19,6 +21,7 @@ def _depth2space(X: Float[Array, "n c h w"], r: int) -> Float[Array, "n d p q"]:
     return X.transpose(0, 3, 4, 1, 5, 2).reshape(n, c // r**2, h * r, w * r)
 
 
+@composed
 def depth2space(X, r: int):
     """Lay the channels of each place out as a square of ``r`` times ``r`` places: sub-pixel convolution's last step.
 
@@ -52,6 +55,7 @@ def _space2depth(X: Float[Array, "n c h w"], r: int) -> Float[Array, "n d p q"]:
     return X.transpose(0, 3, 5, 1, 2, 4).reshape(n, r**2 * c, h // r, w // r)
 
 
+@composed
 def space2depth(X, r: int):
     """Put each square of ``r`` times ``r`` places into the channels of one: the inverse of `depth2space`.
 
@@ -100,6 +104,7 @@ def _im2col(
     return jnp.stack(patches, 2).reshape(x.shape[0], x.shape[1] * kh * kw, *out)
 
 
+@composed
 def im2col(x, ksize: Any, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1):
     """Put the patches that a convolution reads into columns.
 
@@ -155,6 +160,7 @@ def _resize_images(
     return x
 
 
+@composed
 def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", align_corners: bool = True):
     """Resize images.
 
@@ -194,6 +200,7 @@ def _spatial_transformer_grid(theta: Float[Array, "n 2 3"], output_shape: tuple[
     return column * xs + row * ys + shift
 
 
+@composed
 def spatial_transformer_grid(theta, output_shape: tuple[int, int]):
     """Compute where an affine transformation takes each place of an image from.
 
@@ -243,11 +250,11 @@ def spatial_transformer_sampler(x: Float[Array, "n c h w"], grid: Float[Array, "
     """
     same_dtype(x=x, grid=grid)
     n, c, h, w = x.shape
-    padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(n, c, -1)
+    padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(n, c, (h + 2) * (w + 2))
     (u0, u), (v0, v) = (_cell(grid[:, i], size) for i, size in enumerate((w, h)))
 
     def at(row: Array, column: Array) -> Array:
-        places = (row * (w + 2) + column).reshape(n, 1, -1)
+        places = (row * (w + 2) + column).reshape(n, 1, math.prod(grid.shape[2:]))
         return jnp.take_along_axis(padded, places, 2).reshape(n, c, *grid.shape[2:])
 
     u, v = u[:, None], v[:, None]

@@ -18,6 +18,7 @@ from jaxchain.core.errors import InvalidType
 from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import integer
+from jaxchain.functions.composed import composed
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that
 # x[i], x[i : i + n] and x[array] in a loop compile once.
@@ -84,6 +85,7 @@ def _get_item(
     return _take(x, numbers, indices, places)
 
 
+@composed
 def get_item(x, slices: Any):
     """Index an array: integers, slices, ``None``, ``...``, integer arrays and boolean masks, as NumPy does.
 
@@ -245,6 +247,7 @@ def _scatter_add(
     return a + added
 
 
+@composed
 def scatter_add(a, slices: Any, b):
     """Add to the elements at an index; an element that is named more than once is added to each time.
 
@@ -286,6 +289,7 @@ def _select_item(x: Shaped[Array, "n k"], t: Shaped[Array, " n"]) -> Shaped[Arra
     return x[jnp.arange(x.shape[0]), t]
 
 
+@composed
 def select_item(x, t):
     """Take one element of each row, :math:`y_i = x_{i, t_i}`.
 
@@ -330,6 +334,7 @@ def _as_strided(
     return x.ravel()[places]
 
 
+@composed
 def as_strided(x, shape: Sequence[int], strides: Sequence[int], storage_offset: int | None = None):
     """Read an array's elements, in their order, with a shape and strides of one's own.
 

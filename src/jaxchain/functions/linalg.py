@@ -18,6 +18,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions import shape
 from jaxchain.functions.checks import left_to_numpy, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single, in_single
 from jaxchain.utils.sparse import CooMatrix
 
@@ -61,6 +62,7 @@ def _batch_matmul(a: Float[Array, "..."], b: Float[Array, "..."], transa: bool, 
     return a @ b
 
 
+@composed
 def batch_matmul(a, b, transa: bool = False, transb: bool = False):
     """Matrix products of two batches. Deprecated, as in Chainer: `matmul` does the same and more.
 
@@ -99,6 +101,7 @@ def _axes_of(axes: Any) -> tuple[int, ...]:
     return (int(axes),) if isinstance(axes, int | np.integer) else tuple(int(i) for i in axes)
 
 
+@composed
 def tensordot(a, b, axes: Any = 2):
     """Sum of products over chosen axes of two arrays.
 
@@ -186,6 +189,7 @@ def _checked(name: str, call: Callable[[Any], Variable], a: Any, what: str) -> V
     return out
 
 
+@composed
 def inv(a):
     """Inverse of a matrix.
 
@@ -210,6 +214,7 @@ def inv(a):
     return _checked("inv", _inv, a, "input has singular matrices")
 
 
+@composed
 def batch_inv(a):
     """Inverse of each matrix of a batch.
 
@@ -257,6 +262,7 @@ def batch_det(a: Float[Array, "..."]) -> Float[Array, "m"]:
     return in_single(jnp.linalg.det)(a)
 
 
+@composed
 def det(a):
     """Determinant of a matrix.
 
@@ -295,6 +301,7 @@ def _(gy, y, a):
     return ((s + s.T) / 2).astype(a.dtype)
 
 
+@composed
 def cholesky(a):
     r"""Lower triangular :math:`L` with :math:`L L^\top = a`.
 
@@ -366,6 +373,7 @@ def _places(sp: CooMatrix) -> tuple[Any, Any]:
     return sp.row.astype(np.int32), sp.col.astype(np.int32)
 
 
+@composed
 def sparse_matmul(a, b, transa: bool = False, transb: bool = False):
     """Product of a sparse and a dense matrix, in either order, or of batches of them.
 

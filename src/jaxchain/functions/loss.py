@@ -12,6 +12,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 from jaxchain.functions.connection import check_labels
 
 
@@ -84,6 +85,7 @@ def _soft_target_cross_entropy(
     return loss if reduce == "no" else loss.sum() / max(loss.size, 1)
 
 
+@composed
 def softmax_cross_entropy(
     x,
     t,
@@ -160,6 +162,7 @@ def _(gy, y, x, t, normalize, reduce):
     return jnp.where(valid, gy * (jax.nn.sigmoid(x) - t.astype(x.dtype)), 0), None
 
 
+@composed
 def sigmoid_cross_entropy(x, t, normalize: bool = True, reduce: str = "mean"):
     r"""Cross entropy of the sigmoid of scores, :math:`-t\log\sigma(x) - (1-t)\log(1-\sigma(x))`.
 
@@ -211,6 +214,7 @@ def squared_error(x0: Float[Array, "..."], x1: Float[Array, "..."]) -> Float[Arr
     return jnp.square(x0 - x1)
 
 
+@composed
 def squared_difference(x1, x2):
     """Same as `squared_error`.
 
@@ -325,6 +329,7 @@ def _huber_loss(x: Float[Array, "..."], t: Float[Array, "..."], delta: float, re
     return loss.sum(1)
 
 
+@composed
 def huber_loss(x, t, delta: float, reduce: str = "sum_along_second_axis"):
     r"""Quadratic near zero, linear far from it: less sensitive to outliers than the squared error.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import integer, one_of, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 
 
 def _positive(x: Array) -> Array:
@@ -55,6 +56,7 @@ def _(gy, out, x0, x1, y, margin, reduce):
     return gx, -gx, None
 
 
+@composed
 def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean"):
     r"""Contrastive loss: pulls similar pairs together and pushes others apart, up to a margin.
 
@@ -115,6 +117,7 @@ def _(gy, y, anchor, positive, negative, margin, reduce):
     return g * (negative - positive), g * (positive - anchor), g * (anchor - negative)
 
 
+@composed
 def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean"):
     r"""Triplet loss: a sample should be nearer to its like than to another, by a margin.
 
@@ -159,6 +162,7 @@ def _hinge(x: Float[Array, "n k"], t: Shaped[Array, " n"], norm: str, reduce: st
     return _mean_or_all(loss, reduce)
 
 
+@composed
 def hinge(x, t, norm: str = "L1", reduce: str = "mean"):
     r"""Hinge loss of one class against the rest, :math:`\sum_k \max(0, 1 - s_k x_k)^p`, s = 1 at the label, else -1.
 
@@ -200,6 +204,7 @@ def _cross_covariance(y: Float[Array, "n i"], z: Float[Array, "n j"], reduce: st
     return _half_square((y - y.mean(0)).T @ (z - z.mean(0)) / y.shape[0], reduce)
 
 
+@composed
 def cross_covariance(y, z, reduce: str = "half_squared_sum"):
     r"""Covariance between two groups of features, as a penalty: :math:`\frac12 \sum_{ij} C_{ij}^2`.
 
@@ -244,6 +249,7 @@ def _(gy, y, h, reduce):
     return centred @ (g + g.T) / h.shape[0]
 
 
+@composed
 def decov(h, reduce: str = "half_squared_sum"):
     r"""Covariance between different features, as a penalty: :math:`\frac12 \sum_{i \ne j} C_{ij}^2`.
 
@@ -298,6 +304,7 @@ def _clustering(
     return tuple((w * x).astype(dtype) for w, x in ((alpha, variance), (beta, near), (gamma, regular)))  # pyright: ignore[reportReturnType]
 
 
+@composed
 def discriminative_margin_based_clustering_loss(
     embeddings,
     labels,

@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped
 
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import broadcastable, one_of, same_dtype
+from jaxchain.functions.composed import composed
 
 REDUCTIONS = ("sum", "mean", "no")
 
@@ -30,6 +31,7 @@ def _bernoulli_nll(x: Shaped[Array, "..."], y: Float[Array, "..."], reduce: str)
     return _reduced(jax.nn.softplus(y) - _fitted(x, y=y) * y, reduce)
 
 
+@composed
 def bernoulli_nll(x, y, reduce: str = "sum"):
     r"""Negative log-likelihood of a Bernoulli distribution, :math:`-x \log p - (1-x) \log(1-p)`, p = sigmoid(y).
 
@@ -63,6 +65,7 @@ def _gaussian_kl_divergence(
     return _reduced((mean * mean + jnp.exp(ln_var) - ln_var - 1) * 0.5, reduce)
 
 
+@composed
 def gaussian_kl_divergence(mean, ln_var, reduce: str = "sum"):
     r"""Divergence of Gaussians from the standard one, :math:`\frac12 (\mu^2 + \sigma^2 - \ln \sigma^2 - 1)`.
 
@@ -97,6 +100,7 @@ def _gaussian_nll(
     return _reduced((ln_var + math.log(2 * math.pi)) / 2 - power, reduce)
 
 
+@composed
 def gaussian_nll(x, mean, ln_var, reduce: str = "sum"):
     r"""Negative log-likelihood of Gaussians, :math:`\frac12 (\ln 2\pi\sigma^2 + (x - \mu)^2 / \sigma^2)`.
 

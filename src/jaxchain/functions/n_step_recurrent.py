@@ -23,6 +23,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.noise import NO_KEY
 from jaxchain.functions.recurrent import lstm_gates
 
@@ -332,6 +333,7 @@ def _apply(
     return *out[:states], tuple(ys) if sizes is None else unpad_steps(*ys, lengths)
 
 
+@composed
 def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
     """Stacked long short-term memory over a sequence of batches of decreasing size.
 
@@ -363,6 +365,7 @@ def n_step_lstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
     return _apply(_n_step_lstm, "lstm", 1, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
 
 
+@composed
 def n_step_bilstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
     """Stacked long short-term memory in both directions of time.
 
@@ -398,6 +401,7 @@ def n_step_bilstm(n_layers: int, dropout_ratio: float, hx, cx, ws, bs, xs):
     return _apply(_n_step_bilstm, "lstm", 2, n_layers, dropout_ratio, hx, cx, ws, bs, xs)
 
 
+@composed
 def n_step_gru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
     r"""Stacked gated recurrent units over a sequence of batches of decreasing size.
 
@@ -431,6 +435,7 @@ def n_step_gru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
     return _apply(_n_step_gru, "gru", 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
 
 
+@composed
 def n_step_bigru(n_layers: int, dropout_ratio: float, hx, ws, bs, xs):
     """Stacked gated recurrent units in both directions of time.
 
@@ -470,6 +475,7 @@ def _check_activation(activation: str) -> None:
         raise ValueError(f'Invalid activation: "{activation}". Please select from [tanh,relu]')
 
 
+@composed
 def n_step_rnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: str = "tanh"):
     r"""Stacked plain recurrent network, :math:`h_t = f(W_0 x_t + b_0 + W_1 h_{t-1} + b_1)`.
 
@@ -501,6 +507,7 @@ def n_step_rnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: 
     return _apply(_n_step_rnn, activation, 1, n_layers, dropout_ratio, hx, None, ws, bs, xs)
 
 
+@composed
 def n_step_birnn(n_layers: int, dropout_ratio: float, hx, ws, bs, xs, activation: str = "tanh"):
     """Stacked plain recurrent network in both directions of time.
 

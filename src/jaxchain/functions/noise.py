@@ -14,6 +14,7 @@ from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.activation import softmax
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 from jaxchain.functions.draws import draw
 
 NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
@@ -42,6 +43,7 @@ def _dropout_by(x: Float[Array, "..."], mask: Undrawn[Array]) -> Float[Array, ".
     return x * mask.astype(x.dtype)
 
 
+@composed
 def dropout(x, ratio: float = 0.5, *, mask: Any = None, return_mask: bool = False):
     """Drop elements at random, and scale the rest so that the mean stays.
 
@@ -95,6 +97,7 @@ def _(gy, y, mean, ln_var, eps, key):
     return g, g * jnp.exp(ln_var * 0.5) * y[1] * 0.5, None
 
 
+@composed
 def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
     r"""Sample a Gaussian so that gradients reach its parameters, :math:`\mu + e^{\frac12 \ln\sigma^2} \epsilon`.
 
@@ -121,6 +124,7 @@ def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
     return (out, used.array) if return_eps else out
 
 
+@composed
 def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
     r"""Sample a relaxed categorical distribution, :math:`\mathrm{softmax}((\log\pi + g) / \tau)` with Gumbel :math:`g`.
 
@@ -183,6 +187,7 @@ def _(gy, y, x, W, b, mask, key, ratio, batchwise):
     return *pull(gy[0]), None if b is None else gy[0].sum(0), None
 
 
+@composed
 def simplified_dropconnect(
     x,
     W,
@@ -228,6 +233,7 @@ def _zoneout(h: Float[Array, "..."], x: Float[Array, "..."], key: Key, ratio: fl
     return jnp.where(jax.random.uniform(as_key(key), x.shape) >= ratio, x, h)
 
 
+@composed
 def zoneout(h, x, ratio: float = 0.5):
     """Keep elements of the last state at random instead of the new ones.
 

@@ -15,6 +15,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import left_to_numpy, same_dtype, same_shape, unbiased
+from jaxchain.functions.composed import composed
 from jaxchain.functions.half import in_single
 
 Axes = tuple[int, ...]
@@ -101,6 +102,7 @@ def _(gy, y, x, gamma, beta, running_mean, running_var, eps, decay, axis):
     return gx.astype(x.dtype), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype), *zeros
 
 
+@composed
 def batch_normalization_with_statistics(
     x, gamma, beta, running_mean, running_var, *, eps: float = 2e-5, decay: float = 0.9, axis: Any = None
 ):
@@ -144,6 +146,7 @@ def batch_normalization_with_statistics(
     return (y, new[0].array, new[1].array) if new else (y, None, None)
 
 
+@composed
 def batch_normalization(
     x,
     gamma,
@@ -224,6 +227,7 @@ def _fixed_batch_normalization(
     return ((x - mean.reshape(wide)) * scale.reshape(wide) + beta.reshape(wide)).astype(x.dtype)
 
 
+@composed
 def fixed_batch_normalization(x, gamma, beta, mean, var, eps: float = 2e-5, axis: Any = None):
     """Batch normalization with given statistics: what evaluation uses.
 
@@ -298,6 +302,7 @@ def _group_normalization(
     return (hat.reshape(x.shape) * gamma.reshape(wide) + beta.reshape(wide)).astype(x.dtype)
 
 
+@composed
 def group_normalization(x, groups: int, gamma, beta, eps: float = 1e-5):
     """Normalise groups of channels of each sample to mean 0 and variance 1, then scale and shift.
 
@@ -373,6 +378,7 @@ def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...] |
     return x / (norm + eps)
 
 
+@composed
 def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] | None = 1):
     r"""Scale to an L2 norm of (nearly) one, :math:`x / (\|x\| + \epsilon)`.
 

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import sizes, spatial
+from jaxchain.functions.checks import pair, sizes, spatial
+from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import Sizes, conv_outsize, positive
 from jaxchain.functions.shape import concat, reshape
 
@@ -132,6 +133,7 @@ def windows(x: Any, ksize: Any, stride: Any, pad: Any) -> tuple[Sizes, Sizes, Si
     return sizes(ksize, ndim), sizes(ksize if stride is None else stride, ndim), sizes(pad, ndim)
 
 
+@composed
 def max_pooling_nd(
     x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
 ):
@@ -167,6 +169,7 @@ def max_pooling_nd(
     return (y, _max_indices(jnp.asarray(as_array(x)), *window)) if return_indices else y
 
 
+@composed
 def max_pooling_1d(
     x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
 ):
@@ -198,6 +201,7 @@ def max_pooling_1d(
     return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
 
 
+@composed
 def max_pooling_2d(
     x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
 ):
@@ -232,6 +236,7 @@ def max_pooling_2d(
     return max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices)
 
 
+@composed
 def max_pooling_3d(
     x, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
 ):
@@ -285,6 +290,7 @@ def _average_pooling_2d(
     return _average(x, ksize, stride, pad, None)
 
 
+@composed
 def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
     """Mean of each window; padding counts as zeros.
 
@@ -308,7 +314,7 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
         Array([[ 2.5,  4.5],
                [10.5, 12.5]], dtype=float32)
     """
-    return _average_pooling_2d(x, sizes(ksize, 2), sizes(ksize if stride is None else stride, 2), sizes(pad, 2))
+    return _average_pooling_2d(x, pair(ksize), pair(ksize if stride is None else stride), pair(pad))
 
 
 @op(label="AveragePoolingND", name="average_pooling_nd")
@@ -321,6 +327,7 @@ def _average_pooling_nd(
     return _average(x, ksize, stride, pad, None if count_padding else counts)
 
 
+@composed
 def average_pooling_nd(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
     """Mean of each window.
 
@@ -350,6 +357,7 @@ def average_pooling_nd(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_valu
     return _average_pooling_nd(x, *windows(x, ksize, stride, pad), pad_value is not None)
 
 
+@composed
 def average_pooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
     """Mean of each window: `average_pooling_nd` of ``(n, c, d)``.
 
@@ -376,6 +384,7 @@ def average_pooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_valu
     return average_pooling_nd(x, ksize, stride, pad, pad_value)
 
 
+@composed
 def average_pooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_value: Any = 0):
     """Mean of each window: `average_pooling_nd` of ``(n, c, d, h, w)``.
 
@@ -402,6 +411,7 @@ def average_pooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, pad_valu
     return average_pooling_nd(x, ksize, stride, pad, pad_value)
 
 
+@composed
 def spatial_pyramid_pooling_2d(x, pyramid_height: int, pooling: str | None = None):
     r"""Maxima over grids of 1, 4, 16, ... equal bins, as one vector whose length does not depend on the image's size.
 

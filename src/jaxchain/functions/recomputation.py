@@ -10,6 +10,7 @@ from jaxchain.core.config import config, force_backprop_mode, thread_state, usin
 from jaxchain.core.function_node import FunctionNode, refused_twice
 from jaxchain.core.graph import backward
 from jaxchain.core.variable import Variable
+from jaxchain.functions.composed import composed
 from jaxchain.functions.elementwise import identity
 
 NOT_TWICE = "double backpropagation in functions.forget is not allowed."
@@ -83,6 +84,7 @@ def _draws() -> tuple[Any, str]:
     return (random.ops, "count") if trace is None else (trace, "draws")
 
 
+@composed
 def forget(func: Callable[..., Any], *xs):
     """Call a function without keeping what is in between: it runs again when the gradient is wanted.
 

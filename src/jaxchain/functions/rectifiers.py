@@ -14,6 +14,7 @@ from jaxchain.core.random import as_key, next_key
 from jaxchain.core.variable import as_array
 from jaxchain.functions.activation import clipped_relu, elu
 from jaxchain.functions.checks import axis_in_range, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 from jaxchain.functions.noise import NO_KEY
 from jaxchain.functions.reduction import max as maximum_over
 from jaxchain.functions.shape import reshape
@@ -31,6 +32,7 @@ def _(gy, y, x, axis):
     return jnp.where(x > 0, positive, 0) - jnp.where(x < 0, negative, 0)
 
 
+@composed
 def crelu(x, axis: int = 1):
     r"""Concatenated rectifier: :math:`\max(0, x)` and :math:`\max(0, -x)` side by side.
 
@@ -58,6 +60,7 @@ def crelu(x, axis: int = 1):
     return _crelu(x, axis)
 
 
+@composed
 def maxout(x, pool_size: int, axis: int = 1):
     """Maximum over groups of neighbours along an axis.
 
@@ -133,6 +136,7 @@ def prelu(x: Float[Array, "..."], W: Float[Array, "..."]) -> Float[Array, "..."]
     return jnp.where(x >= 0, x, slope * jnp.where(x >= 0, 0, x))
 
 
+@composed
 def relu6(x):
     r"""Rectifier with a ceiling of 6, :math:`\min(\max(0, x), 6)`.
 
@@ -173,6 +177,7 @@ def _(gy, y, x, slope, key, lower, upper):
     return jnp.where(y[0] >= 0, gy[0], gy[0] * y[1]), None
 
 
+@composed
 def rrelu(x, l: float = 1.0 / 8, u: float = 1.0 / 3, *, r: Any = None, return_r: bool = False):  # noqa: E741
     r"""Randomised leaky rectifier: the slope of the negative side is drawn between two bounds for each element.
 
@@ -211,6 +216,7 @@ def rrelu(x, l: float = 1.0 / 8, u: float = 1.0 / 3, *, r: Any = None, return_r:
     return (y, slopes.array) if return_r else y
 
 
+@composed
 def selu(x, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805):
     r"""Scaled exponential linear unit, :math:`\lambda x` if :math:`x > 0`, else :math:`\lambda\alpha(e^x - 1)`.
 

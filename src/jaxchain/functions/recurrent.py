@@ -9,6 +9,7 @@ from jaxtyping import Float
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import same_dtype, same_shape
+from jaxchain.functions.composed import composed
 
 
 @op(label="LSTM")
@@ -118,6 +119,7 @@ def _tree_lstm(cs: Sequence[Array], x: Float[Array, "..."]) -> tuple[Float[Array
     return c, jax.nn.sigmoid(o) * jnp.tanh(c)
 
 
+@composed
 def tree_lstm(*inputs):
     r"""One step of a tree-structured long short-term memory, a forget gate for each child.
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from jaxchain.core.op import Array, op
 from jaxchain.functions import arithmetic, shape
 from jaxchain.functions.checks import axes, axis_in_range
+from jaxchain.functions.composed import composed
 
 Axis = int | tuple[int, ...] | None
 
@@ -31,6 +32,7 @@ def _sum(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..
     return x.sum(axis, keepdims=keepdims)
 
 
+@composed
 def sum(x, axis: Axis = None, keepdims: bool = False):
     """Sum over axes.
 
@@ -62,6 +64,7 @@ def _mean(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, ".
     return x.mean(axis, keepdims=keepdims)
 
 
+@composed
 def average(x, axis: Axis = None, weights: Any = None, keepdims: bool = False):
     """Mean over axes, weighted or not.
 
@@ -103,6 +106,7 @@ def average(x, axis: Axis = None, weights: Any = None, keepdims: bool = False):
     return arithmetic.divide(total, shape.broadcast_to(divider, total.shape))
 
 
+@composed
 def mean(x, axis: Axis = None, weights: Any = None, keepdims: bool = False):
     """Same as `average`.
 
@@ -153,6 +157,7 @@ def _(gy, y, x, axis, keepdims):
     return _extreme(gy, x, axis, jnp.min)
 
 
+@composed
 def max(x, axis: Axis = None, keepdims: bool = False):
     """Largest element over axes.
 
@@ -178,6 +183,7 @@ def max(x, axis: Axis = None, keepdims: bool = False):
     return _max(x, axes(axis), bool(keepdims))
 
 
+@composed
 def min(x, axis: Axis = None, keepdims: bool = False):
     """Smallest element over axes.
 
@@ -223,6 +229,7 @@ def _(gy, y, x, axis, keepdims):
     return others * _kept(gy, x, axis)
 
 
+@composed
 def prod(x, axis: Axis = None, keepdims: bool = False):
     """Product over axes.
 
@@ -263,6 +270,7 @@ def _(gy, y, x, axis):
     return _kept(gy, x, axis) * jnp.exp(x - jnp.where(y == -jnp.inf, 0, y))
 
 
+@composed
 def logsumexp(x, axis: Axis = None):
     r"""Logarithm of the sum of exponentials over axes, without overflow.
 
@@ -304,6 +312,7 @@ def _argmin(x: Float[Array, "..."], axis: int | None) -> Int[Array, "..."]:
     return jnp.argmin(x, axis).astype("int32")
 
 
+@composed
 def argmax(x, axis: int | None = None):
     """Index of the largest element along an axis. No gradient.
 
@@ -327,6 +336,7 @@ def argmax(x, axis: int | None = None):
     return _argmax(x, _one_axis(axis))
 
 
+@composed
 def argmin(x, axis: int | None = None):
     """Index of the smallest element along an axis. No gradient.
 

@@ -12,6 +12,7 @@ from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape, unbiased
+from jaxchain.functions.composed import composed
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
 
@@ -84,6 +85,7 @@ def batch_renormalization_with_statistics(
     return y, mean.array, var.array
 
 
+@composed
 def batch_renormalization(
     x,
     gamma,
@@ -141,6 +143,7 @@ def batch_renormalization(
     return y
 
 
+@composed
 def fixed_batch_renormalization(x, gamma, beta, mean, var, eps: float = 2e-5):
     """Batch normalization with given statistics. Deprecated: use `fixed_batch_normalization`.
 

@@ -18,6 +18,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Static, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.indexing import in_range
 
 Size = tuple[int, int]
@@ -93,6 +94,7 @@ def _roi_pooling_2d(
     return _max_pooling(x, rois[:, 0].astype(jnp.int32), rows, columns, 0.0)
 
 
+@composed
 def roi_pooling_2d(x, rois, outh: int, outw: int, spatial_scale: float):
     """Largest element of each bin of rectangles, whose last pixel counts.
 
@@ -137,6 +139,7 @@ def _roi_max_pooling_2d(
     )
 
 
+@composed
 def roi_max_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float):
     """Largest element of each bin of rectangles.
 
@@ -185,6 +188,7 @@ def _roi_average_pooling_2d(
     return (total / jnp.maximum(count, 1)).astype(x.dtype)
 
 
+@composed
 def roi_average_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float):
     """Mean of each bin of rectangles.
 
@@ -319,6 +323,7 @@ def _grid(rois: Any, axis: int, bins: int, scale: float) -> int:
     return 1 << (int(jnp.ceil(length / bins).astype(jnp.int32)) - 1).bit_length()
 
 
+@composed
 def roi_max_align_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float, sampling_ratio: Any = None):
     """Largest of the samples in each bin of rectangles, read between pixels.
 
@@ -351,6 +356,7 @@ def roi_max_align_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float, s
     return _align(_roi_max_align_2d, x, rois, roi_indices, outsize, spatial_scale, sampling_ratio)
 
 
+@composed
 def roi_average_align_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float, sampling_ratio: Any = None):
     """Mean of the samples in each bin of rectangles, read between pixels.
 

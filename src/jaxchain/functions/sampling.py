@@ -10,6 +10,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype
+from jaxchain.functions.composed import composed
 
 
 @op(label="BlackOut", name="black_out")
@@ -33,6 +34,7 @@ def _black_out(
     return loss.mean() if reduce == "mean" else loss
 
 
+@composed
 def black_out(x, t, W, samples, reduce: str = "mean"):
     r"""BlackOut loss, :math:`-\log p(t) - \sum_s \log(1 - p(s))`, p the softmax over the label and the samples.
 
@@ -72,6 +74,7 @@ def _negative_sampling(
     return (loss.sum() if reduce == "sum" else loss).astype(x.dtype)
 
 
+@composed
 def negative_sampling(x, t, W, sampler, sample_size: int, reduce: str = "sum", *, return_samples: bool = False):
     r"""Negative sampling loss, :math:`-\log\sigma(x^\top w_t) - \sum_s \log\sigma(-x^\top w_s)`.
 

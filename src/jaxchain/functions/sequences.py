@@ -6,6 +6,7 @@ from itertools import pairwise
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import filled, padded
 
 
@@ -20,6 +21,7 @@ def _pad_sequence(xs: Sequence[Array], length: int | None, padding: float) -> Ar
     return padded(xs, max(x.shape[0] for x in xs) if length is None else length, padding)
 
 
+@composed
 def pad_sequence(xs, length: int | None = None, padding: float = 0):
     """Pad arrays of varying lengths to one and stack them.
 
@@ -55,6 +57,7 @@ def _transpose_sequence(xs: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(together[: sum(x.shape[0] > t for x in xs), t] for t in range(length))
 
 
+@composed
 def transpose_sequence(xs):
     """Turn a batch of sequences into a sequence of batches.
 

@@ -16,6 +16,7 @@ from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
 from jaxchain.functions.checks import as_shape, axis_in_range, broadcastable, left_to_numpy, same_dtype, same_shape
+from jaxchain.functions.composed import composed
 
 
 @op(label="Reshape", name="reshape")
@@ -38,6 +39,7 @@ def _reshape(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "
     return x.reshape(shape)
 
 
+@composed
 def reshape(x, shape: Sequence[int]):
     """Give an array another shape, keeping the order of its elements.
 
@@ -68,6 +70,7 @@ def reshape(x, shape: Sequence[int]):
     return _reshape(x, shape)
 
 
+@composed
 def flatten(x):
     """Flatten to one axis.
 
@@ -95,6 +98,7 @@ def _transpose(x: Shaped[Array, "..."], axes: tuple[int, ...] | None) -> Shaped[
     return x.transpose(axes)
 
 
+@composed
 def transpose(x, axes: Sequence[int] | None = None):
     """Permute axes.
 
@@ -125,6 +129,7 @@ def _swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, 
     return x.swapaxes(axis1, axis2)
 
 
+@composed
 def swapaxes(x, axis1: int, axis2: int):
     """Swap two axes.
 
@@ -166,6 +171,7 @@ def _concat(xs: Sequence[Array], axis: int) -> Array:
     return jnp.concatenate(xs, axis)
 
 
+@composed
 def concat(xs, axis: int = 1):
     """Join arrays along an axis.
 
@@ -209,6 +215,7 @@ def _stack(xs: Sequence[Array], axis: int) -> Array:
     return jnp.stack(xs, axis)
 
 
+@composed
 def stack(xs, axis: int = 0):
     """Join arrays along a new axis.
 
@@ -251,6 +258,7 @@ def _part(start: int, end: int, size: int) -> tuple[int, int]:
     return start, max(start, end)
 
 
+@composed
 def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tuple: bool = True):
     """Split along an axis.
 
@@ -325,6 +333,7 @@ def _squeeze(x: Shaped[Array, "..."], axis: tuple[int, ...] | None) -> Shaped[Ar
     return x.squeeze(axis)
 
 
+@composed
 def squeeze(x, axis: int | tuple[int, ...] | None = None):
     """Remove axes of size one.
 
@@ -382,6 +391,7 @@ def _broadcast(xs: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(jnp.broadcast_arrays(*xs))
 
 
+@composed
 def broadcast(*args):
     """Broadcast arrays to their common shape.
 
@@ -415,6 +425,7 @@ def _broadcast_to(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Arr
     return jnp.broadcast_to(x, shape)
 
 
+@composed
 def broadcast_to(x, shape: Sequence[int]):
     """Broadcast to a shape.
 
@@ -445,6 +456,7 @@ def _cast(x: Shaped[Array, "..."], typ: str) -> Shaped[Array, "..."]:
     return x.astype(typ)
 
 
+@composed
 def cast(x, typ: Any):
     """Cast to another dtype.
 

@@ -18,6 +18,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import broadcastable, integer, left_to_numpy
+from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single, in_single
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -439,6 +440,7 @@ def _(gy, y, q, x, shape):
     return sum_to_shape(gy * jnp.broadcast_to(-x, y.shape) * _hurwitz(x + 1, q), q.shape)
 
 
+@composed
 def zeta(x: Any, q):
     r"""Hurwitz zeta function :math:`\sum_{k=0}^\infty (k + q)^{-x}`, elementwise; shapes broadcast.
 

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Undrawn, op
-from jaxchain.functions.checks import integer, sizes, spatial
+from jaxchain.functions.checks import integer, pair, sizes, spatial
+from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import Sizes, conv_outsize, deconv_outsize
 from jaxchain.functions.pooling import offsets, windows
 
@@ -54,6 +55,7 @@ def _unpooling_2d(
     return _unpooling(x, ksize, stride, pad, outsize, cover_all)
 
 
+@composed
 def unpooling_nd(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any = None, cover_all: bool = True):
     """Add each element to all positions of its window: the transpose of a pooling that sums.
 
@@ -82,6 +84,7 @@ def unpooling_nd(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
     return _unpooling_nd(x, *window, None if outsize is None else sizes(outsize, len(window[0])), bool(cover_all))
 
 
+@composed
 def unpooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any = None, cover_all: bool = True):
     """Add each element to all positions of its window: `unpooling_nd` of ``(n, c, d)``.
 
@@ -109,6 +112,7 @@ def unpooling_1d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
     return unpooling_nd(x, ksize, stride, pad, outsize, cover_all)
 
 
+@composed
 def unpooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any = None, cover_all: bool = True):
     """Add each element to all positions of its window, over two axes.
 
@@ -137,10 +141,11 @@ def unpooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
 
 
 def _pairs(ksize: Any, stride: Any, pad: Any, outsize: Any) -> tuple[Sizes, Sizes, Sizes, Sizes | None]:
-    steps = sizes(ksize if stride is None else stride, 2)
-    return sizes(ksize, 2), steps, sizes(pad, 2), None if outsize is None else sizes(outsize, 2)
+    steps = pair(ksize if stride is None else stride)
+    return pair(ksize), steps, pair(pad), None if outsize is None else pair(outsize)
 
 
+@composed
 def unpooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any = None, cover_all: bool = True):
     """Add each element to all positions of its window: `unpooling_nd` of ``(n, c, d, h, w)``.
 
@@ -192,6 +197,7 @@ def _upsampling_2d(
     return sum(rest, start=first)
 
 
+@composed
 def upsampling_2d(x, indexes, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any = None, cover_all=True):
     """Put each element where, in its window, the maximum stood; zeros elsewhere.
 

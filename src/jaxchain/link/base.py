@@ -22,7 +22,7 @@ from jaxchain.backends.device import default, of_array
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import as_jax
+from jaxchain.core.variable import as_jax, located
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 from jaxchain.link.hierarchy import Hierarchy
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs
@@ -138,6 +138,11 @@ class Link(DeviceResident, Hierarchy):
             if state.trace is None and not state.link_hooks and not self._hooks:
                 return function(*args, **kwargs)
             return self._run_observed(state, function, args, kwargs)
+        except Exception as error:
+            problem = located(error, type(self).__name__, args, kwargs)
+            if problem is error:
+                raise
+            raise problem from error
         finally:
             state.scope = outer
 
@@ -309,7 +314,7 @@ class Link(DeviceResident, Hierarchy):
         Raises:
             AttributeError: The attribute exists.
         """
-        if name in self.__dict__:
+        if name in self.__dict__ or name in self._persistent:  # what a copy shares is not in `__dict__`
             raise AttributeError(f"cannot register a new persistent value {name}: attribute exists")
         self._persistent.add(name)
         self._params.discard(name)

@@ -76,6 +76,6 @@ class SimplifiedDropconnect(Link):
         """
         if self.W.array is None:
             self._initialize_params(int(np.prod(x.shape[1:])))
-        if mask is not None and "mask" not in self.__dict__:
+        if mask is not None and "mask" not in self._persistent:
             self.add_persistent("mask", mask)
         return F.simplified_dropconnect(x, self.W, self.b, self.ratio, train, mask, use_batchwise_mask)

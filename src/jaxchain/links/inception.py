@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from jaxchain import functions as F
+from jaxchain.core.config import get_dtype
 from jaxchain.core.variable import Variable
 from jaxchain.link import Chain, ChainList
 from jaxchain.links.convolution import Convolution2D
@@ -205,6 +206,7 @@ class InceptionBN(Chain):
             raise NotImplementedError(f"InceptionBN: expected pooltype 'max' or 'avg', got {pooltype!r}")
         if out1 > 0 and (stride != 1 or proj_pool is None):
             raise AssertionError("InceptionBN: with out1 > 0, expected stride 1 and a proj_pool")
+        dtype = get_dtype(dtype)
         self.out1 = out1
         self.proj_pool = proj_pool
         self.stride = stride
