@@ -1187,6 +1187,42 @@ def test_what_led_to_no_output_with_a_gradient_gets_none(heads, mode):
         assert [g is not None for g in gxs] == [0 in heads, True]
 
 
+class Inner(Chain):
+    """Gives, and keeps, what others of its outputs are made of: as a policy does, or a network with features."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(2, 2, initialW=0.5)
+
+    def forward(self, x):
+        a = self.l(x)
+        self.h = F.tanh(a)
+        b = F.exp(self.h)
+        return a, b, F.sum(a * b)
+
+
+def inner_gradients(mode):
+    model, x = Inner(), Variable(np.float32([[1, 2], [0.5, -1]]))
+    with jaxchain.using_config("mode", mode):
+        a, b, y = model(x)
+        found = jaxchain.grad([y + F.sum(b)], [a, model.h, b, x, model.l.W])
+        found += jaxchain.grad([b], [a, y], grad_outputs=[x]) + jaxchain.grad([a], [model.h, a], grad_outputs=[x])
+        (g,) = jaxchain.grad([y], [a], enable_double_backprop=True)
+        found += [g, *jaxchain.grad([F.sum(g * g)], [model.l.W])]
+        a, b, y = model(x)
+        (y + F.sum(a)).backward(retain_grad=True)
+        found += [a.grad, model.h.grad, b.grad, y.grad, x.grad, model.l.b.grad]
+    return [None if g is None else np.asarray(g.array if isinstance(g, Variable) else g) for g in found]
+
+
+def test_an_output_of_a_compiled_link_has_the_gradient_of_those_made_of_it():
+    for static, eager in zip(inner_gradients("static"), inner_gradients("eager"), strict=True):
+        assert (static is None) == (eager is None)
+        if eager is not None:
+            np.testing.assert_allclose(static, eager, rtol=1e-5)
+
+
 class Holder:
     """Holds a Variable that a step may read, return and replace."""
 

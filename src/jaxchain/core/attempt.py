@@ -29,7 +29,7 @@ from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Trace
-from jaxchain.core.traced import Called, Lifted, Traced
+from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
 from jaxchain.core.walk import walk as gradients_of
 
@@ -99,7 +99,7 @@ class Attempt:
     argument_writes: list[tuple[int, str, Any]]
     writes: list[Write]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int], list[int]] = ([], [], [])
+    gradients: Gradients = Gradients()
 
     def __init__(
         self,
@@ -414,14 +414,10 @@ def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], li
 COTANGENT = "output_gradient"
 
 
-def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], list[int], list[int]]:
+def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
     """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
 
     The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
-
-    Returns:
-        The outputs that have a gradient, the inputs that get one, and from which of those outputs each of them does:
-        its bits are their places among them.
     """
     seeds, differentiable = [], []
     for at, node in outputs.nodes.items():
@@ -434,13 +430,22 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
             seeds.append((node, jax.jit(output_gradient)()))
             differentiable.append(at)
     with using_config("enable_backprop", False):
-        found = gradients_of(seeds)
-    reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
-    outputs.arrays += [gradient for _, gradient in reached]
+        between: dict[Any, Any] = {}
+        found = gradients_of(seeds, on_intermediate=between.__setitem__)
+    reached = [node for node in found if node in targets]
+    inner = [(place, node) for place, (node, seed) in enumerate(seeds) if between.get(node, seed) is not seed]
+    if not reached:
+        inner = []
+    outputs.arrays += [*(found[node] for node in reached), *(between[node] for _, node in inner)]
     bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
-    found = gradients_of(bits, pull=_pull_bits, add=operator.or_)
-    origins = {targets[node]: came for node, came in found.items() if node in targets}
-    return differentiable, [at for at, _ in reached], [origins[at] for at, _ in reached]
+    origins: dict[Any, int] = {}
+    origins |= gradients_of(bits, pull=_pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
+    return Gradients(
+        outputs=differentiable,
+        inputs=[targets[node] for node in reached],
+        inner=[place for place, _ in inner],
+        origins=[origins[node] for node in (*reached, *(node for _, node in inner))],
+    )
 
 
 def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:

@@ -207,6 +207,12 @@ def split_gradient(
     )
 
 
+def with_outputs(closed: ClosedJaxpr, outputs: Sequence[Any]) -> ClosedJaxpr:
+    """Return the jaxpr with other outputs, variables of its own."""
+    info = closed.jaxpr.debug_info.with_unknown_names()
+    return ClosedJaxpr(closed.jaxpr.replace(outvars=list(outputs), debug_info=info), closed.consts)
+
+
 def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJaxpr, list[int]]:
     """Return the jaxpr without the equations that its outputs do not need, with the inputs at `keep` first.
 

@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.arrays import info_of
 from jaxchain.core.attempt import COTANGENT
-from jaxchain.core.compat import fingerprint, split_gradient
+from jaxchain.core.compat import fingerprint, split_gradient, with_outputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
 from jaxchain.core.exact import exact_jit
@@ -71,6 +71,11 @@ class LinkNode(FunctionRecord):
     residuals: Sequence[Any]
 
     @property
+    def inner(self) -> Sequence[int]:
+        """Places of the outputs that other outputs were made of."""
+        return self.variant.inner
+
+    @property
     def label(self) -> str:
         """The link's class name."""
         return self.variant.name
@@ -111,6 +116,23 @@ class LinkNode(FunctionRecord):
             gxs = self.gradient.compiled(*self.kept, *gys)
         return self.variant.needs, self.variant.arrived(gxs, given)
 
+    def totals(self, gys: Sequence[Any]) -> Sequence[Any]:
+        """Return the whole gradients of the outputs, from those that arrived at each: they differ for `inner`."""
+        variant, filled, found = self.variant, self.gradient.filled(gys), list(gys)
+        came = sum(1 << place for place, gy in enumerate(gys) if gy is not None)
+        needed = [came & bits & ~(1 << at) for at, bits in zip(variant.inner, variant.inner_from, strict=True)]
+        if not any(needed):
+            return gys
+        if any(isinstance(g, Variable) for g in gys):
+            inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
+            whole = variant.totals.apply((), [*inputs, *filled], ())
+        else:
+            whole = variant.totals.compiled(*self.arrays, *filled)
+        for at, total, is_needed in zip(variant.inner, whole, needed, strict=True):
+            if is_needed:
+                found[at] = total
+        return found
+
     def attach(self, outputs: list[Any], differentiable: Sequence[int]) -> None:
         """Put Variables in the place of the outputs that a gradient can come from."""
         nodes = []
@@ -136,9 +158,13 @@ class LinkVariant(Variant):
         needs: Positions of the inputs that a gradient goes to.
         differentiable: The outputs that a gradient can come from.
         gradient_reads: Positions of the inputs that the gradient reads.
+        inner: Of the differentiable outputs, by place, those that others of them were made of.
+        inner_from: Which of the outputs each of these led to, itself among them: bits, by place.
+        totals: Their whole gradients.
     """
 
     variables = True
+    totals: LinkGradient
 
     def __init__(self, traced: Traced) -> None:
         self.gradient: LinkGradient | None = None
@@ -148,7 +174,8 @@ class LinkVariant(Variant):
         self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
         if self.split is None:
             return
-        self.differentiable, reached, self._from = traced.lifted.gradients
+        self.differentiable, reached, self.inner, origins = traced.lifted.gradients
+        self._from, self.inner_from = origins[: len(reached)], origins[len(reached) :]
         place = {i: at for at, i in enumerate(self.order)}
         self.needs = tuple(place[i] for i in reached)
         # a random key that a nested call names, and nothing reads, is no input of the forward
@@ -157,18 +184,26 @@ class LinkVariant(Variant):
         after = range(len(self._reads), len(self.split.jaxpr.invars))
         self.backward = Pruned.of(self.split, [*known, *after])
         n, extra = len(traced.jaxpr.jaxpr.invars), len(self.differentiable)
-        whole = Pruned.of(self._whole, [*self.order, *range(n, n + extra)])
-        self.gradient = LinkGradient(self.name, self.backward, whole, [v.aval for v in self._whole.jaxpr.invars[n:]])
+        keep, cotangents = [*self.order, *range(n, n + extra)], [v.aval for v in self._whole.jaxpr.invars[n:]]
+        self.gradient = LinkGradient(self.name, self.backward, Pruned.of(self._whole, keep), cotangents)
+        if self.inner:  # asked for seldom: a program of its own, which makes the forward again
+            totals = Pruned.of(self._totals, keep)
+            self.totals = LinkGradient(self.name, totals, totals, cotangents)
+            del self._totals
         del self._whole, self.split
 
     def forward_of(self, traced: Traced) -> ClosedJaxpr:
         """Return the forward with the residuals as further outputs, if there is a gradient."""
-        if not traced.lifted.gradients[1]:
+        if not traced.lifted.gradients.inputs:
             return traced.jaxpr
+        n, outputs = self.predicates.stop, traced.jaxpr.jaxpr.outvars
+        last = len(outputs) - len(traced.lifted.gradients.inner)
         try:
             forward, self.split, self._whole, self._reads = split_gradient(
-                traced.jaxpr, self.predicates.stop, COTANGENT
+                with_outputs(traced.jaxpr, outputs[:last]), n, COTANGENT
             )
+            if traced.lifted.gradients.inner:
+                self._totals = split_gradient(with_outputs(traced.jaxpr, outputs[:n] + outputs[last:]), n, COTANGENT)[2]
         except ValueError as error:
             raise NotCompilable("its gradient looks at a value") from error
         return forward

@@ -136,6 +136,11 @@ class FunctionRecord:
     ordinal: int
 
     @property
+    def inner(self) -> Sequence[int]:
+        """Places of the outputs that other outputs were made of: a compiled link call may have some."""
+        return ()
+
+    @property
     def public(self) -> Any:
         """What `Variable.creator` gives: this node, or the old-style `Function` it wraps."""
         return self
@@ -190,6 +195,10 @@ class FunctionRecord:
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
         raise NotImplementedError
+
+    def totals(self, gys: Sequence[Any]) -> Sequence[Any]:
+        """Return the whole gradients of the outputs, from those that arrived at each: they differ for `inner`."""
+        return gys
 
     def unchain(self) -> None:
         """Cut this function out of the graph: its outputs become leaves."""

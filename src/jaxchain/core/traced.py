@@ -39,6 +39,22 @@ class Called(NamedTuple):
     by_jax: bool = False
 
 
+class Gradients(NamedTuple):
+    """Where the gradients of a program come from and go to. They are its last outputs, those of `inner` the very last.
+
+    Attributes:
+        outputs: The outputs that have a gradient.
+        inputs: The inputs that get one.
+        inner: Of the outputs that have one, by place, those that others of them were made of.
+        origins: From which of the outputs each of `inputs`, then of `inner`, gets its gradient: bits, by place.
+    """
+
+    outputs: Sequence[int] = ()
+    inputs: Sequence[int] = ()
+    inner: Sequence[int] = ()
+    origins: Sequence[int] = ()
+
+
 @dataclasses.dataclass
 class Lifted:
     """What a program was lifted from, and where its outputs go.
@@ -61,7 +77,7 @@ class Lifted:
         writes: The cells that are written.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
-        gradients: Outputs that have a gradient, inputs that get one, and from which of the outputs they do.
+        gradients: Where gradients come from and go to.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
         gives_back: Whether a Variable that was given or found comes out: see `Variant.finish`.
@@ -84,7 +100,7 @@ class Lifted:
     writes: list[Write]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]
-    gradients: tuple[list[int], list[int], list[int]]
+    gradients: Gradients
     uses: list[int]
     once: list[Once]
     gives_back: bool

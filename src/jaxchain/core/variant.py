@@ -103,7 +103,7 @@ class Variant:
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
-        first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(lifted.gradients[1])
+        first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(lifted.gradients.origins)
         self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
         lo = bounds["places"][0]

@@ -3,7 +3,8 @@
 No recursion, so a chain of any length is walked; a gradient is dropped as soon as it has been used. What a gradient is,
 and how it goes back through a function, the caller says: arrays (`graph.backward`), Variables that record a graph of
 their own (`graph.grad`), or the values of a program being traced (`backprop`, `trace`). The walk knows nodes only by
-what they offer: a function node has `inputs`, `rank` and `outputs`, a variable node `creator_node` and `output_index`.
+what they offer: a function node has `inputs`, `rank`, `outputs`, `inner` and `totals`, a variable node `creator_node`
+and `output_index`.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ def walk(
 
 def _tell(function: Any, gys: Sequence[Any], on_intermediate: Any, wanted: Any, result: dict[Any, Any]) -> None:
     """Hand the finished gradients of a function's outputs to those who asked for them."""
+    if function.inner:
+        gys = function.totals(gys)
     for reference, gy in zip(function.outputs, gys, strict=True):
         output = reference()
         if output is None or gy is None:
@@ -104,7 +107,8 @@ def _tell(function: Any, gys: Sequence[Any], on_intermediate: Any, wanted: Any, 
 def functions_between(outputs: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
     """Return the function nodes, and the input nodes, on a path from `inputs` to `outputs`."""
     inputs = set(inputs)
-    # post-order over functions without recursion: a function leads to an input if one of its inputs does
+    # post-order over functions without recursion: a function leads to an input if one of its inputs does, or if it made
+    # that input and made other outputs of it
     reaches: dict[Any, bool] = {}
     for output in outputs:
         if output.creator_node is None:
@@ -116,7 +120,7 @@ def functions_between(outputs: Iterable[Any], inputs: Iterable[Any]) -> set[Any]
                 reaches[function] = any(
                     n in inputs or (n.creator_node is not None and reaches.get(n.creator_node, False))
                     for n in function.inputs
-                )
+                ) or any(function.outputs[place]() in inputs for place in function.inner)
             elif function not in reaches:
                 reaches[function] = False
                 stack.append((function, True))
