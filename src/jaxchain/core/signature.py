@@ -31,13 +31,8 @@ Key = Annotated[jax.Array, "key"]
 
 
 ARRAY, OPTIONAL, TREE, SCALAR, KEY, STATIC = "array", "optional", "tree", "scalar", "key", "static"
-_WHOLE = (
-    list,
-    dict,
-    Variable,
-    jax.Array,
-    np.ndarray,
-)  # what a tree may be as it comes; a tuple or iterator becomes a list
+# what a tree may be as it comes; a tuple or iterator becomes a list
+_WHOLE = (list, dict, Variable, jax.Array, np.ndarray)
 REQUIRED = inspect.Parameter.empty
 
 
