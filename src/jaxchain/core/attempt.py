@@ -433,13 +433,24 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> tuple[list[int], li
             output_gradient.__name__ = COTANGENT
             seeds.append((node, jax.jit(output_gradient)()))
             differentiable.append(at)
+    # a function may go backward through what it runs again (`forget`), which leaves gradients beside the graph
+    variables = [v for node in targets if (v := node.get_variable_or_none()) is not None]
+    before = [v._grad for v in variables]
+    for v in variables:
+        v._grad = None
     with using_config("enable_backprop", False):
         found = gradients_of(seeds)
+    beside = {v._node: v._grad for v in variables if v._grad is not None}
+    for v, gradient in zip(variables, before, strict=True):
+        v._grad = gradient
+    for node, gradient in beside.items():
+        found[node] = found[node] + gradient if node in found else gradient
     reached = [(targets[node], gradient) for node, gradient in found.items() if node in targets]
     outputs.arrays += [gradient for _, gradient in reached]
     bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
     found = gradients_of(bits, pull=_pull_bits, add=operator.or_)
     origins = {targets[node]: came for node, came in found.items() if node in targets}
+    origins |= {targets[node]: (1 << len(seeds)) - 1 for node in beside}  # from whichever of them
     return differentiable, [at for at, _ in reached], [origins[at] for at, _ in reached]
 
 
