@@ -289,6 +289,49 @@ def test_what_a_body_leaves_outside_is_left_once():
     assert not compiled.eager_reasons
 
 
+FORGETFUL = {
+    "alone": lambda link, xs: F.forget(lambda x: F.tanh(link(x)), xs[0]) + link(xs[1]),
+    "in a scan": lambda link, xs: jaxchain.scan(
+        lambda h, x: (F.forget(lambda x: F.tanh(link(x)), x) + h, None), Variable(np.zeros((2, 3), "f")), xs
+    )[0],
+    "in a cond": lambda link, xs: jaxchain.cond(
+        F.sum(xs).array > 0, lambda x: F.forget(link, x), lambda x: F.forget(link, -x), xs[0]
+    ),
+    "around a scan": lambda link, xs: F.forget(
+        lambda xs: jaxchain.scan(lambda h, x: (F.tanh(link(x) + h), None), Variable(np.zeros((2, 3), "f")), xs)[0], xs
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGETFUL)
+def test_forget_leads_to_parameters_in_every_mode(name):
+    class Net(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l = L.Linear(3, 3)
+
+        def forward(self, xs):
+            return FORGETFUL[name](self.l, xs)
+
+    found = []
+    for mode in ("eager", "link", "static"):
+        jaxchain.seed(0)
+        model = Net()
+        if mode == "link":
+            model.static()
+
+        def step(xs, model=model):
+            model.cleargrads()
+            F.sum(model(xs) ** 2).backward()
+            return xs.grad, model.l.W.grad, model.l.b.grad
+
+        found.append((jaxchain.static(step) if mode == "static" else step)(Variable(XS)))
+    for got in found[1:]:
+        for a, b in zip(got, found[0], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_a_state_that_begins_as_an_array():
     def make():
         model = L.Linear(3, 3)

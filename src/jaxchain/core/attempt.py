@@ -429,9 +429,19 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
             output_gradient.__name__ = COTANGENT
             seeds.append((node, jax.jit(output_gradient)()))
             differentiable.append(at)
+    # a function may go backward through what it runs again (`forget`), which leaves gradients beside the graph
+    variables = [v for node in targets if (v := node.get_variable_or_none()) is not None]
+    before = [v._grad for v in variables]
+    for v in variables:
+        v._grad = None
     with using_config("enable_backprop", False):
         between: dict[Any, Any] = {}
         found = gradients_of(seeds, on_intermediate=between.__setitem__)
+    beside = {v._node: v._grad for v in variables if v._grad is not None}
+    for v, gradient in zip(variables, before, strict=True):
+        v._grad = gradient
+    for node, gradient in beside.items():
+        found[node] = found[node] + gradient if node in found else gradient
     reached = [node for node in found if node in targets]
     inner = [(place, node) for place, (node, seed) in enumerate(seeds) if between.get(node, seed) is not seed]
     if not reached:
@@ -440,6 +450,7 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
     bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
     origins: dict[Any, int] = {}
     origins |= gradients_of(bits, pull=_pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
+    origins |= dict.fromkeys(beside, (1 << len(seeds)) - 1)  # from whichever of them
     return Gradients(
         outputs=differentiable,
         inputs=[targets[node] for node in reached],

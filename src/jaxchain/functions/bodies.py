@@ -193,8 +193,13 @@ def as_it_is_now(function: Callable[..., Any], *examples: Any) -> Callable[..., 
     """Return a function of arrays as the program that it is now.
 
     When a gradient is asked for, the names, attributes and configuration that a user's function reads may be others.
+
+    Raises:
+        Irregular: It writes state.
     """
     out_tree: Any = None
+    trace = thread_state().trace
+    before = trace.snapshot()
 
     def flat(*args: Any) -> list[Any]:
         nonlocal out_tree
@@ -202,6 +207,8 @@ def as_it_is_now(function: Callable[..., Any], *examples: Any) -> Callable[..., 
         return leaves
 
     run = jaxpr_as_fun(jax.make_jaxpr(flat)(*examples))
+    if trace.put_back(before):  # as the gradient of `forget` leaves those of parameters
+        raise Irregular("its gradient writes state")
     return lambda *args: jax.tree_util.tree_unflatten(out_tree, run(*jax.tree.leaves(args)))
 
 
@@ -209,6 +216,22 @@ def with_arrays(result: Any) -> Any:
     """Return the result of Python's branch or loop as `lax` would: with arrays in the place of numbers."""
     numbers = int, float, complex, np.generic, np.ndarray
     return jax.tree.map(lambda y: jnp.asarray(y) if isinstance(y, numbers) else y, result)
+
+
+@contextlib.contextmanager
+def one_program() -> Iterator[None]:
+    """Leave the block where a body turns out to be `Irregular`, as if it had not been tried."""
+    state = thread_state()
+    trace, scope = state.trace, state.scope
+    draws, known, counts = trace.draws, len(trace.nodes), dict(trace.counts)
+    count = None if scope is None else scope.count
+    try:
+        yield
+    except Irregular:
+        trace.draws, trace.counts = draws, counts
+        del trace.nodes[known:]
+        if scope is not None:
+            scope.count = count
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ branches are guarded variants and its loops are unrolled.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from jaxchain.functions.bodies import (
     in_place,
     is_inexact,
     keys,
+    one_program,
     record,
     with_arrays,
 )
@@ -68,25 +68,28 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     state = thread_state()
     if state.trace is None or not is_tracer(value):
         return _taken(bool(value), true_fun, false_fun, operands)
+    with one_program():
+        return _lax_cond(value, true_fun, false_fun, operands)
+    return _taken(bool(value), true_fun, false_fun, operands)
+
+
+def _lax_cond(value: Any, true_fun: Any, false_fun: Any, operands: tuple[Any, ...]) -> Any:
     leaves, _ = jax.tree.flatten(operands)
     if not all(isinstance(x, (Variable, *ARRAY_LIKE, int, float, complex)) for x in leaves):
-        return _taken(bool(value), true_fun, false_fun, operands)
+        raise Irregular("an operand is no array")
     leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in leaves]
     arrays = [as_jax(on_tape(x)) for x in leaves]
     bodies = [Body(f, operands, name) for f, name in ((false_fun, "cond_false"), (true_fun, "cond_true"))]
-    try:
-        for body in bodies:
-            body.examine(arrays)
-        first, second = bodies
-        same = first.out_tree == second.out_tree and first.out_wrapped == second.out_wrapped
-        if not same or [(s.shape, s.dtype) for s in first.shapes] != [(s.shape, s.dtype) for s in second.shapes]:
-            raise Irregular("the branches return different shapes")
-        if first.draws or second.draws:
-            raise Irregular("a branch draws random numbers")
-        if state.record and first.reached != second.reached:
-            raise Irregular("the branches have gradients of different Variables")
-    except Irregular:
-        return _taken(bool(value), true_fun, false_fun, operands)
+    for body in bodies:
+        body.examine(arrays)
+    first, second = bodies
+    same = first.out_tree == second.out_tree and first.out_wrapped == second.out_wrapped
+    if not same or [(s.shape, s.dtype) for s in first.shapes] != [(s.shape, s.dtype) for s in second.shapes]:
+        raise Irregular("the branches return different shapes")
+    if first.draws or second.draws:
+        raise Irregular("a branch draws random numbers")
+    if thread_state().record and first.reached != second.reached:
+        raise Irregular("the branches have gradients of different Variables")
     captured = list({id(v): v for body in bodies for v in body.captured}.values())
     which = jnp.reshape(value, ()).astype(bool)
     outputs = jax.lax.cond(which, bodies[1].arrays, bodies[0].arrays, arrays)
@@ -142,7 +145,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             as_jax(on_tape(x)) if isinstance(x, Variable | jax.Array | np.ndarray) else jnp.asarray(x) for x in leaves
         ]
         test, body = Body(cond_fun, (init,), "while"), Body(body_fun, (init,), "while")
-        with contextlib.suppress(Irregular):
+        with one_program():
             test.examine(arrays)
             body.examine(arrays)
             _same_state("while_loop", body, tree, arrays)
@@ -204,7 +207,7 @@ def scan(
         raise InvalidType("scan: one common length of xs", f"{sorted(sizes, key=str)}", f"at {user_line()}")
     count = int(max(s for s in sizes if s is not None))
     if thread_state().trace is not None and count:
-        with contextlib.suppress(Irregular):
+        with one_program():
             return _lax_scan(f, init, leaves, xs_tree, count, reverse)
     order = range(count - 1, -1, -1) if reverse else range(count)
     state, collected = init, {}
