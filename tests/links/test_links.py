@@ -287,3 +287,11 @@ def test_swish_takes_an_initializer(shape):
     link = L.Swish(shape, jaxchain.initializers.Constant(3.0))
     link(np.ones((2, 4), np.float32))
     np.testing.assert_array_equal(link.beta.array, [3.0] * 4)
+
+
+def test_what_a_shared_copy_shares_is_persistent_already():
+    link = L.Linear(2, 2)
+    link.add_persistent("mask", np.ones(2, np.float32))
+    link.copy("share")
+    with pytest.raises(AttributeError, match="mask"):
+        link.add_persistent("mask", np.zeros(2, np.float32))

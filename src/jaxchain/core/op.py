@@ -117,7 +117,8 @@ class Plan:
             n_in, n_out = len(self.infos), len(self.out_infos)
             jaxpr = self.gradient_jaxpr(None, scalars)
             reached = reached_outputs(jaxpr.jaxpr, range(n_in + n_out, n_in + 2 * n_out))
-            if not all(reached):  # what does not depend on the outputs' gradients is zero: no gradient, as in Chainer
+            empty = any(0 in i.shape for i in (*self.infos, *self.out_infos))
+            if not (empty or all(reached)):  # what no output's gradient leads to gets none, as in Chainer
                 self.needs = tuple(i for i, r in zip(self.needs, reached, strict=True) if r)
                 jaxpr = self.gradient_jaxpr(None, scalars)
             live = live_inputs(jaxpr.jaxpr)

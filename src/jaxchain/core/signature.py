@@ -306,7 +306,7 @@ def _are_arrays(name: str, value: Any, depth: int) -> None:
     """Raise `InvalidType` unless an input is there: an array, or lists of arrays, at most `depth` of them nested."""
     if not isinstance(value, list):
         if value is None:
-            raise InvalidType(f"{name} is a Variable or an array", "None")
+            raise InvalidType(f"{name} is a Variable or an array", "NoneType")
     elif depth == 0:
         raise InvalidType(f"{name} is a Variable or an array", "list")
     else:

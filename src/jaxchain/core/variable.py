@@ -535,7 +535,7 @@ def _described(value: Any) -> str:
     return reprlib.repr(value)
 
 
-_NO_ARRAYS = (list, tuple, str, int, float, type(None))
+_NO_ARRAYS = (list, tuple, str, type(None))
 
 
 def located(error: Exception, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:

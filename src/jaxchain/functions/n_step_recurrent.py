@@ -210,6 +210,13 @@ def _run(
     rows = n_layers * directions
     name = "n_layers" if directions == 1 else "2 * n_layers"
     expect(hx.shape[0] == rows, f"hx.shape[0] == {name}", f"{hx.shape[0]} != {rows}")
+    for k, (layer, biases) in enumerate(zip(ws, bs, strict=True)):
+        for i, (w, b) in enumerate(zip(layer, biases, strict=True)):
+            expect(w.ndim == 2, f"ws[{k}][{i}].ndim == 2", f"{w.ndim} != 2")
+            expect(b.ndim == 1, f"bs[{k}][{i}].ndim == 1", f"{b.ndim} != 1")
+            sizes_differ = f"{b.shape[0]} != {w.shape[0]}"
+            expect(b.shape[0] == w.shape[0], f"bs[{k}][{i}].shape[0] == ws[{k}][{i}].shape[0]", sizes_differ)
+    expect(xs[0].ndim >= 2, "xs[0].ndim == 2", f"{xs[0].ndim} != 2")
     n, (m, x_in), w_in = hx.shape[1], xs[0].shape[-2:], ws[0][0].shape[1]
     expect(m <= n, "xs[0].shape[0] <= hx.shape[1]", f"{m} > {n}")
     expect(x_in == w_in, "xs[0].shape[1] == ws[0][0].shape[1]", f"{x_in} != {w_in}")

@@ -1,5 +1,6 @@
 """Random ops. Their key comes from the global stream, so the same seed gives the same draws in both modes."""
 
+import math
 from typing import Any
 
 import jax
@@ -154,7 +155,7 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
 def _connected(x: Array, W: Array, kept: Array, ratio: Any) -> Array:
     """Return ``x`` times the weights that are kept. Sums of products fuse: no array of masked weights is made."""
     weights = (W * _scale(ratio, W))[None] * kept.reshape(-1, *W.shape).astype(W.dtype)
-    return (weights * x.reshape(x.shape[0], 1, -1)).sum(2).astype(x.dtype)
+    return (weights * x.reshape(x.shape[0], 1, W.shape[1])).sum(2).astype(x.dtype)
 
 
 @op(label="SimplifiedDropconnect", name="simplified_dropconnect")
@@ -169,7 +170,7 @@ def _simplified_dropconnect(
 ) -> tuple[Float[Array, "n o"], Array]:
     """Return (y, which weights were kept): the mask is an output, so that the gradient does not draw it again."""
     expect(x.ndim >= 2, "x.ndim >= 2", f"{x.ndim} < 2")
-    expect(x[0].size == W.shape[1], "prod(x.shape[1:]) == W.shape[1]", f"{x.shape[1:]} and {W.shape[1]}")
+    expect(math.prod(x.shape[1:]) == W.shape[1], "prod(x.shape[1:]) == W.shape[1]", f"{x.shape[1:]} and {W.shape[1]}")
     shape = (x.shape[0], *W.shape) if batchwise else W.shape
     if mask is None:
         mask = jax.random.uniform(as_key(key), shape) >= ratio
