@@ -155,7 +155,13 @@ CASES = [
             S(R((1, 1, 5, 5)), (2, 3), stride=(1, 2), cover_all=False),
             S(R((3, 1, 1)), 1),
         ],
-        edges=[S(L(np.zeros((1, 1, 3, 2, 3))), 2, stride=1)],
+        edges=[
+            S(L(np.zeros((1, 1, 3, 2, 3))), 2, stride=1),
+            S(L(np.round(2 * np.sin(np.arange(380.0))).reshape(1, 2, 19, 10)), (9, 10), cover_all=False),
+            S(L(np.resize([1.0, 2.0, 2.0], (1, 2, 14))), 10, pad=4),
+            S(L(np.resize([1.0, nan, 2.0, nan, inf], (1, 1, 2, 24))), (2, 12)),
+            S(L(np.resize([0.0, -0.0, -inf], (2, 1, 11))), 11, stride=3),
+        ],
         errors=[
             (S(ones(2, 3), 2), ValueError, "at least one spatial dimension"),
             (S(ones(1, 1, 4, 4), (2, 2, 2)), AssertionError, "2 sizes"),

@@ -21,6 +21,7 @@ from jaxchain.functions.convolution import Sizes, conv_outsize, positive
 from jaxchain.functions.shape import concat, reshape
 
 Padding = list[tuple[int, int]]
+WIDE = 8  # elements of a window along an axis above which windows beside each other become an axis: no long programs
 
 
 def _geometry(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool) -> tuple[Sizes, Padding]:
@@ -49,6 +50,25 @@ def _at(x: Array, offset: Sizes, stride: Sizes, out: Sizes) -> Array:
 def _along(x: Array, axis: int, k: int, s: int, m: int) -> list[Array]:
     """Return what stands at each offset of the windows along one axis."""
     return [lax.slice_in_dim(x, i, i + (m - 1) * s + 1, s, axis) for i in range(k)]
+
+
+def _are_wide_blocks(k: int, s: int, m: int) -> bool:
+    return k > WIDE and (s == k or m == 1)
+
+
+def _blocks(x: Array, axis: int, k: int, m: int) -> Array:
+    """Return the windows along one axis, which lie beside each other, as an axis of their own behind it."""
+    x = lax.slice_in_dim(x, 0, m * k, axis=axis)
+    return x.reshape(*x.shape[:axis], m, k, *x.shape[axis + 1 :])
+
+
+def _spread(gy: Array, x: Array, axis: int, k: int, m: int) -> Array:
+    """Return the gradient of the maxima of `_blocks`: each goes to the first that is the largest; NaN is."""
+    blocks, zero = _blocks(x, axis, k, m), jnp.zeros((), gy.dtype)
+    first = jnp.argmax(blocks, axis + 1, keepdims=True) == lax.broadcasted_iota(np.int32, blocks.shape, axis + 1)
+    gx = jnp.where(first, jnp.expand_dims(gy, axis + 1), zero)
+    gx = gx.reshape(*gx.shape[:axis], m * k, *gx.shape[axis + 2 :])
+    return lax.pad(gx, zero, [(0, n - own, 0) for n, own in zip(x.shape, gx.shape, strict=True)])
 
 
 def _interleave(parts: Sequence[Array], axis: int) -> Array:
@@ -85,9 +105,11 @@ def _max_pooling(
 def _stages(x: Array, ksize: Sizes, stride: Sizes, out: Sizes) -> list[Array]:
     """Return padded `x`, and its maxima over one axis more each, the last first: k + k of them, not k * k."""
     stages = [x]
-    for axis in reversed(range(len(ksize))):
-        values = _along(stages[-1], axis + 2, ksize[axis], stride[axis], out[axis])
-        stages.append(functools.reduce(jnp.maximum, values))
+    for axis, (k, s, m) in reversed(list(enumerate(zip(ksize, stride, out, strict=True), 2))):
+        if _are_wide_blocks(k, s, m):
+            stages.append(_blocks(stages[-1], axis, k, m).max(axis + 1))
+        else:
+            stages.append(functools.reduce(jnp.maximum, _along(stages[-1], axis, k, s, m)))
     return stages
 
 
@@ -101,6 +123,9 @@ def _(gy, y, x, ksize, stride, pad, cover_all):
     zero = jnp.zeros((), gy.dtype)
     for axis, (k, s, m) in enumerate(zip(ksize, stride, out, strict=True), 2):
         full = stages.pop()
+        if _are_wide_blocks(k, s, m):
+            gy = _spread(gy, full, axis, k, m)
+            continue
         size = max(-(-full.shape[axis] // s), m + (k - 1) // s)
         grids: list[Any] = [None] * s
         for offset, first in enumerate(_first_largest(_along(full, axis, k, s, m))):
