@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
-import reprlib
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import (
-    ARRAY_LIKE,
     NUMPY_TYPES,
     UNINITIALIZED,
     Info,
@@ -28,7 +25,7 @@ from jaxchain.core.arrays import (
 )
 from jaxchain.core.compat import Tracer, is_tracer
 from jaxchain.core.deferred import WAITING, share
-from jaxchain.core.errors import InvalidType, NotInitialized, locate, traceback_source, user_line
+from jaxchain.core.errors import NotInitialized, user_line
 from jaxchain.core.nodes import FunctionRecord, VariableNode
 
 _making = threading.RLock()
@@ -517,37 +514,6 @@ def as_array(obj: Any) -> Any:
 def on_tape(obj: Any) -> Any:
     """Return the array of a Variable, or `obj` itself: as `as_array`, but JAX sees through it (see `off_tape`)."""
     return obj._array if isinstance(obj, Variable) else obj
-
-
-def described(args: Sequence[Any], kwargs: Mapping[str, Any] = {}) -> str:
-    """Return the arguments of a call for a message: arrays by dtype and shape."""
-    return ", ".join([*map(_described, args), *(f"{name}={_described(value)}" for name, value in kwargs.items())])
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Variable):
-        return repr(value._node.info)
-    if isinstance(value, ARRAY_LIKE):
-        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
-    if type(value) in (list, tuple):
-        start, end = "[]" if isinstance(value, list) else "()"
-        return f"{start}{described(value[:9])}{', ...' if len(value) > 9 else ''}{end}"
-    return reprlib.repr(value)
-
-
-_NO_ARRAYS = (list, tuple, str, type(None))
-
-
-def located(error: Exception, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:
-    """Return the error of a call on its way to the user: it names the call and the user's line (see `locate`). If the
-    call used an argument as the array that it is not, it is an `InvalidType`.
-    """
-    problem = error
-    if isinstance(error, AttributeError) and isinstance(error.obj, _NO_ARRAYS) and traceback_source(error) is None:
-        if any(value is error.obj for value in (*args, *kwargs.values())):
-            problem = InvalidType("Variables and arrays", type(error.obj).__name__)
-    locate(problem, f"{name}({described(args, kwargs)})")
-    return problem
 
 
 def initialized_array(variable: Variable) -> Any:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from jaxchain.core.variable import located
+from jaxchain.core.calls import located
 
 P = ParamSpec("P")
 R = TypeVar("R")

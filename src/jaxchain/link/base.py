@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.backends.device import default, of_array
+from jaxchain.core.calls import located
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import as_jax, located
+from jaxchain.core.variable import as_jax
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 from jaxchain.link.hierarchy import Hierarchy
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs

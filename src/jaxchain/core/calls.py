@@ -1,0 +1,42 @@
+"""How calls are told in messages: the function, what it was called with, and the user's line."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxchain.core.arrays import ARRAY_LIKE
+from jaxchain.core.errors import InvalidType, locate, traceback_source
+from jaxchain.core.variable import Variable
+
+
+def described(args: Sequence[Any], kwargs: Mapping[str, Any] = {}) -> str:
+    """Return the arguments of a call for a message: arrays by dtype and shape."""
+    return ", ".join([*map(_described, args), *(f"{name}={_described(value)}" for name, value in kwargs.items())])
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Variable):
+        return repr(value._node.info)
+    if isinstance(value, ARRAY_LIKE):
+        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+    if type(value) in (list, tuple):
+        start, end = "[]" if isinstance(value, list) else "()"
+        return f"{start}{described(value[:9])}{', ...' if len(value) > 9 else ''}{end}"
+    return reprlib.repr(value)
+
+
+_NO_ARRAYS = (list, tuple, str, type(None))
+
+
+def located(error: Exception, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:
+    """Return the error of a call on its way to the user: it names the call and the user's line (see `locate`). If the
+    call used an argument as the array that it is not, it is an `InvalidType`.
+    """
+    problem = error
+    if isinstance(error, AttributeError) and isinstance(error.obj, _NO_ARRAYS) and traceback_source(error) is None:
+        if any(value is error.obj for value in (*args, *kwargs.values())):
+            problem = InvalidType("Variables and arrays", type(error.obj).__name__)
+    locate(problem, f"{name}({described(args, kwargs)})")
+    return problem
