@@ -169,6 +169,25 @@ def test_what_is_forgotten_and_run_again_is_told_apart():
     assert all("backward/Forget#0/" in scope for scope in scopes) and any("_vjp" in scope for scope in scopes)
 
 
+def test_a_gradient_in_the_graph_is_a_node_as_others_are():
+    model = L.Linear(4, 1)
+
+    def penalty(x):
+        (g,) = jaxchain.grad([F.sum(F.tanh(model(x)))], [x], enable_double_backprop=True)
+        loss = F.sum(g * g)
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    found = link(programs.program(penalty, jaxchain.Variable(np.ones((3, 4), np.float32))))
+    labels = {n.label: n for n in found.nodes if n.label != "Sum"}
+    tanh, linear, product = (labels[label] for label in ("TanhGrad", "LinearFunctionGrad", "_ * _"))
+    assert tanh.outputs == ("float32[3,1]",) and linear.outputs[0] == "float32[3,4]"
+    assert {(labels["Tanh"].id, tanh.id), (tanh.id, linear.id), (linear.id, product.id)} <= set(found.edges)
+    assert tanh.backward_equations and linear.backward_equations  # those of its own gradient
+    assert found.coverage == 1
+
+
 def test_the_updates_of_two_optimizers_are_told_apart():
     one, two = L.Linear(4, 2), L.Linear(2, 3)
     first, second = optimizers.Adam().setup(one), optimizers.Adam().setup(two)

@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jaxchain.core.scopes import BACKWARD, TAG, scope_name
+from jaxchain.core.scopes import TAG, role_of, scope_name
 from jaxchain.core.trace import Call
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
@@ -131,15 +131,14 @@ class _Names:
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
-        role = "backward" if BACKWARD.search(scope) else "forward"
         for tag in reversed(list(TAG.finditer(scope))):
             candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
             before = _CONTROL.sub("", _calls(scope[: tag.start()]))
             fitting = [(call, id_) for call, id_ in candidates if before.endswith(call)]
             if fitting:
                 longest = max(len(call) for call, _ in fitting)
-                return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role
-        return [], role
+                return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role_of(scope, tag)
+        return [], ""
 
 
 def _calls(scope: str) -> str:
