@@ -257,6 +257,32 @@ def test_hostile_names_of_variables_and_links(tmp_path):
 
 
 @browser
+def test_names_of_wide_letters_stay_in_their_boxes(tmp_path):
+    class Named(jaxchain.Chain):
+        def forward(self, x):
+            for child in self.children():
+                x = child(x)
+            return x
+
+    model = Named()
+    for name in ("W" * 60, "\u6f22" * 20, "i" * 40):
+        model.add_link(name, jaxchain.Sequential(L.Linear(4, 4), F.relu))
+    x = jaxchain.Variable(np.ones((2, 4), np.float32))
+    page = explorer.write({"forward": link(programs.program(model, x))})
+    script = """
+      const over = () => [...document.querySelectorAll('g.node, g.frame')].flatMap(g => {
+        const box = g.querySelector('rect').getBBox(), right = t => t.getBBox().x + t.getBBox().width;
+        return [...g.querySelectorAll('text')].filter(t => right(t) > box.x + box.width).map(t => t.textContent);
+      });
+      const press = s => document.querySelectorAll(`.pane button[title="${s} all frames"]`).forEach(b => b.click());
+      const boxes = () => document.querySelectorAll('g.node, g.frame').length;
+      press('Open'); const opened = over(), many = boxes();
+      press('Close'); return [opened, over(), many > boxes(), document.body.textContent.includes('WWWWW…')];
+    """
+    assert run(page, script, tmp_path) == [[], [], True, True]
+
+
+@browser
 def test_on_paper_nothing_is_cut_off(linked, tmp_path):
     script = """
       const boxes = () => [...document.querySelectorAll('.pane svg')].map(s => s.getAttribute('viewBox'));

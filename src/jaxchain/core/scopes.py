@@ -2,8 +2,8 @@
 
 Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
 ``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts
-of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``; one that is
-itself in the graph (``enable_double_backprop``) is a node as others are, ``LinearFunctionGrad#4``.
+of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``; one that
+is itself in the graph (``enable_double_backprop``) is a node as others are, ``LinearFunctionGrad#4``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tag(NamedTuple):
 
 
 def role_of(scope: str, tag: re.Match[str]) -> str:
-    """Return the role of the code under a tag in a scope: what stands before it tells, what is after is the op's own."""
+    """Return the role of the code under a tag in a scope: what is before it tells, what is after is the op's own."""
     return "backward" if _BACKWARD.search(scope, 0, tag.start()) else "forward"
 
 

@@ -51,7 +51,8 @@ class LinkedNode:
         fate: ``kernel``, ``fused``, ``library call``, ``free`` (a reshape), ``removed`` or ``no equation``.
         why: The reason in words, where it has left no code: ``dead: no result depends on it``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
-        seconds: Measured time in eager mode, until its result is there, or None if it was not measured.
+        seconds: Measured time in eager mode, until its result is there and without the functions that it calls, or None
+            if it was not measured.
     """
 
     id: str
