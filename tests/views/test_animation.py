@@ -51,6 +51,18 @@ def test_it_grows(tmp_path):
 
 
 @browser
+def test_labels_stay_in_their_boxes(tmp_path):
+    x = jaxchain.Variable(np.ones(3, np.float32), name="a name of many letters " * 20)
+    script = """
+      return [...document.querySelectorAll('#picture g.node')].map(g => {
+        const [text, box] = ['text', 'polygon, ellipse, path'].map(s => g.querySelector(s).getBBox());
+        return text.x >= box.x && text.x + text.width <= box.x + box.width;
+      });
+    """
+    assert run(page_of(tmp_path, build_computational_graph(F.relu(x))), script, tmp_path) == [True] * 3
+
+
+@browser
 def test_a_program_grows_too(tmp_path):
     x = np.ones((2, 3), np.float32)
     view = jaxchain.jaxpr(lambda x: F.softmax(x), jaxchain.Variable(x)).to_graph()
