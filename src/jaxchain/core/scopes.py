@@ -2,8 +2,8 @@
 
 Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
 ``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts
-of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``; one
-that is itself in the graph (``enable_double_backprop``) is a node as others are, ``LinearFunctionGrad#4``.
+of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``;
+one that is itself in the graph (``enable_double_backprop``) is a node as others are, ``LinearFunctionGrad#4``.
 """
 
 from __future__ import annotations
