@@ -231,6 +231,25 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
 
 
 @browser
+def test_a_graph_far_wider_than_its_pane_is_legible(linked, tmp_path):
+    builder = Builder("jaxpr", "wide")
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(601)]
+    for node in nodes[1:]:
+        builder.edge(nodes[0], node)
+    wide = builder.build()
+    page = explorer.write(
+        {"one": Linked(**{**vars(linked), "jaxpr": wide, "owners": {}, "outside": tuple("j" + n.id for n in wide.nodes)})}
+    )
+    script = """
+      const pane = document.querySelectorAll('.pane')[1], press = t => pane.querySelector(`button[title="${t}"]`).click();
+      press('Open all frames'); press('Fit');
+      const [room, box] = ['svg', '.node'].map(s => pane.querySelector(s).getBoundingClientRect());
+      return [box.height > 8, box.left > room.left && box.right < room.right];
+    """
+    assert run(page, script, tmp_path) == [True, True]
+
+
+@browser
 def test_hostile_names_of_variables_and_links(tmp_path):
     class Named(jaxchain.Chain):
         def __init__(self):

@@ -4,7 +4,7 @@ const $ = (s) => document.querySelector(s), SVG = "http://www.w3.org/2000/svg";
 const fill = (e, attrs, text) => { for (const k in attrs) e.setAttribute(k, attrs[k]); if (text !== undefined) e.textContent = text; return e; };
 const el = (tag, attrs = {}, text) => fill(document.createElement(tag), attrs, text);
 const svg = (tag, attrs = {}, text) => fill(document.createElementNS(SVG, tag), attrs, text);
-const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, FOUND = 60;
+const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, FOUND = 60, LEAST = 0.2;
 const FATES = [["library", "library call"], ["kernel", "own kernel"], ["fused", "fused"], ["free", "free"], ["removed", "removed"]];
 const short = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
 const pen = document.createElement("canvas").getContext("2d"), SANS = getComputedStyle(document.body).fontFamily, FONTS = { node: `12.5px ${SANS}`, closed: `620 12.5px ${SANS}`, open: `620 11.5px ${SANS}`, sub: '10.5px ui-monospace,Menlo,"DejaVu Sans Mono",monospace' };
@@ -144,8 +144,9 @@ class Pane {
   transform(slow) { const v = this.view; this.g.style.transition = slow && !calm ? "transform .25s" : ""; this.g.setAttribute("transform", `translate(${v.x} ${v.y}) scale(${v.k})`); }
   size() { const b = this.svg.getBoundingClientRect(); return [b.width || 400, b.height || 500]; }
   fit() {
-    const [bw, bh] = this.size(), { w, h } = this.root, k = Math.min((bw - 12) / w, 1.1, Math.max((bh - 8) / h, 0.62));
-    this.view = { k, x: (bw - w * k) / 2, y: h * k < bh ? Math.max(2, (bh - h * k) / 3 - 8) : -8 }; this.transform();
+    const [bw, bh] = this.size(), { w, h } = this.root, k = Math.min(Math.max((bw - 12) / w, LEAST), 1.1, Math.max((bh - 8) / h, 0.62));
+    const top = this.root.shown.reduce((a, i) => (a && a.y <= i.y ? a : i), null), middle = top && w * k > bw ? top.x + top.w / 2 : w / 2; // too wide for the pane: its first boxes
+    this.view = { k, x: bw / 2 - middle * k, y: h * k < bh ? Math.max(2, (bh - h * k) / 3 - 8) : -8 }; this.transform();
   }
   stay(item, change) { const x = item.x, y = item.y, k = this.view.k; change(); this.view.x += (x - item.x) * k; this.view.y += (y - item.y) * k; this.transform(); }
   zoom(factor, px, py) { const [w, h] = this.size(), v = this.view, k = Math.min(4, Math.max(0.03, v.k * factor)); px = px ?? w / 2; py = py ?? h / 2; v.x = px - (px - v.x) * (k / v.k); v.y = py - (py - v.y) * (k / v.k); v.k = k; this.transform(); }
