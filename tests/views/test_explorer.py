@@ -236,13 +236,11 @@ def test_a_graph_far_wider_than_its_pane_is_legible(linked, tmp_path):
     nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(601)]
     for node in nodes[1:]:
         builder.edge(nodes[0], node)
-    wide = builder.build()
-    page = explorer.write(
-        {"one": Linked(**{**vars(linked), "jaxpr": wide, "owners": {}, "outside": tuple("j" + n.id for n in wide.nodes)})}
-    )
+    changed = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
+    page = explorer.write({"one": Linked(**{**vars(linked), **changed})})
     script = """
-      const pane = document.querySelectorAll('.pane')[1], press = t => pane.querySelector(`button[title="${t}"]`).click();
-      press('Open all frames'); press('Fit');
+      const pane = document.querySelectorAll('.pane')[1];
+      for (const title of ['Open all frames', 'Fit']) pane.querySelector(`button[title="${title}"]`).click();
       const [room, box] = ['svg', '.node'].map(s => pane.querySelector(s).getBoundingClientRect());
       return [box.height > 8, box.left > room.left && box.right < room.right];
     """

@@ -145,7 +145,7 @@ class Pane {
   size() { const b = this.svg.getBoundingClientRect(); return [b.width || 400, b.height || 500]; }
   fit() {
     const [bw, bh] = this.size(), { w, h } = this.root, k = Math.min(Math.max((bw - 12) / w, LEAST), 1.1, Math.max((bh - 8) / h, 0.62));
-    const top = this.root.shown.reduce((a, i) => (a && a.y <= i.y ? a : i), null), middle = top && w * k > bw ? top.x + top.w / 2 : w / 2; // too wide for the pane: its first boxes
+    const boxes = [...this.shapes.keys()].filter((i) => !this.open.has(i.key)), top = boxes.reduce((a, i) => (a && a.y <= i.y ? a : i), null), middle = top && w * k > bw ? top.x + top.w / 2 : w / 2; // too wide for the pane: its first boxes
     this.view = { k, x: bw / 2 - middle * k, y: h * k < bh ? Math.max(2, (bh - h * k) / 3 - 8) : -8 }; this.transform();
   }
   stay(item, change) { const x = item.x, y = item.y, k = this.view.k; change(); this.view.x += (x - item.x) * k; this.view.y += (y - item.y) * k; this.transform(); }
