@@ -269,6 +269,20 @@ def test_calls_of_one_link_are_told_apart():
     assert (first.id, middle.id) in linked.edges and (middle.id, last.id) in linked.edges
 
 
+def test_the_time_of_a_loop_s_node_is_that_of_all_rounds():
+    xs = np.ones((3, 2), np.float32)
+
+    def call(x):
+        return F.tanh(jaxchain.scan(lambda h, x: (F.tanh(h) + F.tanh(x), h), x, xs)[0])
+
+    one = [("Tanh", "/scan", 1.0), ("Tanh", "/scan", 10.0), ("_ + _", "/scan", 100.0)]
+    program = programs.program(call, jaxchain.Variable(xs[0]))
+    nodes = link(program, times=[*one * 3, ("Tanh", "", 1000.0)]).nodes
+    assert [(n.label, n.seconds) for n in nodes] == [("Tanh", 3), ("Tanh", 30), ("_ + _", 300), ("Tanh", 1000)]
+    nodes = link(program, times=[*one, one[0], ("Tanh", "", 1000.0)]).nodes  # not the same in each round
+    assert [n.seconds for n in nodes] == [None, None, 100, 1000]
+
+
 def test_times_go_to_the_nodes_that_were_measured():
     model = LSTM()
     x = rng.standard_normal((2, 3, 4)).astype(np.float32)
