@@ -51,6 +51,24 @@ def test_it_grows(tmp_path):
 
 
 @browser
+def test_labels_stay_in_their_boxes(tmp_path):
+    class Long(jaxchain.FunctionNode):
+        label = "a label of many letters " * 20
+
+        def forward(self, inputs):
+            return (inputs[0] * 2,)
+
+    x = jaxchain.Variable(np.ones(3, np.float32))
+    script = """
+      return [...document.querySelectorAll('#picture g.node')].map(g => {
+        const [text, box] = ['text', 'polygon, ellipse, path'].map(s => g.querySelector(s).getBBox());
+        return text.x >= box.x && text.x + text.width <= box.x + box.width;
+      });
+    """
+    assert run(page_of(tmp_path, build_computational_graph(Long().apply((x,)))), script, tmp_path) == [True] * 3
+
+
+@browser
 def test_a_program_grows_too(tmp_path):
     x = np.ones((2, 3), np.float32)
     view = jaxchain.jaxpr(lambda x: F.softmax(x), jaxchain.Variable(x)).to_graph()

@@ -231,6 +231,23 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
 
 
 @browser
+def test_a_graph_far_wider_than_its_pane_is_legible(linked, tmp_path):
+    builder = Builder("jaxpr", "wide")
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(601)]
+    for node in nodes[1:]:
+        builder.edge(nodes[0], node)
+    changed = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
+    page = explorer.write({"one": Linked(**{**vars(linked), **changed})})
+    script = """
+      const pane = document.querySelectorAll('.pane')[1];
+      for (const title of ['Open all frames', 'Fit']) pane.querySelector(`button[title="${title}"]`).click();
+      const [room, box] = ['svg', '.node'].map(s => pane.querySelector(s).getBoundingClientRect());
+      return [box.height > 8, box.left > room.left && box.right < room.right];
+    """
+    assert run(page, script, tmp_path) == [True, True]
+
+
+@browser
 def test_hostile_names_of_variables_and_links(tmp_path):
     class Named(jaxchain.Chain):
         def __init__(self):
@@ -254,6 +271,32 @@ def test_hostile_names_of_variables_and_links(tmp_path):
     assert title != "broken" and images == 0 and shown
     assert marks == 4  # the scripts of the page and of this test
     assert HOSTILE not in report.explorer() and HOSTILE not in report._repr_html_()
+
+
+@browser
+def test_names_of_wide_letters_stay_in_their_boxes(tmp_path):
+    class Named(jaxchain.Chain):
+        def forward(self, x):
+            for child in self.children():
+                x = child(x)
+            return x
+
+    model = Named()
+    for name in ("W" * 60, "\u6f22" * 20, "i" * 40):
+        model.add_link(name, jaxchain.Sequential(L.Linear(4, 4), F.relu))
+    x = jaxchain.Variable(np.ones((2, 4), np.float32))
+    page = explorer.write({"forward": link(programs.program(model, x))})
+    script = """
+      const over = () => [...document.querySelectorAll('g.node, g.frame')].flatMap(g => {
+        const box = g.querySelector('rect').getBBox(), right = t => t.getBBox().x + t.getBBox().width;
+        return [...g.querySelectorAll('text')].filter(t => right(t) > box.x + box.width).map(t => t.textContent);
+      });
+      const press = s => document.querySelectorAll(`.pane button[title="${s} all frames"]`).forEach(b => b.click());
+      const boxes = () => document.querySelectorAll('g.node, g.frame').length;
+      press('Open'); const opened = over(), many = boxes();
+      press('Close'); return [opened, over(), many > boxes(), document.body.textContent.includes('WWWWW…')];
+    """
+    assert run(page, script, tmp_path) == [[], [], True, True]
 
 
 @browser

@@ -72,6 +72,7 @@ def test_tags():
     assert tag_of("transpose(jvp(_ + 1.5#7))/mul") == Tag("_ + 1.5", 7, "backward")
     assert tag_of("jit(f)/main/mul") is None
     assert tag_of("jit(f)/backward/l1/_ | _#2/jit(div_vjp)/mul") == Tag("_ | _", 2, "backward")
+    assert tag_of("jit(f)/SumGrad#2/jit(sum_vjp)/transpose(jvp())/mul") == Tag("SumGrad", 2, "forward")
     assert tags_of("A#0/x;A#0/y;jit(f)") == (Tag("A", 0, "forward"),)
 
 

@@ -169,6 +169,25 @@ def test_what_is_forgotten_and_run_again_is_told_apart():
     assert all("backward/Forget#0/" in scope for scope in scopes) and any("_vjp" in scope for scope in scopes)
 
 
+def test_a_gradient_in_the_graph_is_a_node_as_others_are():
+    model = L.Linear(4, 1)
+
+    def penalty(x):
+        (g,) = jaxchain.grad([F.sum(F.tanh(model(x)))], [x], enable_double_backprop=True)
+        loss = F.sum(g * g)
+        model.cleargrads()
+        loss.backward()
+        return loss
+
+    found = link(programs.program(penalty, jaxchain.Variable(np.ones((3, 4), np.float32))))
+    labels = {n.label: n for n in found.nodes if n.label != "Sum"}
+    tanh, linear, product = (labels[label] for label in ("TanhGrad", "LinearFunctionGrad", "_ * _"))
+    assert tanh.outputs == ("float32[3,1]",) and linear.outputs[0] == "float32[3,4]"
+    assert {(labels["Tanh"].id, tanh.id), (tanh.id, linear.id), (linear.id, product.id)} <= set(found.edges)
+    assert tanh.backward_equations and linear.backward_equations  # those of its own gradient
+    assert found.coverage == 1
+
+
 def test_the_updates_of_two_optimizers_are_told_apart():
     one, two = L.Linear(4, 2), L.Linear(2, 3)
     first, second = optimizers.Adam().setup(one), optimizers.Adam().setup(two)
@@ -248,6 +267,20 @@ def test_calls_of_one_link_are_told_apart():
     assert first.path == last.path and first.ordinal == last.ordinal
     assert set(first.equations).isdisjoint(last.equations) and first.equations and last.equations
     assert (first.id, middle.id) in linked.edges and (middle.id, last.id) in linked.edges
+
+
+def test_the_time_of_a_loop_s_node_is_that_of_all_rounds():
+    xs = np.ones((3, 2), np.float32)
+
+    def call(x):
+        return F.tanh(jaxchain.scan(lambda h, x: (F.tanh(h) + F.tanh(x), h), x, xs)[0])
+
+    one = [("Tanh", "/scan", 1.0), ("Tanh", "/scan", 10.0), ("_ + _", "/scan", 100.0)]
+    program = programs.program(call, jaxchain.Variable(xs[0]))
+    nodes = link(program, times=[*one * 3, ("Tanh", "", 1000.0)]).nodes
+    assert [(n.label, n.seconds) for n in nodes] == [("Tanh", 3), ("Tanh", 30), ("_ + _", 300), ("Tanh", 1000)]
+    nodes = link(program, times=[*one, one[0], ("Tanh", "", 1000.0)]).nodes  # not the same in each round
+    assert [n.seconds for n in nodes] == [None, None, 100, 1000]
 
 
 def test_times_go_to_the_nodes_that_were_measured():

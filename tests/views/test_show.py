@@ -1,6 +1,7 @@
 """`jaxchain view`, and what is behind it."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
+from jaxchain import optimizers
 from jaxchain.cli import main
 from jaxchain.views.show import show
+from jaxchain.views.timing import node_times
 
 PROGRAM = """
 import jaxchain
@@ -99,3 +102,47 @@ def test_the_graph_of_what_takes_arrays_only():
 
     views = show(call, np.ones((4, 2), np.float32), mode="eager")
     assert [n.label for n in views.graph.to_graph().of_kind("function")] == ["LinearFunction"]
+
+
+class Slow(jaxchain.FunctionNode):
+    """Takes long, forward and backward."""
+
+    def forward(self, inputs):
+        time.sleep(0.03)
+        return (inputs[0] * 2,)
+
+    def backward(self, indexes, grads):
+        time.sleep(0.03)
+        return (grads[0] * 2,)
+
+
+def test_the_time_of_a_function_is_its_own():
+    """Not that of the functions that it calls."""
+    link = L.Linear(4, 4)
+
+    def step(x):
+        loss = F.sum(F.forget(lambda y: Slow().apply((link(y),))[0], x))
+        loss.backward()
+        return F.sum(link(x))
+
+    times = node_times(step, (jaxchain.Variable(np.ones((2, 4), np.float32)),), {}, lambda: None, rounds=1)
+    labels = [label for label, _, _ in times]
+    assert labels.count("Forget") == labels.count("Slow") - 1 == 1  # one call more: it ran again
+    assert sum(seconds > 0.02 for _, _, seconds in times) == 2, times
+
+
+def test_the_time_of_gradients_is_no_function_s():
+    link = L.Linear(700, 700)
+    optimizer = optimizers.SGD().setup(link)
+
+    def step(x):
+        for _ in range(3):
+            loss = F.sum(link(x))
+            link.cleargrads()
+            loss.backward()
+            optimizer.update()
+        return loss
+
+    times = node_times(step, (jaxchain.Variable(np.ones((700, 700), np.float32)),), {}, lambda: None, rounds=3)
+    product, total = times[2][2], times[1][2]
+    assert total < product, times

@@ -2,7 +2,8 @@
 
 Tracing runs every op under a scope ``Label#ordinal`` inside one scope per link, e.g.
 ``jit(step)/predictor/l1/LinearFunction#0/jit(linear)/dot_general``. The depth of a path means nothing (JAX wraps parts
-of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``.
+of it as it likes): the last ``Label#ordinal`` counts. Gradients run under ``backward/predictor/l1/LinearFunction#0``;
+one that is itself in the graph (``enable_double_backprop``) is a node as others are, ``LinearFunctionGrad#4``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import NamedTuple
 
 # Transforms wrap scopes in parentheses, so a tag may also begin after one.
-BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(|_vjp\)")
+_BACKWARD = re.compile(r"(?:^|/)backward/|transpose\(")
 TAG = re.compile(r"(?:^|(?<=[/(]))((?:[^/();#]| / )+)#(\d+)")
 
 
@@ -32,13 +33,18 @@ class Tag(NamedTuple):
     role: str  # "forward" or "backward"
 
 
+def role_of(scope: str, tag: re.Match[str]) -> str:
+    """Return the role of the code under a tag in a scope: what is before it tells, what is after is the op's own."""
+    return "backward" if _BACKWARD.search(scope, 0, tag.start()) else "forward"
+
+
 def tag_of(path: str) -> Tag | None:
     """Return the tag that a scope path names, or None."""
     every = list(TAG.finditer(path))
     if not every:
         return None
     found = every[-1]
-    return Tag(found.group(1), int(found.group(2)), "backward" if BACKWARD.search(path) else "forward")
+    return Tag(found.group(1), int(found.group(2)), role_of(path, found))
 
 
 def tags_of(op_name: str) -> tuple[Tag, ...]:

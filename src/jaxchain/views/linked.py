@@ -8,11 +8,11 @@ The scopes that tracing leaves (core/scopes.py) join the levels; where XLA has d
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jaxchain.core.scopes import BACKWARD, TAG, scope_name
+from jaxchain.core.scopes import TAG, role_of, scope_name
 from jaxchain.core.trace import Call
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
@@ -51,7 +51,8 @@ class LinkedNode:
         fate: ``kernel``, ``fused``, ``library call``, ``free`` (a reshape), ``removed`` or ``no equation``.
         why: The reason in words, where it has left no code: ``dead: no result depends on it``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
-        seconds: Measured time in eager mode, until its result is there, or None if it was not measured.
+        seconds: Measured time in eager mode, until its result is there and without the functions that it calls, of all
+            rounds of a loop, or None if it was not measured.
     """
 
     id: str
@@ -131,15 +132,14 @@ class _Names:
 
     def find(self, scope: str) -> tuple[list[str], str]:
         """Return the ids of the nodes of the innermost op that a scope names, and the role of the code."""
-        role = "backward" if BACKWARD.search(scope) else "forward"
         for tag in reversed(list(TAG.finditer(scope))):
             candidates = self.nodes.get((tag.group(1), int(tag.group(2))), [])
             before = _CONTROL.sub("", _calls(scope[: tag.start()]))
             fitting = [(call, id_) for call, id_ in candidates if before.endswith(call)]
             if fitting:
                 longest = max(len(call) for call, _ in fitting)
-                return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role
-        return [], role
+                return list(dict.fromkeys(id_ for call, id_ in fitting if len(call) == longest)), role_of(scope, tag)
+        return [], ""
 
 
 def _calls(scope: str) -> str:
@@ -283,9 +283,7 @@ def _nodes(
     for edge in jaxpr.edges:
         into[edge.target].append((edge.source, edge.label))
         out_of[edge.source].append(edge.target)
-    measured: dict[tuple[str, str], deque[float]] = defaultdict(deque)
-    for label, path, seconds in times:
-        measured[label, path].append(seconds)
+    measured = _measured(program.nodes, times)
 
     def work(id_: str) -> int:
         return flops_of(by_id[id_], [t for _, t in into[id_]]) * rounds_of(by_id[id_], frames)
@@ -335,8 +333,29 @@ def _nodes(
             fate=became,
             why=why,
             sharing=shared,
-            seconds=measured[label, path].popleft() if measured[label, path] else None,
+            seconds=measured.get(k),
         )
+
+
+def _measured(nodes: Sequence[Call], times: Iterable[tuple[str, str, float]]) -> dict[int, float]:
+    """Return the seconds of each node, by its number; a node in the body of a loop ran once a round in eager mode.
+
+    Where other calls of the same link ran another number of times than there are nodes, nothing tells whose is what.
+    """
+    runs: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for label, path, seconds in times:
+        runs[label, path].append(seconds)
+    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for k, node in enumerate(nodes, 1):
+        alike[node.label, node.path].append(k)
+    found: dict[int, float] = {}
+    for key, numbers in alike.items():
+        took, count = runs[key], len(numbers)
+        looped = len(took) > count
+        if looped and (len(took) % count or len({nodes[k - 1].call for k in numbers}) > 1):
+            continue
+        found |= {k: sum(took[i::count]) for i, k in enumerate(numbers[: len(took)])}
+    return found
 
 
 def _only(jaxpr: Graph, owners: dict[str, tuple[str, ...]], frames: dict[str, Cluster]) -> dict[str, tuple[str, ...]]:

@@ -47,10 +47,10 @@ class _Calls(LinkHook):
 
 
 class NodeTimer(TimerHook):
-    """Measures each function until its result is there, not only until it is dispatched.
+    """Measures each function until its result is there, not only until it is dispatched, less those that it calls.
 
     JAX tells that a result is there only to who holds it: the next function, which reads it. Its waiting counts for the
-    function before.
+    function before, unless gradients (and updates) came in between.
 
     Attributes:
         nodes: (label, link path, seconds) of each function, in the order of the calls.
@@ -62,24 +62,41 @@ class NodeTimer(TimerHook):
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[tuple[str, str, float]] = []
+        self._counted = 0.0  # seconds of all nodes
+        self._gradients = False  # whether some were computed since the last function
+        self._begun: list[float] = []  # what was counted when each function began that still runs
 
     def wait(self, values: Any) -> None:
         """Wait for some results; the time counts for the last function."""
         start = time.perf_counter()
         jax.block_until_ready(values)
-        if self.nodes:
-            label, path, seconds = self.nodes[-1]
-            self.nodes[-1] = (label, path, seconds + time.perf_counter() - start)
+        if self.nodes and not self._gradients:
+            label, path, seconds = self.nodes.pop()
+            self._add(label, path, time.perf_counter() - start, seconds)
 
     def forward_preprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
         """Wait for the inputs, then start the clock."""
         self.wait([a for a in in_data if isinstance(a, jax.Array)])
+        self._begun.append(self._counted)
         super().forward_preprocess(function, in_data)
 
     def forward_postprocess(self, function: Any, in_data: tuple[Any, ...]) -> None:
         """Stop the clock."""
         super().forward_postprocess(function, in_data)
-        self.nodes.append((function.label, function.link_path, self.call_history[-1][1]))
+        inside = self._counted - self._begun.pop()  # the functions that a `Forget` calls, say, have their own times
+        self._add(function.label, function.link_path, self.call_history[-1][1] - inside)
+
+    def backward_preprocess(self, function: Any, in_data: tuple[Any, ...], out_grad: tuple[Any, ...]) -> None:
+        """Wait for the last function's result; the clock of gradients is of no interest."""
+        results = (node.data for y in function.outputs or () if (node := y()) is not None)
+        self.wait([a for a in results if isinstance(a, jax.Array)])
+        self._gradients = True
+        super().backward_preprocess(function, in_data, out_grad)
+
+    def _add(self, label: str, path: str, seconds: float, before: float = 0.0) -> None:
+        self._counted += seconds
+        self._gradients = False
+        self.nodes.append((label, path, before + seconds))
 
 
 def node_times(

@@ -13,6 +13,11 @@ for (const g of document.querySelectorAll("#picture g.node, #picture g.edge, #pi
   if (g.classList.contains("node") && DATA.work.includes(name)) g.classList.add("work");
   shapes.push([g, step]);
 }
+// Graphviz has made the boxes for letters of another font: what is wider than its box is drawn narrower
+for (const g of document.querySelectorAll("#picture g.node")) {
+  const room = g.querySelector("polygon,ellipse,path")?.getBBox().width - 8;
+  for (const t of g.querySelectorAll("text")) if (t.getComputedTextLength() > room) { t.setAttribute("textLength", room); t.setAttribute("lengthAdjust", "spacingAndGlyphs"); }
+}
 DATA.steps.forEach((s, k) => {
   const li = el("li"); li.append(el("b", {}, s.label), el("span", {}, s.where)); li.onclick = () => { stop(); go(k + 1); }; $("#steps").append(li);
 });

@@ -4,9 +4,13 @@ const $ = (s) => document.querySelector(s), SVG = "http://www.w3.org/2000/svg";
 const fill = (e, attrs, text) => { for (const k in attrs) e.setAttribute(k, attrs[k]); if (text !== undefined) e.textContent = text; return e; };
 const el = (tag, attrs = {}, text) => fill(document.createElement(tag), attrs, text);
 const svg = (tag, attrs = {}, text) => fill(document.createElementNS(SVG, tag), attrs, text);
-const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, FOUND = 60;
+const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, FOUND = 60, LEAST = 0.2;
 const FATES = [["library", "library call"], ["kernel", "own kernel"], ["fused", "fused"], ["free", "free"], ["removed", "removed"]];
 const short = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
+const pen = document.createElement("canvas").getContext("2d"), SANS = getComputedStyle(document.body).fontFamily, FONTS = { node: `12.5px ${SANS}`, closed: `620 12.5px ${SANS}`, open: `620 11.5px ${SANS}`, sub: '10.5px ui-monospace,Menlo,"DejaVu Sans Mono",monospace' };
+const wide = (s, font) => { pen.font = FONTS[font]; return pen.measureText(s).width; };
+// as much of a text as there is room for: letters are of all widths
+const cut = (s, room, font) => { if (wide(s, font) <= room) return s; const all = [...s.slice(0, 200)]; let n = 0; for (let k = 128; k >= 1; k /= 2) if (n + k < all.length && wide(all.slice(0, n + k).join("") + "…", font) <= room) n += k; return all.slice(0, n).join("") + "…"; };
 const line = (s) => s.replace(/\s*\n\s*/g, " ");
 const calm = matchMedia("(prefers-reduced-motion:reduce)").matches;
 let panes = [], held = null, role = "both", hovered = null, words = "", chosen = 0, hits = [];
@@ -83,7 +87,7 @@ class Pane {
   measure(frame) {
     const items = frame.items.filter((i) => (i.frame ? i.count : this.visible(i)));
     for (const i of items) { if (i.frame && this.open.has(i.key)) this.measure(i); else { i.w = W; i.h = H; i.routes = null; } }
-    frame.shown = items; frame.least = frame === this.root ? W : Math.max(W, frame.label.length * 7.2 + 12);
+    frame.shown = items; frame.least = frame === this.root ? W : Math.max(W, wide("▾ " + short(frame.label, 200), "open") - 6);
     Layout.arrange(frame, items, frame.links, frame.exits, frame.entries);
   }
   place(frame, x, y) { frame.x = x; frame.y = y; for (const i of frame.shown) { if (i.routes) this.place(i, x + i.dx, y + i.dy); else { i.x = x + i.dx; i.y = y + i.dy; } } }
@@ -100,7 +104,7 @@ class Pane {
     const g = svg("g", { class: `frame ${open ? "open" : "closed"}${i.role === "backward" ? " back" : ""}`, "data-frame": i.key, tabindex: -1, role: "button", "aria-expanded": String(open), "aria-label": `${i.label}, ${i.count} nodes` });
     if (!open) g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 9 }), svg("rect", { class: "under", x: i.x + 5, y: i.y + i.h, width: i.w - 10, height: 3, rx: 1.5 }));
     else g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 11 }));
-    g.append(svg("text", { x: i.x + 11, y: i.y + 17.5 }, (open ? "▾ " : "▸ ") + short(i.label, open ? 200 : 22)));
+    g.append(svg("text", { x: i.x + 11, y: i.y + 17.5 }, open ? "▾ " + short(i.label, 200) : cut("▸ " + i.label, i.w - 18, "closed")));
     if (!open) g.append(svg("text", { x: i.x + 25, y: i.y + 33, class: "sub" }, `${i.count.toLocaleString("en")} ${i.count === 1 ? "node" : "nodes"}`));
     const head = svg("rect", { class: "head", x: i.x, y: i.y, width: i.w, height: open ? HEAD : i.h });
     head.append(svg("title", {}, i.label)); g.append(head);
@@ -114,7 +118,7 @@ class Pane {
     const g = svg("g", { class: `node k-${i.kind}${i.role === "backward" ? " back" : ""}`, "data-id": i.id, tabindex: -1, role: "button", "aria-label": `${line(i.label)} ${i.sub}` });
     g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 8 }), svg("rect", { class: "bar", x: i.x + 5, y: i.y + 8, width: 4, height: i.h - 16, rx: 2 }));
     if (i.heat) g.append(svg("rect", { class: "heat", x: i.x + 15, y: i.y + i.h - 4, width: Math.max(1, (i.w - 24) * i.heat), height: 2, rx: 1 }));
-    g.append(svg("text", { x: i.x + 16, y: i.y + 17.5 }, short(line(i.label), 25)), svg("text", { x: i.x + 16, y: i.y + 33, class: "sub" }, short(i.sub, i.cost ? 18 : 26)));
+    g.append(svg("text", { x: i.x + 16, y: i.y + 17.5 }, cut(line(i.label), i.w - 22, "node")), svg("text", { x: i.x + 16, y: i.y + 33, class: "sub" }, cut(i.sub, i.w - 24 - (i.cost ? wide(i.cost, "sub") + 6 : 0), "sub")));
     if (i.cost) g.append(svg("text", { x: i.x + i.w - 8, y: i.y + 33, class: "sub cost" }, i.cost));
     g.append(svg("title", {}, i.label + "\n" + i.sub));
     g.onpointerenter = () => hover([i]); g.onpointerleave = () => hover(null);
@@ -140,8 +144,9 @@ class Pane {
   transform(slow) { const v = this.view; this.g.style.transition = slow && !calm ? "transform .25s" : ""; this.g.setAttribute("transform", `translate(${v.x} ${v.y}) scale(${v.k})`); }
   size() { const b = this.svg.getBoundingClientRect(); return [b.width || 400, b.height || 500]; }
   fit() {
-    const [bw, bh] = this.size(), { w, h } = this.root, k = Math.min((bw - 12) / w, 1.1, Math.max((bh - 8) / h, 0.62));
-    this.view = { k, x: (bw - w * k) / 2, y: h * k < bh ? Math.max(2, (bh - h * k) / 3 - 8) : -8 }; this.transform();
+    const [bw, bh] = this.size(), { w, h } = this.root, k = Math.min(Math.max((bw - 12) / w, LEAST), 1.1, Math.max((bh - 8) / h, 0.62));
+    const boxes = [...this.shapes.keys()].filter((i) => !this.open.has(i.key)), top = boxes.reduce((a, i) => (a && a.y <= i.y ? a : i), null), middle = top && w * k > bw ? top.x + top.w / 2 : w / 2; // too wide for the pane: its first boxes
+    this.view = { k, x: bw / 2 - middle * k, y: h * k < bh ? Math.max(2, (bh - h * k) / 3 - 8) : -8 }; this.transform();
   }
   stay(item, change) { const x = item.x, y = item.y, k = this.view.k; change(); this.view.x += (x - item.x) * k; this.view.y += (y - item.y) * k; this.transform(); }
   zoom(factor, px, py) { const [w, h] = this.size(), v = this.view, k = Math.min(4, Math.max(0.03, v.k * factor)); px = px ?? w / 2; py = py ?? h / 2; v.x = px - (px - v.x) * (k / v.k); v.y = py - (py - v.y) * (k / v.k); v.k = k; this.transform(); }
@@ -301,7 +306,7 @@ addEventListener("beforeprint", () => { $("#panes").before($("footer")); for (co
   p.svg.style.width = `${w * k}px`; p.g.removeAttribute("transform");
 } });
 addEventListener("afterprint", () => { $("#panes").after($("footer")); for (const p of panes) { for (const name of ["viewBox", "width", "height", "style"]) p.svg.removeAttribute(name); p.transform(); } });
-let wide = innerWidth; addEventListener("resize", () => { if (innerWidth !== wide || !held) panes.forEach((p) => p.fit()); wide = innerWidth; });
+let before = innerWidth; addEventListener("resize", () => { if (innerWidth !== before || !held) panes.forEach((p) => p.fit()); before = innerWidth; });
 choose(0);
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();
