@@ -16,6 +16,7 @@ import pytest
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Parameter, Variable
+from jaxchain.core import arrays
 from jaxchain.core.deferred import concrete
 from jaxchain.core.errors import LeakedVariable, NotInitialized
 from jaxchain.core.variable import as_variable
@@ -486,3 +487,15 @@ def test_device_is_a_device_object():
     seen = []
     jaxchain.static(lambda x: seen.append(x.device) or x * 2)(x)
     assert seen == [x.device]
+
+
+@pytest.mark.parametrize("often", [0, 10**9])
+def test_numpy_arrays_are_copied_however_often_they_came(often, monkeypatch):
+    monkeypatch.setattr(arrays, "OFTEN", often)
+    for value in (np.float32([[1, 2]]), np.arange(6).reshape(2, 3)[:, ::2], np.float16(3), np.zeros((0, 2), "f")):
+        before = value.copy()
+        x = arrays.from_numpy(value)
+        if value.ndim:
+            value[...] = 7
+        np.testing.assert_array_equal(x, before)
+        assert x.shape == before.shape and not x.weak_type
