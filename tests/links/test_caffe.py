@@ -61,8 +61,9 @@ def test_layers_can_be_left_out_and_blobs_must_be_there(tmp_path):
         (inner,) = function(inputs={"flat": np.ones((3, 6), np.float32)}, outputs=["fc"])
     assert abs(with_relu.array - without.array).max() > 0.1
     np.testing.assert_allclose(inner.array, function["fc"](np.ones((3, 6), np.float32)).array)
-    with pytest.raises(KeyError, match=r"no blobs \['loss'\]"):
+    with pytest.raises(KeyError, match=r"no blobs \['loss'\]") as raised:
         function(inputs, ["loss"])
+    assert "test_caffe.py" in raised.value.__notes__[0]  # a key stays the error's text
 
 
 @pytest.mark.parametrize("mode", ["deep", "share", "copy", "init"])

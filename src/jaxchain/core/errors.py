@@ -173,6 +173,9 @@ def locate(error: Exception, call: str) -> None:
         return
     if isinstance(error, InvalidType):
         error.message = f"{error.message or 'Invalid operation is performed'}\n{call}\nat {line}"
+    elif isinstance(error, KeyError):  # its text is the key
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"{call}\nat {line}")
     else:
         error.args = (f"{text}\n{call}\nat {line}",)
 
