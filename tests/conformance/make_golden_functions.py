@@ -15,6 +15,7 @@ from pathlib import Path
 import chainer
 import chainer.functions as F
 import numpy as np
+import scipy  # noqa: F401 - without it some of Chainer's functions raise, and that would be recorded
 
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 sys.path.insert(0, str(FUNCTIONS))
