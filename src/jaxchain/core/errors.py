@@ -10,14 +10,19 @@ import linecache
 import os
 import sys
 import threading
+from importlib.util import find_spec
 from types import CodeType
 from typing import Any
 
 import jax
-import jaxlib
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_JAX = tuple(os.path.dirname(os.path.abspath(p)) + os.sep for p in (jax.__file__, jaxlib.__file__))
+_JAX = tuple(
+    os.path.abspath(folder) + os.sep
+    for name in ("jax", "jaxlib")
+    if (found := find_spec(name)) is not None
+    for folder in found.submodule_search_locations or ()
+)
 _STDLIB = os.path.dirname(os.path.abspath(threading.__file__)) + os.sep
 
 Site = tuple[CodeType, int]

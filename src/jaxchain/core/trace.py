@@ -91,10 +91,10 @@ class Trace:
         """Return whether a parameter was initialised that was not there before, as far as is known."""
         return any(isinstance(owner, Parameter) and id(owner) not in self.lifted for owner, _ in self.inits)
 
-    def snapshot(self) -> Any:
-        """Return what every cell holds now."""
+    def snapshot(self, more: Sequence[tuple[Any, ...]] = ()) -> Any:
+        """Return what every cell holds now, `more` cells among them, that `Installation.snapshot` does not know."""
         assert self.installation is not None
-        return self.installation.snapshot(), *map(len, (self.reports, self.prints, self.inits, self.missing))
+        return [*self.installation.snapshot(), *more], *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""

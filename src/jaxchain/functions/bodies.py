@@ -6,7 +6,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import CellType, FunctionType, MethodType, SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import ARRAY_LIKE, info_of
-from jaxchain.core.cells import contents_of, holds, refill
+from jaxchain.core.cells import SlotView, contents_of
 from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
@@ -23,8 +23,6 @@ from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
 from jaxchain.core.variable import Variable, as_jax, on_tape
 from jaxchain.core.walk import walk
-
-_EMPTY = CellType()  # of a function that closes over a name which has no value yet
 
 
 class Irregular(Exception):
@@ -102,8 +100,7 @@ class Body:
             Irregular: It writes state or looks at values.
         """
         trace = thread_state().trace
-        before, draws = trace.snapshot(), trace.draws
-        around = _closed_over(self.function)
+        before, draws = trace.snapshot(_closed_over(self.function)), trace.draws
         looks = trace.questions.inner
         captured: dict[VariableNode, Variable] = {}
 
@@ -122,7 +119,7 @@ class Body:
             raise Irregular("it looks at values") from error
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
-            changed = trace.put_back(before) | _put_back(around)
+            changed = trace.put_back(before)
         if changed:
             raise Irregular("it writes state")
         if trace.questions.inner != looks:  # and caught what that raises
@@ -148,12 +145,12 @@ class Body:
         ]
 
 
-def _closed_over(function: Any) -> list[tuple[Any, Any]]:
-    """Return what a function has from outside, its names and its lists, dicts and sets, each with what is in it.
+def _closed_over(function: Any) -> list[tuple[Any, ...]]:
+    """Return what a function has from outside, its names and its lists, dicts and sets: more cells for a snapshot.
 
     The walk for state knows those that were there before the step; these may be the step's own.
     """
-    found: list[tuple[Any, Any]] = []
+    found: list[tuple[Any, ...]] = []
     seen, stack = set(), [function]
     while stack:
         value = stack.pop()
@@ -161,27 +158,14 @@ def _closed_over(function: Any) -> list[tuple[Any, Any]]:
             continue
         seen.add(id(value))
         if type(value) in (list, dict, set):
-            found.append((value, contents_of(value)))
+            found.append(("contents", value, None, contents_of(value)))
         elif isinstance(value, FunctionType):
-            cells = [cell for cell in value.__closure__ or () if cell != _EMPTY]
-            found += [(cell, cell.cell_contents) for cell in cells]
-            stack += [cell.cell_contents for cell in cells]
+            names = [(view, view["cell_contents"]) for view in map(SlotView, value.__closure__ or ())]
+            found += [("item", view, "cell_contents", contents) for view, contents in names]
+            stack += [contents for _, contents in names]
         elif isinstance(value, partial | MethodType):
             stack.append(value.func if isinstance(value, partial) else value.__func__)
     return found
-
-
-def _put_back(around: list[tuple[Any, Any]]) -> bool:
-    """Put back what was in names and containers; return whether anything had changed."""
-    changed = False
-    for place, contents in around:
-        if isinstance(place, CellType):
-            if place.cell_contents is not contents:
-                place.cell_contents, changed = contents, True
-        elif not holds(place, contents):
-            refill(place, contents)
-            changed = True
-    return changed
 
 
 def is_inexact(array: Any) -> bool:

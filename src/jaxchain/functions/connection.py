@@ -1,14 +1,16 @@
 """Fully connected layers and embeddings."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import is_debug
-from jaxchain.core.errors import expect
+from jaxchain.core.errors import expect, user_line
 from jaxchain.core.op import Array, op
-from jaxchain.core.variable import as_array
+from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.checks import integer, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import reshape
@@ -27,7 +29,6 @@ def _linear(x: Float[Array, "n i"], W: Float[Array, "o i"], b: Float[Array, " o"
     return y + b
 
 
-@composed
 def linear(x, W, b=None, n_batch_axes: int = 1):
     r"""Affine map, :math:`y = x W^\top + b`.
 
@@ -50,15 +51,14 @@ def linear(x, W, b=None, n_batch_axes: int = 1):
         >>> F.linear(np.float32([[1, 2]]), np.float32([[1, 1], [0, 1]]), np.float32([0, 10])).array
         Array([[ 3., 12.]], dtype=float32)
     """
-    if n_batch_axes != 1:
-        if n_batch_axes <= 0:
-            raise ValueError("n_batch_axes should be greater than 0.")
-        batch = x.shape[:n_batch_axes]
-        y = _linear(reshape(x, (int(np.prod(batch)), -1)), W, b)
-        return reshape(y, (*batch, y.shape[-1]))
-    if x.ndim > 2:
-        x = reshape(x, (x.shape[0], -1))
-    return _linear(x, W, b)
+    if n_batch_axes <= 0:
+        raise ValueError(f"linear: n_batch_axes should be greater than 0, got {n_batch_axes}\nat {user_line()}")
+    if n_batch_axes == 1 and getattr(x, "ndim", 0) <= 2:  # the usual call: the op looks at what came
+        return _linear(x, W, b)
+    x = as_variable(x)
+    batch = x.shape[:n_batch_axes]
+    y = _linear(reshape(x, (math.prod(batch), -1)), W, b)
+    return y if n_batch_axes == 1 else reshape(y, (*batch, y.shape[-1]))
 
 
 @op(label="EmbedIDFunction", name="embed_id")

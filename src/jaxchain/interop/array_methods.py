@@ -1,8 +1,8 @@
 """NumPy's methods that JAX's arrays lack, for programs written for Chainer: `jaxchain run` puts them there.
 
 Arrays on a CPU are indexed and iterated over by NumPy, as in Chainer: an index that is out of range raises (JAX takes
-the nearest element), lists are indices, and nothing is compiled for sizes that depend on data (`boxes[scores > 0.5]`;
-the non-maximum suppression of 100 boxes took 35 s). It takes a fifth of JAX's time (28 and 155 us, float32[3,4]).
+the nearest element), lists are indices, and nothing is compiled for sizes that depend on data (`boxes[scores > 0.5]`).
+It takes a fifth of JAX's time (MEASURED 28 and 155 us, float32[3,4], jax 0.10.2, CPU).
 """
 
 from __future__ import annotations
