@@ -499,3 +499,16 @@ def test_numpy_arrays_are_copied_however_often_they_came(often, monkeypatch):
             value[...] = 7
         np.testing.assert_array_equal(x, before)
         assert x.shape == before.shape and not x.weak_type
+
+
+def test_arrays_of_new_shapes_come_in_are_copied_and_are_loaded_without_a_compile(tmp_path, caplog):
+    link = jaxchain.links.Linear(7, 11)
+    jaxchain.serializers.save_npz(tmp_path / "link.npz", link)
+    grown = np.random.RandomState(0).rand(3, 13).astype(np.float32)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        x = Variable(grown).array
+        y = arrays.copied(x)
+        jaxchain.serializers.load_npz(tmp_path / "link.npz", link)
+    assert not [r.getMessage() for r in caplog.records if "Compiling" in r.getMessage()]
+    np.testing.assert_array_equal(y, grown)
+    assert y is not x and y.unsafe_buffer_pointer() != x.unsafe_buffer_pointer()

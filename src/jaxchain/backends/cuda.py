@@ -19,7 +19,7 @@ from jaxchain.backends import device as _device
 from jaxchain.backends.cupy import Absent, CuPy
 from jaxchain.backends.cupy import CupyUnavailable as CupyUnavailable
 from jaxchain.backends.device import GpuDevice as GpuDevice
-from jaxchain.core.arrays import from_numpy
+from jaxchain.core.arrays import copied
 from jaxchain.core.variable import as_array
 
 cudnn_enabled = False
@@ -262,8 +262,8 @@ def copy(array: Any, out: Any = None, out_device: Any = None, stream: Any = None
     """
     if out is not None:
         raise TypeError("cuda.copy: `out` cannot be written to, arrays are immutable; use the returned array")
-    copied = jnp.array(array) if isinstance(array, jax.Array) else from_numpy(array)
-    return copied if out_device is None else to_gpu(copied, out_device)
+    new = copied(array)
+    return new if out_device is None else to_gpu(new, out_device)
 
 
 def get_array_module(*args: Any) -> ModuleType:

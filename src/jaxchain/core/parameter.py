@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import ARRAY_TYPES, Info, from_numpy
@@ -212,7 +211,7 @@ class SharedParameter(Parameter):
 
     def __setstate__(self, state: Any) -> None:
         grad, self.grad_cleared, self.update_rule = state
-        self._grad = None if grad is None else jnp.array(grad)
+        self._grad = None if grad is None else from_numpy(grad)
 
 
 def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:

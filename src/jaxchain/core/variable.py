@@ -232,7 +232,7 @@ class Variable:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Variable.__init__(self, state["array"], name=state["name"], requires_grad=state["requires_grad"])
         if state["grad"] is not None:
-            self._grad = jnp.array(state["grad"])
+            self._grad = from_numpy(state["grad"])
 
     # -- the gradient -------------------------------------------------------------------------------------------------
 

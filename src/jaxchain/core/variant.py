@@ -18,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
-from jaxchain.core.arrays import ARRAY_LIKE
+from jaxchain.core.arrays import ARRAY_LIKE, copied
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
@@ -443,7 +443,7 @@ class Variant:
                 del taken
                 for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
                     if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
-                        values[i] = jnp.array(values[i], copy=True)
+                        values[i] = copied(values[i])
             try:
                 outputs = self.restored(self.compiled(*values))
             except (TypeError, ValueError):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import from_numpy
+from jaxchain.core.arrays import copied, from_numpy
 from jaxchain.core.compat import is_tracer
 
 
@@ -219,7 +219,7 @@ class Conveyor:
 
 def _send(device: Any, x: Any) -> Any:
     if device is None:
-        return jnp.array(x) if isinstance(x, jax.Array) else from_numpy(x)
+        return copied(x)
     return to_device(device, x)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.backends.device import default, of_array
@@ -470,11 +469,9 @@ class Link(DeviceResident, Hierarchy):
             param = attributes[name]
             data = serializer(name, param.array)
             if data is not None and data is not param.array:
-                if param.array is None:
-                    wanted = get_dtype(getattr(param.initializer, "dtype", None))
-                    param.array = jnp.array(data, wanted)
-                else:
-                    param.array = jnp.array(data, param.array.dtype)
+                old, data = param.array, data if isinstance(data, jax.Array) else np.asarray(data)
+                dtype = get_dtype(getattr(param.initializer, "dtype", None)) if old is None else old.dtype
+                param.array = data if data.dtype == dtype else data.astype(dtype)
         for name in sorted(self._persistent):
             home = self._home(name)
             home[name] = _as_persistent(serializer(name, home[name]))

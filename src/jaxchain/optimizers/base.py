@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from jaxchain.core.arrays import zeros
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line
 from jaxchain.core.parameter import Parameter
@@ -473,7 +473,7 @@ _zeros_cache: dict[Any, jax.Array] = {}
 def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     if thread_state().trace is not None:
         return jnp.zeros(shape, dtype)
-    zeros = _zeros_cache.get((shape, dtype))
-    if zeros is None or zeros.is_deleted():
-        zeros = _zeros_cache[shape, dtype] = jnp.array(np.zeros(shape, dtype))
-    return zeros
+    found = _zeros_cache.get((shape, dtype))
+    if found is None or found.is_deleted():
+        found = _zeros_cache[shape, dtype] = zeros(shape, dtype)
+    return found

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxchain.core.arrays import from_numpy, zeros
 from jaxchain.core.config import thread_state
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
@@ -401,7 +402,7 @@ class Optax(GradientMethod):
             data = jax.random.key_data(leaf) if typed_key else leaf
             value = inner(key.removeprefix(f"{owner}/"), None if owner in uninitialised else data)
             if loading:
-                value = jnp.array(np.asarray(value), data.dtype)
+                value = from_numpy(np.asarray(value, data.dtype))
                 self._leaves[key] = jax.random.wrap_key_data(value) if typed_key else value
 
     def _prepare_to_load(self, saved: set[str]) -> set[str]:
@@ -411,7 +412,7 @@ class Optax(GradientMethod):
         if saved and missing:
             raise KeyError(f"the state of the transformation for {', '.join(missing)}")
         if saved:
-            one = jnp.array(np.zeros(1, np.float32))  # tells which keys there are
+            one = zeros((1,), np.float32)  # tells which keys there are
             self._make({path: one if p._array is None else p._array for path, p in params.items() if path in saved})
         return {path for path in self._names if params[path]._array is None}
 

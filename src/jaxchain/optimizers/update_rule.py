@@ -341,7 +341,7 @@ class UpdateRule:
 
 
 def _loaded(value: Any) -> Any:
-    return jnp.array(value) if isinstance(value, np.ndarray) else value
+    return from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 @functools.cache

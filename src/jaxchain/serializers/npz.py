@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import beside
+from jaxchain.core.arrays import beside, from_numpy
 from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import check_archive, write_whole
@@ -243,7 +243,7 @@ def _like(key: str, loaded: np.ndarray, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         np.copyto(value, loaded, casting="unsafe")
         return value
-    return beside(jnp.array(loaded.astype(value.dtype)), value)
+    return beside(from_numpy(loaded.astype(value.dtype, copy=False)), value)
 
 
 def _scalar_like(key: str, loaded: np.ndarray, kind: type) -> Any:
