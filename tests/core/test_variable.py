@@ -492,7 +492,13 @@ def test_device_is_a_device_object():
 @pytest.mark.parametrize("often", [0, 10**9])
 def test_numpy_arrays_are_copied_however_often_they_came(often, monkeypatch):
     monkeypatch.setattr(arrays, "OFTEN", often)
-    for value in (np.float32([[1, 2]]), np.arange(6).reshape(2, 3)[:, ::2], np.float16(3), np.zeros((0, 2), "f")):
+    for value in (
+        np.float32([[1, 2]]),
+        np.arange(6).reshape(2, 3)[:, ::2],
+        np.float16(3),
+        np.zeros((0, 2), "f"),
+        np.array([1, 2], ">f4"),
+    ):
         before = value.copy()
         x = arrays.from_numpy(value)
         if value.ndim:
@@ -512,3 +518,15 @@ def test_arrays_of_new_shapes_come_in_are_copied_and_are_loaded_without_a_compil
     assert not [r.getMessage() for r in caplog.records if "Compiling" in r.getMessage()]
     np.testing.assert_array_equal(y, grown)
     assert y is not x and y.unsafe_buffer_pointer() != x.unsafe_buffer_pointer()
+
+
+def test_an_array_of_no_numbers_is_refused_at_the_users_line():
+    with pytest.raises(TypeError, match=r"expected an array of numbers, got one of <U1\nat .*test_variable.py:\d+"):
+        Variable(np.array(["a"]))
+
+
+def test_arrays_of_the_other_byte_order_are_numbers():
+    x = np.array([1, -2], ">f4")
+    np.testing.assert_array_equal(F.relu(x).array, [1, 0])
+    with pytest.warns(jaxchain.core.explain.EagerFallback, match="argument x is a numpy.ndarray of >f4"):
+        np.testing.assert_array_equal(jaxchain.static(lambda x: F.relu(x))(x).array, [1, 0])

@@ -92,9 +92,9 @@ def key_of(leaf: Any) -> Any:
 
 
 def is_traceable(array: Any) -> bool:
-    """Return whether an argument, a NumPy array or scalar, can be an input: JAX has its type, and it is no subclass."""
+    """Return whether a NumPy array or scalar can be an input: JAX has its type and byte order, and it is no subclass."""
     dtype = array.dtype
-    if dtype.kind in "OSUMm" or dtype.type is np.void:
+    if dtype.kind in "OSUMm" or dtype.type is np.void or not dtype.isnative:
         return False
     return type(array) is np.ndarray or not isinstance(array, np.ndarray) or isinstance(array, np.memmap)
 

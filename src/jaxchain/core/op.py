@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of
+from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, array_info, array_infos, from_numpy, info_of
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs, without_dead_code
 from jaxchain.core.config import local, thread_state
@@ -212,7 +212,7 @@ def _array(x: Any, name: str) -> tuple[Any, Info]:
         TypeError: It is nothing that becomes an array, or one of no numbers; `name` is the op's.
     """
     try:
-        x = as_jax(x) if isinstance(x, ARRAY_LIKE) else jnp.asarray(x)
+        x = as_jax(x) if isinstance(x, jax.Array) else from_numpy(x) if isinstance(x, NUMPY_TYPES) else jnp.asarray(x)
     except TypeError as error:
         raise TypeError(
             f"{name}: expected Variables, arrays and numbers, got {type(x).__name__}: {error}\nat {user_line(4)}"

@@ -490,12 +490,15 @@ def as_jax(value: Any) -> jax.Array:
     """Return `value` as a JAX array of strong type. NumPy arrays are copied: JAX would read the live buffer.
 
     Raises:
-        TypeError: `value` is not an array.
+        TypeError: `value` is not an array, or one of no numbers.
     """
     if isinstance(value, jax.Array):
         return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
     if isinstance(value, NUMPY_TYPES):
-        return from_numpy(value)
+        try:
+            return from_numpy(value)
+        except TypeError as error:
+            raise TypeError(f"expected an array of numbers, got one of {value.dtype}\nat {user_line(3)}") from error
     if isinstance(value, Variable):
         return value.array
     raise TypeError(f"expected a NumPy or JAX array, got {type(value).__name__}\nat {user_line(3)}")
