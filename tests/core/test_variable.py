@@ -492,13 +492,8 @@ def test_device_is_a_device_object():
 @pytest.mark.parametrize("often", [0, 10**9])
 def test_numpy_arrays_are_copied_however_often_they_came(often, monkeypatch):
     monkeypatch.setattr(arrays, "OFTEN", often)
-    for value in (
-        np.float32([[1, 2]]),
-        np.arange(6).reshape(2, 3)[:, ::2],
-        np.float16(3),
-        np.zeros((0, 2), "f"),
-        np.array([1, 2], ">f4"),
-    ):
+    strided, swapped = np.arange(6).reshape(2, 3)[:, ::2], np.array([1, 2], ">f4")
+    for value in (np.float32([[1, 2]]), strided, np.float16(3), np.zeros((0, 2), "f"), swapped):
         before = value.copy()
         x = arrays.from_numpy(value)
         if value.ndim:

@@ -92,7 +92,7 @@ def key_of(leaf: Any) -> Any:
 
 
 def is_traceable(array: Any) -> bool:
-    """Return whether a NumPy array or scalar can be an input: JAX has its type and byte order, and it is no subclass."""
+    """Return whether a NumPy array or scalar can be an input: JAX has its type and byte order, it is no subclass."""
     dtype = array.dtype
     if dtype.kind in "OSUMm" or dtype.type is np.void or not dtype.isnative:
         return False
