@@ -1,12 +1,14 @@
 """`utils`: what functions that users write need. The values are Chainer 7.8.1's."""
 
+import warnings
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxchain
 from jaxchain import utils
-from jaxchain.utils import argument, cache, conv, conv_nd, precision
+from jaxchain.utils import argument, cache, conv, conv_nd, precision, type_check
 
 ROWS = [
     (lambda: utils.force_array(np.float32(3)), np.float32, 3),
@@ -52,12 +54,18 @@ def test_arguments():
     assert (f(), f(b=5)) == ((1, 2), (1, 5))
     with pytest.raises(ValueError, match="c is gone"):
         f(c=1)
-    with pytest.raises(TypeError, match="'z'"):
-        f(z=1)
+    with pytest.raises(TypeError, match=r"^f\(\) got unexpected keyword argument\(s\) 'y', 'z'$"):
+        f(z=1, a=2, y=3)
+    with pytest.raises(TypeError, match=r"^<lambda>\(\) got unexpected keyword argument\(s\) 'z'$"):
+        (lambda: argument.assert_kwargs_empty({"z": 1}))()
 
 
-def test_experimental():
+def test_experimental(monkeypatch):
     with pytest.warns(FutureWarning, match=r"my\.api is experimental"):
+        utils.experimental("my.api")
+    monkeypatch.setattr(jaxchain, "disable_experimental_feature_warning", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         utils.experimental("my.api")
     assert utils.collections_abc.Iterable
 
@@ -115,3 +123,26 @@ def test_half_precision_is_computed_in_single():
     s, half = Sum(), np.ones(2, np.float16)
     assert s.forward((half, np.ones(2, "i")))[0].dtype == np.float16 and s.seen == [np.float32, np.int32]
     assert s.forward((half, np.ones(2, "f")))[0].dtype == np.float32
+
+
+X = type_check.make_variable(5, "x")
+
+
+@pytest.mark.parametrize(
+    ("expression", "text", "value"),
+    [
+        (X | 2 ^ X & 3, "x | 2 ^ x & 3", 7),
+        (1 << X >> 2, "1 << x >> 2", 8),
+        ((X + 1) << 2, "x + 1 << 2", 24),
+        (X << (X >> 1), "x << (x >> 1)", 20),
+        (-(X + 1), "-(x + 1)", -6),
+        (+X + ~X, "+x + ~x", -1),
+        (2**X**1, "2 ** x ** 1", 32),
+        ((2**X) ** 2, "(2 ** x) ** 2", 1024),
+        ((-X) ** 2 == 25, "(-x) ** 2 == 25", True),
+        ((X | 2) == 7, "x | 2 == 7", True),
+        ((X == 5) == True, "(x == 5) == True", True),  # noqa: E712
+    ],
+)
+def test_type_check_expressions(expression, text, value):
+    assert str(expression) == text and type_check.eval(expression) == value

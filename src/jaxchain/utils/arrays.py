@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from jaxchain.core.config import config
 
 
 def force_array(x: Any, dtype: Any = None) -> Any:
@@ -59,10 +58,10 @@ def sum_to(x: Any, shape: Sequence[int]) -> Any:
 
 
 def experimental(api_name: str) -> None:
-    """Warn that an API may change, unless ``config.disable_experimental_feature_warning`` is on.
+    """Warn that an API may change, unless ``jaxchain.disable_experimental_feature_warning`` is set.
 
     Args:
         api_name: Its name.
     """
-    if not getattr(config, "disable_experimental_feature_warning", False):
+    if not sys.modules["jaxchain"].disable_experimental_feature_warning:
         warnings.warn(f"{api_name} is experimental. The interface can change in the future.", FutureWarning, 2)
