@@ -398,6 +398,7 @@ print([g.tolist() for g in _extract_gates(np.arange(8, dtype="f").reshape(1, 8))
 order = argsort_list_descent([[1], [1, 2, 3], [1, 2]])
 print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc", order, True))
 print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist())
+print(chainer.utils.type_check.Variable(2, "n") + 1, chainer.utils.type_check.in_light_mode())
 """
 
 
@@ -412,4 +413,5 @@ def test_private_names_that_programs_copied(tmp_path):
         "[[[0.0, 4.0]], [[1.0, 5.0]], [[2.0, 6.0]], [[3.0, 7.0]]]",
         "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
         "[1.0, 1.0, 1.0, 1.0]",
+        "n + 1 False",
     ]
