@@ -1,7 +1,9 @@
 """`utils`: what functions that users write need. The values are Chainer 7.8.1's."""
 
+import os
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ def test_arrays(row):
 
 
 def test_sizes():
+    assert (utils.get_conv_outsize, utils.get_deconv_outsize) == (conv.get_conv_outsize, conv.get_deconv_outsize)
     assert [utils.size_of_shape(s) for s in ((2, 3, 4), ())] == [24, 1]
     given = [(5, 3, 2, 1), (5, 3, 2, 1, True), (6, 3, 2, 0, True, 2), (7, 2, 3, 0, False, 3)]
     assert [conv.get_conv_outsize(*a) for a in given] == [3, 3, 2, 2]
@@ -68,6 +71,24 @@ def test_experimental(monkeypatch):
         warnings.simplefilter("error")
         utils.experimental("my.api")
     assert utils.collections_abc.Iterable
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        utils.nondeterministic("f")
+    with jaxchain.using_config("warn_nondeterministic", True), pytest.warns(UserWarning, match="f may be"):
+        utils.nondeterministic("f")
+
+
+def test_temporary_folders(tmp_path):
+    with utils.tempdir(dir=tmp_path, prefix="a") as path:
+        assert os.path.isdir(path) and os.path.basename(path).startswith("a")
+    assert not os.path.exists(path)
+
+
+def test_samplers_move():
+    sampler = utils.WalkerAlias([0, 3, 1])
+    assert sampler.device == jaxchain.get_device("@numpy")
+    assert sampler.to_cpu() is sampler and sampler.threshold.devices() == {jax.devices("cpu")[0]}
+    assert sampler.sample((2, 3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
