@@ -57,6 +57,8 @@ from jaxchain.views.summary import summary as summary
 
 __version__ = "0.1.0"
 
+disable_experimental_feature_warning = False  # whether `utils.experimental` is silent
+
 _ROOMS = (  # imported when first used: optax alone takes a second
     "backend",
     "backends",

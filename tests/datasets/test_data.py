@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxchain
 from jaxchain import dataset, datasets, iterators, serializers, static
 
 
@@ -91,6 +92,9 @@ def test_devices():
     assert dataset.concat_examples([np.ones(2)], device).devices() == {device}
     assert dataset.concat_examples([np.ones(2)], 0).devices() == {device}
     assert isinstance(dataset.concat_examples([np.ones(2)], -1), np.ndarray)
+    assert dataset.concat_examples([np.ones(2)], "@numpy").devices() == {jax.devices("cpu")[0]}
+    with pytest.raises(RuntimeError, match="ChainerX is not available"):
+        dataset.concat_examples([np.ones(2)], "native:0")
     x = np.ones(2)
     assert dataset.to_device(None, x) is x
 
@@ -102,6 +106,13 @@ def test_converters():
 
     assert isinstance(double, dataset.Converter) and isinstance(dataset.concat_examples, dataset.Converter)
     assert double([1, 2], None).tolist() == [2, 4]
+
+    @dataset.converter()
+    def name(batch, device, suffix=""):
+        return device.name + suffix
+
+    for device in (-1, "@numpy", jaxchain.get_device("@numpy")):  # Chainer's: it gets an object, named as may be
+        assert name([], device) == name([], device=device) == name([], device, "") == "@numpy"
     with pytest.raises(TypeError, match="Can only wrap a callable"):
         dataset.converter()(3)
 

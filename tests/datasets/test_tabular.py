@@ -86,6 +86,12 @@ def test_arrays_of_jax():
         table[4]
 
 
+def test_columns_that_are_no_columns():
+    for key in (["a", "b"], 1.5, None.__class__):
+        with pytest.raises(KeyError, match="does not exist: the keys are"):
+            Counted().slice[:, key]
+
+
 def test_a_column_of_another_kind():
     with pytest.raises(TypeError, match="from_data: a: expected a list, an array or a function, got int"):
         tabular.from_data({"a": 3})

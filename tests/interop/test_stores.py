@@ -165,3 +165,11 @@ ANSWERS = [
 @pytest.mark.parametrize(("source", "expected"), ANSWERS, ids=[s for s, _ in ANSWERS])
 def test_the_array_module_is_numpy_to_a_program(source, expected):
     assert run(f"import numpy\nimport numpy as np\nanswer = {source}", cuda=cuda)["answer"] is expected
+
+
+def test_a_name_for_numpy_that_came_with_another_file():
+    """`from common import *` gives it. Whatever else has the name `np` is asked as ever."""
+    answer = run("answer = xp is np, np is not xp, np is None", np=np)["answer"]
+    assert answer == (True, False, False)
+    answer = run("np = 1000\nanswer = np == 10 * 100, np != 1, np is None, np is not None")["answer"]
+    assert answer == (True, True, False, True)

@@ -36,10 +36,12 @@ def test_arguments_exit_codes_and_main_are_pythons(tmp_path):
     program.write_text(
         "import sys, helper, chainer\n"
         "print(__name__, sys.argv[1:], helper.link.W.shape, chainer.__version__, chainer.config.mode)\n"
+        "chainer.disable_experimental_feature_warning = True\n"
+        "chainer.utils.experimental('f')\n"
         "sys.exit(3)\n"
     )
     result = run("--mode", "static", program, "--x", "1", "--", "--mode", "eager")
-    assert result.returncode == 3, result.stderr
+    assert result.returncode == 3 and "FutureWarning" not in result.stderr, result.stderr
     assert result.stdout == "__main__ ['--x', '1', '--mode', 'eager'] (3, 2) 7.8.1 static\n"
 
 
@@ -396,6 +398,7 @@ print([g.tolist() for g in _extract_gates(np.arange(8, dtype="f").reshape(1, 8))
 order = argsort_list_descent([[1], [1, 2, 3], [1, 2]])
 print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc", order, True))
 print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist())
+print(chainer.utils.type_check.Variable(2, "n") + 1, chainer.utils.type_check.in_light_mode())
 """
 
 
@@ -410,4 +413,5 @@ def test_private_names_that_programs_copied(tmp_path):
         "[[[0.0, 4.0]], [[1.0, 5.0]], [[2.0, 6.0]], [[3.0, 7.0]]]",
         "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
         "[1.0, 1.0, 1.0, 1.0]",
+        "n + 1 False",
     ]

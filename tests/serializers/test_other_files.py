@@ -152,6 +152,24 @@ def test_hdf5_serializers_work_on_groups(tmp_path):
     np.testing.assert_array_equal(other.l.W.array, model.l.W.array)
 
 
+def test_hdf5_children_know_their_group(tmp_path):
+    """As Chainer's: objects with a `serialize` of their own may look at it."""
+    pytest.importorskip("h5py")
+    seen = []
+
+    class Own:
+        def serialize(self, serializer):
+            child = serializer["a"]["b"]
+            child("x", np.zeros(2))
+            seen.append((type(serializer), type(child), child.group.name, getattr(child, "compression", None)))
+            seen.append(None if isinstance(child, serializers.HDF5Serializer) else serializer["none"].group)
+
+    serializers.save_hdf5(tmp_path / "file", Own(), compression=3)
+    serializers.load_hdf5(tmp_path / "file", Own())
+    saved, loaded = serializers.HDF5Serializer, serializers.HDF5Deserializer
+    assert seen == [(saved, saved, "/a/b", 3), None, (loaded, loaded, "/a/b", None), None]
+
+
 def test_chainers_hdf5_file_loads():
     """golden/chainer.h5 is real Chainer's, of a Chain with l = Linear(3, 4) filled with 0, 1, 2, ..."""
     pytest.importorskip("h5py")

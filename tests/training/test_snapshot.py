@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -366,6 +367,25 @@ def test_a_task_of_ones_own(tmp_path):
     writer.finalize()
     assert seen == [("it", str(tmp_path), {"a": 1})]
     assert training.extensions.snapshot(writer=writer).writer is writer
+
+
+def test_a_queue_of_ones_own_can_be_joined(tmp_path):
+    """As a subclass does that was written for Chainer: every item counts as done, the end too."""
+    writer = snapshot_writers.ThreadQueueWriter(task=lambda *args: None)
+    writer("it", str(tmp_path), {})
+    writer.finalize()
+    assert writer._queue.unfinished_tasks == 0
+
+
+def test_a_worker_of_ones_own_may_have_any_attributes(tmp_path):
+    class Writer(snapshot_writers.StandardWriter):
+        def create_worker(self, *args, **kwargs):
+            return mock.Mock()  # its `error` and `exitcode` say nothing
+
+    writer = Writer()
+    for _ in range(2):
+        writer("it", str(tmp_path), {})
+    writer.finalize()
 
 
 def test_a_snapshot_holds_what_extensions_of_its_priority_did(tmp_path):

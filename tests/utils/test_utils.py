@@ -1,12 +1,16 @@
 """`utils`: what functions that users write need. The values are Chainer 7.8.1's."""
 
+import os
+import warnings
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxchain
 from jaxchain import utils
-from jaxchain.utils import argument, cache, conv, conv_nd, precision
+from jaxchain.utils import argument, cache, conv, conv_nd, precision, type_check
 
 ROWS = [
     (lambda: utils.force_array(np.float32(3)), np.float32, 3),
@@ -27,6 +31,7 @@ def test_arrays(row):
 
 
 def test_sizes():
+    assert (utils.get_conv_outsize, utils.get_deconv_outsize) == (conv.get_conv_outsize, conv.get_deconv_outsize)
     assert [utils.size_of_shape(s) for s in ((2, 3, 4), ())] == [24, 1]
     given = [(5, 3, 2, 1), (5, 3, 2, 1, True), (6, 3, 2, 0, True, 2), (7, 2, 3, 0, False, 3)]
     assert [conv.get_conv_outsize(*a) for a in given] == [3, 3, 2, 2]
@@ -52,14 +57,38 @@ def test_arguments():
     assert (f(), f(b=5)) == ((1, 2), (1, 5))
     with pytest.raises(ValueError, match="c is gone"):
         f(c=1)
-    with pytest.raises(TypeError, match="'z'"):
-        f(z=1)
+    with pytest.raises(TypeError, match=r"^f\(\) got unexpected keyword argument\(s\) 'y', 'z'$"):
+        f(z=1, a=2, y=3)
+    with pytest.raises(TypeError, match=r"^<lambda>\(\) got unexpected keyword argument\(s\) 'z'$"):
+        (lambda: argument.assert_kwargs_empty({"z": 1}))()
 
 
-def test_experimental():
+def test_experimental(monkeypatch):
     with pytest.warns(FutureWarning, match=r"my\.api is experimental"):
         utils.experimental("my.api")
+    monkeypatch.setattr(jaxchain, "disable_experimental_feature_warning", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        utils.experimental("my.api")
     assert utils.collections_abc.Iterable
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        utils.nondeterministic("f")
+    with jaxchain.using_config("warn_nondeterministic", True), pytest.warns(UserWarning, match="f may be"):
+        utils.nondeterministic("f")
+
+
+def test_temporary_folders(tmp_path):
+    with utils.tempdir(dir=tmp_path, prefix="a") as path:
+        assert os.path.isdir(path) and os.path.basename(path).startswith("a")
+    assert not os.path.exists(path)
+
+
+def test_samplers_move():
+    sampler = utils.WalkerAlias([0, 3, 1])
+    assert sampler.device == jaxchain.get_device("@numpy")
+    assert sampler.to_cpu() is sampler and sampler.threshold.devices() == {jax.devices("cpu")[0]}
+    assert sampler.sample((2, 3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +144,26 @@ def test_half_precision_is_computed_in_single():
     s, half = Sum(), np.ones(2, np.float16)
     assert s.forward((half, np.ones(2, "i")))[0].dtype == np.float16 and s.seen == [np.float32, np.int32]
     assert s.forward((half, np.ones(2, "f")))[0].dtype == np.float32
+
+
+X = type_check.make_variable(5, "x")
+
+
+@pytest.mark.parametrize(
+    ("expression", "text", "value"),
+    [
+        (X | 2 ^ X & 3, "x | 2 ^ x & 3", 7),
+        (1 << X >> 2, "1 << x >> 2", 8),
+        ((X + 1) << 2, "x + 1 << 2", 24),
+        (X << (X >> 1), "x << (x >> 1)", 20),
+        (-(X + 1), "-(x + 1)", -6),
+        (+X + ~X, "+x + ~x", -1),
+        (2**X**1, "2 ** x ** 1", 32),
+        ((2**X) ** 2, "(2 ** x) ** 2", 1024),
+        ((-X) ** 2 == 25, "(-x) ** 2 == 25", True),
+        ((X | 2) == 7, "x | 2 == 7", True),
+        ((X == 5) == True, "(x == 5) == True", True),  # noqa: E712
+    ],
+)
+def test_type_check_expressions(expression, text, value):
+    assert str(expression) == text and type_check.eval(expression) == value

@@ -73,8 +73,8 @@ class Testable(Expr):
     """A comparison."""
 
     def __init__(self, function: Any, left: Any, right: Any, symbol: str, inverse: str) -> None:
-        text = f"{_text(left, 4)} {symbol} {_text(right, 4)}"
-        super().__init__(lambda: function(evaluate(left), evaluate(right)), text, 3)
+        text = f"{_text(left)} {symbol} {_text(right)}"
+        super().__init__(lambda: function(evaluate(left), evaluate(right)), text, -1)
         self._sides, self._inverse = (left, right), inverse
 
     def __bool__(self) -> bool:
@@ -88,15 +88,16 @@ class Testable(Expr):
 
 
 def _binary(symbol: str, priority: int, function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
-    def forward(self: Expr, other: Any) -> Expr:
-        text = f"{_text(self, priority)} {symbol} {_text(other, priority + 1)}"
-        return Expr(lambda: function(self.eval(), evaluate(other)), text, priority)
+    def combine(left: Any, right: Any) -> Expr:
+        first, second = (1, 0) if symbol == "**" else (0, 1)  # which operand a chain of this operator may stand in
+        text = f"{_text(left, priority + first)} {symbol} {_text(right, priority + second)}"
+        return Expr(lambda: function(evaluate(left), evaluate(right)), text, priority)
 
-    def reflected(self: Expr, other: Any) -> Expr:
-        text = f"{_text(other, priority)} {symbol} {_text(self, priority + 1)}"
-        return Expr(lambda: function(evaluate(other), self.eval()), text, priority)
+    return combine, lambda self, other: combine(other, self)
 
-    return forward, reflected
+
+def _unary(symbol: str, function: Callable[[Any], Any]) -> Any:
+    return lambda self: Expr(lambda: function(self.eval()), f"{symbol}{_text(self, 6)}", 6)
 
 
 def _comparison(symbol: str, inverse: str, function: Callable[[Any, Any], Any]) -> Any:
@@ -104,6 +105,11 @@ def _comparison(symbol: str, inverse: str, function: Callable[[Any, Any], Any]) 
 
 
 for _name, _symbol, _priority in (
+    ("or_", "|", 0),
+    ("xor", "^", 1),
+    ("and_", "&", 2),
+    ("lshift", "<<", 3),
+    ("rshift", ">>", 3),
     ("add", "+", 4),
     ("sub", "-", 4),
     ("mul", "*", 5),
@@ -113,7 +119,7 @@ for _name, _symbol, _priority in (
     ("pow", "**", 7),
 ):
     for _prefix, _method in zip(("", "r"), _binary(_symbol, _priority, getattr(operator, _name)), strict=True):
-        setattr(Expr, f"__{_prefix}{_name}__", _method)
+        setattr(Expr, f"__{_prefix}{_name.rstrip('_')}__", _method)
 for _name, _symbol, _inverse in (
     ("eq", "==", "!="),
     ("ne", "!=", "=="),
@@ -123,7 +129,8 @@ for _name, _symbol, _inverse in (
     ("ge", ">=", "<"),
 ):
     setattr(Expr, f"__{_name}__", _comparison(_symbol, _inverse, getattr(operator, _name)))
-Expr.__neg__ = lambda self: Expr(lambda: -self.eval(), f"-{_text(self, 6)}", 6)  # type: ignore[attr-defined]
+for _name, _symbol in (("neg", "-"), ("pos", "+"), ("invert", "~")):
+    setattr(Expr, f"__{_name}__", _unary(_symbol, getattr(operator, _name)))
 
 
 class TypeInfo:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxchain import backend
 from jaxchain.core.arrays import copied, from_numpy
 from jaxchain.core.compat import is_tracer
 
@@ -48,28 +49,47 @@ class _Function(Converter):
         return self.function(*args, **kwargs)
 
 
+class _DeviceFunction(_Function):
+    """A function as converter that need not know how devices are named."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 1:
+            args = (args[0], _named(args[1]), *args[2:])
+        elif "device" in kwargs:
+            kwargs["device"] = _named(kwargs["device"])
+        return self.function(*args, **kwargs)
+
+
+def _named(device: Any) -> Any:
+    """Return the object of `backends` for the number or the name of a device; others as they are."""
+    return backend.get_device(device) if isinstance(device, int | str) else device
+
+
 def converter() -> Callable[[Callable], Converter]:
     """Return a decorator that makes a function of (batch, device) a `Converter`.
+
+    The function gets an object of `jaxchain.backends` where its caller gives the number or the name of a device.
 
     Examples:
         >>> @converter()
         ... def first_only(batch, device):
         ...     return to_device(device, np.array([x for x, _ in batch]))
     """
-    return _Function
+    return _DeviceFunction
 
 
 def to_device(device: Any, x: Any) -> Any:
     """Return an array on a device.
 
     Args:
-        device: A `jax.Device`; None leaves the array where it is (a NumPy array stays one); a negative int means the
-            host, another int the device of that number, as in Chainer.
+        device: A `jax.Device`, an object of `backends` or a device's name; None leaves the array where it is (a NumPy
+            array stays one); a negative int means the host, another int the device of that number, as in Chainer.
         x: NumPy or JAX array.
 
     Returns:
         A JAX array (a copy of a NumPy array), or `x`.
     """
+    device = backend.get_device(device) if isinstance(device, str) else device
     device = getattr(device, "jax_device", device)  # an object of `backends`, or JAX's own
     if device is None:
         return x

@@ -66,6 +66,15 @@ class ChainerModule(ModuleType):
         if name == "chainer":
             self.__version__ = CHAINER_VERSION
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a switch (`chainer.disable_experimental_feature_warning`) is jaxchain's own."""
+        target = self.__dict__.get("_target")
+        own = target is not None and isinstance(vars(target).get(name), bool)
+        if own:
+            setattr(target, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def __dir__(self) -> list[str]:
         return sorted({*self.__dict__, *([] if self._target is None else dir(self._target))})
 

@@ -66,9 +66,12 @@ class Rewriter(ast.NodeTransformer):
         """Rewrite ``xp is np``, ``xp == np`` and their negations."""
         self.generic_visit(node)
         sides = [node.left, *node.comparators]
-        if len(sides) != 2 or not any(isinstance(s, ast.Name) and s.id in self._names for s in sides):
+        if len(sides) != 2 or not isinstance(node.ops[0], ast.Is | ast.Eq | ast.IsNot | ast.NotEq):
             return node
-        if not isinstance(node.ops[0], ast.Is | ast.Eq | ast.IsNot | ast.NotEq):
+        names = set(self._names)
+        if isinstance(node.ops[0], ast.Is | ast.IsNot):
+            names.add("np")  # it may come from another file (`from common import *`), and of others this asks the same
+        if not any(isinstance(s, ast.Name) and s.id in names for s in sides):
             return node
         answer = self._helped(node, SAME, *sides)
         if isinstance(node.ops[0], ast.IsNot | ast.NotEq):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import backend
+from jaxchain.core import type_check
 from jaxchain.core.config import thread_state
 from jaxchain.dataset import convert as _convert
 from jaxchain.links.n_step_recurrent import by_falling_length
@@ -78,6 +79,8 @@ NAMES: dict[str, Any] = {
     "links.rnn.n_step_rnn.argsort_list_descent": by_falling_length,
     "links.rnn.n_step_rnn.permutate_list": permutate_list,
     "utils.array.as_vec": as_vec,
+    "utils.type_check.Variable": type_check.make_variable,
+    "utils.type_check.in_light_mode": lambda: False,  # types are always expressions here
 }
 """By Chainer's path."""
 MODULES = {"_backend": backend}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import write_whole
-from jaxchain.serializers.npz import NpzDeserializer, serialize
+from jaxchain.serializers.npz import NpzDeserializer
 
 
 def _h5py() -> Any:
@@ -113,8 +113,13 @@ class HDF5Deserializer(NpzDeserializer, Deserializer):
 
     def __init__(self, group: Any, strict: bool = True) -> None:
         _h5py()
-        self.group = group
         super().__init__(_Group(group), strict=strict)
+
+    @property
+    def group(self) -> Any:
+        """The `h5py.Group`; None if the file has none for this child."""
+        root = self.npz.group
+        return root.get(self.path) if self.path and root is not None else root
 
 
 def save_hdf5(filename: str | os.PathLike[str], obj: Any, compression: int | None = 4) -> None:
@@ -130,11 +135,14 @@ def save_hdf5(filename: str | os.PathLike[str], obj: Any, compression: int | Non
         TypeError: An entry holds Python objects.
     """
     h5py = _h5py()
-    target = obj if isinstance(obj, dict) else serialize(obj)
     data = io.BytesIO()
     with h5py.File(data, "w") as file:
-        for key, value in target.items():
-            _write(file, key.strip("/"), value, compression)
+        serializer = HDF5Serializer(file, compression)
+        if isinstance(obj, dict):
+            for key, value in obj.items():
+                serializer(key, value)
+        else:
+            serializer.save(obj)
     write_whole(filename, lambda f: f.write(data.getbuffer()))
 
 

@@ -6,6 +6,7 @@ pickle. Here the one such array that is possible, None itself, is recognised wit
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -199,7 +200,9 @@ class NpzDeserializer(Deserializer):
 
     def __getitem__(self, key: str) -> NpzDeserializer:
         """Return the deserializer of a child."""
-        return NpzDeserializer(self.npz, f"{self.path}{key.strip('/')}/", self.strict, self.ignore_names)
+        child = copy.copy(self)
+        child.path = f"{self.path}{key.strip('/')}/"
+        return child
 
     def _ignored(self, key: str) -> bool:
         names = self.ignore_names if isinstance(self.ignore_names, list | tuple) else (self.ignore_names,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -32,11 +34,10 @@ def parse_kwargs(kwargs: dict[str, Any], *name_and_values: tuple[str, Any], **un
         ValueError: One that is gone is given.
         TypeError: An unknown one is given.
     """
-    kwargs = dict(kwargs)
     check_unexpected_kwargs(kwargs, **unexpected)
-    values = tuple(kwargs.pop(name, default) for name, default in name_and_values)
-    assert_kwargs_empty(kwargs)
-    return values
+    known = dict(name_and_values)
+    _reject({name for name in kwargs if name not in known})
+    return tuple(kwargs.get(name, default) for name, default in name_and_values)
 
 
 def assert_kwargs_empty(kwargs: dict[str, Any]) -> None:
@@ -48,5 +49,11 @@ def assert_kwargs_empty(kwargs: dict[str, Any]) -> None:
     Raises:
         TypeError: Some are.
     """
-    if kwargs:
-        raise TypeError(f"unexpected keyword argument(s): {', '.join(map(repr, kwargs))}")
+    _reject(kwargs)
+
+
+def _reject(names: Iterable[str]) -> None:
+    """Raise if there are names left; the function that has them is two calls further out."""
+    if names:
+        who = sys._getframe(2).f_code.co_name
+        raise TypeError(f"{who}() got unexpected keyword argument(s) {', '.join(map(repr, sorted(names)))}")

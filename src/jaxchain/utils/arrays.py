@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import shutil
+import sys
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,11 +62,36 @@ def sum_to(x: Any, shape: Sequence[int]) -> Any:
     return x.sum(axes, keepdims=True).reshape(tuple(shape)) if axes else x
 
 
+@contextlib.contextmanager
+def tempdir(*, ignore_errors: bool = False, **kwargs: Any) -> Iterator[str]:
+    """Return a context manager: a new folder, which is gone after it.
+
+    Args:
+        ignore_errors: Whether it is no error if something in it cannot be removed.
+        **kwargs: Arguments of `tempfile.mkdtemp`.
+    """
+    path = tempfile.mkdtemp(**kwargs)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors)
+
+
+def nondeterministic(f_name: str) -> None:
+    """Warn that results may differ from call to call, if ``config.warn_nondeterministic`` is on.
+
+    Args:
+        f_name: Name of the function that says so.
+    """
+    if config.warn_nondeterministic:
+        warnings.warn(f"{f_name} may be non-deterministic, and config.warn_nondeterministic is on", stacklevel=3)
+
+
 def experimental(api_name: str) -> None:
-    """Warn that an API may change, unless ``config.disable_experimental_feature_warning`` is on.
+    """Warn that an API may change, unless ``jaxchain.disable_experimental_feature_warning`` is set.
 
     Args:
         api_name: Its name.
     """
-    if not getattr(config, "disable_experimental_feature_warning", False):
+    if not sys.modules["jaxchain"].disable_experimental_feature_warning:
         warnings.warn(f"{api_name} is experimental. The interface can change in the future.", FutureWarning, 2)

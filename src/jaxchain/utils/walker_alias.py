@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxchain.core.op import Key, op
 from jaxchain.core.random import as_key, next_key
+from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 
 
 @op(label="WalkerAlias", name="walker_alias")
@@ -20,7 +21,7 @@ def _sample(threshold: jax.Array, values: jax.Array, key: Key, shape: tuple[int,
     return values[2 * column + (threshold[column] < at - column).astype(jnp.int32)]
 
 
-class WalkerAlias:
+class WalkerAlias(DeviceResident):
     """Sampler of integers with given probabilities, by Walker's alias method.
 
     Each of as many columns as there are integers holds at most two of them and a threshold between them: a sample is
@@ -58,8 +59,17 @@ class WalkerAlias:
             values[left, 0] = i
             left += 1
         values[right:, 1] = 0
-        self.threshold = threshold
-        self.values = values.ravel()
+        self.threshold: Any = threshold
+        self.values: Any = values.ravel()
+
+    def device_resident_accept(self, visitor: DeviceResidentsVisitor) -> None:
+        """Show both arrays to a visitor.
+
+        Args:
+            visitor: The visitor.
+        """
+        super().device_resident_accept(visitor)
+        self.threshold, self.values = visitor.visit_array(self.threshold), visitor.visit_array(self.values)
 
     def sample(self, shape: int | tuple[int, ...]) -> Any:
         """Return samples from the global stream of random keys, the same in both modes.

@@ -310,7 +310,7 @@ def _numbers_of(keys: tuple[Any, ...], names: tuple[str, ...]) -> tuple[int, ...
     """Return the numbers of columns given by name or number."""
     numbers = []
     for key in keys:
-        if isinstance(key, str):
+        if not hasattr(key, "__index__"):
             if key not in names:
                 raise KeyError(f"{key} does not exist: the keys are {names}")
             numbers.append(names.index(key))

@@ -226,9 +226,11 @@ class QueueWriter(Writer):
             q: The queue.
         """
         while (item := q.get()) is not None:
-            task, filename, outdir, target = item
-            task(filename, outdir, target)
+            task, *args = item
+            task(*args)
             self._post_save()
+            q.task_done()
+        q.task_done()
 
     def finalize(self) -> None:
         """Wait until everything is written.
@@ -305,5 +307,7 @@ class _Thread(threading.Thread):
 def _check(worker: Any) -> None:
     """Raise if a worker failed."""
     error, code = getattr(worker, "error", None), getattr(worker, "exitcode", 0)
-    if error is not None or code:
-        raise RuntimeError(f"a snapshot could not be written ({error or f'exit code {code}'})") from error
+    if isinstance(error, BaseException):
+        raise RuntimeError(f"a snapshot could not be written ({error})") from error
+    if isinstance(code, int) and code:
+        raise RuntimeError(f"a snapshot could not be written (exit code {code})")

@@ -89,13 +89,11 @@ class ParameterStatistics(Extension):
         for link in self._links:
             for param_name, param in link.namedparams():
                 for attr_name in self._attrs:
+                    if param.array is None:
+                        raise ValueError(f"ParameterStatistics: {param_name} is not initialised")
                     array = param.array if attr_name == "data" else param.grad
-                    if array is None:
-                        raise ValueError(
-                            f"ParameterStatistics: {param_name} has no {attr_name} yet: it is not initialised, or no "
-                            "gradient came to it (report_grads=False leaves gradients out)"
-                        )
-                    flat = np.asarray(array).ravel()
+                    # no gradient came to it: it counts as NaN, which Chainer's is at first
+                    flat = np.full(param.size, np.nan) if array is None else np.asarray(array).ravel()
                     skip = self._skip_nan_params and bool(np.isnan(flat).any())
                     for function_name, function in self._statistics.items():
                         key = self.report_key_template.format(
