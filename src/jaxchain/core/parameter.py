@@ -28,7 +28,6 @@ class Parameter(Variable):
     """
 
     __slots__ = ("_home", "grad_cleared", "initializer", "update_rule")
-    _kind = "variable"
 
     def __init__(
         self,

@@ -203,7 +203,7 @@ class Static:
         raised = None
         for _ in range(2):
             try:
-                variant = self.compile(key, leaves, args, kwargs, assumed)
+                variant = self.compile(key, args, kwargs, assumed)
             except NotCompilable as reason:
                 result = self.run_eager(args, kwargs)
                 self.warn(str(reason))
@@ -296,7 +296,7 @@ class Static:
             self.eager_reasons.append(reason)
             warn_eager(self.name, reason)
 
-    def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
+    def compile(self, key: Any, args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = self._trace(args, kwargs, assumed)
@@ -354,7 +354,7 @@ class Static:
             if variant.made_with == numerics() and variant.difference() is None:
                 return Lowered(self, variant)
         with own_errors():
-            return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
+            return Lowered(self, self.compile(key, args, kwargs, ()))
 
     def save_cache(self, folder: str | os.PathLike[str]) -> int:
         """Write every compiled program of this callable into a folder.
