@@ -189,7 +189,7 @@ def _export_command(commands: Any, model: argparse.ArgumentParser) -> None:
         parents=[model],
         help="write a model and its weights as one file that runs without the model's code",
         description="Export a model as StableHLO for several platforms, with its weights, in one file.",
-        epilog="Example: jaxchain export model.py:MLP --args '100, 10' --input 1,784 --weights mlp.npz --out mlp.jaxchain",
+        epilog="Example: jaxchain export model.py:MLP --input 1,784 --weights mlp.npz --out mlp.jaxchain",
     )
     export.add_argument("--weights", type=Path, metavar="NPZ", help="load these parameters first (save_npz)")
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")

@@ -144,7 +144,7 @@ def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
 
 
 def _needed(eqns: Sequence[Any], outputs: Iterable[Any]) -> tuple[list[Any], set[Any]]:
-    """Return the equations that some outputs need and those with effects, in order, and all variables that they read."""
+    """Return the equations that outputs need and those with effects, in order, and all variables that they read."""
     read = {v for v in outputs if not isinstance(v, Literal)}
     needed = []
     for eqn in reversed(eqns):

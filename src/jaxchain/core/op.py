@@ -623,8 +623,8 @@ def op(function: Any = None, /, *, label: str | None = None, name: str | None = 
 
     Args:
         function: The function, with arrays (or tuples of them) in and out.
-        label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: the name.
-        name: Name in the jaxpr. Default: the function's.
+        label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: `name`.
+        name: Name in the jaxpr. Default: the function's, without underscores before it.
 
     Returns:
         A function of the same signature on Variables. ``.vjp`` is a decorator for a gradient in closed form.
