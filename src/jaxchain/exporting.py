@@ -15,16 +15,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import export as jax_export
-from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core.arguments import argument_names
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
 from jaxchain.core.cells import count, take
-from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
+from jaxchain.core.program import Pruned
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import Variable, on_tape
@@ -292,12 +291,10 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     results = [number[id(v)] for v in lifted.result(probes)]
     wanted = [*results, *writes.values()]
     order = [*state, *range(first, len(live))]
-    pruned, unread = without_dead_code(jaxpr, order)
-    fillers = [jaxpr.jaxpr.invars[i].aval for i in unread]
-    run = jaxpr_as_fun(pruned)
+    run = Pruned.of(jaxpr, order)
 
     def program(*flat: Any) -> Any:
-        outputs = run(*flat, *(jnp.zeros(a.shape, a.dtype) for a in fillers))
+        outputs = run(*flat)
         return tuple(outputs[i] for i in wanted)
 
     program.__name__ = name
