@@ -5,11 +5,12 @@ export(model, x)  ->  Exported, a link  ->  save(path)  ->  load_exported(path) 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -90,13 +91,7 @@ def export(
         >>> [path for path, _ in exported.namedparams()]
         ['/W', '/b']
     """
-    if not callable(target):
-        raise ExportError(f"export: expected a link or a function, got {type(target).__name__}")
-    unknown = sorted(set(platforms) - {*PLATFORMS, "rocm"})
-    if isinstance(platforms, str) or unknown or not platforms:
-        raise ExportError(f"export: platforms: expected some of cpu, cuda, rocm, tpu, got {platforms!r}")
-    if not isinstance(vjp_order, int) or vjp_order < 0:
-        raise ExportError(f"export: vjp_order: expected a number from 0, got {vjp_order!r}")
+    _check_options(target, platforms, vjp_order)
     link = target if isinstance(target, Link) else None
     name = getattr(target, "__name__", type(target).__name__).strip("<>") if link is None else type(target).__name__
     leaves: list[Any] = []
@@ -117,21 +112,8 @@ def export(
         # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
-    try:
-        with using_config("train", train), own_errors():
-            traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
-    except NotCompilable as error:
-        raise ExportError(
-            f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
-        ) from error
-    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
-        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
-            raise
-        raise ExportError(
-            f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
-            f"{str(error).splitlines()[0]}. Write x.shape[0] in the place of len(x), export it with batch='fixed', or "
-            "make only other sizes symbolic"
-        ) from error
+    with using_config("train", train), _explained(name):
+        traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     if traced.guards:
         raise ExportError(f"export: {name} chooses by the value of its state: {traced.guards[0]}. Use jaxchain.cond")
     facts = {
@@ -146,6 +128,36 @@ def export(
         "result": result["structure"],
     }
     return _exported(traced, link, specs, facts)
+
+
+def _check_options(target: Any, platforms: Sequence[str], vjp_order: int) -> None:
+    if not callable(target):
+        raise ExportError(f"export: expected a link or a function, got {type(target).__name__}")
+    unknown = sorted(set(platforms) - {*PLATFORMS, "rocm"})
+    if isinstance(platforms, str) or unknown or not platforms:
+        raise ExportError(f"export: platforms: expected some of cpu, cuda, rocm, tpu, got {platforms!r}")
+    if not isinstance(vjp_order, int) or vjp_order < 0:
+        raise ExportError(f"export: vjp_order: expected a number from 0, got {vjp_order!r}")
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say of what cannot be traced, in the block, why it cannot be exported."""
+    try:
+        with own_errors():
+            yield
+    except NotCompilable as error:
+        raise ExportError(
+            f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
+        ) from error
+    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
+        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
+            raise
+        raise ExportError(
+            f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
+            f"{str(error).splitlines()[0]}. Write x.shape[0] in the place of len(x), export it with batch='fixed', or "
+            "make only other sizes symbolic"
+        ) from error
 
 
 def _line(error: BaseException) -> str:

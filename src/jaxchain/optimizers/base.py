@@ -393,16 +393,13 @@ class GradientMethod(Optimizer):
         """Update initialised parameters with gradients in one compiled call, pure hooks included."""
         apply_updates(name, params, pre, post, scale)
 
-    def _unscale(self, params: Sequence[Parameter]) -> None:
-        """Divide gradients by the loss scale, if there is one."""
-        for p in params if self._scaling is not None else ():
-            if p._array is not None and p._grad is not None:
-                p._grad = p.grad / jnp.asarray(self._scaling.scale, p.grad.dtype)  # type: ignore[union-attr]
-
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update parameter by parameter where a rule is the user's; those of ours in one call before them."""
-        clock = self._clock
-        self._unscale(params)
+        scaling, clock = self._scaling, self._clock
+        if scaling is not None:
+            for p in params:
+                if p._array is not None and p._grad is not None:
+                    p._grad = p.grad / jnp.asarray(scaling.scale, p.grad.dtype)
         rules = [p.update_rule for p in params if isinstance(p.update_rule, UpdateRule)]
         own = [rule._status[2] for rule in rules if rule._status[0] and rule._status[2] is not clock]
         clocks = (clock, *own)

@@ -354,7 +354,9 @@ class Optax(GradientMethod):
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update between hooks written in Python."""
         some = [p for p in params if p._array is not None and p._grad is not None]
-        self._unscale(some)
+        if self._scaling is not None:
+            for p in some:
+                p._grad = p.grad / jnp.asarray(self._scaling.scale, p.grad.dtype)
         self._call_rule_hooks(some, "pre")
         self._apply(name, some)
         self._call_rule_hooks(some, "post")

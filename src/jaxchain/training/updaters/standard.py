@@ -158,7 +158,7 @@ class StandardUpdater(Updater):
         self._get_step()(arrays)
 
     def _get_step(self) -> Step:
-        """Return what `step` calls: its attribute ``static`` has `explain()` with every compile."""
+        """Return the update as a function of the batch, made anew for another optimizer or loss function."""
         optimizer, loss_func = self._optimizers["main"], self.loss_func
         if self._step is None or not self._step.fits(optimizer, loss_func):
 
