@@ -296,7 +296,7 @@ class Static:
             self.eager_reasons.append(reason)
             warn_eager(self.name, reason)
 
-    def compile(self, key: Any, args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
+    def compile(self, key: Any, args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Variant:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = self._trace(args, kwargs, assumed)
@@ -311,7 +311,7 @@ class Static:
         warn_if_often(self.name, self.compiles)
         return variant
 
-    def make(self, traced: Traced) -> Any:
+    def make(self, traced: Traced) -> Variant:
         """Return the variant of a trace."""
         return Variant(traced, self.donate)
 
@@ -492,7 +492,7 @@ class StaticLink(Static):
         super().__init__(call, name, roots=[(link.name or name, link)], rules=False)
         self.link, self.run, self.differentiable = link, run, True
 
-    def make(self, traced: Traced) -> Any:
+    def make(self, traced: Traced) -> LinkVariant:
         """Return the variant of a trace."""
         return LinkVariant(traced)
 
