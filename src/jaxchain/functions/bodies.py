@@ -280,7 +280,7 @@ class _Gradient(GradientOp):
 class _ControlNode(FunctionRecord):
     """A `cond` or `scan` of a static trace: one node."""
 
-    __slots__ = ("arrays", "backward", "hooks", "name", "needs", "shapes")
+    __slots__ = ("arrays", "backward", "name", "needs", "shapes")
 
     @property
     def label(self) -> str:
