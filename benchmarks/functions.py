@@ -1,6 +1,6 @@
 """Every function of F, forward and forward + backward, at two sizes, beside Chainer on NumPy and PyTorch.
 
-    python benchmarks/functions.py --quick --chainer-python PATH --markdown docs/performance-functions.md
+    python benchmarks/functions.py --quick --chainer-python PATH --markdown docs/reference/functions-performance.md
     python benchmarks/functions.py exp linear                    # some functions only
 
 The calls are in function_cases.py. A ratio is our time over the peer's: 1 is equal, 2 is twice as slow. Times are of

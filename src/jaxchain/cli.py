@@ -28,6 +28,28 @@ FORMATS = ("dot", "svg", "png", "html", "json", "text", "mermaid", "model-explor
 OK, DISAGREE, USAGE = 0, 1, 2
 
 
+class ProgramError(Exception):
+    """An error inside the user's own program, its cause here."""
+
+    def show(self) -> None:
+        """Print what failed, the cause, and the lines of the program that led to it."""
+        from jaxchain.core.errors import library_files
+
+        cause = self.__cause__
+        assert cause is not None
+        own = os.path.dirname(os.path.abspath(__file__)) + os.sep
+        frames = [
+            frame
+            for frame in traceback.extract_tb(cause.__traceback__)
+            if not frame.filename.startswith(("<", own))
+            and not library_files[frame.filename]
+            and "site-packages" not in frame.filename
+        ]
+        print(f"jaxchain: {self}\n{type(cause).__name__}: {cause}", file=sys.stderr)
+        for frame in frames[-5:]:
+            print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
+
+
 class Input(NamedTuple):
     """One argument of the model: shape, dtype, and for integers the bound they are drawn below."""
 
@@ -64,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"jaxchain: {error}", file=sys.stderr)
         return USAGE
+    except ProgramError as error:
+        error.show()
+        return USAGE
     except SystemExit as stop:  # argparse has printed what was wrong
         return stop.code if isinstance(stop.code, int) else USAGE
     except KeyboardInterrupt:
@@ -88,14 +113,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"jaxchain {version()}")
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
-    contrast = commands.add_parser(
-        "contrast",
-        help="run a model in eager and in static mode and compare results, times and sizes",
-        description="Run a model in eager and in static mode, print what differs and what each costs.",
-        epilog="Example: jaxchain contrast model.py:MLP --args '100, 10' --input 32,784 --out views",
+    model = _model_options()
+    _contrast_command(commands, model)
+    _view_command(commands, model)
+    _export_command(commands, model)
+    _run_exported_command(commands)
+    demo = commands.add_parser(
+        "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
     )
-    contrast.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
-    contrast.add_argument(
+    demo.set_defaults(run=lambda options: _demo([]))
+    commands.add_parser(
+        "run", help="run a program written for Chainer, untouched (jaxchain run --help)", add_help=False
+    )
+    return parser
+
+
+def _model_options() -> argparse.ArgumentParser:
+    """Return what every command takes that makes a model."""
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
+    model.add_argument(
         "--input",
         action="append",
         default=[],
@@ -104,11 +141,22 @@ def _parser() -> argparse.ArgumentParser:
         help="a random argument: 32,784 or 32,int32:10 (integers below 10; 2 by default); a scalar is just its dtype. "
         "Repeat it for further arguments",
     )
-    contrast.add_argument(
+    model.add_argument(
         "--args", default="", metavar="ARGS", help="arguments of the class, Python literals: '784, n_out=10'"
     )
+    model.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
+    return model
+
+
+def _contrast_command(commands: Any, model: argparse.ArgumentParser) -> None:
+    contrast = commands.add_parser(
+        "contrast",
+        parents=[model],
+        help="run a model in eager and in static mode and compare results, times and sizes",
+        description="Run a model in eager and in static mode, print what differs and what each costs.",
+        epilog="Example: jaxchain contrast model.py:MLP --args '100, 10' --input 32,784 --out views",
+    )
     contrast.add_argument("--out", type=Path, metavar="DIR", help="folder to save the report and the views in")
-    contrast.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
     contrast.add_argument("--repeats", type=_positive, default=30, help="timed calls of each kind (default 30)")
     contrast.add_argument(
         "--rtol", type=float, default=1e-4, help="largest relative difference that counts as equal (default 1e-4)"
@@ -116,36 +164,33 @@ def _parser() -> argparse.ArgumentParser:
     contrast.add_argument("--no-gradients", action="store_true", help="compare the forward call only")
     contrast.add_argument("--test", action="store_true", help="with config.train False")
     contrast.set_defaults(run=_contrast)
+
+
+def _view_command(commands: Any, model: argparse.ArgumentParser) -> None:
     view = commands.add_parser(
         "view",
+        parents=[model],
         help="draw the graph of a model in eager mode, in static mode, or both",
         description="Draw the eager graph, the jaxpr and the HLO of a model; html is the explorer, with all three.",
         epilog="Example: jaxchain view model.py:MLP --args '100, 10' --input 32,784 --out views --format svg,html",
     )
-    view.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
-    view.add_argument(
-        "--input", action="append", default=[], type=_input, metavar="SHAPE[,DTYPE[:HIGH]]", help="a random argument"
-    )
-    view.add_argument("--args", default="", metavar="ARGS", help="arguments of the class, Python literals")
     view.add_argument("--mode", choices=("eager", "static", "both"), default="both", help="which graphs (default both)")
     view.add_argument("--out", type=Path, metavar="DIR", help="folder for the files; without it text is printed")
     view.add_argument(
         "--format", type=_formats, default=["text"], metavar="LIST", help=f"of {','.join(FORMATS)} (default text)"
     )
-    view.add_argument("--seed", type=int, default=0, help="seed of parameters, inputs and random draws (default 0)")
     view.add_argument("--test", action="store_true", help="with config.train False")
     view.set_defaults(run=_view)
+
+
+def _export_command(commands: Any, model: argparse.ArgumentParser) -> None:
     export = commands.add_parser(
         "export",
+        parents=[model],
         help="write a model and its weights as one file that runs without the model's code",
         description="Export a model as StableHLO for several platforms, with its weights, in one file.",
-        epilog="Example: jaxchain export model.py:MLP --args '100, 10' --input 1,784 --weights mlp.npz --out mlp.zip",
+        epilog="Example: jaxchain export model.py:MLP --input 1,784 --weights mlp.npz --out mlp.jaxchain",
     )
-    export.add_argument("target", help="file.py:Name or pkg.mod:Name; a class is instantiated")
-    export.add_argument(
-        "--input", action="append", default=[], type=_input, metavar="SHAPE[,DTYPE[:HIGH]]", help="an argument"
-    )
-    export.add_argument("--args", default="", metavar="ARGS", help="arguments of the class, Python literals")
     export.add_argument("--weights", type=Path, metavar="NPZ", help="load these parameters first (save_npz)")
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     export.add_argument("--platforms", default="cpu,cuda,tpu", metavar="LIST", help="default cpu,cuda,tpu")
@@ -154,8 +199,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--vjp-order", type=int, default=0, metavar="N", help="how often it can be differentiated")
     export.add_argument("--train", action="store_true", help="with config.train True")
-    export.add_argument("--seed", type=int, default=0, help="seed of the parameters (default 0)")
     export.set_defaults(run=_export)
+
+
+def _run_exported_command(commands: Any) -> None:
     exported = commands.add_parser(
         "run-exported",
         help="run an exported program, or say what it takes",
@@ -174,14 +221,6 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--out", type=Path, metavar="NPZ", help="write the results here")
     exported.add_argument("--seed", type=int, default=0, help="seed of random values (default 0)")
     exported.set_defaults(run=_run_exported)
-    demo = commands.add_parser(
-        "demo", help="train an MLP and a CNN in both modes on real data (jaxchain demo --help)", add_help=False
-    )
-    demo.set_defaults(run=lambda options: _demo([]))
-    commands.add_parser(
-        "run", help="run a program written for Chainer, untouched (jaxchain run --help)", add_help=False
-    )
-    return parser
 
 
 def _formats(text: str) -> list[str]:
@@ -245,8 +284,8 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
-def _target(options: argparse.Namespace) -> Any:
-    """Load and make the model that the options name; return an exit code if the user's file fails."""
+def _model_and_inputs(options: argparse.Namespace) -> tuple[Any, list[np.ndarray]]:
+    """Load and make the model that the options name, and draw its arguments."""
     import jaxchain
 
     jaxchain.seed(options.seed)
@@ -257,7 +296,7 @@ def _target(options: argparse.Namespace) -> Any:
     except UsageError:
         raise
     except Exception as error:
-        return _theirs(error, f"{options.target}: loading it failed")
+        raise ProgramError(f"{options.target}: loading it failed") from error
     jaxchain.seed(options.seed)  # again: whatever the file drew while it was loaded does not count
     if isinstance(model, type):
         try:
@@ -269,12 +308,13 @@ def _target(options: argparse.Namespace) -> Any:
         try:
             model = model(*positional, **keywords)
         except Exception as error:
-            return _theirs(error, f"{options.target}: making it failed")
+            raise ProgramError(f"{options.target}: making it failed") from error
     elif positional or keywords:
         raise UsageError(f"--args is for classes, and {options.target} is not one")
     if not callable(model):
         raise UsageError(f"{options.target} is {type(model).__name__}, which cannot be called")
-    return model
+    rng = np.random.default_rng(options.seed)
+    return model, [given.draw(rng) for given in options.input]
 
 
 @contextlib.contextmanager
@@ -291,22 +331,22 @@ def _stages() -> Iterator[None]:
         yield
 
 
+def _check_is_folder(path: Path | None) -> None:
+    if path is not None and path.exists() and not path.is_dir():
+        raise UsageError(f"--out {path} is a file, not a folder")
+
+
 def _contrast(options: argparse.Namespace) -> int:
     import jaxchain
     from jaxchain.contrast import contrast
 
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"--out {options.out} is a file, not a folder")
-    model = _target(options)
-    if isinstance(model, int):
-        return model
-    rng = np.random.default_rng(options.seed)
-    inputs = [given.draw(rng) for given in options.input]
+    _check_is_folder(options.out)
+    model, inputs = _model_and_inputs(options)
     try:
         with _stages(), jaxchain.using_config("train", not options.test):
             report = contrast(model, *inputs, repeats=options.repeats, gradients=not options.no_gradients)
     except Exception as error:
-        return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
+        raise ProgramError(f"{options.target}: calling it on {_types(inputs)} failed") from error
     print(report)
     if options.out is not None:
         try:
@@ -335,23 +375,18 @@ def _view(options: argparse.Namespace) -> int:
     from jaxchain.views.show import show
     from jaxchain.views.writers.image import RenderError
 
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"--out {options.out} is a file, not a folder")
+    _check_is_folder(options.out)
     if options.out is None and options.format != ["text"]:
         raise UsageError(f"--format {','.join(options.format)} writes files: name their folder with --out")
     for kind in ("html", "stablehlo"):
         if options.mode == "eager" and kind in options.format:
             raise UsageError(f"--format {kind} shows the program of static mode: give --mode static or both")
-    model = _target(options)
-    if isinstance(model, int):
-        return model
-    rng = np.random.default_rng(options.seed)
-    inputs = [given.draw(rng) for given in options.input]
+    model, inputs = _model_and_inputs(options)
     try:
         with _stages(), jaxchain.using_config("train", not options.test):
             views = show(model, *inputs, mode=options.mode)
     except Exception as error:
-        return _theirs(error, f"{options.target}: calling it on {_types(inputs)} failed")
+        raise ProgramError(f"{options.target}: calling it on {_types(inputs)} failed") from error
     if options.out is None:
         print(views)
         return OK
@@ -370,11 +405,7 @@ def _export(options: argparse.Namespace) -> int:
 
     if options.out.is_dir() or not options.out.absolute().parent.is_dir():
         raise UsageError(f"--out {options.out}: not a file in an existing folder")
-    model = _target(options)
-    if isinstance(model, int):
-        return model
-    rng = np.random.default_rng(options.seed)
-    inputs = [given.draw(rng) for given in options.input]
+    model, inputs = _model_and_inputs(options)
     if options.weights is not None:
         try:
             jaxchain.serializers.load_npz(options.weights, model)
@@ -393,7 +424,7 @@ def _export(options: argparse.Namespace) -> int:
     except (jaxchain.ExportError, ImportError, OSError) as error:
         raise UsageError(str(error)) from None
     except Exception as error:
-        return _theirs(error, f"{options.target}: exporting it failed")
+        raise ProgramError(f"{options.target}: exporting it failed") from error
     print(f"{exported.describe()}\nsaved in {options.out.resolve()} ({options.out.stat().st_size:,} bytes)")
     return OK
 
@@ -424,24 +455,6 @@ def _run_exported(options: argparse.Namespace) -> int:
             raise UsageError(f"--out {options.out}: {error.strerror or error}") from None
         print(f"saved in {options.out.resolve()}")
     return OK
-
-
-def _theirs(error: Exception, what: str) -> int:
-    """Show an error of the user's program: its message, and the lines of the program that led to it."""
-    from jaxchain.core.errors import library_files
-
-    own = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<", own))
-        and not library_files[frame.filename]
-        and "site-packages" not in frame.filename
-    ]
-    print(f"jaxchain: {what}\n{type(error).__name__}: {error}", file=sys.stderr)
-    for frame in frames[-5:]:
-        print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
-    return USAGE
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -26,6 +26,7 @@ from jaxchain.core.errors import user_line
 from jaxchain.core.op import Array, op
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.random import next_key
+from jaxchain.core.signature import Verbatim
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.link import Link
 from jaxchain.links.parameter_tree import PARAM, ParameterTree
@@ -319,12 +320,7 @@ def _describe(spec: Mapping[str, Any]) -> str:
 
 
 def _text(structure: Any, specs: Sequence[Mapping[str, Any]]) -> str:
-    return str(unflatten(structure, [_Shown(_describe(s)) for s in specs]))
-
-
-class _Shown(str):
-    def __repr__(self) -> str:
-        return str(self)
+    return str(unflatten(structure, [Verbatim(_describe(s)) for s in specs]))
 
 
 def _check_inputs(manifest: Mapping[str, Any], leaves: Sequence[Any]) -> None:

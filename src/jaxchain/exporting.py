@@ -5,26 +5,26 @@ export(model, x)  ->  Exported, a link  ->  save(path)  ->  load_exported(path) 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import export as jax_export
-from jax.extend.core import jaxpr_as_fun
 
 from jaxchain.core.arguments import argument_names
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
 from jaxchain.core.cells import count, take
-from jaxchain.core.compat import without_dead_code
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
+from jaxchain.core.program import Pruned
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import Variable, on_tape
@@ -91,13 +91,7 @@ def export(
         >>> [path for path, _ in exported.namedparams()]
         ['/W', '/b']
     """
-    if not callable(target):
-        raise ExportError(f"export: expected a link or a function, got {type(target).__name__}")
-    unknown = sorted(set(platforms) - {*PLATFORMS, "rocm"})
-    if isinstance(platforms, str) or unknown or not platforms:
-        raise ExportError(f"export: platforms: expected some of cpu, cuda, rocm, tpu, got {platforms!r}")
-    if not isinstance(vjp_order, int) or vjp_order < 0:
-        raise ExportError(f"export: vjp_order: expected a number from 0, got {vjp_order!r}")
+    _check_options(target, platforms, vjp_order)
     link = target if isinstance(target, Link) else None
     name = getattr(target, "__name__", type(target).__name__).strip("<>") if link is None else type(target).__name__
     leaves: list[Any] = []
@@ -118,21 +112,8 @@ def export(
         # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
-    try:
-        with using_config("train", train), own_errors():
-            traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
-    except NotCompilable as error:
-        raise ExportError(
-            f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
-        ) from error
-    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
-        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
-            raise
-        raise ExportError(
-            f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
-            f"{str(error).splitlines()[0]}. Write x.shape[0] in the place of len(x), export it with batch='fixed', or "
-            "make only other sizes symbolic"
-        ) from error
+    with using_config("train", train), _explained(name):
+        traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     if traced.guards:
         raise ExportError(f"export: {name} chooses by the value of its state: {traced.guards[0]}. Use jaxchain.cond")
     facts = {
@@ -147,6 +128,36 @@ def export(
         "result": result["structure"],
     }
     return _exported(traced, link, specs, facts)
+
+
+def _check_options(target: Any, platforms: Sequence[str], vjp_order: int) -> None:
+    if not callable(target):
+        raise ExportError(f"export: expected a link or a function, got {type(target).__name__}")
+    unknown = sorted(set(platforms) - {*PLATFORMS, "rocm"})
+    if isinstance(platforms, str) or unknown or not platforms:
+        raise ExportError(f"export: platforms: expected some of cpu, cuda, rocm, tpu, got {platforms!r}")
+    if not isinstance(vjp_order, int) or vjp_order < 0:
+        raise ExportError(f"export: vjp_order: expected a number from 0, got {vjp_order!r}")
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say of what cannot be traced, in the block, why it cannot be exported."""
+    try:
+        with own_errors():
+            yield
+    except NotCompilable as error:
+        raise ExportError(
+            f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
+        ) from error
+    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
+        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
+            raise
+        raise ExportError(
+            f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"
+            f"{str(error).splitlines()[0]}. Write x.shape[0] in the place of len(x), export it with batch='fixed', or "
+            "make only other sizes symbolic"
+        ) from error
 
 
 def _line(error: BaseException) -> str:
@@ -292,12 +303,10 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     results = [number[id(v)] for v in lifted.result(probes)]
     wanted = [*results, *writes.values()]
     order = [*state, *range(first, len(live))]
-    pruned, unread = without_dead_code(jaxpr, order)
-    fillers = [jaxpr.jaxpr.invars[i].aval for i in unread]
-    run = jaxpr_as_fun(pruned)
+    run = Pruned.of(jaxpr, order)
 
     def program(*flat: Any) -> Any:
-        outputs = run(*flat, *(jnp.zeros(a.shape, a.dtype) for a in fillers))
+        outputs = run(*flat)
         return tuple(outputs[i] for i in wanted)
 
     program.__name__ = name

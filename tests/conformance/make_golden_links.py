@@ -1,6 +1,6 @@
 """Write golden/links.npz: what real Chainer 7.8.1 does for every row of link_cases.py.
 
-Run with the oracle's interpreter: ``/work/oracle/V/bin/python tests/conformance/make_golden_links.py``.
+Run with a Python that has Chainer (see CONTRIBUTING): ``python tests/conformance/make_golden_links.py``.
 """
 
 import os

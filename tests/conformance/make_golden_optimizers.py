@@ -1,6 +1,6 @@
 """Write golden/optimizers.npz: ten steps of every row of optimizer_cases.py, by real Chainer 7.8.1.
 
-Run with the oracle's interpreter: ``/work/oracle/V/bin/python tests/conformance/make_golden_optimizers.py``.
+Run with a Python that has Chainer (see CONTRIBUTING): ``python tests/conformance/make_golden_optimizers.py``.
 """
 
 import os

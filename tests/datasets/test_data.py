@@ -76,7 +76,7 @@ def test_padding_leaves_numbers_alone(label):
 
 
 def test_buffers_may_be_reused():
-    """JAX reads the live NumPy buffer unless it is copied (FACTS.md S0)."""
+    """JAX reads the live NumPy buffer unless it is copied."""
     buffer = np.zeros((1000, 1000), np.float32)
     f = jax.jit(lambda x: x.sum())
     for i in range(5):

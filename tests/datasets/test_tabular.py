@@ -1,6 +1,5 @@
 """Tables against real Chainer 7.8.1, and what differs: JAX's arrays, rows from the end."""
 
-import importlib.util
 import json
 import pathlib
 
@@ -8,15 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tabular_cases as cases
 
 from jaxchain.dataset import TabularDataset, concat_examples, tabular
 from jaxchain.iterators import SerialIterator
 
 CONFORMANCE = pathlib.Path(__file__).parent.parent / "conformance"
 GOLDEN = json.loads((CONFORMANCE / "golden" / "tabular.json").read_text())
-_spec = importlib.util.spec_from_file_location("tabular_cases", CONFORMANCE / "tabular_cases.py")
-cases = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(cases)
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import functools
 import importlib
 import inspect
 import json
-import sys
 import warnings
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import rows
 
 import jaxchain
 import jaxchain.functions as F
@@ -19,9 +19,6 @@ from jaxchain import Variable
 from jaxchain.core import movement
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-import rows  # noqa: E402
-
 TABLES = [path.stem for path in sorted(HERE.glob("cases_*.py"))]
 CASES = {case.name: (table[6:], case) for table in TABLES for case in importlib.import_module(table).CASES}
 CALLS = [(name, key) for name, (_, case) in CASES.items() for key, *_ in case.calls()]

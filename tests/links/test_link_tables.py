@@ -3,13 +3,11 @@
 import importlib
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
 import test_links as walk
 
-sys.path.insert(0, str(walk.CONFORMANCE))
 TABLES = [path.stem for path in sorted(walk.CONFORMANCE.glob("link_cases_*.py"))]
 ROWS = [pytest.param(table, case, id=case.name) for table in TABLES for case in importlib.import_module(table).CASES]
 

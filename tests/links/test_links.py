@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 
+import link_cases
 import numpy as np
 import pytest
 
@@ -15,14 +15,6 @@ import jaxchain.links as L
 CONFORMANCE = pathlib.Path(__file__).parent.parent / "conformance"
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, CONFORMANCE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-link_cases = _load("link_cases")
 GOLDEN = np.load(CONFORMANCE / "golden" / "links.npz")
 # Twice the largest difference seen between eager and static on these rows; float32.
 RTOL, ATOL = 2e-5, 4e-6

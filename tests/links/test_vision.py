@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vision_cases as cases
 
 import jaxchain
 import jaxchain.links as L
 from jaxchain.links.vision import base, resnet, vgg
 
 CONFORMANCE = Path(__file__).resolve().parent.parent / "conformance"
-sys.path.insert(0, str(CONFORMANCE))
-import vision_cases as cases  # noqa: E402
-
 GOLDEN = np.load(CONFORMANCE / "golden" / "vision.npz")
 INDEX = json.loads(GOLDEN["index"].tobytes())
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 
 import numpy as np
+import optimizer_cases
 import pytest
 
 import jaxchain
@@ -13,14 +13,6 @@ import jaxchain
 CONFORMANCE = pathlib.Path(__file__).parent.parent / "conformance"
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, CONFORMANCE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-optimizer_cases = _load("optimizer_cases")
 GOLDEN = np.load(CONFORMANCE / "golden" / "optimizers.npz")
 
 

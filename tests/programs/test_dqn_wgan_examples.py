@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-import sys
-
 import numpy as np
 import pytest
+from example_files import EXAMPLES, load
 
 import jaxchain
 import jaxchain.links as L
-
-EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
-
-
-def load(path):
-    """Import an example's file as a module."""
-    name = "example_" + path.replace("/", "_").removesuffix(".py")
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_wgan_gp(tmp_path):

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-import sys
-
 import numpy as np
 import pytest
+from example_files import EXAMPLES, load
 
 import jaxchain
-
-EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
-
-
-def load(path):
-    """Import an example's file as a module."""
-    name = "example_" + path.replace("/", "_").removesuffix(".py")
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def agree(eager, static, rtol=1e-4):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
-
-EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
+from example_files import load
 
 
 def logs(example, tmp_path):
     """Run an example's smoke test in both modes and return the logs."""
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
-    spec = importlib.util.spec_from_file_location(f"example_{example}", EXAMPLES / example / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [module.main(["--smoke", "--mode", mode, "--out", str(tmp_path / mode)]) for mode in ("eager", "static")]
+    main = load(f"{example}/train.py").main
+    return [main(["--smoke", "--mode", mode, "--out", str(tmp_path / mode)]) for mode in ("eager", "static")]
 
 
 def column(log, key):

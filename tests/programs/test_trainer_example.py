@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import pathlib
-import sys
 
 import numpy as np
 import pytest
+from example_files import load
 
-TRAIN = pathlib.Path(__file__).parent.parent.parent / "examples" / "digits_trainer" / "train.py"
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib").use("Agg")
 
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("example_digits_trainer", TRAIN)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["example_digits_trainer"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("digits_trainer/train.py")
 
 
 def timeless(log):

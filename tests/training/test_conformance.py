@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pathlib
 import warnings
 
 import numpy as np
 import pytest
+import training_cases as cases
 
 import jaxchain
 from jaxchain import training
@@ -16,14 +16,6 @@ from jaxchain import training
 CONFORMANCE = pathlib.Path(__file__).parent.parent / "conformance"
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, CONFORMANCE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cases = _load("training_cases")
 GOLDEN = json.loads((CONFORMANCE / "golden" / "training.json").read_text())
 
 

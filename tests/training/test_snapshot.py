@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ import time
 from unittest import mock
 
 import numpy as np
+import program_to_kill as program
 import pytest
 
 import jaxchain
@@ -25,16 +25,6 @@ from jaxchain.training.extensions import snapshot_writers
 from jaxchain.training.extensions.snapshot import find_snapshots
 
 HERE = pathlib.Path(__file__).parent
-
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-program = _load("program_to_kill")
 
 
 def log_of(folder, name="log"):

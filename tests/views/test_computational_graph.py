@@ -9,6 +9,7 @@ import weakref
 from collections import Counter
 from pathlib import Path
 
+import graph_cases
 import graphviz
 import numpy as np
 import pytest
@@ -18,9 +19,6 @@ import jaxchain.functions
 import jaxchain.links
 from jaxchain.computational_graph import ComputationalGraph, DotNode, build_computational_graph
 from jaxchain.views.readers import eager
-
-sys.path.insert(0, str(Path(__file__).parent))
-import graph_cases
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "chainer_graphs.json").read_text())["graphs"]
 F = jaxchain.functions

@@ -184,7 +184,6 @@ class CpuDevice(Device):
     """
 
     name = "@numpy"
-    __hash__ = Device.__hash__
 
     def __init__(self, device: Any = None) -> None:
         self._device = device
@@ -206,7 +205,6 @@ class Intel64Device(CpuDevice):
     """The host's CPU, ``@intel64``: XLA chooses its kernels itself."""
 
     name = "@intel64"
-    __hash__ = Device.__hash__
 
 
 class GpuDevice(Device):
@@ -215,8 +213,6 @@ class GpuDevice(Device):
     Args:
         device: A `cuda.Device`, a `jax.Device`, or a number.
     """
-
-    __hash__ = Device.__hash__
 
     def __init__(self, device: Any) -> None:
         device = getattr(device, "jax_device", device)

@@ -123,6 +123,11 @@ def beside(array: Any, own: Any) -> Any:
     return array if array.sharding == own.sharding else jax.device_put(array, own.sharding)
 
 
+def has_nan(array: Any) -> bool:
+    """Return whether a NaN is among the values."""
+    return jnp.issubdtype(array.dtype, jnp.inexact) and bool(jnp.isnan(array).any())
+
+
 def off_tape(value: Any) -> Any:
     """Return an array that the tape knows nothing of from here on: JAX must not see through it either.
 

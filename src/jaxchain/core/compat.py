@@ -143,6 +143,17 @@ def fingerprint(closed: ClosedJaxpr) -> tuple[Any, ...]:
     return str(closed.jaxpr), data
 
 
+def _needed(eqns: Sequence[Any], outputs: Iterable[Any]) -> tuple[list[Any], set[Any]]:
+    """Return the equations that outputs need and those with effects, in order, and all variables that they read."""
+    read = {v for v in outputs if not isinstance(v, Literal)}
+    needed = []
+    for eqn in reversed(eqns):
+        if eqn.effects or any(v in read for v in eqn.outvars):
+            needed.append(eqn)
+            read.update(v for v in eqn.invars if not isinstance(v, Literal))
+    return needed[::-1], read
+
+
 def split_gradient(
     closed: ClosedJaxpr, count: int, marker: str
 ) -> tuple[ClosedJaxpr, ClosedJaxpr, ClosedJaxpr, list[int]]:
@@ -180,13 +191,7 @@ def split_gradient(
     if any(v in dependent for v in jaxpr.outvars[:count] if not isinstance(v, Literal)):
         raise ValueError("an output of the forward depends on an output gradient")
     grads = jaxpr.outvars[count:]
-    live = {v for v in grads if not isinstance(v, Literal)}
-    kept = []
-    for eqn in reversed(backward):
-        if eqn.effects or any(v in live for v in eqn.outvars):
-            kept.append(eqn)
-            live.update(v for v in eqn.invars if not isinstance(v, Literal))
-    kept.reverse()
+    kept, _ = _needed(backward, grads)
     known = dict.fromkeys(v for eqn in kept for v in eqn.invars if not isinstance(v, Literal) and v not in dependent)
     known.update(dict.fromkeys(v for v in grads if not isinstance(v, Literal) and v not in dependent))
     again = list(dict.fromkeys(constant[v] for v in known if v in constant))  # cheaper made again than kept
@@ -221,18 +226,14 @@ def without_dead_code(closed: ClosedJaxpr, keep: Sequence[int]) -> tuple[ClosedJ
         follow those of `keep`.
     """
     jaxpr = closed.jaxpr
-    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
-    eqns = []
-    for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or any(v in live for v in eqn.outvars):
-            eqns.append(eqn)
-            live.update(v for v in eqn.invars if not isinstance(v, Literal))
-    named = [i for i, v in enumerate(jaxpr.invars) if v in live and i not in set(keep)]
-    consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
+    eqns, read = _needed(jaxpr.eqns, jaxpr.outvars)
+    kept = set(keep)
+    named = [i for i, v in enumerate(jaxpr.invars) if v in read and i not in kept]
+    consts = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in read]
     pruned = jaxpr.replace(
         invars=[jaxpr.invars[i] for i in (*keep, *named)],
         constvars=[v for v, _ in consts],
-        eqns=eqns[::-1],
+        eqns=eqns,
         debug_info=jaxpr.debug_info.with_unknown_names(),
     )
     return ClosedJaxpr(pruned, [c for _, c in consts]), named

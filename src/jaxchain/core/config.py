@@ -37,8 +37,8 @@ class ThreadState:
         self.overrides: dict[str, Any] = {}
         self.hooks: dict[str, Any] = {}  # function hooks of this thread, by name
         self.link_hooks: dict[str, Any] = {}
-        self.scope: Any = None  # innermost link being called: (outer scope, link, number of ops so far)
-        self.trace: Any = None  # the static trace in progress, if any (core/static.py)
+        self.scope: Any = None  # innermost link being called: a `nodes.Scope`
+        self.trace: Any = None  # the static trace in progress, if any (core/trace.py)
         self.record = True  # config.enable_backprop, resolved
         self.static = False  # config.mode == "static", resolved
         self.special = False  # hooks, debug mode or a trace: ops take the slow path

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxchain.core.ahead import memory_of
+from jaxchain.core.variant import Variant
 
 OFTEN = 8
 ATTRIBUTE = (
@@ -32,7 +33,7 @@ class Compile:
         compile_seconds: Time of the first call: lowering, XLA and the first run.
     """
 
-    def __init__(self, name: str, reason: str, key: Any, variant: Any, trace_seconds: float) -> None:
+    def __init__(self, name: str, reason: str, key: Any, variant: Variant, trace_seconds: float) -> None:
         self.name, self.reason, self.key, self.variant = name, reason, key, variant
         self.trace_seconds, self.compile_seconds = trace_seconds, 0.0
 

@@ -22,7 +22,7 @@ import numpy as np
 from jax.lax import stop_gradient
 
 from jaxchain.core import type_check
-from jaxchain.core.arrays import ARRAY_LIKE, info_of, off_tape
+from jaxchain.core.arrays import ARRAY_LIKE, has_nan, info_of, off_tape
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, user_line
@@ -170,17 +170,9 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
     def get_retained_outputs(self) -> tuple[Any, ...]:
         """Return the outputs that `forward` kept, as Variables of the graph."""
-        found = []
-        for i in self._output_indexes_to_retain or ():
-            node = self.outputs[i]()
-            array = self._retained_outputs[i]
-            if node is None:  # nobody holds this output any more: a new node takes its place
-                node = VariableNode(info_of(array))
-                node.set_creator_node(self)
-                node.output_index = i
-                self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
-            found.append(_on(node, array))
-        return tuple(found)
+        arrays = self._retained_outputs
+        indexes = self._output_indexes_to_retain or ()
+        return tuple([_on(self.output_node(i, info_of(arrays[i])), arrays[i]) for i in indexes])
 
     @property
     def output_data(self) -> tuple[Any, ...]:
@@ -394,7 +386,7 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
     def _backward_in_callback(self, positions: tuple[int, ...], gys: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run `backward` on Variables that hold NumPy arrays."""
         inputs, outputs = self._retained_inputs, self._retained_outputs
-        n_gys, n_in, n_out = len(gys), len(inputs), len(outputs)
+        n_gys, n_in = len(gys), len(inputs)
 
         def run(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
             self._retained_inputs = dict(zip(inputs, arrays[n_gys:], strict=False))
@@ -407,7 +399,6 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
         arrays = [None if g is None else g._array for g in gys]
         arrays += [*inputs.values(), *outputs.values(), *self._out_data]
-        assert n_out == len(outputs)
         return call(self._owner(), run, arrays, True)[0]
 
     def unchain(self) -> None:
@@ -446,6 +437,5 @@ def _holding(array: np.ndarray) -> Variable:
 
 
 def _check_nan(what: str, arrays: Sequence[Any]) -> None:
-    for y in arrays:
-        if jnp.issubdtype(y.dtype, jnp.inexact) and bool(jnp.isnan(y).any()):
-            raise RuntimeError(f"NaN is detected on {what}\nat {user_line(3)}")
+    if any(map(has_nan, arrays)):
+        raise RuntimeError(f"NaN is detected on {what}\nat {user_line(3)}")

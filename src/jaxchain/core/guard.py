@@ -21,8 +21,9 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
-from jaxchain.core.compat import Tracer, trace_state
+from jaxchain.core.compat import Tracer, trace_state, without_dead_code
 from jaxchain.core.config import config, thread_state
 from jaxchain.core.errors import StaticError, call_site, format_source, source_of
 
@@ -259,10 +260,6 @@ def answering() -> Iterator[None]:
 
 def evaluate(closed: Any, values: Sequence[Any]) -> Outcome:
     """Return the outcome of the only output of a jaxpr on given inputs, without compiling it as a whole."""
-    from jax.extend.core import jaxpr_as_fun
-
-    from jaxchain.core.compat import without_dead_code
-
     pruned, _ = without_dead_code(closed, range(len(values)))
     with jax.ensure_compile_time_eval():
         (result,) = jaxpr_as_fun(pruned)(*values)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from jaxchain.core.variant import Variant
 
 
-class Known(list):
+class Known(list[Variant]):
     """The variants of one key, the last used first; it predicts which one a call will take.
 
     A discarded call costs as much as one that fits. So the variant is tried first that came after the last few ones
@@ -27,17 +27,17 @@ class Known(list):
     def __init__(self) -> None:
         super().__init__()
         self.recent: tuple[int, ...] = ()
-        self.after: dict[tuple[int, ...], Any] = {}
+        self.after: dict[tuple[int, ...], Variant] = {}
         self.doubt = 0.0
         self.turns, self.due = 0, self.TURNS
-        self.merged: Any = None
+        self.merged: Variant | None = None
 
-    def ordered(self) -> list[Any]:
+    def ordered(self) -> list[Variant]:
         """Return the variants in the order in which to try them."""
         likely = self.after.get(self.recent)
         return self if likely is None or likely is self[0] else [likely, *(v for v in self if v is not likely)]
 
-    def took(self, variant: Any, as_predicted: bool) -> None:
+    def took(self, variant: Variant, as_predicted: bool) -> None:
         """Note which variant a call took."""
         self.doubt += ((not as_predicted) - self.doubt) / 8
         if len(self.after) < self.LARGEST or self.recent in self.after:
@@ -50,6 +50,7 @@ class Known(list):
 
     def take_in(self) -> None:
         """Put the merged variant first, in the place of an earlier one."""
+        assert self.merged is not None
         self[:] = [self.merged, *(v for v in self if not v.is_merged)]
         self.merged, self.turns, self.recent = None, 0, ()
         self.after.clear()

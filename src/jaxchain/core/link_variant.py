@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from jaxchain.core.arrays import info_of
+from jaxchain.core.arrays import has_nan, info_of
 from jaxchain.core.attempt import COTANGENT
 from jaxchain.core.compat import fingerprint, split_gradient, with_outputs
 from jaxchain.core.config import thread_state
@@ -20,7 +20,7 @@ from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.nodes import FunctionRecord, VariableNode
 from jaxchain.core.op import GradientOp
-from jaxchain.core.op_node import has_nan, special_pullback, variable_on
+from jaxchain.core.op_node import special_pullback, variable_on
 from jaxchain.core.program import Pruned, nan_error, spec
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
@@ -63,7 +63,7 @@ class LinkGradient(GradientOp):
 class LinkNode(FunctionRecord):
     """The node that a compiled link call leaves in the graph."""
 
-    __slots__ = ("arrays", "gradient", "hooks", "residuals", "scalars", "variant")
+    __slots__ = ("arrays", "gradient", "residuals", "scalars", "variant")
 
     variant: LinkVariant
     gradient: LinkGradient
@@ -86,18 +86,9 @@ class LinkNode(FunctionRecord):
         return self.variant.name
 
     @property
-    def static_args(self) -> dict[str, Any]:
-        """A link call has no parameters of its own."""
-        return {}
-
-    @property
     def kept(self) -> list[Any]:
         """The arrays that the gradient reads."""
         return [*(self.arrays[i] for i in self.variant.gradient_reads), *self.residuals]
-
-    def retained_output(self, index: int) -> Any:
-        """Return the array of an output, if it was kept: none is."""
-        return None
 
     def keeps(self) -> list[tuple[VariableNode | None, Any]]:
         """Return the arrays kept for the gradient, each with the input that it is, or None."""

@@ -6,6 +6,7 @@ frees the graph at once. Nodes hold no arrays; a function keeps those that its g
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -179,6 +180,21 @@ class FunctionRecord:
     def link_path(self) -> str:
         """Path of the link it was called in, e.g. ``/predictor/l1``; empty outside any link."""
         return scope_path(getattr(self, "scope", None))
+
+    def output_node(self, index: int, info: Info) -> VariableNode:
+        """Return the node of an output; a new one takes its place if nobody holds it any more.
+
+        Args:
+            index: Which output.
+            info: Its shape and dtype.
+        """
+        node = self.outputs[index]()
+        if node is None:
+            node = VariableNode(info)
+            node.set_creator_node(self)
+            node.output_index = index
+            self.outputs = (*self.outputs[:index], weakref.ref(node), *self.outputs[index + 1 :])
+        return node
 
     def retained_output(self, index: int) -> jax.Array | None:
         """Return the array of an output, if it was kept for the gradient."""

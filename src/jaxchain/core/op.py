@@ -22,17 +22,18 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, array_info, array_infos, from_numpy, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs, without_dead_code
+from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
+from jaxchain.core.program import Pruned
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
 from jaxchain.core.variable import Variable, as_jax, initialized_array
 
@@ -542,19 +543,17 @@ class VjpOp(GradientOp):
         plan._full_jaxpr = None
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
-        pruned, named = without_dead_code(jaxpr, keep)
+        pruned = Pruned.of(jaxpr, keep)
         self.scalars = len(scalars)
-        self.flat: dict[Any, Callable[..., Any]] = {self.made_with(scalars): jaxpr_as_fun(pruned)}
+        self.programs: dict[Any, Pruned] = {self.made_with(scalars): pruned}
 
-        def trace(kinds: Sequence[Any]) -> Callable[..., Any]:
-            return jaxpr_as_fun(without_dead_code(plan.gradient_jaxpr(given, kinds), keep)[0])
+        def trace(kinds: Sequence[Any]) -> Pruned:
+            return Pruned.of(plan.gradient_jaxpr(given, kinds), keep)
 
         self.trace = trace
-        # inputs that the gradient names but does not read were not kept: any value of the right shape will do
-        self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
         self.jit = plan.op.jit
         compiled = _jitted(self.pure_tuple, self.name, self.jit)
-        self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
+        self.compiled = compiled if pruned.unread else mover(compiled, pruned.closed, False)
 
     def made_with(self, scalars: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
         """Return what the jaxpr depends on besides the plan: JAX's settings, and the types of scalars and keys."""
@@ -563,9 +562,9 @@ class VjpOp(GradientOp):
     def pure_tuple(self, *flat: Any) -> tuple[Any, ...]:
         """Return the gradients from retained arrays, output gradients and scalars."""
         made_with = self.made_with(flat[len(flat) - self.scalars :])  # JAX calls this again when it changes
-        if made_with not in self.flat:
-            self.flat[made_with] = self.trace(made_with[1])
-        return tuple(self.flat[made_with](*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
+        if made_with not in self.programs:
+            self.programs[made_with] = self.trace(made_with[1])
+        return self.programs[made_with](*flat)
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""
@@ -623,8 +622,8 @@ def op(function: Any = None, /, *, label: str | None = None, name: str | None = 
 
     Args:
         function: The function, with arrays (or tuples of them) in and out.
-        label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: the name.
-        name: Name in the jaxpr. Default: the function's.
+        label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: `name`.
+        name: Name in the jaxpr. Default: the function's, without underscores before it.
 
     Returns:
         A function of the same signature on Variables. ``.vjp`` is a decorator for a gradient in closed form.

@@ -6,9 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
-
-from jaxchain.core.arrays import Info, off_tape
+from jaxchain.core.arrays import Info, has_nan, off_tape
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import is_debug, thread_state
 from jaxchain.core.deferred import Deferred, Part, budget, concrete
@@ -92,13 +90,7 @@ class OpNode(FunctionRecord):
         ins, outs = plan.retained(self.scalars)
         kept = [variable_on(self.inputs[i], self.kept[k]) for k, i in enumerate(ins)]
         for k, i in enumerate(outs, len(ins)):
-            node = self.outputs[i]()
-            if node is None:  # nobody holds this output any more: a new node takes its place
-                node = VariableNode(plan.out_infos[i])
-                node.set_creator_node(self)
-                node.output_index = i
-                self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1 :])
-            kept.append(variable_on(node, self.kept[k]))
+            kept.append(variable_on(self.output_node(i, plan.out_infos[i]), self.kept[k]))
         given = tuple(g is not None for g in gys) if any(g is None for g in gys) else None
         op = plan.pullback(given, self.scalars)
         result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
@@ -159,11 +151,6 @@ def special_pullback(node: Any, op: Any, gys: Sequence[Any], state: Any) -> Any:
     if state.trace is None:
         check_nan(f"{node.label} (backward)", out, node)
     return out
-
-
-def has_nan(array: Any) -> bool:
-    """Return whether a NaN is among the values."""
-    return jnp.issubdtype(array.dtype, jnp.inexact) and bool(jnp.isnan(array).any())
 
 
 def check_nan(label: str, out: Any, node: OpNode | None = None) -> None:

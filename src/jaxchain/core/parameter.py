@@ -27,7 +27,6 @@ class Parameter(Variable):
     """
 
     __slots__ = ("_home", "grad_cleared", "initializer", "update_rule")
-    _kind = "variable"
 
     def __init__(
         self,

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.arrays import has_nan
 from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
 from jaxchain.core.errors import format_source
-from jaxchain.core.op_node import has_nan
 from jaxchain.core.scopes import tag_of
 
 

@@ -67,7 +67,7 @@ def _kind(annotation: Any) -> str:
 
 
 class Verbatim(str):
-    """A piece of code whose `repr` is itself."""
+    """A text whose `repr` is itself."""
 
     __slots__ = ()
 

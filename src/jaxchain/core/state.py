@@ -181,7 +181,7 @@ class Walk:
             self._function(name, obj)
         elif isinstance(obj, types.MethodType):
             self._stack.append((name, obj.__func__))
-            self._stack.append((_owner_name(name, obj), obj.__self__))
+            self._stack.append((_owner_name(name), obj.__self__))
         elif isinstance(obj, dict | list | collections.deque):
             is_dict = isinstance(obj, dict)
             self._container(name, obj, list(obj) if is_dict else range(len(obj)), "{}[{!r}]" if is_dict else "{}[{}]")
@@ -309,9 +309,7 @@ class Walk:
 
     def _place(self, name: str, container: Any, key: Any, value: Any, numbers: bool) -> None:
         template = template_of(value)
-        if template is None and numbers and isinstance(value, int | float) and not isinstance(value, bool):
-            template = NUMBER
-        elif template is ARRAY and numbers:
+        if numbers and (template is ARRAY or (isinstance(value, int | float) and not isinstance(value, bool))):
             template = NUMBER
         if template is None:
             self.plain.append((container, key))
@@ -545,7 +543,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{type(value).__name__} object"
 
 
-def _owner_name(name: str, method: types.MethodType) -> str:
+def _owner_name(name: str) -> str:
+    """Return the name of what a method belongs to."""
     return name.rsplit(".", 1)[0] if "." in name else name
 
 

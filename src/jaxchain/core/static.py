@@ -203,7 +203,7 @@ class Static:
         raised = None
         for _ in range(2):
             try:
-                variant = self.compile(key, leaves, args, kwargs, assumed)
+                variant = self.compile(key, args, kwargs, assumed)
             except NotCompilable as reason:
                 result = self.run_eager(args, kwargs)
                 self.warn(str(reason))
@@ -296,7 +296,7 @@ class Static:
             self.eager_reasons.append(reason)
             warn_eager(self.name, reason)
 
-    def compile(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
+    def compile(self, key: Any, args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Variant:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = self._trace(args, kwargs, assumed)
@@ -311,7 +311,7 @@ class Static:
         warn_if_often(self.name, self.compiles)
         return variant
 
-    def make(self, traced: Traced) -> Any:
+    def make(self, traced: Traced) -> Variant:
         """Return the variant of a trace."""
         return Variant(traced, self.donate)
 
@@ -354,7 +354,7 @@ class Static:
             if variant.made_with == numerics() and variant.difference() is None:
                 return Lowered(self, variant)
         with own_errors():
-            return Lowered(self, self.compile(key, leaves, args, kwargs, ()))
+            return Lowered(self, self.compile(key, args, kwargs, ()))
 
     def save_cache(self, folder: str | os.PathLike[str]) -> int:
         """Write every compiled program of this callable into a folder.
@@ -492,7 +492,7 @@ class StaticLink(Static):
         super().__init__(call, name, roots=[(link.name or name, link)], rules=False)
         self.link, self.run, self.differentiable = link, run, True
 
-    def make(self, traced: Traced) -> Any:
+    def make(self, traced: Traced) -> LinkVariant:
         """Return the variant of a trace."""
         return LinkVariant(traced)
 

@@ -8,7 +8,7 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
-from jaxchain.core.arrays import ARRAY_LIKE, copied
+from jaxchain.core.arrays import ARRAY_LIKE, copied, has_nan
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
@@ -28,12 +28,11 @@ from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import lock
 from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
-from jaxchain.core.op_node import has_nan
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
 from jaxchain.core.state import Walk
-from jaxchain.core.traced import Traced
+from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array
 
 
@@ -62,32 +61,11 @@ class Variant:
         self.traced = traced
         self.walk = lifted.walk
         self.name = traced.name
-        live, bounds = lifted.live, lifted.bounds
-
-        def kept(group: str) -> list[int]:
-            lo, hi = bounds[group]
-            return [i - lo for i in range(lo, hi) if live[i]]
-
         self.draws = lifted.draws
-        self.uses_key = live[0]
-        self.arrays = [lifted.arrays[i] for i in kept("arrays")]
+        self._sort_inputs(lifted)
         self.uninitialised = lifted.uninitialised
-        self.grads = [lifted.grads[i] for i in kept("grads")]
         self.grad_none = lifted.grad_none
         self.grads_read = lifted.grads_read
-        simple, mixed, at = [], [], 0  # places that hold one array, and the others
-        flat_at: list[tuple[bool, int]] = []  # of each flat place value: whether its place is simple, and its number
-        for place, template in zip(self.walk.places, self.walk.templates, strict=True):
-            is_simple = template in (ARRAY, NUMBER)
-            for _ in range(count(template)):
-                flat_at.append((is_simple, len(simple) if is_simple else at))
-                at += not is_simple
-            (simple if is_simple else mixed).append(place if is_simple else (*place, template))
-        live_places = [flat_at[i] for i in kept("places")]
-        self.places = [simple[k] for is_simple, k in live_places if is_simple]
-        self.mixed_at = [k for is_simple, k in live_places if not is_simple]
-        self.mixed = mixed
-        self.argument_at = kept("arguments")
         self.dynamic = lifted.dynamic
         self.roots = lifted.roots
         self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
@@ -106,35 +84,61 @@ class Variant:
         first = len(traced.jaxpr.jaxpr.outvars) - len(traced.guards) - len(lifted.gradients.origins)
         self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
-        lo = bounds["places"][0]
-        places = [i for i in range(*bounds["places"]) if live[i]]
-        places = [i for i in places if flat_at[i - lo][0]] + [i for i in places if not flat_at[i - lo][0]]
-        order = [
-            i
-            for group in bounds
-            for i in (places if group == "places" else (k for k in range(*bounds[group]) if live[k]))
-        ]
-        self.order = order
         invars = traced.jaxpr.jaxpr.invars
-        expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in order]
-        made_with = self.made_with = numerics()
-        run = self.pruned = Pruned.of(self.forward_of(traced), order)
-        self.expected = expected
+        self.expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in self.order]
+        self.made_with = numerics()
+        self.pruned = Pruned.of(self.forward_of(traced), self.order)
         self.asks = self.questions is not None and is_small(self.questions[2])
         self.checks = bool(self.guards) and not self.asks
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
-        self.donated: dict[int, int] = self._donated(live, bounds) if donate and not self.debug else {}
+        self.donated: dict[int, int] = self._donated() if donate and not self.debug else {}
         first = int(self.uses_key) + len(self.arrays) + len(self.grads)
         self.numbers: dict[int, tuple[Any, Any]] = {  # the numbers among `places`, and the arrays made of them
             i: (None, None)
             for i, (container, key) in enumerate(self.places)
             if container[key].__class__ in (int, float) and first + i not in self.donated
         }
-        groups_flat = [[at for _, at in group] for group in self.flat_grads]
-        guards, kept_safe = self.guards if self.checks else [], self.donated
+        self.function = self._whole_call()
+        self.compiled = exact_jit(self.function, donate_argnums=tuple(self.donated))
+        room.make()
+        self.shared = False
+
+    def _sort_inputs(self, lifted: Lifted) -> None:
+        """Sort the inputs that are read; places that hold one array come before those that hold several."""
+        read = {group: [i for i in range(*bounds) if lifted.live[i]] for group, bounds in lifted.bounds.items()}
+        simple: list[tuple[int, Any]] = []  # input and place
+        within: list[tuple[int, int]] = []  # input and its number among the arrays of all other places
+        self.mixed: list[tuple[Any, Any, Any]] = []
+        at = first = lifted.bounds["places"][0]
+        for place, template in zip(self.walk.places, self.walk.templates, strict=True):
+            n = count(template)
+            if template in (ARRAY, NUMBER):
+                simple.append((at, place))
+            else:
+                within += [(i, i - first - len(simple)) for i in range(at, at + n)]
+                self.mixed.append((*place, template))
+            at += n
+        simple = [(i, place) for i, place in simple if lifted.live[i]]
+        within = [(i, k) for i, k in within if lifted.live[i]]
+        read["places"] = [i for i, _ in (*simple, *within)]
+        self.places = [place for _, place in simple]
+        self.mixed_at = [k for _, k in within]
+        self.uses_key = bool(read["key"])
+        self.arrays = [lifted.arrays[i - lifted.bounds["arrays"][0]] for i in read["arrays"]]
+        self.grads = [lifted.grads[i - lifted.bounds["grads"][0]] for i in read["grads"]]
+        self.argument_at = [i - lifted.bounds["arguments"][0] for i in read["arguments"]]
+        self.order = [i for group in read.values() for i in group]
+
+    def _whole_call(self) -> Callable[..., tuple[Any, ...]]:
+        """Return what is compiled: the program with its guards, small gradients joined, outputs in another order.
+
+        JAX gives a donated buffer to the first output of its shape: the outputs for which buffers are meant come first.
+        """
+        run, expected, made_with, name = self.pruned, self.expected, self.made_with, self.name
+        joined = [[at for _, at in group] for group in self.flat_grads]
+        guards, donated = self.guards if self.checks else [], self.donated
         first, last = self.predicates.start, self.predicates.stop
-        # JAX gives a donated buffer to the first output of its shape: those for which it is meant come first, in order
-        heirs = dict.fromkeys(at for _, at in sorted(self.donated.items()))
+        heirs = dict.fromkeys(at for _, at in sorted(donated.items()))
         number = len(run.closed.jaxpr.outvars) + self.checks
         in_order = [*heirs, *(at for at in range(number) if at not in heirs)]
         back = sorted(range(number), key=in_order.__getitem__)
@@ -147,21 +151,18 @@ class Variant:
                 outputs[first:last] = [None] * (last - first)
             else:
                 held = passed(outputs[first:last], guards)
-                for i, at in kept_safe.items():  # on a miss a donated cell gets its own value back
+                for i, at in donated.items():  # on a miss a donated cell gets its own value back
                     outputs[at] = jnp.where(held, outputs[at], args[i])
                 outputs.append(held)
-            for group in groups_flat:
+            for group in joined:
                 flat = jnp.concatenate([outputs[at].ravel() for at in group])
                 for at in group:
                     outputs[at] = None
                 outputs[group[0]] = flat
             return tuple([outputs[at] for at in in_order])
 
-        call.__name__ = call.__qualname__ = self.name
-        self.function = call
-        self.compiled = exact_jit(call, donate_argnums=tuple(self.donated))
-        room.make()
-        self.shared = False
+        call.__name__ = call.__qualname__ = name
+        return call
 
     def forward_of(self, traced: Traced) -> ClosedJaxpr:
         """Return what is compiled for a call."""
@@ -232,11 +233,12 @@ class Variant:
             self.flat_grads = [group for group in groups if len(group) >= MANY]
             flat = {at for group in self.flat_grads for _, at in group}
             self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
-        self.slices = [
-            (g[0][1], [p for p, _ in g], *_places([avals[at].shape for _, at in g])) for g in self.flat_grads
-        ]
+        self.slices = []
+        for group in self.flat_grads:
+            shapes = [avals[at].shape for _, at in group]
+            self.slices.append((group[0][1], [p for p, _ in group], _starts(shapes), shapes))
 
-    def _donated(self, live: list[bool], bounds: dict[str, tuple[int, int]]) -> dict[int, int]:
+    def _donated(self) -> dict[int, int]:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
         written = {(w.how, id(w.container), w.key): w.index for w in self.writes if w.index is not None}
         uses = collections.Counter(written.values())
@@ -555,9 +557,9 @@ TINY = 512  # bytes: XLA runs a program in this thread as long as no buffer in i
 PART = 2**20  # bytes of one flat array of gradients: larger ones come from the system anew in every call
 
 
-def _places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], Sequence[tuple[int, ...]]]:
-    """Return where arrays begin that follow each other in a flat one, and their shapes."""
-    return list(itertools.accumulate(map(math.prod, shapes[:-1]), initial=0)), shapes
+def _starts(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return where arrays of these shapes begin that follow each other in a flat one."""
+    return list(itertools.accumulate(map(math.prod, shapes[:-1]), initial=0))
 
 
 _VALUE = operator.attrgetter("_value")
@@ -569,9 +571,7 @@ def _held() -> int:
     """Return `sys.getrefcount` of an array that only one cell and one list hold, as `Variant.__call__` sees it."""
     cell = [object()]
     values = list(cell)
-    for i in [0]:
-        return sys.getrefcount(values[i])
-    raise AssertionError
+    return sys.getrefcount(values[0])
 
 
 HELD = _held()

@@ -2,7 +2,7 @@
 
 No recursion, so a chain of any length is walked; a gradient is dropped as soon as it has been used. What a gradient is,
 and how it goes back through a function, the caller says: arrays (`graph.backward`), Variables that record a graph of
-their own (`graph.grad`), or the values of a program being traced (`backprop`, `trace`). The walk knows nodes only by
+their own (`graph.grad`), or the values of a program being traced (`backprop`, `attempt`). The walk knows nodes only by
 what they offer: a function node has `inputs`, `rank`, `outputs`, `inner` and `totals`, a variable node `creator_node`
 and `output_index`.
 """

@@ -1,7 +1,7 @@
 """From a list of examples to arrays on the device.
 
 NumPy arrays are copied on their way in. `jax.device_put` and jitted functions read the live NumPy buffer instead, and
-gave wrong results 15 times of 15 when a program reused it for the next batch (FACTS.md S0).
+gave wrong results 15 times of 15 when a program reused it for the next batch.
 """
 
 from __future__ import annotations

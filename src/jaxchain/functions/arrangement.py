@@ -116,7 +116,7 @@ def _counts(name: str, value: Any) -> tuple[int, ...]:
     return tuple(map(int, counts))
 
 
-@op(label="Tile", name="tile")
+@op(label="Tile")
 def _tile(x: Shaped[Array, "..."], reps: tuple[int, ...]) -> Shaped[Array, "..."]:
     return jnp.tile(x, reps)
 
@@ -145,7 +145,7 @@ def tile(x, reps: int | tuple[int, ...]):
     return _tile(x, _counts("reps", reps))
 
 
-@op(label="Repeat", name="repeat")
+@op(label="Repeat")
 def _repeat(x: Shaped[Array, "..."], repeats: tuple[int, ...], axis: int | None) -> Shaped[Array, "..."]:
     if axis is None:
         x, axis = x.ravel(), 0
@@ -190,7 +190,7 @@ def repeat(x, repeats: int | tuple[int, ...], axis: int | None = None):
 # -- reversing and moving ---------------------------------------------------------------------------------------------
 
 
-@op(label="Flip", name="flip")
+@op(label="Flip")
 def _flip(x: Shaped[Array, "..."], axis: int) -> Shaped[Array, "..."]:
     expect(x.ndim > 0, "x.ndim > 0", "0")
     axis_in_range("x", x, axis)
@@ -267,7 +267,7 @@ def flipud(a: Float[Array, "m ..."]) -> Float[Array, "m ..."]:
     return jnp.flipud(a)
 
 
-@op(label="Moveaxis", name="moveaxis")
+@op(label="Moveaxis")
 def _moveaxis(x: Float[Array, "..."], source: tuple[int, ...], destination: tuple[int, ...]) -> Float[Array, "..."]:
     for axis in (*source, *destination):
         axis_in_range("x", x, axis)
@@ -306,7 +306,7 @@ def moveaxis(x, source: int | Sequence[int], destination: int | Sequence[int]):
     return _moveaxis(x, *moved)
 
 
-@op(label="Rollaxis", name="rollaxis")
+@op(label="Rollaxis")
 def _rollaxis(x: Shaped[Array, "..."], axis: int, start: int) -> Shaped[Array, "..."]:
     axis_in_range("x", x, axis)
     expect(-x.ndim <= start <= x.ndim, f"{-x.ndim} <= start <= x.ndim", f"start = {start}, x.ndim = {x.ndim}")
@@ -373,7 +373,7 @@ def diagonal(x: Shaped[Array, "..."], offset: int = 0, axis1: int = 0, axis2: in
     return x[..., rows, rows + offset]  # jnp.diagonal keeps x for the gradient
 
 
-@op(label="Permutate", name="permutate")
+@op(label="Permutate")
 def _permutate(x: Shaped[Array, "..."], indices: Key, size: int, axis: int, inv: bool) -> Shaped[Array, "..."]:
     axis_in_range("x", x, axis)
     if inv:
@@ -435,7 +435,7 @@ PAD_KEYWORDS = {
 }
 
 
-@op(label="Pad", name="pad")
+@op(label="Pad")
 def _pad(
     x: Float[Array, "..."], width: Any, mode: str, keywords: tuple[tuple[str, Any], ...], value: float
 ) -> Float[Array, "..."]:

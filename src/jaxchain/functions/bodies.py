@@ -236,10 +236,10 @@ def _captured(
 ) -> tuple[dict[VariableNode, Variable], set[VariableNode]]:
     """Return the Variables from outside that the outputs depend on, and the nodes of `own` that they depend on."""
     found: dict[VariableNode, Variable] = {}
-    stack_ = [y._node for y in outputs if isinstance(y, Variable)]
+    stack = [y._node for y in outputs if isinstance(y, Variable)]
     seen: set[VariableNode] = set()
-    while stack_:
-        node = stack_.pop()
+    while stack:
+        node = stack.pop()
         if node in seen:
             continue
         seen.add(node)
@@ -247,7 +247,7 @@ def _captured(
             continue
         function = node.creator_node
         if function is not None and _within(function.scope, scope):
-            stack_ += function.inputs
+            stack += function.inputs
         elif node.info.differentiable:
             variable = node.get_variable_or_none()
             if variable is not None:
@@ -280,7 +280,7 @@ class _Gradient(GradientOp):
 class _ControlNode(FunctionRecord):
     """A `cond` or `scan` of a static trace: one node."""
 
-    __slots__ = ("arrays", "backward", "hooks", "name", "needs", "shapes")
+    __slots__ = ("arrays", "backward", "name", "needs", "shapes")
 
     @property
     def label(self) -> str:
@@ -347,7 +347,7 @@ def record(
         if c:
             own = variable._node
             own.creator_node, own.rank, own.output_index = node, node.rank + 1, len(references)
-            references.append(own._variable and weakref.ref(own))
+            references.append(weakref.ref(own))
     node.outputs = tuple(references)
     return results
 

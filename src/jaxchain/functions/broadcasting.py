@@ -74,7 +74,7 @@ def scale(x, y, axis: int = 1):
     return arithmetic.multiply(x, _along("scale", x, y, axis))
 
 
-@op(label="SumTo", name="sum_to")
+@op(label="SumTo")
 def _sum_to(x: Num[Array, "..."], shape: tuple[int, ...]) -> Num[Array, "..."]:
     lead = x.ndim - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, x.shape[max(lead, 0) :], strict=True))

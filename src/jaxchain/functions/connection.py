@@ -16,7 +16,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import reshape
 
 
-@op(label="LinearFunction", name="linear")
+@op(label="LinearFunction")
 def _linear(x: Float[Array, "n i"], W: Float[Array, "o i"], b: Float[Array, " o"] | None = None) -> Float[Array, "n o"]:
     y = (
         lax.dot_general(x, W, (((1,), (1,)), ((), ()))).astype(x.dtype)
@@ -61,7 +61,7 @@ def linear(x, W, b=None, n_batch_axes: int = 1):
     return y if n_batch_axes == 1 else reshape(y, (*batch, y.shape[-1]))
 
 
-@op(label="EmbedIDFunction", name="embed_id")
+@op(label="EmbedIDFunction")
 def _embed_id(x: Shaped[Array, "..."], W: Float[Array, "v d"], ignore_label: int | None) -> Float[Array, "..."]:
     integer("x", x)
     expect(x.ndim >= 1, "x.ndim >= 1", f"{x.ndim} < 1")

@@ -77,7 +77,7 @@ def depthwise_convolution_2d(x, W, b=None, stride: Any = 1, pad: Any = 0):
     return convolution_2d(x, W, b, stride, pad, groups=c)
 
 
-@op(label="Shift", name="shift")
+@op(label="Shift")
 def _shift(x: Float[Array, "n c h w"], ksize: Pair, dilate: Pair) -> Float[Array, "n c h w"]:
     (kh, kw), (dy, dx) = ksize, dilate
     _, c, h, w = x.shape
@@ -127,7 +127,7 @@ def shift(x, ksize: Any = 3, dilate: Any = 1):
     return _shift(x, ksize, pair(dilate))
 
 
-@op(label="BilinearFunction", name="bilinear")
+@op(label="BilinearFunction")
 def _bilinear(
     e1: Float[Array, "n ..."],
     e2: Float[Array, "n ..."],
@@ -178,7 +178,7 @@ def bilinear(e1, e2, W, V1=None, V2=None, b=None):
     return _bilinear(e1, e2, W, V1, V2, b)
 
 
-@op(label="LocalConvolution2DFunction", name="local_convolution_2d")
+@op(label="LocalConvolution2DFunction")
 def _local_convolution_2d(
     x: Float[Array, "n c h w"], W: Float[Array, "o p q c kh kw"], b: Float[Array, "o p q"] | None, stride: Pair
 ) -> Float[Array, "n o p q"]:

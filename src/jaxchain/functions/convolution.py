@@ -157,7 +157,7 @@ def deconvolve_gradients(gy, y, x, W, b, stride, pad, outsize, dilate, groups):
     return gx, gW, None if b is None else gy.sum((0, *range(2, gy.ndim))).astype(b.dtype)
 
 
-@op(label="Convolution2DFunction", name="convolution_2d")
+@op(label="Convolution2DFunction")
 def _convolution_2d(
     x: Float[Array, "n c h w"],
     W: Float[Array, "o g kh kw"],
@@ -212,7 +212,7 @@ def convolution_2d(
     return _convolution_2d(x, W, b, pair(stride), pair(pad), bool(cover_all), dilate, groups)
 
 
-@op(label="Deconvolution2DFunction", name="deconvolution_2d")
+@op(label="Deconvolution2DFunction")
 def _deconvolution_2d(
     x: Float[Array, "n c h w"],
     W: Float[Array, "c g kh kw"],

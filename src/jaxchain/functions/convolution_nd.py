@@ -11,7 +11,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import convolve, convolve_gradients, deconvolve, deconvolve_gradients
 
 
-@op(label="ConvolutionND", name="convolution_nd")
+@op(label="ConvolutionND")
 def _convolution_nd(
     x: Float[Array, "..."],
     W: Float[Array, "..."],
@@ -126,7 +126,7 @@ def convolution_3d(
     return convolution_nd(x, W, b, stride, pad, cover_all, dilate, groups)
 
 
-@op(label="DeconvolutionND", name="deconvolution_nd")
+@op(label="DeconvolutionND")
 def _deconvolution_nd(
     x: Float[Array, "..."],
     W: Float[Array, "..."],

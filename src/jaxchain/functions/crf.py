@@ -54,7 +54,7 @@ def _in_steps(xs: Sequence[Any], ys: Sequence[Any]) -> tuple[list[Any], list[Any
     return [pad_steps(xs, len(sizes))], [pad_steps(ys, len(sizes))] if ys else [], sizes
 
 
-@op(label="CRF1d", name="crf1d")
+@op(label="CRF1d")
 def _crf1d(
     cost: Float[Array, "k k"],
     xs: Sequence[Array],  # and ys: one array of padded steps (time, n, ...) if there are `sizes`
@@ -124,7 +124,7 @@ def _largest(x: Array, axis: int) -> Array:
     return best.squeeze(axis) + jnp.where(tied, x - lax.stop_gradient(jnp.where(tied, x, 0)), 0).sum(axis)
 
 
-@op(label="ArgmaxCRF1d", name="argmax_crf1d")
+@op(label="ArgmaxCRF1d")
 def _argmax_crf1d(cost: Float[Array, "k k"], xs: Sequence[Array], sizes: Key) -> tuple[Array, Array]:
     x, alive = _together(cost, xs, sizes)
 

@@ -17,14 +17,14 @@ def _axis(name: str, axis: Any) -> int | None:
     return None if axis is None else int(axis)
 
 
-@op(label="Cumsum", name="cumsum")
+@op(label="Cumsum")
 def _cumsum(x: Float[Array, "..."], axis: int | None) -> Float[Array, "..."]:
     if axis is not None:
         axis_in_range("x", x, axis)
     return jnp.cumsum(x, axis)
 
 
-@op(label="Cumprod", name="cumprod")
+@op(label="Cumprod")
 def _cumprod(x: Float[Array, "..."], axis: int | None) -> Float[Array, "..."]:
     if axis is not None:
         axis_in_range("x", x, axis)

@@ -73,7 +73,7 @@ def _sizes(subscript: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
         yield from zip(right, shape[len(shape) - len(right) :], strict=False)
 
 
-@op(label="EinSum", name="einsum")
+@op(label="EinSum")
 def _einsum(xs: Sequence[Float[Array, "..."]], inputs: str, output: str) -> Float[Array, "..."]:
     known: dict[str, Any] = {}
     for i, (subscript, x) in enumerate(zip(inputs.split(","), xs, strict=True)):

@@ -82,7 +82,7 @@ def _(gy, y, x1, x2):
     return sum_to_shape(jnp.where(first, gy, 0), x1.shape), sum_to_shape(jnp.where(x1 > x2, gy, 0), x2.shape)
 
 
-@op(label="Clip", name="clip")
+@op(label="Clip")
 def _clip(x: Float[Array, "..."], x_min: float | None, x_max: float | None) -> Float[Array, "..."]:
     # The gradient of `jnp.clip` at the ends is 1/2; Chainer's is 1.
     low, high = -jnp.inf if x_min is None else x_min, jnp.inf if x_max is None else x_max
@@ -120,7 +120,7 @@ def clip(x, x_min: float | None, x_max: float | None):
     return _clip(x, x_min, x_max)
 
 
-@op(label="Where", name="where")
+@op(label="Where")
 def _where(
     condition: Undrawn[Shaped[Array, "..."]], x: Shaped[Array, "..."], y: Shaped[Array, "..."]
 ) -> Shaped[Array, "..."]:
@@ -160,7 +160,7 @@ def _leaf(function: Any, x: Any) -> Variable:
         return function(as_array(x))
 
 
-@op(label="floor", name="floor")
+@op
 def _floor(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.floor(x).astype(x.dtype)
 
@@ -187,7 +187,7 @@ def floor(x: Any):
     return _leaf(_floor, x)
 
 
-@op(label="ceil", name="ceil")
+@op
 def _ceil(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.ceil(x).astype(x.dtype)
 
@@ -214,7 +214,7 @@ def ceil(x: Any):
     return _leaf(_ceil, x)
 
 
-@op(label="fix", name="fix")
+@op
 def _fix(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.trunc(x).astype(x.dtype)
 
@@ -241,7 +241,7 @@ def fix(x: Any):
     return _leaf(_fix, x)
 
 
-@op(label="sign", name="sign")
+@op
 def _sign(x: Num[Array, "..."]) -> Num[Array, "..."]:
     return jnp.sign(x)
 
@@ -268,7 +268,7 @@ def sign(x: Any):
     return _leaf(_sign, x)
 
 
-@op(label="fmod")
+@op
 def fmod(x: Float[Array, "..."], divisor: Float[Array, "..."]) -> Float[Array, "..."]:
     """Remainder of a division, with the sign of ``x``, elementwise; shapes broadcast.
 
@@ -333,7 +333,7 @@ def _(gy, out, p, x, y):
     return (x - y) * gy, weighted, gy - weighted
 
 
-@op(label="Identity", name="identity")
+@op(label="Identity")
 def _identity(inputs: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(inputs)
 

@@ -217,7 +217,7 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1):
     return found[2], found[3]
 
 
-@op(label="R2_score", name="r2_score")
+@op(label="R2_score")
 def _r2_score(pred: Float[Array, "..."], true: Float[Array, "..."], multioutput: str) -> Float[Array, "..."]:
     same_shape(pred=pred, true=true)
     pred, true = lax.stop_gradient(pred), lax.stop_gradient(true)

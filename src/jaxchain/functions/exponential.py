@@ -87,7 +87,7 @@ def _(gy, y, x):
     return gy / (y * 2)
 
 
-@op(label="expm1")
+@op
 def expm1(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Exponential minus one, :math:`e^x - 1`, elementwise, with all digits near 0.
 
@@ -114,7 +114,7 @@ def _(gy, y, x):
     return (y + 1) * gy
 
 
-@op(label="log1p")
+@op
 def log1p(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithm of one plus the input, :math:`\log(1 + x)`, elementwise, with all digits near 0.
 
@@ -138,7 +138,7 @@ def log1p(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.log1p(x)
 
 
-@op(label="log2")
+@op
 def log2(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm to base 2, elementwise.
 
@@ -162,7 +162,7 @@ def log2(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.log2(x)
 
 
-@op(label="log10")
+@op
 def log10(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm to base 10, elementwise.
 
@@ -186,7 +186,7 @@ def log10(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.log10(x)
 
 
-@op(label="rsqrt")
+@op
 def rsqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Reciprocal of the square root, :math:`1 / \sqrt x`, elementwise.
 

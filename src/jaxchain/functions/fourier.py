@@ -13,7 +13,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single
 
 
-@op(label="FFT", name="fft")
+@op(label="FFT")
 def _fft(real: Float[Array, "..."], imag: Float[Array, "..."], method: str) -> tuple[Array, Array]:
     expect(real.ndim > 0, "real.ndim > 0", real.ndim)
     with left_to_numpy():

@@ -14,7 +14,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import conv_outsize, positive
 
 
-@op(label="Depth2Space", name="depth2space")
+@op(label="Depth2Space")
 def _depth2space(X: Float[Array, "n c h w"], r: int) -> Float[Array, "n d p q"]:
     n, c, h, w = X.shape
     X = X.reshape(n, r, r, c // r**2, h, w)
@@ -48,7 +48,7 @@ def depth2space(X, r: int):
     return _depth2space(X, r)
 
 
-@op(label="Space2Depth", name="space2depth")
+@op(label="Space2Depth")
 def _space2depth(X: Float[Array, "n c h w"], r: int) -> Float[Array, "n d p q"]:
     n, c, h, w = X.shape
     X = X.reshape(n, c, h // r, r, w // r, r)
@@ -81,7 +81,7 @@ def space2depth(X, r: int):
     return _space2depth(X, r)
 
 
-@op(label="Im2Col", name="im2col")
+@op(label="Im2Col")
 def _im2col(
     x: Float[Array, "n c h w"],
     ksize: tuple[int, int],
@@ -146,7 +146,7 @@ def _places(n: int, out: int, mode: str, align_corners: bool) -> tuple[np.ndarra
     return before, np.minimum(before + 1, n - 1), weight
 
 
-@op(label="ResizeImages", name="resize_images")
+@op(label="ResizeImages")
 def _resize_images(
     x: Float[Array, "n c h w"], output_shape: tuple[int, int], mode: str, align_corners: bool
 ) -> Float[Array, "n c p q"]:
@@ -191,7 +191,7 @@ def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", a
     return _resize_images(x, (index(h), index(w)), mode, bool(align_corners))
 
 
-@op(label="SpatialTransformerGrid", name="spatial_transformer_grid")
+@op(label="SpatialTransformerGrid")
 def _spatial_transformer_grid(theta: Float[Array, "n 2 3"], output_shape: tuple[int, int]) -> Float[Array, "n 2 h w"]:
     h, w = output_shape
     ys = np.linspace(-1, 1, h).astype(theta.dtype)[:, None]

@@ -78,7 +78,7 @@ def _axes_of_truths(places: tuple[Any, ...]) -> list[int]:
     return found
 
 
-@op(label="GetItem", name="get_item")
+@op(label="GetItem")
 def _get_item(
     x: Shaped[Array, "..."], numbers: Key, indices: Undrawn[Sequence[Array]], places: tuple[Any, ...]
 ) -> Shaped[Array, "..."]:
@@ -234,7 +234,7 @@ def _taken_shape(
     return jax.eval_shape(lambda x, numbers, arrays: _take(x, numbers, arrays, places), x, numbers, arrays).shape
 
 
-@op(label="ScatterAdd", name="scatter_add")
+@op(label="ScatterAdd")
 def _scatter_add(
     a: Shaped[Array, "..."],
     b: Shaped[Array, "..."],
@@ -283,7 +283,7 @@ def scatter_add(a, slices: Any, b):
     return _scatter_add(a, b, *parsed)
 
 
-@op(label="SelectItem", name="select_item")
+@op(label="SelectItem")
 def _select_item(x: Shaped[Array, "n k"], t: Shaped[Array, " n"]) -> Shaped[Array, " n"]:
     integer("t", t)
     return x[jnp.arange(x.shape[0]), t]
@@ -324,7 +324,7 @@ def select_item(x, t):
     return _select_item(x, t)
 
 
-@op(label="AsStrided", name="as_strided")
+@op(label="AsStrided")
 def _as_strided(
     x: Shaped[Array, "..."], shape: tuple[int, ...], strides: tuple[int, ...], offset: int
 ) -> Shaped[Array, "..."]:

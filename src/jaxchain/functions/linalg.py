@@ -48,7 +48,7 @@ def batch_l2_norm_squared(x: Float[Array, "..."]) -> Float[Array, "n"]:
     return jnp.square(x).sum(tuple(range(1, x.ndim)))
 
 
-@op(label="BatchMatMul", name="batch_matmul")
+@op(label="BatchMatMul")
 def _batch_matmul(a: Float[Array, "..."], b: Float[Array, "..."], transa: bool, transb: bool) -> Float[Array, "n i j"]:
     same_dtype(a=a, b=b)
     for name, x in (("a", a), ("b", b)):
@@ -90,7 +90,7 @@ def batch_matmul(a, b, transa: bool = False, transb: bool = False):
     return _batch_matmul(a, b, bool(transa), bool(transb))
 
 
-@op(label="TensorDot", name="tensordot")
+@op(label="TensorDot")
 def _tensordot(
     a: Float[Array, "..."], b: Float[Array, "..."], a_axes: tuple[int, ...], b_axes: tuple[int, ...]
 ) -> Float[Array, "..."]:
@@ -156,13 +156,13 @@ def _inverse_slope(gy: Array, y: Array) -> Array:
     return -(yt @ gy @ yt)
 
 
-@op(label="Inv", name="inv")
+@op(label="Inv")
 def _inv(a: Float[Array, "..."]) -> Float[Array, "n n"]:
     _square("a", a, 2)
     return in_single(jnp.linalg.inv)(a)
 
 
-@op(label="BatchInv", name="batch_inv")
+@op(label="BatchInv")
 def _batch_inv(a: Float[Array, "..."]) -> Float[Array, "m n n"]:
     _square("a", a, 3)
     return in_single(jnp.linalg.inv)(a)
@@ -284,7 +284,7 @@ def det(a):
     return shape.reshape(batch_det(shape.reshape(a, (1, a.shape[0], a.shape[1]))), ())
 
 
-@op(label="cholesky", name="cholesky")
+@op
 def _cholesky(a: Float[Array, "..."]) -> Float[Array, "n n"]:
     _square("a", a, 2)
     return in_single(lambda x: lax.linalg.cholesky(x, symmetrize_input=False))(a)

@@ -26,7 +26,7 @@ def _count(valid: Array, n: int, normalize: bool, dtype: Any) -> Any:
     return jnp.maximum(valid.sum(), 1).astype(dtype) if normalize else max(n, 1)
 
 
-@op(label="SoftmaxCrossEntropy", name="softmax_cross_entropy")
+@op(label="SoftmaxCrossEntropy")
 def _softmax_cross_entropy(
     x: Float[Array, "..."],
     t: Shaped[Array, "..."],
@@ -139,7 +139,7 @@ def softmax_cross_entropy(
     return _softmax_cross_entropy(x, t, class_weight, bool(normalize), int(ignore_label), reduce)
 
 
-@op(label="SigmoidCrossEntropy", name="sigmoid_cross_entropy")
+@op(label="SigmoidCrossEntropy")
 def _sigmoid_cross_entropy(
     x: Float[Array, "..."], t: Shaped[Array, "..."], normalize: bool, reduce: str
 ) -> Float[Array, "..."]:
@@ -315,7 +315,7 @@ def mean_absolute_error(x0: Float[Array, "..."], x1: Float[Array, "..."]) -> Flo
     return (difference * jnp.sign(difference)).mean()  # and not abs, whose derivative at 0 is 1 in JAX
 
 
-@op(label="HuberLoss", name="huber_loss")
+@op(label="HuberLoss")
 def _huber_loss(x: Float[Array, "..."], t: Float[Array, "..."], delta: float, reduce: str) -> Float[Array, "..."]:
     same_dtype(x=x, t=t)
     same_shape(x=x, t=t)

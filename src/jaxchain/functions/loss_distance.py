@@ -31,7 +31,7 @@ def _check_margin(margin: Any) -> None:
         raise ValueError(f"margin should be positive value, got {margin}")
 
 
-@op(label="Contrastive", name="contrastive")
+@op(label="Contrastive")
 def _contrastive(
     x0: Float[Array, "n k"], x1: Float[Array, "n k"], y: Shaped[Array, " n"], margin: float, reduce: str
 ) -> Float[Array, "..."]:
@@ -89,7 +89,7 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean"):
     return _contrastive(x0, x1, y, margin, reduce)
 
 
-@op(label="Triplet", name="triplet")
+@op(label="Triplet")
 def _triplet(
     anchor: Float[Array, "..."],
     positive: Float[Array, "..."],
@@ -150,7 +150,7 @@ def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean
     return _triplet(anchor, positive, negative, margin, reduce)
 
 
-@op(label="Hinge", name="hinge")
+@op(label="Hinge")
 def _hinge(x: Float[Array, "n k"], t: Shaped[Array, " n"], norm: str, reduce: str) -> Float[Array, "..."]:
     integer("t", t)
     k = x.shape[1]
@@ -198,7 +198,7 @@ def _half_square(covariance: Array, reduce: str) -> Array:
     return covariance if reduce == "no" else jnp.square(covariance).sum() * 0.5
 
 
-@op(label="CrossCovariance", name="cross_covariance")
+@op(label="CrossCovariance")
 def _cross_covariance(y: Float[Array, "n i"], z: Float[Array, "n j"], reduce: str) -> Float[Array, "..."]:
     same_dtype(y=y, z=z)
     return _half_square((y - y.mean(0)).T @ (z - z.mean(0)) / y.shape[0], reduce)
@@ -234,7 +234,7 @@ def _off_diagonal(matrix: Array) -> Array:
     return jnp.where(jnp.eye(len(matrix), dtype=bool), 0, matrix)
 
 
-@op(label="DeCov", name="decov")
+@op(label="DeCov")
 def _decov(h: Float[Array, "n k"], reduce: str) -> Float[Array, "..."]:
     centred = h - h.mean(0)
     return _half_square(_off_diagonal(centred.T @ centred / h.shape[0]), reduce)

@@ -26,7 +26,7 @@ def _fitted(x: Array, **others: Array) -> Array:
     return x
 
 
-@op(label="BernoulliNLL", name="bernoulli_nll")
+@op(label="BernoulliNLL")
 def _bernoulli_nll(x: Shaped[Array, "..."], y: Float[Array, "..."], reduce: str) -> Float[Array, "..."]:
     return _reduced(jax.nn.softplus(y) - _fitted(x, y=y) * y, reduce)
 
@@ -57,7 +57,7 @@ def bernoulli_nll(x, y, reduce: str = "sum"):
     return _bernoulli_nll(x, y, reduce)
 
 
-@op(label="GaussianKLDivergence", name="gaussian_kl_divergence")
+@op(label="GaussianKLDivergence")
 def _gaussian_kl_divergence(
     mean: Shaped[Array, "..."], ln_var: Float[Array, "..."], reduce: str
 ) -> Float[Array, "..."]:
@@ -91,7 +91,7 @@ def gaussian_kl_divergence(mean, ln_var, reduce: str = "sum"):
     return _gaussian_kl_divergence(mean, ln_var, reduce)
 
 
-@op(label="GaussianNLL", name="gaussian_nll")
+@op(label="GaussianNLL")
 def _gaussian_nll(
     x: Shaped[Array, "..."], mean: Float[Array, "..."], ln_var: Float[Array, "..."], reduce: str
 ) -> Float[Array, "..."]:

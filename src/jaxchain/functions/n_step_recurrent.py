@@ -264,7 +264,7 @@ def _cut(x: Array, sizes: Sequence[int]) -> tuple[Array, ...]:
     return tuple(rows[t * n : t * n + m] for t, m in enumerate(sizes))
 
 
-@op(label="PadSteps", name="pad_steps")
+@op(label="PadSteps")
 def pad_steps(xs: Sequence[Array], time: int) -> Array:
     """Return arrays ``(n_t, ...)``, `n_t` never increasing, in one ``(time, n_0, ...)`` with zeros behind them.
 
@@ -288,7 +288,7 @@ def _(gy, y, xs, time):
     return list(_cut(gy, [x.shape[0] for x in xs]))
 
 
-@op(label="UnpadSteps", name="unpad_steps")
+@op(label="UnpadSteps")
 def unpad_steps(x: Shaped[Array, "t n ..."], sizes: tuple[int, ...]) -> tuple[Array, ...]:
     """Return the arrays ``(sizes[t], ...)`` that `pad_steps` put into ``(time, n, ...)``.
 

@@ -21,7 +21,7 @@ from jaxchain.functions.draws import draw
 NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
 
 
-@op(label="Dropout", name="dropout")
+@op(label="Dropout")
 def _dropout(x: Float[Array, "..."], key: Key, ratio: float) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
     """Return (y, which elements were kept): the mask is an output, so that the gradient keeps one byte an element."""
     kept = jax.random.uniform(as_key(key), x.shape) >= ratio
@@ -79,7 +79,7 @@ def dropout(x, ratio: float = 0.5, *, mask: Any = None, return_mask: bool = Fals
     return (out, kept.array * _scale(ratio, out)) if return_mask else out
 
 
-@op(label="Gaussian", name="gaussian")
+@op(label="Gaussian")
 def _gaussian(
     mean: Float[Array, "..."], ln_var: Float[Array, "..."], eps: Undrawn[Array | None], key: Key
 ) -> tuple[Array, Array]:
@@ -158,7 +158,7 @@ def _connected(x: Array, W: Array, kept: Array, ratio: Any) -> Array:
     return (weights * x.reshape(x.shape[0], 1, W.shape[1])).sum(2).astype(x.dtype)
 
 
-@op(label="SimplifiedDropconnect", name="simplified_dropconnect")
+@op(label="SimplifiedDropconnect")
 def _simplified_dropconnect(
     x: Float[Array, "..."],
     W: Float[Array, "o i"],
@@ -227,7 +227,7 @@ def simplified_dropconnect(
     return _simplified_dropconnect(x, W, b, mask, key, ratio if train else 0.0, bool(use_batchwise_mask))[0]
 
 
-@op(label="Zoneout", name="zoneout")
+@op(label="Zoneout")
 def _zoneout(h: Float[Array, "..."], x: Float[Array, "..."], key: Key, ratio: float) -> Float[Array, "..."]:
     with left_to_numpy():
         broadcastable(h=h, x=x)

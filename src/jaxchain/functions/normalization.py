@@ -53,7 +53,7 @@ def _checked(x: Array, axis: Axes | None, **parameters: Array) -> tuple[Axes, tu
     return axis, tuple(n if i in kept else 1 for i, n in enumerate(x.shape))
 
 
-@op(label="BatchNormalization", name="batch_normalization")
+@op(label="BatchNormalization")
 def _batch_normalization(
     x: Float[Array, "..."],
     gamma: Float[Array, "..."],
@@ -212,7 +212,7 @@ def update(statistics: Sequence[Any], arrays: Sequence[Any]) -> None:
             value[...] = np.asarray(array)
 
 
-@op(label="FixedBatchNormalization", name="fixed_batch_normalization")
+@op(label="FixedBatchNormalization")
 def _fixed_batch_normalization(
     x: Float[Array, "..."],
     gamma: Float[Array, "..."],
@@ -289,7 +289,7 @@ def layer_normalization(
     return centred * lax.rsqrt(var + eps) * gamma + beta
 
 
-@op(label="GroupNormalization", name="group_normalization")
+@op(label="GroupNormalization")
 def _group_normalization(
     x: Float[Array, "n c ..."], gamma: Float[Array, " c"], beta: Float[Array, " c"], groups: int, eps: float
 ) -> Float[Array, "n c ..."]:
@@ -370,7 +370,7 @@ def local_response_normalization(
     return x * in_single(lambda strength: jnp.exp(-beta * jnp.log(strength)))(k + alpha * near)
 
 
-@op(label="NormalizeL2", name="normalize")
+@op(label="NormalizeL2")
 def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...] | None) -> Float[Array, "..."]:
     total = jnp.square(x).sum(axis, keepdims=True)
     # the guard keeps the gradient of the root finite at 0

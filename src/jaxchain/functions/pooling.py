@@ -93,7 +93,7 @@ def _first_largest(values: Sequence[Array]) -> list[Array]:
     return [functools.reduce(lambda a, b: a & ~b, beats[i + 1 :], beats[i]) for i in range(len(beats))]
 
 
-@op(label="MaxPoolingND", name="max_pooling")
+@op(label="MaxPoolingND")
 def _max_pooling(
     x: Float[Array, "n c ..."], ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool
 ) -> Float[Array, "n c ..."]:
@@ -307,7 +307,7 @@ def _average(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, counts: Sequence
     return total / functools.reduce(np.multiply.outer, counts).astype(x.dtype)
 
 
-@op(label="AveragePooling2D", name="average_pooling_2d")
+@op(label="AveragePooling2D")
 def _average_pooling_2d(
     x: Float[Array, "n c h w"], ksize: Sizes, stride: Sizes, pad: Sizes
 ) -> Float[Array, "n c oh ow"]:
@@ -342,7 +342,7 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
     return _average_pooling_2d(x, pair(ksize), pair(ksize if stride is None else stride), pair(pad))
 
 
-@op(label="AveragePoolingND", name="average_pooling_nd")
+@op(label="AveragePoolingND")
 def _average_pooling_nd(
     x: Float[Array, "n c ..."], ksize: Sizes, stride: Sizes, pad: Sizes, count_padding: bool
 ) -> Float[Array, "n c ..."]:

@@ -20,7 +20,7 @@ from jaxchain.functions.reduction import max as maximum_over
 from jaxchain.functions.shape import reshape
 
 
-@op(label="CReLU", name="crelu")
+@op(label="CReLU")
 def _crelu(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     axis_in_range("x", x, axis)
     return jnp.concatenate([jnp.maximum(x, 0), jnp.maximum(-x, 0)], axis)
@@ -160,7 +160,7 @@ def relu6(x):
     return clipped_relu(x, 6.0)
 
 
-@op(label="RReLU", name="rrelu")
+@op(label="RReLU")
 def _rrelu(
     x: Float[Array, "..."], slope: Undrawn[Float[Array, "..."] | None], key: Key, lower: float, upper: float
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

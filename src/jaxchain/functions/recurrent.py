@@ -98,7 +98,7 @@ def slstm(
     return c, sigmoid(o1 + o2) * jnp.tanh(c)
 
 
-@op(label="TreeLSTM", name="tree_lstm")
+@op(label="TreeLSTM")
 def _tree_lstm(cs: Sequence[Array], x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     parts = 3 + len(cs)
     for i, c in enumerate(cs):

@@ -26,7 +26,7 @@ def _kept(y: Array, x: Array, axis: Axis) -> Array:
     return y.reshape([1 if i in gone else n for i, n in enumerate(x.shape)])
 
 
-@op(label="Sum", name="sum")
+@op(label="Sum")
 def _sum(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..."]:
     _check(x, axis)
     return x.sum(axis, keepdims=keepdims)
@@ -58,7 +58,7 @@ def sum(x, axis: Axis = None, keepdims: bool = False):
     return _sum(x, axes(axis), bool(keepdims))
 
 
-@op(label="Mean", name="mean")
+@op(label="Mean")
 def _mean(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..."]:
     _check(x, axis)
     return x.mean(axis, keepdims=keepdims)
@@ -128,13 +128,13 @@ def mean(x, axis: Axis = None, weights: Any = None, keepdims: bool = False):
     return average(x, axis, weights, keepdims)
 
 
-@op(label="Max", name="max")
+@op(label="Max")
 def _max(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..."]:
     _check(x, axis)
     return x.max(axis, keepdims=keepdims)
 
 
-@op(label="Min", name="min")
+@op(label="Min")
 def _min(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..."]:
     _check(x, axis)
     return x.min(axis, keepdims=keepdims)
@@ -209,7 +209,7 @@ def min(x, axis: Axis = None, keepdims: bool = False):
     return _min(x, axes(axis), bool(keepdims))
 
 
-@op(label="Prod", name="prod")
+@op(label="Prod")
 def _prod(x: Float[Array, "..."], axis: Axis, keepdims: bool) -> Float[Array, "..."]:
     _check(x, axis)
     return x.prod(axis, keepdims=keepdims)
@@ -255,7 +255,7 @@ def prod(x, axis: Axis = None, keepdims: bool = False):
     return _prod(x, axes(axis), bool(keepdims))
 
 
-@op(label="LogSumExp", name="logsumexp")
+@op(label="LogSumExp")
 def _logsumexp(x: Float[Array, "..."], axis: Axis) -> Float[Array, "..."]:
     _check(x, axis)
     m = x.max(axis, keepdims=True)
@@ -300,13 +300,13 @@ def _one_axis(axis: Any) -> int | None:
     return axis
 
 
-@op(label="ArgMax", name="argmax")
+@op(label="ArgMax")
 def _argmax(x: Float[Array, "..."], axis: int | None) -> Int[Array, "..."]:
     _check(x, axis)
     return jnp.argmax(x, axis).astype("int32")
 
 
-@op(label="ArgMin", name="argmin")
+@op(label="ArgMin")
 def _argmin(x: Float[Array, "..."], axis: int | None) -> Int[Array, "..."]:
     _check(x, axis)
     return jnp.argmin(x, axis).astype("int32")

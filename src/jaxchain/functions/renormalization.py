@@ -16,7 +16,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
 
-@op(label="BatchRenormalizationFunction", name="batch_renormalization")
+@op(label="BatchRenormalizationFunction")
 def _batch_renormalization(
     x: Float[Array, "..."],
     gamma: Float[Array, "..."],

@@ -83,7 +83,7 @@ def _max_pooling(x: Array, images: Array, rows: Array, columns: Array, empty: fl
     return jnp.where(filled, y, jnp.array(empty, x.dtype))
 
 
-@op(label="ROIPooling2D", name="roi_pooling_2d")
+@op(label="ROIPooling2D")
 def _roi_pooling_2d(
     x: Float[Array, "n c h w"], rois: Float[Array, "r k"], out: Size, spatial_scale: Static[float]
 ) -> Float[Array, "r c oh ow"]:
@@ -125,7 +125,7 @@ def roi_pooling_2d(x, rois, outh: int, outw: int, spatial_scale: float):
     return _roi_pooling_2d(x, rois, out, scale)
 
 
-@op(label="ROIMaxPooling2D", name="roi_max_pooling_2d")
+@op(label="ROIMaxPooling2D")
 def _roi_max_pooling_2d(
     x: Float[Array, "n c h w"],
     rois: Float[Array, "r k"],
@@ -171,7 +171,7 @@ def roi_max_pooling_2d(x, rois, roi_indices, outsize: Any, spatial_scale: float)
     return _roi_max_pooling_2d(x, rois, roi_indices, *_options(outsize, spatial_scale))
 
 
-@op(label="ROIAveragePooling2D", name="roi_average_pooling_2d")
+@op(label="ROIAveragePooling2D")
 def _roi_average_pooling_2d(
     x: Float[Array, "n c h w"],
     rois: Float[Array, "r k"],
@@ -268,7 +268,7 @@ def _values(
     return total, valid, (counts[0] * counts[1])[:, None, None, None]
 
 
-@op(label="ROIMaxAlign2D", name="roi_max_align_2d")
+@op(label="ROIMaxAlign2D")
 def _roi_max_align_2d(
     x: Float[Array, "n c h w"],
     rois: Float[Array, "r k"],
@@ -285,7 +285,7 @@ def _roi_max_align_2d(
     return jnp.where(valid.any(-1), best, jnp.array(-jnp.inf, x.dtype))
 
 
-@op(label="ROIAverageAlign2D", name="roi_average_align_2d")
+@op(label="ROIAverageAlign2D")
 def _roi_average_align_2d(
     x: Float[Array, "n c h w"],
     rois: Float[Array, "r k"],

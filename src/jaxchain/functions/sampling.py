@@ -13,7 +13,7 @@ from jaxchain.functions.checks import integer, left_to_numpy, one_of, same_dtype
 from jaxchain.functions.composed import composed
 
 
-@op(label="BlackOut", name="black_out")
+@op(label="BlackOut")
 def _black_out(
     x: Float[Array, "n d"],
     t: Shaped[Array, " n"],
@@ -60,7 +60,7 @@ def black_out(x, t, W, samples, reduce: str = "mean"):
     return _black_out(x, t, W, samples, reduce)
 
 
-@op(label="NegativeSamplingFunction", name="negative_sampling")
+@op(label="NegativeSamplingFunction")
 def _negative_sampling(
     x: Float[Array, "n d"], t: Int32[Array, " n"], W: Float[Array, "v e"], samples: Key, size: int, reduce: str
 ) -> Float[Array, "..."]:

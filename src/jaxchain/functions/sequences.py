@@ -10,7 +10,7 @@ from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import filled, padded
 
 
-@op(label="PadSequence", name="pad_sequence")
+@op(label="PadSequence")
 def _pad_sequence(xs: Sequence[Array], length: int | None, padding: float) -> Array:
     for i, x in enumerate(xs):
         expect(x.ndim > 0, f"x{i}.ndim > 0", "0")
@@ -47,7 +47,7 @@ def pad_sequence(xs, length: int | None = None, padding: float = 0):
     return _pad_sequence(filled("pad_sequence", xs), length, padding)
 
 
-@op(label="TransposeSequence", name="transpose_sequence")
+@op(label="TransposeSequence")
 def _transpose_sequence(xs: Sequence[Array]) -> tuple[Array, ...]:
     for i, (p, n) in enumerate(pairwise(xs)):
         expect(p.shape[0] >= n.shape[0], f"x{i}.shape[0] >= x{i + 1}.shape[0]", f"{p.shape[0]} < {n.shape[0]}")

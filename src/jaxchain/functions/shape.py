@@ -19,7 +19,7 @@ from jaxchain.functions.checks import as_shape, axis_in_range, broadcastable, le
 from jaxchain.functions.composed import composed
 
 
-@op(label="Reshape", name="reshape")
+@op(label="Reshape")
 def _reshape(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "..."]:
     known = math.prod(n for n in shape if n >= 0)
     if any(n < 0 for n in shape):
@@ -89,7 +89,7 @@ def flatten(x):
     return reshape(x, (x.size,))
 
 
-@op(label="Transpose", name="transpose")
+@op(label="Transpose")
 def _transpose(x: Shaped[Array, "..."], axes: tuple[int, ...] | None) -> Shaped[Array, "..."]:
     if axes is not None:
         legal = sorted(a % x.ndim for a in axes if -x.ndim <= a < x.ndim) == list(range(x.ndim)) if x.ndim else not axes
@@ -121,7 +121,7 @@ def transpose(x, axes: Sequence[int] | None = None):
     return _transpose(x, None if axes is None else tuple(map(int, axes)))
 
 
-@op(label="Swapaxes", name="swapaxes")
+@op(label="Swapaxes")
 def _swapaxes(x: Shaped[Array, "..."], axis1: int, axis2: int) -> Shaped[Array, "..."]:
     with left_to_numpy():
         axis_in_range("x", x, axis1)
@@ -154,7 +154,7 @@ def swapaxes(x, axis1: int, axis2: int):
     return _swapaxes(x, operator.index(axis1), operator.index(axis2))
 
 
-@op(label="Concat", name="concat")
+@op(label="Concat")
 def _concat(xs: Sequence[Array], axis: int) -> Array:
     first = xs[0]
     axis_in_range("x0", first, axis)
@@ -206,7 +206,7 @@ def filled(name: str, xs: Any) -> list[Any]:
     return xs
 
 
-@op(label="Stack", name="stack")
+@op(label="Stack")
 def _stack(xs: Sequence[Array], axis: int) -> Array:
     axis_in_range("x0", xs[0], axis, extra=1)
     for i, x in enumerate(xs[1:], 1):
@@ -240,7 +240,7 @@ def stack(xs, axis: int = 0):
     return _stack(filled("stack", xs), int(axis))
 
 
-@op(label="SplitAxis", name="split_axis")
+@op(label="SplitAxis")
 def _split_axis(x: Shaped[Array, "..."], cuts: int | tuple[int, ...], axis: int) -> tuple[Array, ...]:
     axis_in_range("x", x, axis)
     size = x.shape[axis]
@@ -324,7 +324,7 @@ def separate(x: Shaped[Array, "..."], axis: int = 0) -> tuple[Array, ...]:
     return tuple(lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis]))
 
 
-@op(label="Squeeze", name="squeeze")
+@op(label="Squeeze")
 def _squeeze(x: Shaped[Array, "..."], axis: tuple[int, ...] | None) -> Shaped[Array, "..."]:
     for a in axis or ():
         axis_in_range("x", x, a)
@@ -385,7 +385,7 @@ def expand_dims(x: Shaped[Array, "..."], axis: int) -> Shaped[Array, "..."]:
     return jnp.expand_dims(x, axis)
 
 
-@op(label="Broadcast", name="broadcast")
+@op(label="Broadcast")
 def _broadcast(xs: Sequence[Array]) -> tuple[Array, ...]:
     broadcastable(**{f"x{i}": x for i, x in enumerate(xs)})
     return tuple(jnp.broadcast_arrays(*xs))
@@ -415,7 +415,7 @@ def broadcast(*args):
     return _broadcast(filled("broadcast", args))
 
 
-@op(label="BroadcastTo", name="broadcast_to")
+@op(label="BroadcastTo")
 def _broadcast_to(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> Shaped[Array, "..."]:
     expect(x.ndim <= len(shape), "x.ndim <= len(shape)", f"{x.ndim} > {len(shape)}")
     with left_to_numpy():
@@ -451,7 +451,7 @@ def broadcast_to(x, shape: Sequence[int]):
     return _broadcast_to(x, as_shape("broadcast_to", shape))
 
 
-@op(label="Cast", name="cast")
+@op(label="Cast")
 def _cast(x: Shaped[Array, "..."], typ: str) -> Shaped[Array, "..."]:
     return x.astype(typ)
 

@@ -24,7 +24,7 @@ from jaxchain.functions.half import at_least_single, in_single
 _SQRT_HALF = math.sqrt(0.5)
 
 
-@op(label="erf")
+@op
 def erf(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Error function :math:`\frac{2}{\sqrt\pi} \int_0^x e^{-t^2} dt`, elementwise.
 
@@ -46,7 +46,7 @@ def erf(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return lax.erf(x)
 
 
-@op(label="erfc")
+@op
 def erfc(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Complementary error function :math:`1 - \mathrm{erf}(x)`, elementwise, without cancellation.
 
@@ -104,7 +104,7 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     return y, _erfcx_slope(x, y) * dx
 
 
-@op(label="erfcx")
+@op
 def erfcx(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Scaled complementary error function :math:`e^{x^2} \mathrm{erfc}(x)`, elementwise.
 
@@ -159,7 +159,7 @@ def _erfinv(x: Array) -> Array:
     return jnp.where(jnp.abs(x) == 1, x * jnp.inf, y * x)
 
 
-@op(label="erfinv")
+@op
 def erfinv(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse of `erf`, elementwise.
 
@@ -192,7 +192,7 @@ def _erfcinv(x: Array) -> Array:
     return -jsp.ndtri(x / 2) * jnp.asarray(_SQRT_HALF, x.dtype)
 
 
-@op(label="erfcinv")
+@op
 def erfcinv(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Inverse of `erfc`, elementwise; exact digits also where ``x`` is tiny.
 
@@ -221,7 +221,7 @@ def _(gy, y, x):
     return -math.sqrt(math.pi) / 2 * jnp.exp(jnp.square(y)) * gy
 
 
-@op(label="ndtr")
+@op
 def ndtr(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Distribution function of the normal distribution, :math:`\Phi(x)`, elementwise.
 
@@ -243,7 +243,7 @@ def ndtr(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return in_single(jsp.ndtr)(x)
 
 
-@op(label="ndtri")
+@op
 def ndtri(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Quantile of the normal distribution: the inverse of `ndtr`, elementwise.
 
@@ -286,7 +286,7 @@ def _log_ndtr_slope(x: Array) -> Array:
     return jnp.where(x < 0, low, high)
 
 
-@op(label="log_ndtr")
+@op
 def log_ndtr(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithm of the normal distribution function, :math:`\log \Phi(x)`, elementwise, without underflow.
 
@@ -314,7 +314,7 @@ def _(gy, y, x):
     return in_single(_log_ndtr_slope)(x) * gy
 
 
-@op(label="lgamma")
+@op
 def lgamma(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithm of the absolute value of the gamma function, :math:`\log |\Gamma(x)|`, elementwise.
 
@@ -348,7 +348,7 @@ def _digamma(x: Array) -> Array:
     return jnp.where(x == 0, -jnp.copysign(jnp.asarray(jnp.inf, x.dtype), x), lax.digamma(x))
 
 
-@op(label="digamma")
+@op
 def digamma(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithmic derivative of the gamma function, :math:`\Gamma'(x) / \Gamma(x)`, elementwise.
 
@@ -388,7 +388,7 @@ def _polygamma(n: Array, x: Array) -> Array:
     return jnp.where(pole, jnp.where(n % 2 == 1, jnp.inf, -jnp.inf), jnp.where(end, 0, y)).astype(x.dtype)
 
 
-@op(label="polygamma")
+@op
 def polygamma(n: Shaped[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""The n-th derivative of `digamma`, elementwise; shapes broadcast.
 
@@ -428,7 +428,7 @@ def _hurwitz(x: Array, q: Array) -> Array:
     return jnp.where(pole, jnp.inf, jnp.where(end, 0, y)).astype(q.dtype)
 
 
-@op(label="zeta", name="zeta")
+@op
 def _zeta(q: Float[Array, "..."], x: Key, shape: tuple[int, ...]) -> Float[Array, "..."]:
     with left_to_numpy():
         broadcastable(x=x, q=q)

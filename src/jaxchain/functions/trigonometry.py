@@ -7,7 +7,7 @@ from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import broadcastable, left_to_numpy
 
 
-@op(label="sin")
+@op
 def sin(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Sine, elementwise.
 
@@ -29,7 +29,7 @@ def sin(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.sin(x)
 
 
-@op(label="cos")
+@op
 def cos(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Cosine, elementwise.
 
@@ -51,7 +51,7 @@ def cos(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.cos(x)
 
 
-@op(label="tan")
+@op
 def tan(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Tangent, elementwise.
 
@@ -78,7 +78,7 @@ def _(gy, y, x):
     return gy * (1 + jnp.square(y))
 
 
-@op(label="arcsin")
+@op
 def arcsin(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse sine, elementwise.
 
@@ -102,7 +102,7 @@ def arcsin(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.arcsin(x)
 
 
-@op(label="arccos")
+@op
 def arccos(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse cosine, elementwise.
 
@@ -126,7 +126,7 @@ def arccos(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.arccos(x)
 
 
-@op(label="arctan")
+@op
 def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse tangent, elementwise.
 
@@ -148,7 +148,7 @@ def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.arctan(x)
 
 
-@op(label="arctan2")
+@op
 def arctan2(x1: Float[Array, "..."], x2: Float[Array, "..."]) -> Float[Array, "..."]:
     """Angle of the point ``(x2, x1)``, elementwise; shapes broadcast.
 
@@ -175,7 +175,7 @@ def arctan2(x1: Float[Array, "..."], x2: Float[Array, "..."]) -> Float[Array, ".
     return jnp.arctan2(x1, x2)
 
 
-@op(label="sinh")
+@op
 def sinh(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Hyperbolic sine, elementwise.
 
@@ -197,7 +197,7 @@ def sinh(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.sinh(x)
 
 
-@op(label="cosh")
+@op
 def cosh(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Hyperbolic cosine, elementwise.
 

@@ -41,14 +41,14 @@ def _unpooling(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes
     return x
 
 
-@op(label="UnpoolingND", name="unpooling_nd")
+@op(label="UnpoolingND")
 def _unpooling_nd(
     x: Float[Array, "n c ..."], ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes | None, cover_all: bool
 ) -> Float[Array, "n c ..."]:
     return _unpooling(x, ksize, stride, pad, outsize, cover_all)
 
 
-@op(label="Unpooling2D", name="unpooling_2d")
+@op(label="Unpooling2D")
 def _unpooling_2d(
     x: Float[Array, "n c h w"], ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes | None, cover_all: bool
 ) -> Float[Array, "n c oh ow"]:
@@ -173,7 +173,7 @@ def unpooling_3d(x, ksize: Any, stride: Any = None, pad: Any = 0, outsize: Any =
     return unpooling_nd(x, ksize, stride, pad, outsize, cover_all)
 
 
-@op(label="Upsampling2D", name="upsampling_2d")
+@op(label="Upsampling2D")
 def _upsampling_2d(
     x: Float[Array, "n c h w"],
     indexes: Undrawn[Int[Array, "..."]],

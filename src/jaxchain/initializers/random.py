@@ -24,7 +24,7 @@ class _Random(Draw):
         rng: A `numpy.random.RandomState` to draw from, as in Chainer. None: jaxchain's stream (`jaxchain.seed`).
     """
 
-    def __init__(self, scale: float, dtype: Any = None, *, rng: Any = None) -> None:
+    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
         self.scale = scale
         self.rng = rng
         super().__init__(dtype)
@@ -75,9 +75,6 @@ class LeCunNormal(_Normal):
         LeCun et al. 1998, Efficient BackProp.
     """
 
-    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
-        super().__init__(scale, dtype, rng=rng)
-
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale * math.sqrt(1.0 / get_fans(shape)[0])
 
@@ -93,9 +90,6 @@ class GlorotNormal(_Normal):
     Source:
         Glorot & Bengio 2010, AISTATS, Understanding the difficulty of training deep feedforward neural networks.
     """
-
-    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
-        super().__init__(scale, dtype, rng=rng)
 
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale * math.sqrt(2.0 / sum(get_fans(shape)))
@@ -152,9 +146,6 @@ class LeCunUniform(_Uniform):
         LeCun et al. 1998, Efficient BackProp.
     """
 
-    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
-        super().__init__(scale, dtype, rng=rng)
-
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale * math.sqrt(3.0 / get_fans(shape)[0])
 
@@ -171,9 +162,6 @@ class GlorotUniform(_Uniform):
         Glorot & Bengio 2010, AISTATS, eq. 16.
     """
 
-    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
-        super().__init__(scale, dtype, rng=rng)
-
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale * math.sqrt(6.0 / sum(get_fans(shape)))
 
@@ -189,9 +177,6 @@ class HeUniform(_Uniform):
     Source:
         He et al. 2015, arXiv:1502.01852.
     """
-
-    def __init__(self, scale: float = 1.0, dtype: Any = None, *, rng: Any = None) -> None:
-        super().__init__(scale, dtype, rng=rng)
 
     def _scale(self, shape: tuple[int, ...]) -> float:
         return self.scale * math.sqrt(6.0 / get_fans(shape)[0])

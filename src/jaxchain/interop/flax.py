@@ -16,6 +16,7 @@ from jaxchain.core.trace import Trace
 from jaxchain.core.variable import Variable, on_tape
 from jaxchain.link import Link
 from jaxchain.links.flax_function import FlaxFunction as FlaxFunction
+from jaxchain.links.parameter_tree import free_name
 
 
 class _ChainTrace(Trace):
@@ -103,12 +104,6 @@ def _at(module: Any, path: tuple[str, ...]) -> Any:
     return module
 
 
-def _free_name(module: Any, name: str) -> str:
-    while hasattr(module, name):
-        name += "_"
-    return name
-
-
 def to_nnx(chain: Link, rngs: Any = None) -> Any:
     """Return an `nnx.Module` that computes what a chain computes, with a copy of its weights.
 
@@ -153,7 +148,7 @@ def to_nnx(chain: Link, rngs: Any = None) -> Any:
         if path != "/":
             parent, _, name = path.rpartition("/")
             owner = _at(module, places[parent or "/"])
-            name = _free_name(owner, name)
+            name = free_name(owner, name)
             setattr(owner, name, inner())
             places[path] = (*places[parent or "/"], name)
         for name in sorted(link._params | link._persistent):
@@ -163,7 +158,7 @@ def to_nnx(chain: Link, rngs: Any = None) -> Any:
             seen.add(id(value))
             owner = _at(module, places[path])
             variable = nnx.Param(value.array) if isinstance(value, Parameter) else nnx.BatchStat(value)
-            own = _free_name(owner, name)
+            own = free_name(owner, name)
             setattr(owner, own, variable)
             structure.cells.append((link, name, (*places[path], own)))
     return module

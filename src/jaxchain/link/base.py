@@ -28,6 +28,8 @@ from jaxchain.link.hierarchy import Hierarchy
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs
 
 if TYPE_CHECKING:
+    from jaxchain.core.ahead import Lowered
+    from jaxchain.core.explain import Explanation
     from jaxchain.link.sequential import Sequential
 
 COPY_MODES = ("init", "copy", "share")
@@ -182,13 +184,13 @@ class Link(DeviceResident, Hierarchy):
         self._mode = "eager"
         return self
 
-    def explain(self) -> Any:
+    def explain(self) -> Explanation:
         """Return why and when calls of this link were compiled; print it."""
         from jaxchain.core.static import static_link
 
         return static_link(self).explain()
 
-    def lower(self, *args: Any, **kwargs: Any) -> Any:
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Trace and lower a call without running it; ``lower(x).compile()`` compiles it ahead of time.
 
         Args:

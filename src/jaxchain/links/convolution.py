@@ -39,7 +39,27 @@ def check_groups(groups: int, in_channels: int, out_channels: int) -> None:
         raise ValueError("the number of input channels must be divisible by the number of groups")
 
 
-class Convolution2D(Link):
+class Filter(Link):
+    """What convolution layers share: a filter, whose channels may be those of the first input, and a bias."""
+
+    def _add_params(
+        self, in_channels: int | None, out_channels: int, nobias: bool, initialW: Any, initial_bias: Any
+    ) -> None:
+        with self.init_scope():
+            self.W = Parameter(_get_initializer(initialW))
+            if in_channels is not None:
+                self._initialize_params(in_channels)
+            if nobias:
+                self.b = None
+            else:
+                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+
+    def _initialize_params(self, in_channels: int) -> None:
+        """Make the filter, now that the channels of the input are known."""
+        raise NotImplementedError
+
+
+class Convolution2D(Filter):
     """Two-dimensional convolution layer.
 
     Args:
@@ -87,14 +107,7 @@ class Convolution2D(Link):
         self.pad = pair(pad)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
-            if in_channels is not None:
-                self._initialize_params(in_channels)
-            if nobias:
-                self.b = None
-            else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+        self._add_params(in_channels, out_channels, nobias, initialW, initial_bias)
 
     def _initialize_params(self, in_channels: int) -> None:
         check_groups(self.groups, in_channels, self.out_channels)
@@ -150,7 +163,7 @@ class Convolution2D(Link):
         return F.convolution_2d(x, self.W, self.b, self.stride, self.pad, dilate=self.dilate, groups=self.groups)
 
 
-class Deconvolution2D(Link):
+class Deconvolution2D(Filter):
     """Two-dimensional transposed convolution layer.
 
     Args:
@@ -201,14 +214,7 @@ class Deconvolution2D(Link):
         self.outsize = (None, None) if outsize is None else outsize
         self.in_channels = in_channels
         self.out_channels = out_channels
-        with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
-            if in_channels is not None:
-                self._initialize_params(in_channels)
-            if nobias:
-                self.b = None
-            else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+        self._add_params(in_channels, out_channels, nobias, initialW, initial_bias)
 
     def _initialize_params(self, in_channels: int) -> None:
         check_groups(self.groups, in_channels, self.out_channels)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import sizes
-from jaxchain.initializers import _get_initializer
-from jaxchain.link import Link
-from jaxchain.links.convolution import check_groups
+from jaxchain.links.convolution import Filter, check_groups
 
 
-class _FilterND(Link):
-    """What a convolution layer and its transpose share: a filter, lazy channels and a bias."""
+class _FilterND(Filter):
+    """What a convolution layer and its transpose share."""
 
     def __init__(
         self,
@@ -39,14 +36,7 @@ class _FilterND(Link):
         self.pad = pad
         self.dilate = sizes(dilate, ndim)
         self.groups = int(groups)
-        with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
-            if in_channels is not None:
-                self._initialize_params(in_channels)
-            if nobias:
-                self.b = None
-            else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+        self._add_params(in_channels, out_channels, nobias, initialW, initial_bias)
 
     def _filter_channels(self, in_channels: int) -> tuple[int, int]:
         raise NotImplementedError

@@ -11,7 +11,7 @@ from jaxchain.core.variable import Variable
 from jaxchain.functions.convolution import conv_outsize
 from jaxchain.initializers import _get_initializer
 from jaxchain.link import Chain, Link
-from jaxchain.links.convolution import Convolution2D, pair
+from jaxchain.links.convolution import Convolution2D, Filter, pair
 
 
 class DepthwiseConvolution2D(Link):
@@ -83,7 +83,7 @@ class DepthwiseConvolution2D(Link):
         return F.depthwise_convolution_2d(x, self.W, self.b, self.stride, self.pad)
 
 
-class DilatedConvolution2D(Link):
+class DilatedConvolution2D(Filter):
     """Convolution whose kernel's elements stand apart; `Convolution2D` has the same as an option.
 
     Args:
@@ -128,14 +128,7 @@ class DilatedConvolution2D(Link):
         self.pad = pair(pad)
         self.dilate = pair(dilate)
         self.out_channels = out_channels
-        with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
-            if in_channels is not None:
-                self._initialize_params(in_channels)
-            if nobias:
-                self.b = None
-            else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+        self._add_params(in_channels, out_channels, nobias, initialW, initial_bias)
 
     def _initialize_params(self, in_channels: int) -> None:
         self.W.initialize((self.out_channels, in_channels, *pair(self.ksize)))

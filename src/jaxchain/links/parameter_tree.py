@@ -51,12 +51,12 @@ class ParameterTree(Chain):
             for n in range(1, len(path)):
                 if path[:n] not in owners:
                     parent = owners[path[: n - 1]]
-                    name = _free_name(parent, path[n - 1])
+                    name = free_name(parent, path[n - 1])
                     scope = owners[path[:n]] = ParameterScope()
                     names[path[:n]] = (*names[path[: n - 1]], name)
                     with parent.init_scope():
                         setattr(parent, name, scope)
-            owner, name = owners[path[:-1]], _free_name(owners[path[:-1]], path[-1])
+            owner, name = owners[path[:-1]], free_name(owners[path[:-1]], path[-1])
             if kind == PARAM:
                 with owner.init_scope():
                     setattr(owner, name, Parameter(jnp.asarray(value)))
@@ -88,7 +88,8 @@ class ParameterTree(Chain):
                 home[name] = visitor.visit_array(home[name])
 
 
-def _free_name(owner: Link, name: str) -> str:
+def free_name(owner: Any, name: str) -> str:
+    """Return a name that is no attribute of an object yet: underscores are added to one that is."""
     while hasattr(owner, name):  # attributes of links, or another leaf of the same path
         name += "_"
     return name

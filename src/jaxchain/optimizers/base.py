@@ -391,7 +391,7 @@ class GradientMethod(Optimizer):
 
     def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = (), scale: Any = None) -> None:
         """Update initialised parameters with gradients in one compiled call, pure hooks included."""
-        apply_updates(name, params, self._clock, pre, post, scale)
+        apply_updates(name, params, pre, post, scale)
 
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update parameter by parameter where a rule is the user's; those of ours in one call before them."""

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxchain.core.config import thread_state
 from jaxchain.core.exact import devices_of
 from jaxchain.core.parameter import Parameter
-from jaxchain.optimizers.hyperparameter import Clock, split
+from jaxchain.optimizers.hyperparameter import split
 
 Group = tuple[Any, ...]  # (rule class, static values, hooks before, hooks after): what a program is compiled for
 
@@ -113,7 +113,6 @@ def _on_one(compiled: Callable[..., Any], members: Sequence[int], arguments: tup
 def apply_updates(
     name: str,
     params: Sequence[Parameter],
-    clock: Clock | None,
     pre: Sequence[Any] = (),
     post: Sequence[Any] = (),
     scale: Any = None,
@@ -123,7 +122,6 @@ def apply_updates(
     Args:
         name: Name of the program.
         params: Initialised parameters with gradients.
-        clock: The optimizer's clock; rules join it. None: each rule's own.
         pre: Pure hooks of the optimizer, before.
         post: Pure hooks of the optimizer, after.
         scale: Loss scale to divide the gradients by, or None.

@@ -239,8 +239,8 @@ class GradientNoise:
 
     Args:
         eta: Scale of the noise; the paper takes 0.01, 0.3 or 1.
-        noise_func: ``noise_func(xp, shape, dtype, hook, rule)`` -> the noise, an array. In static mode it must draw
-            from JAX's or the library's stream: what NumPy draws would be drawn once.
+        noise_func: ``noise_func(xp, shape, dtype, hook, rule)`` -> the noise, an array. A step that
+            draws from NumPy in it runs in eager mode: draw from JAX's or the library's stream.
 
     Source: Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015.
     """

@@ -233,20 +233,22 @@ class Optax(GradientMethod):
     def hyperparam(self, value: Any) -> None:
         """Ignore what the base class sets."""
 
-    def __getattr__(self, name: str) -> Any:
+    def _injected_name(self, name: str) -> str | None:
+        """Return the injected hyperparameter that an attribute stands for, or None."""
         injected = self.__dict__.get("_injected", {})
         known = "learning_rate" if name == "lr" and "lr" not in injected else name
-        if known in injected:
+        return known if known in injected else None
+
+    def __getattr__(self, name: str) -> Any:
+        if (known := self._injected_name(name)) is not None:
             return getattr(self.hyperparam, known)
         raise AttributeError(
             f"Optax has no attribute {name!r}: hyperparameters are attributes where optax.inject_hyperparams is used "
-            f"(here: {sorted(injected) or 'none'})"
+            f"(here: {sorted(self.__dict__.get('_injected', ())) or 'none'})"
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        injected = self.__dict__.get("_injected", {})
-        known = "learning_rate" if name == "lr" and "lr" not in injected else name
-        if known in injected:
+        if (known := self._injected_name(name)) is not None:
             setattr(self.hyperparam, known, value)
         elif name == "lr":
             raise AttributeError("Optax: the learning rate cannot be set: make it with optax.inject_hyperparams")

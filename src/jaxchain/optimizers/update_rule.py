@@ -215,7 +215,7 @@ class UpdateRule:
             param.update_rule = self
             self._status = (True, offset, clock, None)  # hooks are the caller's
             try:
-                apply_updates(f"{type(self).__name__.removesuffix('Rule')}_update", [param], None)
+                apply_updates(f"{type(self).__name__.removesuffix('Rule')}_update", [param])
             finally:
                 param.update_rule, self._status = old_rule, old_status
 

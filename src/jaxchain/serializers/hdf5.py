@@ -12,7 +12,7 @@ import numpy as np
 from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import write_whole
-from jaxchain.serializers.npz import NpzDeserializer
+from jaxchain.serializers.npz import NpzDeserializer, to_write
 
 
 def _h5py() -> Any:
@@ -28,19 +28,12 @@ def _h5py() -> Any:
 
 def _write(group: Any, key: str, value: Any, compression: int | None) -> None:
     h5py = _h5py()
-    if value is None:
-        group.create_dataset(key, data=h5py.Empty("f"))
-        return
-    array = np.asarray(as_array(value))
-    if array.dtype == object and array.shape == () and array[()] is None:
+    array = to_write(key, as_array(value))
+    if array is None:
         group.create_dataset(key, data=h5py.Empty("f"))
         return
     if array.dtype.kind == "U":
         array = array.astype(h5py.string_dtype())
-    elif array.dtype.kind == "V":  # bfloat16 and other ml_dtypes, which HDF5 does not know: exact in float32
-        array = array.astype(np.float32)
-    elif array.dtype == object:
-        raise TypeError(f"{key}: holds Python objects, which HDF5 files do not keep")
     group.create_dataset(key, data=array, compression=None if array.size <= 1 else compression)
 
 

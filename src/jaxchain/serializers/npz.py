@@ -64,6 +64,20 @@ def serialize(obj: Any) -> dict[str, np.ndarray]:
     return serializer.target
 
 
+def to_write(key: str, value: Any) -> np.ndarray | None:
+    """Return an entry as files have it: None for None, bfloat16 and other ml_dtypes, whose names are lost, in float32.
+
+    Raises:
+        TypeError: It holds Python objects.
+    """
+    array = np.asarray(value)
+    if array.dtype == object:
+        if array.shape != () or array[()] is not None:
+            raise TypeError(f"{key}: holds Python objects, which files keep only by pickle")
+        return None
+    return array.astype(np.float32) if array.dtype.kind == "V" else array  # exact
+
+
 def save_npz(file: str | os.PathLike[str] | BinaryIO, obj: Any, compression: bool = True) -> None:
     """Save an object to an npz file. A kill at any moment leaves the previous file whole.
 
@@ -86,13 +100,9 @@ def _write(file: BinaryIO, target: Mapping[str, Any], compression: bool) -> None
     method = zipfile.ZIP_DEFLATED if compression else zipfile.ZIP_STORED
     with zipfile.ZipFile(file, "w", method, allowZip64=True) as archive:
         for key, value in target.items():
-            array = np.asarray(value)
-            if array.dtype.kind == "V":  # bfloat16 and other ml_dtypes: npz would lose the type's name (FACTS.md S0)
-                array = array.astype(np.float32)  # exact, and Chainer can read it
+            array = to_write(key, value)
             with archive.open(f"{key}.npy", "w", force_zip64=True) as entry:
-                if array.dtype == object:
-                    if array.shape != () or array[()] is not None:
-                        raise TypeError(f"{key}: holds Python objects, which npz files keep only by pickle")
+                if array is None:
                     entry.write(_NONE)
                 else:
                     np.lib.format.write_array(entry, array, allow_pickle=False)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain.serializers.files import write_whole
-from jaxchain.serializers.npz import IgnoreNames, NpzDeserializer, serialize
+from jaxchain.serializers.npz import IgnoreNames, NpzDeserializer, serialize, to_write
 
 _METADATA = "jaxchain"
 
@@ -43,16 +43,10 @@ def save_safetensors(file: str | os.PathLike[str], obj: Any) -> None:
     arrays: dict[str, np.ndarray] = {}
     others: dict[str, Any] = {}
     for key, value in (obj if isinstance(obj, dict) else serialize(obj)).items():
-        array = np.asarray(value)
-        if array.dtype.kind == "U":
-            others[key] = array.tolist()
-        elif array.dtype == object:
-            if array.shape != () or array[()] is not None:
-                raise TypeError(f"{key}: holds Python objects, which safetensors files do not keep")
-            others[key] = None
+        array = to_write(key, value)
+        if array is None or array.dtype.kind == "U":
+            others[key] = None if array is None else array.tolist()
         else:
-            # bfloat16 and other ml_dtypes: exact in float32, and every reader knows it
-            array = array.astype(np.float32) if array.dtype.kind == "V" else array
             arrays[key] = np.ascontiguousarray(array).reshape(array.shape)
     data = safetensors.numpy.save(arrays, {_METADATA: json.dumps(others)})
     write_whole(file, lambda f: f.write(data))

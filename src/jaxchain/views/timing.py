@@ -108,7 +108,7 @@ def node_times(
         call: A Link or a function on Variables.
         args: Its arguments.
         kwargs: Its keyword arguments.
-        reset: Puts the state back as it was (views/untouched.py).
+        reset: Puts the state back as it was (core/untouched.py).
         rounds: Number of calls; one more comes first and is not counted.
 
     Returns:
@@ -146,7 +146,7 @@ def link_times(
         model: The model.
         args: Its arguments.
         kwargs: Its keyword arguments.
-        reset: Puts the state back as it was (views/untouched.py).
+        reset: Puts the state back as it was (core/untouched.py).
 
     Returns:
         Times in eager mode, and in static mode: there each link is compiled by itself and called on what it was given.

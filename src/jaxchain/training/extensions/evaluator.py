@@ -10,6 +10,7 @@ from typing import Any
 
 from jaxchain import reporter as reporting
 from jaxchain.core.config import no_backprop_mode, using_config
+from jaxchain.core.explain import Explanation
 from jaxchain.dataset.convert import concat_examples
 from jaxchain.reporter import DictSummary, Reporter
 from jaxchain.training.extension import PRIORITY_WRITER, Extension
@@ -165,7 +166,7 @@ class Evaluator(Extension):
             self._step = Step("evaluate", [("eval_func", function)], evaluate, False)
         return self._step
 
-    def explain(self) -> Any:
+    def explain(self) -> Explanation:
         """Return every compile in static mode, with its reason: print it."""
         return self._get_step().static.explain()
 

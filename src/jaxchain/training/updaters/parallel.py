@@ -166,7 +166,7 @@ class ParallelUpdater(StandardUpdater):
                 model.copyparams(main)
 
     def _get_step(self) -> Step:
-        """Return what `step` calls: its attribute ``static`` has `explain()` with every compile."""
+        """Return the update as a function of the batch, made anew for another optimizer or loss function."""
         optimizer, loss_func = self.get_optimizer("main"), self.loss_func
         if self._step is None or not self._step.fits(optimizer, loss_func):
             n, loss_scale = len(self._devices), self.loss_scale

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxchain.core.config import using_config
+from jaxchain.core.explain import Explanation
 from jaxchain.dataset.convert import concat_examples
 from jaxchain.training.updaters.base import Step, Updater, as_device, check_mode, convert, jax_device
 
@@ -158,7 +159,7 @@ class StandardUpdater(Updater):
         self._get_step()(arrays)
 
     def _get_step(self) -> Step:
-        """Return what `step` calls: its attribute ``static`` has `explain()` with every compile."""
+        """Return the update as a function of the batch, made anew for another optimizer or loss function."""
         optimizer, loss_func = self._optimizers["main"], self.loss_func
         if self._step is None or not self._step.fits(optimizer, loss_func):
 
@@ -168,7 +169,7 @@ class StandardUpdater(Updater):
             self._step = Step("update", [("optimizer", optimizer), ("loss_func", loss_func)], update, True)
         return self._step
 
-    def explain(self) -> Any:
+    def explain(self) -> Explanation:
         """Return every compile of the update in static mode, with its reason: print it."""
         return self._get_step().static.explain()
 
