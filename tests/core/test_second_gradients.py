@@ -228,12 +228,12 @@ def test_an_old_style_function_has_no_second_gradient(how):
         "compiled link": lambda: model.static(),
         "exported": lambda: jaxchain.export(model, Variable(np.float32(X)), batch="fixed", vjp_order=1),
     }.get(how, lambda: model)()
+    x = Variable(np.float32(X))
+    called(x).backward()
+    np.testing.assert_allclose(x.grad, 4 * np.float32(X) ** 3, rtol=1e-5)
     run = jaxchain.static(orders) if how == "compiled function" else orders
-    np.testing.assert_allclose(run(called, np.float32(X), 1)[-1], orders(model, X, 1)[-1], rtol=1e-5)
     with pytest.raises(RuntimeError, match='cannot twice-differentiate an old style Function "OldStyle"'):
-        jaxchain.export(model, Variable(np.float32(X)), batch="fixed", vjp_order=2) if how == "exported" else run(
-            called, np.float32(X), 2
-        )
+        run(called, np.float32(X), 2)
 
 
 def test_forget_refuses_a_second_gradient_in_a_compiled_link_as_in_eager_mode():

@@ -83,7 +83,9 @@ class FunctionAdapter(FunctionNode):
                 self._retained_outputs = kept
             if not isinstance(gxs, tuple | list):
                 kind = type(gxs).__name__
-                raise TypeError(f"{self.label}.backward: expected a tuple of arrays and None, got {kind}{self._where()}")
+                raise TypeError(
+                    f"{self.label}.backward: expected a tuple of arrays and None, got {kind}{self._where()}"
+                )
             if len(gxs) != n_in:
                 raise ValueError(
                     f"number of gradients returned by {self.label}.backward ({len(gxs)}) is not that of its inputs "

@@ -324,8 +324,15 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
     def _check_types(self, arrays: tuple[Any, ...]) -> None:
         try:
-            self.check_type_forward(type_check.get_types(arrays))
-        except InvalidType as error:
+            self.check_type_forward(type_check.get_light_types(arrays))
+        except Exception as failed:  # an InvalidType, or an index that is there only if an expectation holds
+            error = failed
+            try:
+                self.check_type_forward(type_check.get_types(arrays))
+            except Exception as told:  # not an InvalidType where the check computes with the types
+                error = told if isinstance(told, InvalidType) else failed
+            if not isinstance(error, InvalidType):
+                raise
             described = ", ".join(map(repr, map(info_of, arrays)))
             raise error.located(self.label, f"{self.label}({described})") from None
 

@@ -221,7 +221,8 @@ def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:
     A callable of ours has `generate(shape, dtype)`; any other is given a NumPy buffer to fill, as in Chainer.
     Values are concrete, also inside a static trace.
     """
-    dtype = get_dtype(getattr(initializer, "dtype", None))
+    # a scalar of NumPy's is a number; an array or an initializer says which dtype
+    dtype = get_dtype(None if isinstance(initializer, np.generic) else getattr(initializer, "dtype", None))
     with jax.ensure_compile_time_eval():
         if not callable(initializer):  # NumPy makes the array: jnp.full would compile once per shape
             return from_numpy(np.broadcast_to(np.asarray(initializer, dtype), shape))
