@@ -74,9 +74,8 @@ def _ended() -> StaticError:
 def _check_variables(function: str, **lists: Any) -> None:
     for name, value in lists.items():
         if not isinstance(value, list | tuple):
-            raise TypeError(
-                f"{function}: {name}: expected a list or tuple of Variables, got {type(value).__name__}\nat {user_line(3)}"
-            )
+            got = type(value).__name__
+            raise TypeError(f"{function}: {name}: expected a list or tuple of Variables, got {got}\nat {user_line(3)}")
 
 
 TRACED = object()  # the loss scale of a pass inside a static call, where it is a number that the optimizer knows
@@ -202,8 +201,8 @@ def grad(
         outputs: Outputs, summed over (weighted by `grad_outputs`).
         inputs: Variables anywhere in the graph.
         grad_outputs: Gradient of each output; None where it is one.
-        grad_inputs: Gradients that the inputs have already. They are added to the results and go on from there, to other
-            inputs that led to these.
+        grad_inputs: Gradients that the inputs have already. They are added to the results, and go on from there to
+            other inputs that led to these.
         set_grad: Also set `grad` of the inputs.
         retain_grad: Also set `grad` of the variables in between.
         enable_double_backprop: Record a graph of the gradients, so that they can be differentiated again.
