@@ -575,7 +575,7 @@ def test_every_node_is_a_function_node():
 
 def test_the_shape_of_what_is_not_initialised():
     link = jaxchain.links.Linear(None, 2)
-    for name in ("shape", "dtype", "ndim", "size"):
+    for name in ("shape", "ndim", "size"):
         with pytest.raises(AttributeError, match="parameter W is not initialised: it has no shape"):
             getattr(link.W, name)
 

@@ -365,6 +365,15 @@ def test_scalars_of_numpy_are_numbers_to_a_parameter():
     assert Parameter(np.array([3, 4], np.int32)).dtype == np.int32
 
 
+def test_a_parameter_knows_its_dtype_before_it_has_an_array():
+    assert Parameter().dtype == np.float32 and Parameter(jaxchain.initializers.Zero(np.float16)).dtype == np.float16
+
+
+def test_a_variable_of_a_variable_is_refused():
+    with pytest.raises(TypeError, match=r"expected an array, got a Variable(.|\n)*test_variable.py"):
+        Variable(v(1))
+
+
 def test_parameter_is_initialised_lazily():
     p = Parameter(2.0, name="W")
     assert p.array is None

@@ -61,6 +61,11 @@ class Variable:
     ) -> None:
         if unknown:
             _refuse(unknown)
+        if isinstance(data, Variable):
+            raise TypeError(
+                "Variable: expected an array, got a Variable. Variable(x.array) makes one that no gradient goes "
+                f"through\nat {user_line(2)}"
+            )
         self._value: Any = None if data is None else as_jax(data)
         info = UNINITIALIZED[requires_grad] if data is None else info_of(self._value, requires_grad)
         self._node = VariableNode(info, name)
