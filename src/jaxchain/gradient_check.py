@@ -8,6 +8,7 @@ also where the program is float32: JAX's switch is on for as long as the check r
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -67,8 +68,11 @@ def numerical_grad(
 
     Raises:
         TypeError: An input cannot be changed.
+        AssertionError: `eps` is not positive.
         NondifferentiableError: There is a kink.
     """
+    if not eps > 0:
+        raise AssertionError(f"numerical_grad: eps: expected a positive number, got {eps}")
     if not all(isinstance(x, np.ndarray) for x in inputs):
         raise TypeError("numerical_grad changes its inputs while it calls f: give it NumPy arrays")
 
@@ -97,6 +101,8 @@ def numerical_grad(
 
 def _check_slopes(before: float, center: float, after: float, eps: float, atol: float, rtol: float) -> None:
     left, right = (center - before) / eps, (after - center) / eps
+    if math.isnan(left) and math.isnan(right):  # outside of the domain, on both sides
+        return
     # a smooth function's slopes differ by its curvature times the step
     if not abs(right - left) <= atol + max(rtol, 10 * eps) * max(abs(left), abs(right)) + 1e-6:
         raise NondifferentiableError(f"the slope is {left:.6g} to the left and {right:.6g} to the right, {eps:g} away")

@@ -102,7 +102,6 @@ CASES = {
     "clip": (lambda x: (F.clip(x, 0.0, 1.0) + x) ** 3, [0.0, 1.0, 0.5]),
     "a FunctionNode": (lambda x: Straight().apply((x,))[0] ** 2 * x, X),
     "a FunctionNode in NumPy": (lambda x: InNumPy().apply((x,))[0] ** 2 * x, X),
-    "an old-style function": (lambda x: OldStyle()(x) * x, X),
     "cond": (either, X),
     "scan": (along, [1.0, 1.0, 2.0]),
 }
@@ -220,6 +219,21 @@ def test_values_left_on_a_function_have_no_second_gradient_in_a_compiled_link():
     np.testing.assert_allclose(x.grad, 6 * x.array**5)
     with pytest.raises(RuntimeError, match="Leaves: `forward` leaves values on the object"):
         jaxchain.grad([y], [x], enable_double_backprop=True)
+
+
+@pytest.mark.parametrize("how", ["eager", "compiled function", "compiled link", "exported"])
+def test_an_old_style_function_has_no_second_gradient(how):
+    model = Model(lambda x: OldStyle()(x) * x)
+    called = {
+        "compiled link": lambda: model.static(),
+        "exported": lambda: jaxchain.export(model, Variable(np.float32(X)), batch="fixed", vjp_order=1),
+    }.get(how, lambda: model)()
+    x = Variable(np.float32(X))
+    called(x).backward()
+    np.testing.assert_allclose(x.grad, 4 * np.float32(X) ** 3, rtol=1e-5)
+    run = jaxchain.static(orders) if how == "compiled function" else orders
+    with pytest.raises(RuntimeError, match='cannot twice-differentiate an old style Function "OldStyle"'):
+        run(called, np.float32(X), 2)
 
 
 def test_forget_refuses_a_second_gradient_in_a_compiled_link_as_in_eager_mode():

@@ -29,8 +29,32 @@ def v(*values, **kwargs):
 def test_repr_is_chainers():
     assert repr(Variable(np.ones((2, 3), np.float32))) == "variable([[1., 1., 1.],\n          [1., 1., 1.]])"
     assert repr(v(1, 1, name="h")) == "variable h([1., 1.])"
-    assert repr(Variable(np.float32(1.5))) == "variable(1.5)"
+    assert repr(Variable(np.float32(1.5))) == "variable(1.5)" and str(Variable(np.float32(0))) == "variable(0.)"
     assert repr(Parameter(name="W")) == "variable W(None)"
+
+
+def test_debug_print_is_chainers():
+    x = Variable(np.arange(6, dtype=np.float32).reshape(2, 3), name="x")
+    lines = x.debug_print().splitlines()
+    statistics = "mean=2.50000000, std=1.70782513"
+    assert [lines[0], *lines[3:]] == [
+        *("<variable x>", "- shape: (2, 3)", "- dtype: float32", f"- statistics: {statistics}", "- grad: None"),
+    ]
+    x.zerograd()
+    assert x.debug_print().endswith("- grad: 0")
+    x.grad = x.array
+    assert x.debug_print().endswith(f"- grad: {statistics}")
+    nothing = Variable().debug_print().splitlines()
+    assert nothing[0].startswith("<variable at 0x") and all(line.endswith(": None") for line in nothing[1:])
+
+
+def test_a_variable_without_an_array_remembers_whether_it_wants_a_gradient():
+    x = Variable(None, requires_grad=False)
+    x.array = np.ones(2, np.float32)
+    assert not x.requires_grad and not as_variable(None).requires_grad
+    x = Variable(None)
+    x.array = np.ones(2, np.float32)
+    assert x.requires_grad
 
 
 def test_text_of_what_is_empty_or_has_several_rows():
@@ -134,6 +158,28 @@ def test_grad_takes_grad_outputs_and_grad_inputs():
     y = x * x
     (g,) = jaxchain.grad([y], [x], grad_outputs=[v(1, 10)], grad_inputs=[v(100, 100)])
     np.testing.assert_array_equal(g.array, [102, 140])
+
+
+@pytest.mark.parametrize("options", [{}, {"enable_double_backprop": True}, {"retain_grad": True}])
+def test_gradients_that_inputs_have_go_on_to_others(options):
+    first = v(0.5)
+    x = first + first
+    middle = x * 1.0
+    y = middle + middle
+    gx, gy = jaxchain.grad([y * y], [x, y], [v(10)], [v(1000), v(100)], **options)
+    assert (float(gx), float(gy)) == (1000 + 2 * (100 + 40), 100 + 40)  # Chainer's
+    assert [g if g is None else float(g[0]) for g in (first.grad, x.grad, middle.grad, y.grad)] == (
+        [None, 1280, 280, 140] if "retain_grad" in options else [None] * 4
+    )
+
+
+def test_grad_wants_as_many_gradients():
+    x = v(1.0)
+    for options in ({"grad_outputs": []}, {"grad_inputs": [v(1), v(1)]}):
+        with pytest.raises(ValueError, match=rf"{next(iter(options))}: expected 1 gradients, got "):
+            jaxchain.grad([F.sum(x)], [x], **options)
+        with pytest.raises(TypeError, match=f"{next(iter(options))}: expected a list or tuple of Variables"):
+            jaxchain.grad([F.sum(x)], [x], **dict.fromkeys(options, v(1)))
 
 
 def test_grad_wants_lists():
@@ -312,6 +358,20 @@ def test_arguments_that_are_none_are_refused():
         Variable(np.ones(2, "f"), volatile="on")
     with pytest.raises(TypeError, match=r"unexpected keyword argument\(s\): foo\nat .*test_variable.py"):
         Variable(np.ones(2, "f"), foo=1)
+
+
+def test_scalars_of_numpy_are_numbers_to_a_parameter():
+    assert Parameter(np.int64(3), (2,)).dtype == Parameter(np.float16(3), (2,)).dtype == np.float32
+    assert Parameter(np.array([3, 4], np.int32)).dtype == np.int32
+
+
+def test_a_parameter_knows_its_dtype_before_it_has_an_array():
+    assert Parameter().dtype == np.float32 and Parameter(jaxchain.initializers.Zero(np.float16)).dtype == np.float16
+
+
+def test_a_variable_of_a_variable_is_refused():
+    with pytest.raises(TypeError, match=r"expected an array, got a Variable(.|\n)*test_variable.py"):
+        Variable(v(1))
 
 
 def test_parameter_is_initialised_lazily():

@@ -54,6 +54,7 @@ def test_states(build, names):
         (lambda: L.NaryTreeLSTM(4, 2, 1)(None, None, None), ValueError, "are None"),
         (lambda: L.NaryTreeLSTM(4, 2, 0), AssertionError, "n_ary >= 1"),
         (lambda: L.NStepGRU(1, 4, 2, 0.0)(None, X), TypeError, "list or tuple of sequences"),
+        (lambda: L.NStepGRU(1, 4, 2, 0.0)(None, [X, X[:0]]), ValueError, r"xs\[1\] is empty"),
         (lambda: L.NStepGRU(1, 3, 2, 0.0)(None, [X]), TypeError, r"xs\[0\].shape\[1\]"),
         (lambda: L.BinaryHierarchicalSoftmax(4, ((0, 1, 2), 3)), ValueError, "two child nodes"),
         (lambda: L.BinaryHierarchicalSoftmax.create_huffman_tree({}), ValueError, "Empty vocabulary"),

@@ -728,6 +728,69 @@ def test_loss_scale():
         optimizer.loss_scaling(interval=0)
 
 
+@pytest.mark.parametrize("how", ["whole", "update", "backward"])
+@MODES
+def test_a_backward_pass_says_by_what_gradients_are_divided(mode, how):
+    """As in Chainer: the optimizer need not know the loss scale. `how`: what is compiled."""
+
+    def trained(scale):
+        link = jaxchain.links.Linear(2, 3, initialW=1)
+        optimizer = optimizers.SGD(0.01).setup(link)
+
+        def backward(x):
+            link.cleargrads()
+            F.sum(link(x) ** 2).backward(loss_scale=scale)
+
+        def step(x):
+            run["backward"](x)
+            run["update"]()
+
+        run = {"backward": backward, "update": optimizer.update, "whole": step}
+        if mode == "static":
+            run[how] = jaxchain.static(run[how])
+        for _ in range(3):
+            run["whole"](np.ones((1, 2), np.float32))
+        return np.asarray(link.W.array)
+
+    np.testing.assert_allclose(trained(8.0), trained(None), rtol=1e-5)
+
+
+def test_gradients_of_losses_that_were_not_scaled_are_not_divided():
+    link = jaxchain.links.Linear(2, 3, initialW=1)
+    optimizer = optimizers.SGD(1).setup(link)
+    optimizer.set_loss_scale(8.0)
+    F.sum(link(np.ones((1, 2), np.float32))).backward()
+    optimizer.update()
+    np.testing.assert_allclose(link.W.array, 0)
+
+
+def test_small_gradients_of_float16_are_divided_in_float32():
+    link = jaxchain.Link()
+    with link.init_scope():
+        link.p = jaxchain.Parameter(np.zeros(1, np.float16))
+    optimizer = optimizers.SGD(1).setup(link)
+    optimizer.use_fp32_update()
+    optimizer.set_loss_scale(1024.0)
+    optimizer.update(lambda: F.sum(F.cast(link.p, np.float32) * np.float32(3e-8)))
+    np.testing.assert_allclose(link.p.update_rule._fp32_param.array, -3e-8, rtol=1e-3)
+
+
+def test_a_core_that_is_set_on_one_rule_is_used():
+    model = model_with_grads()
+    optimizer = optimizers.SGD(0.1).setup(model)
+    rule, seen = model.l1.W.update_rule, []
+    rule.update_core = seen.append
+    optimizer.update()
+    assert seen == [model.l1.W]
+
+
+def test_a_rule_updates_a_variable():
+    x = jaxchain.Variable(np.ones(2, np.float32), grad=np.ones(2, np.float32))
+    rule = optimizers.SGD(0.5).create_update_rule()
+    rule.update(x)
+    np.testing.assert_allclose(x.array, 0.5)
+
+
 def test_dynamic_loss_scale():
     model = model_with_grads()
     x, t = batch()

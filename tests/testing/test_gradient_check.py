@@ -103,3 +103,10 @@ def test_numerical_grad():
     (g,) = numerical_grad(lambda: (z**2,), (z,), (np.ones(3),))
     np.testing.assert_allclose(g, [2, 4, 6], rtol=1e-6)
     assert z.tolist() == [1, 2, 3]
+    for eps in (0, -1.0):
+        with pytest.raises(AssertionError, match="eps: expected a positive number"):
+            numerical_grad(lambda: (z**2,), (z,), (np.ones(3),), eps)
+    for outside in (np.log, lambda x: 2 * x):  # of the domain, and at infinity: no kink is seen
+        x = np.array([-10.0 if outside is np.log else np.inf])
+        with np.errstate(invalid="ignore"):
+            numerical_grad(lambda f=outside, x=x: (f(x),), (x,), (np.ones(1),), detect_nondifferentiable=True)

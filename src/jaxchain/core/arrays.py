@@ -31,7 +31,7 @@ class Info:
 
 
 _infos: dict[Any, Info] = {}
-UNINITIALIZED = Info((), np.dtype(np.float32), True)
+UNINITIALIZED = tuple(Info((), np.dtype(np.float32), requires_grad) for requires_grad in (False, True))
 
 
 def info_of(array: Any, requires_grad: bool = True) -> Info:

@@ -10,10 +10,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from jax.lax import stop_gradient
-
 from jaxchain.core.compat import is_tracer
-from jaxchain.core.function_node import FunctionNode
+from jaxchain.core.errors import format_source
+from jaxchain.core.function_node import FunctionNode, refused_twice
+from jaxchain.core.nodes import FunctionRecord
 from jaxchain.core.user_code import UserFunction, call
 from jaxchain.core.variable import Variable, as_jax
 
@@ -61,6 +61,13 @@ class FunctionAdapter(FunctionNode):
         outputs, self._left_values = call(function, function.forward, arrays, function._forward_in_numpy())
         return outputs
 
+    def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return (positions, gradients) of the inputs; to differentiate these raises."""
+        positions, gxs = super().pullback_graph(gys)
+        gxs = [g if g is None else Variable(g._array) for g in gxs]
+        _NoSecondGradient(self, gys, [g for g in gxs if g is not None])
+        return positions, gxs
+
     def _backward_targets(self, positions: tuple[int, ...], gys: tuple[Any, ...]) -> tuple[Any, ...]:
         function, kind = self._function, type(self._function)
         numpy = kind.backward is Function.backward and kind.backward_cpu is not Function.backward_cpu
@@ -74,19 +81,68 @@ class FunctionAdapter(FunctionNode):
                 gxs = function.backward(arrays[:n_in], arrays[n_in:n])
             finally:
                 self._retained_outputs = kept
+            if not isinstance(gxs, tuple | list):
+                kind = type(gxs).__name__
+                raise TypeError(
+                    f"{self.label}.backward: expected a tuple of arrays and None, got {kind}{self._where()}"
+                )
             if len(gxs) != n_in:
                 raise ValueError(
-                    f"number of gradients returned by {self.label} ({len(gxs)}) is not that of its inputs ({n_in})"
+                    f"number of gradients returned by {self.label}.backward ({len(gxs)}) is not that of its inputs "
+                    f"({n_in}){self._where()}"
                 )
             return tuple(gxs[i] for i in positions)
 
         arrays = [*retained, *(None if g is None else g._array for g in gys), *kept.values(), *self._out_data]
         gxs = call(function, run, arrays, numpy or self._left_values)[0]
         dtypes = [self.inputs[i].dtype for i in positions]
-        gxs = [None if g is None else as_jax(g).astype(d) for g, d in zip(gxs, dtypes, strict=True)]
-        return tuple(  # constants to the next derivative, also when JAX asks for it after the trace: no `off_tape`
-            None if g is None else Variable(stop_gradient(g) if is_tracer(g) else g, requires_grad=False) for g in gxs
-        )
+        gxs = tuple(None if g is None else as_jax(g).astype(d) for g, d in zip(gxs, dtypes, strict=True))
+        if any(map(is_tracer, arrays)):  # JAX may ask for the next derivative
+            gxs = refused_twice(gxs, [a for a in arrays if a is not None], _refusal(self))
+        return tuple(None if g is None else Variable(g, requires_grad=False) for g in gxs)
+
+
+class _NoSecondGradient(FunctionRecord):
+    """The function node that made the gradients of an old-style function: its own gradient is an error.
+
+    Args:
+        function: The node of the function.
+        gys: The gradients of its outputs.
+        gxs: Those of its inputs: what this node made.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, function: FunctionAdapter, gys: Sequence[Any], gxs: Sequence[Any]) -> None:
+        self.name, self.scope, self.site, self.ordinal = function.label, function.scope, function.site, function.ordinal
+        self.inputs = (*function.inputs, *(g.node for g in gys if g is not None))
+        self.rank = max(node.rank for node in self.inputs)
+        for i, gx in enumerate(gxs):
+            gx.node.set_creator_node(self)
+            gx.node.output_index = i
+        self.outputs = tuple(weakref.ref(gx.node) for gx in gxs)
+
+    @property
+    def label(self) -> str:
+        """The function's."""
+        return self.name
+
+    @property
+    def public(self) -> None:
+        """Nothing: to a user the gradients are leaves."""
+        return None
+
+    def pullback_graph(self, gys: list[Any]) -> Any:
+        """Raise an error."""
+        raise RuntimeError(_refusal(self))
+
+    pullback = pullback_graph
+
+
+def _refusal(node: FunctionRecord) -> str:
+    where = format_source(node.source)
+    message = f'cannot twice-differentiate an old style Function "{node.label}": make it a FunctionNode'
+    return f"{message}\ncalled at {where}" if where else message
 
 
 class Function(UserFunction):
@@ -113,36 +169,32 @@ class Function(UserFunction):
         Returns:
             The output, or a tuple of them if there are several.
         """
-        local = self.__dict__.pop("_early_hooks", None)
-        node = FunctionAdapter(self)
-        if local:
-            node._hooks = local
+        node = self.__dict__.pop("_next_node", None) or FunctionAdapter(self)
         outputs = node.apply(inputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property
-    def node(self) -> FunctionAdapter | None:
-        """The node of its last call."""
-        return None if self._weak_node is None else self._weak_node()
-
-    def _of_node(self, name: str, default: Any) -> Any:
-        node = self.node
-        return default if node is None else getattr(node, name)
+    def node(self) -> FunctionAdapter:
+        """The node of its last call; if that is gone, or there was none, of its next one."""
+        node = None if self._weak_node is None else self._weak_node()
+        if node is None:
+            node = self._next_node = FunctionAdapter(self)
+        return node
 
     @property
     def inputs(self) -> Any:
         """Nodes of the inputs."""
-        return self._of_node("inputs", None)
+        return self.node.inputs
 
     @property
     def outputs(self) -> Any:
         """Weak references to the nodes of the outputs."""
-        return self._of_node("outputs", None)
+        return self.node.outputs
 
     @property
     def rank(self) -> int:
         """The largest rank of its inputs."""
-        return self._of_node("rank", 0)
+        return self.node.rank
 
     @property
     def stack(self) -> Any:
@@ -152,7 +204,7 @@ class Function(UserFunction):
     @property
     def output_data(self) -> Any:
         """The kept output arrays; None for the others."""
-        return self._of_node("output_data", None)
+        return self.node.output_data
 
     def backward(self, inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the gradients of the inputs.
@@ -192,7 +244,7 @@ class Function(UserFunction):
         Args:
             indexes: Which.
         """
-        self._of_node("retain_inputs", None)(indexes)
+        self.node.retain_inputs(indexes)
 
     def retain_outputs(self, indexes: Sequence[int], retain_after_backward: bool = False) -> None:
         """Keep outputs: they are in `output_data`; called in `forward`.
@@ -201,15 +253,13 @@ class Function(UserFunction):
             indexes: Which.
             retain_after_backward: Ignored: they stay as long as the node.
         """
-        self._of_node("retain_outputs", None)(indexes)
+        self.node.retain_outputs(indexes)
 
     def unchain(self) -> None:
         """Cut this function out of the graph: its outputs become leaves."""
-        if self.node is not None:
-            self.node.unchain()
+        self.node.unchain()
 
     @property
     def local_function_hooks(self) -> dict[str, Any]:
         """Hooks of this function, by name."""
-        node = self.node
-        return self.__dict__.setdefault("_early_hooks", {}) if node is None else node.local_function_hooks
+        return self.node.local_function_hooks

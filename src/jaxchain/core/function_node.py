@@ -22,14 +22,16 @@ import numpy as np
 from jax.lax import stop_gradient
 
 from jaxchain.core import type_check
-from jaxchain.core.arrays import ARRAY_LIKE, has_nan, info_of, off_tape
+from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, has_nan, info_of, off_tape
 from jaxchain.core.compat import in_trace
 from jaxchain.core.config import config, thread_state, using_config
-from jaxchain.core.errors import InvalidType, call_site, user_line
+from jaxchain.core.errors import InvalidType, call_site, format_source, user_line
 from jaxchain.core.guard import caught
 from jaxchain.core.nodes import FunctionRecord, VariableNode
 from jaxchain.core.user_code import UserFunction, call, differ, is_numpy_code, visible
 from jaxchain.core.variable import Variable, as_jax, as_variable, initialized_array, on_tape
+
+_GRADIENTS = (Variable, *ARRAY_LIKE)
 
 
 def refused_twice(outputs: Any, inputs: Sequence[Any], message: str) -> Any:
@@ -137,14 +139,14 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         return (None,) * len(target_input_indexes)
 
     def backward_accumulate(self, target_input_indexes: Any, grad_outputs: Any, grad_inputs: Any) -> tuple[Any, ...]:
-        """Return the gradients of the inputs, added to those given.
+        """Return the gradients of the inputs, added to those given; may be written in the place of `backward`.
 
         Args:
             target_input_indexes: Which inputs.
             grad_outputs: Gradients of the outputs.
-            grad_inputs: What to add to; None for nothing.
+            grad_inputs: What to add to; None for nothing. The backward pass gives None, and adds up itself.
         """
-        gxs = self._backward_targets(target_input_indexes, grad_outputs)
+        gxs = self._of_targets(self.backward(target_input_indexes, grad_outputs), target_input_indexes)
         return tuple(g if s is None else s if g is None else g + s for g, s in zip(gxs, grad_inputs, strict=True))
 
     def retain_inputs(self, indexes: Sequence[int]) -> None:
@@ -169,10 +171,9 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         return tuple(_on(self.inputs[i], self._retained_inputs[i]) for i in indexes)
 
     def get_retained_outputs(self) -> tuple[Any, ...]:
-        """Return the outputs that `forward` kept, as Variables of the graph."""
-        arrays = self._retained_outputs
-        indexes = self._output_indexes_to_retain or ()
-        return tuple([_on(self.output_node(i, info_of(arrays[i])), arrays[i]) for i in indexes])
+        """Return the outputs that `forward` kept, as Variables of the graph; None for those that are None."""
+        kept = [(i, self._retained_outputs[i]) for i in self._output_indexes_to_retain or ()]
+        return tuple([None if y is None else _on(self.output_node(i, info_of(y)), y) for i, y in kept])
 
     @property
     def output_data(self) -> tuple[Any, ...]:
@@ -198,7 +199,7 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
         Raises:
             InvalidType: `check_type_forward` refused the inputs.
-            TypeError: `forward` did not return a tuple of arrays.
+            TypeError: `forward` did not return a tuple of arrays and None.
         """
         state = thread_state()
         trace = state.trace
@@ -225,13 +226,13 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
             raise TypeError(
                 f"forward output must be a tuple ({self.label})\nActual: {type(outputs)}\nat {user_line(2)}"
             )
-        if not all(isinstance(y, ARRAY_LIKE) for y in outputs):
+        if not all(y is None or isinstance(y, ARRAY_LIKE) for y in outputs):
             types = tuple(type(y) for y in outputs)
             raise TypeError(
                 f"forward output must be a tuple of ndarrays.\nFunction: {self.label}\nActual output types: {types}\n"
                 f"at {user_line(2)}"
             )
-        outputs = tuple(as_jax(y) for y in outputs)
+        outputs = tuple(None if y is None else as_jax(y) for y in outputs)
         if trace is not None and not (state.record or trace.returning):
             outputs = tuple(map(off_tape, outputs))
         for hook in hooks:
@@ -283,8 +284,8 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
         def primal(*arrays: Any) -> Any:
             outputs = self._forward(arrays)
-            if isinstance(outputs, tuple) and all(isinstance(y, ARRAY_LIKE) for y in outputs):
-                outputs = tuple(as_jax(y) for y in outputs)
+            if isinstance(outputs, tuple):
+                outputs = tuple(as_jax(y) if isinstance(y, ARRAY_LIKE) else y for y in outputs)
             return outputs
 
         def forward(*arrays: Any) -> tuple[Any, Any]:
@@ -295,13 +296,13 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
             node: FunctionNode = copy.copy(self)
             arrays, outputs = saved
             node.inputs = tuple(VariableNode(info_of(a, True)) for a in arrays)
-            kept = [VariableNode(info_of(y, True)) for y in outputs]
+            kept = [VariableNode(UNINITIALIZED[True] if y is None else info_of(y, True)) for y in outputs]
             node.outputs = tuple(map(weakref.ref, kept))
             node._retained_inputs = {i: arrays[i] for i in self._input_indexes_to_retain or ()}
             node._retained_outputs = {i: outputs[i] for i in self._output_indexes_to_retain or ()}
             node._out_data = outputs
             with using_config("enable_backprop", False):
-                gxs = node.pullback([None if g.dtype == jax.dtypes.float0 else g for g in gys])
+                gxs = node.pullback([None if g is None or g.dtype == jax.dtypes.float0 else g for g in gys])
             found = dict(zip(*gxs, strict=True))
             return tuple(found.get(i) for i in range(len(arrays)))  # None: zero
 
@@ -311,8 +312,15 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
     def _check_types(self, arrays: tuple[Any, ...]) -> None:
         try:
-            self.check_type_forward(type_check.get_types(arrays))
-        except InvalidType as error:
+            self.check_type_forward(type_check.get_light_types(arrays))
+        except Exception as failed:  # an InvalidType, or an index that is there only if an expectation holds
+            error = failed
+            try:
+                self.check_type_forward(type_check.get_types(arrays))
+            except Exception as told:  # not an InvalidType where the check computes with the types
+                error = told if isinstance(told, InvalidType) else failed
+            if not isinstance(error, InvalidType):
+                raise
             described = ", ".join(map(repr, map(info_of, arrays)))
             raise error.located(self.label, f"{self.label}({described})") from None
 
@@ -352,10 +360,11 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         for hook in hooks:
             hook.backward_postprocess(self, in_data, out_grad)
         for i, g in zip(positions, gxs, strict=True):
-            if g is not None and g.shape != self.inputs[i].shape:
-                raise ValueError(
-                    f"shape of the gradient returned by {self.label}.backward for input {i}: expected "
-                    f"{self.inputs[i].shape}, got {g.shape}"
+            if g is not None and (g.shape, g.dtype) != (self.inputs[i].shape, self.inputs[i].dtype):
+                what = "shape" if g.shape != self.inputs[i].shape else "dtype"
+                raise (ValueError if what == "shape" else TypeError)(
+                    f"{what} of the gradient returned by {self.label}.backward for input {i}: expected "
+                    f"{getattr(self.inputs[i], what)}, got {getattr(g, what)}{self._where()}"
                 )
         if config.debug and state.trace is None:
             _check_nan(f"backward computation of {self.label}", [g.array for g in gxs if g is not None])
@@ -368,20 +377,33 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         else:
             try:
                 with caught():
-                    gxs = self.backward(positions, gys)
+                    gxs = self.backward_accumulate(positions, gys, (None,) * len(positions))
             except Exception as error:
                 if not is_numpy_code(error):
                     raise
                 gxs = self._backward_in_callback(positions, gys)
-        gxs = tuple(gxs) if isinstance(gxs, tuple | list) else (gxs,)
+        return self._of_targets(gxs, positions)
+
+    def _of_targets(self, gxs: Any, positions: tuple[int, ...]) -> tuple[Any, ...]:
+        """Return the gradients of the inputs at `positions`, as Variables and None."""
+        gxs = (gxs,) if isinstance(gxs, _GRADIENTS) else gxs
+        if not isinstance(gxs, tuple | list) or not all(g is None or isinstance(g, _GRADIENTS) for g in gxs):
+            kind = type(gxs).__name__
+            what = f"{kind} of {', '.join(type(g).__name__ for g in gxs)}" if isinstance(gxs, tuple | list) else kind
+            raise TypeError(f"{self.label}.backward: expected a tuple of Variables and None, got {what}{self._where()}")
         if len(gxs) == len(self.inputs) != len(positions):
-            gxs = tuple(gxs[i] for i in positions)
+            gxs = [gxs[i] for i in positions]
         if len(gxs) != len(positions):
             raise ValueError(
-                f"number of gradients returned by {self.label} ({len(gxs)}) does not match the number of inputs that "
-                f"need one ({len(positions)})"
+                f"number of gradients returned by {self.label}.backward ({len(gxs)}) does not match the number of "
+                f"inputs that need one ({len(positions)}){self._where()}"
             )
         return tuple(None if g is None else as_variable(g) for g in gxs)
+
+    def _where(self) -> str:
+        """Return the line of the call, for a message about its gradient."""
+        where = format_source(self.source)
+        return f"\ncalled at {where}" if where else ""
 
     def _backward_in_callback(self, positions: tuple[int, ...], gys: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run `backward` on Variables that hold NumPy arrays."""
@@ -392,7 +414,8 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
             self._retained_inputs = dict(zip(inputs, arrays[n_gys:], strict=False))
             self._retained_outputs = dict(zip(outputs, arrays[n_gys + n_in :], strict=False))
             try:
-                gxs = self.backward(positions, tuple(None if a is None else _holding(a) for a in arrays[:n_gys]))
+                gys = tuple(None if a is None else _holding(a) for a in arrays[:n_gys])
+                gxs = self.backward_accumulate(positions, gys, (None,) * len(positions))
             finally:
                 self._retained_inputs, self._retained_outputs = inputs, outputs
             return tuple(None if g is None else np.asarray(on_tape(g)) for g in gxs)
@@ -437,5 +460,5 @@ def _holding(array: np.ndarray) -> Variable:
 
 
 def _check_nan(what: str, arrays: Sequence[Any]) -> None:
-    if any(map(has_nan, arrays)):
+    if any(has_nan(y) for y in arrays if y is not None):
         raise RuntimeError(f"NaN is detected on {what}\nat {user_line(3)}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxchain.core.arrays import Info, off_tape
 from jaxchain.core.backprop import compiled_walk
+from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.nodes import VariableNode
@@ -39,6 +40,11 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
         return Variable(grad) if create_graph else grad
+    return _given(grad, create_graph)
+
+
+def _given(grad: Any, create_graph: bool) -> Any:
+    """Return a gradient that a user gave as the walk wants it."""
     if create_graph:
         return grad if isinstance(grad, Variable) else Variable(grad)
     return as_jax(grad)
@@ -68,17 +74,32 @@ def _ended() -> StaticError:
 def _check_variables(function: str, **lists: Any) -> None:
     for name, value in lists.items():
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{function}: {name}: expected a list or tuple of Variables, got {type(value).__name__}")
+            got = type(value).__name__
+            raise TypeError(f"{function}: {name}: expected a list or tuple of Variables, got {got}\nat {user_line(3)}")
 
 
-def _accumulate(gradients: Iterable[tuple[VariableNode, Any]]) -> None:
-    """Add gradients to the leaves' own."""
+TRACED = object()  # the loss scale of a pass inside a static call, where it is a number that the optimizer knows
+scaling = False  # whether a loss was ever scaled: only then rules are told
+
+
+def _tell_rule(rule: Any, loss_scale: Any) -> None:
+    """Tell the update rule of a parameter by what it has to divide the gradient."""
+    if loss_scale is not None:
+        loss_scale = TRACED if is_tracer(loss_scale) else float(loss_scale)
+    if getattr(rule, "loss_scale", loss_scale) != loss_scale:
+        rule.loss_scale = loss_scale
+
+
+def _accumulate(gradients: Iterable[tuple[VariableNode, Any]], loss_scale: Any = None) -> None:
+    """Add gradients to the leaves' own. Update rules are told the loss scale."""
     for node, gradient in gradients:
         if node.rank < 0 and thread_state().trace is None:
             raise _ended()
         variable = node._variable()
         if variable is None:
             continue
+        if scaling:
+            _tell_rule(getattr(variable, "update_rule", None), loss_scale)
         old = variable._grad
         if old is None:
             variable._grad = gradient
@@ -111,12 +132,14 @@ def backward(
         grad_outputs: Gradients in the place of these; outputs for which one is None are left out.
         retain_grad: Leave gradients on the variables in between, too.
         enable_double_backprop: Record a graph of the gradients.
-        loss_scale: First gradients that are not given are multiplied by it.
+        loss_scale: First gradients that are not given are multiplied by it. Update rules divide by it again.
 
     Raises:
         TypeError: `outputs` is not a list or tuple.
         RuntimeError: An output has more than one element and no gradient.
     """
+    global scaling
+    scaling = scaling or loss_scale is not None
     _check_variables("backward", outputs=outputs)
     if grad_outputs is None:
         starts = [(y, y._grad) for y in outputs]
@@ -148,18 +171,18 @@ def backward(
         elif y._node.rank < 0:
             raise _ended()
         elif grad_outputs is not None:
-            _accumulate([(y._node, _seed(y, g, None, enable_double_backprop, True))])
+            _accumulate([(y._node, _seed(y, g, None, enable_double_backprop, True))], loss_scale)
         elif g is None and y._value is not None and y.size == 1:
             y._grad = _seed(y, None, loss_scale, enable_double_backprop, True)
     watched = retain_grad or bool(retained)
     if not (watched or enable_double_backprop or thread_state().special):
         found = compiled_walk(seeds)
         if found is not None:
-            return _accumulate(found)
+            return _accumulate(found, loss_scale)
     with recording(enable_double_backprop):
         arithmetic = _arithmetic(enable_double_backprop)
         gradients = walk(seeds, **arithmetic, on_intermediate=keep if watched else None, own=own)
-        _accumulate((node, off_tape(gradient)) for node, gradient in gradients.items())
+        _accumulate(((node, off_tape(gradient)) for node, gradient in gradients.items()), loss_scale)
 
 
 def grad(
@@ -178,7 +201,8 @@ def grad(
         outputs: Outputs, summed over (weighted by `grad_outputs`).
         inputs: Variables anywhere in the graph.
         grad_outputs: Gradient of each output; None where it is one.
-        grad_inputs: Gradients to start from, added to the results.
+        grad_inputs: Gradients that the inputs have already. They are added to the results, and go on from there to
+            other inputs that led to these.
         set_grad: Also set `grad` of the inputs.
         retain_grad: Also set `grad` of the variables in between.
         enable_double_backprop: Record a graph of the gradients, so that they can be differentiated again.
@@ -191,7 +215,12 @@ def grad(
         TypeError: `outputs` or `inputs` is not a list or tuple.
     """
     _check_variables("grad", outputs=outputs, inputs=inputs)
-    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
+    given = [None] * len(outputs) if grad_outputs is None else grad_outputs
+    starts = [None] * len(inputs) if grad_inputs is None else grad_inputs
+    _check_variables("grad", grad_outputs=given, grad_inputs=starts)
+    for name, these, of in (("grad_outputs", given, outputs), ("grad_inputs", starts, inputs)):
+        if len(these) != len(of):
+            raise ValueError(f"grad: {name}: expected {len(of)} gradients, got {len(these)}\nat {user_line(2)}")
     targets = [x._node for x in inputs]
     if any(y._node.rank < 0 and y._node.creator_node is None and y._node not in targets for y in outputs):
         raise _ended()
@@ -202,6 +231,9 @@ def grad(
     for y in outputs:  # an output that is not on a path still starts a walk that ends at once
         if y._node.creator_node is not None and y._node.creator_node not in wanted and y._node not in wanted:
             seeds = [s for s in seeds if s[0] is not y._node]
+    for node, start in zip(targets, starts, strict=True):
+        if start is not None:
+            seeds.append((node, _given(start, enable_double_backprop)))
 
     def keep(node: VariableNode, gradient: Any) -> None:
         variable = node.get_variable_or_none()
@@ -216,12 +248,8 @@ def grad(
             on_intermediate=keep if retain_grad else None,
         )
         results: list[Variable | None] = []
-        starts = [None] * len(inputs) if grad_inputs is None else list(grad_inputs)
-        for x, node, start in zip(inputs, targets, starts, strict=True):
+        for x, node in zip(inputs, targets, strict=True):
             g = found.get(node)
-            if start is not None:
-                start = start if isinstance(start, Variable) else Variable(start)
-                g = start if g is None else start + (g if isinstance(g, Variable) else Variable(g))  # type: ignore[operator]
             if g is not None and not isinstance(g, Variable):
                 g = Variable(off_tape(g))
             if set_grad:

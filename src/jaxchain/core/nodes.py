@@ -64,7 +64,7 @@ class VariableNode:
     @property
     def label(self) -> str:
         """Short text for drawings: ``(2, 3), float32``."""
-        if self.info is UNINITIALIZED:
+        if self.info in UNINITIALIZED:
             return "(uninitialized)"
         shape = self.info.shape
         text = f"({', '.join(map(str, shape))})"

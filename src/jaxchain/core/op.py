@@ -424,7 +424,7 @@ class Op:
 
     def _plan(self, key: tuple[Any, ...], inputs: Sequence[Any], arrays: list[Any], scalars: tuple[Any, ...]) -> Plan:
         for x in inputs:
-            if isinstance(x, Variable) and x._node.info is UNINITIALIZED:
+            if isinstance(x, Variable) and x._node.info in UNINITIALIZED:
                 initialized_array(x)
         infos = tuple(i for i in key[1:] if i is not None)
         structure = (key[0], tuple(i is not None for i in key[1:]))

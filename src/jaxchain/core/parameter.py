@@ -54,6 +54,11 @@ class Parameter(Variable):
         return self._array is not None
 
     @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the array; before there is one, that which it will have."""
+        return _initial_dtype(self.initializer) if self._value is None else self._known.dtype
+
+    @property
     def grad(self) -> Any:
         """The gradient as an array, or None.
 
@@ -213,13 +218,18 @@ class SharedParameter(Parameter):
         self._grad = None if grad is None else from_numpy(grad)
 
 
+def _initial_dtype(initializer: Any) -> np.dtype:
+    """Return the dtype that an initialiser or an array says; a scalar, also NumPy's, is a number and says none."""
+    return get_dtype(None if isinstance(initializer, np.generic) else getattr(initializer, "dtype", None))
+
+
 def make_array(initializer: Any, shape: tuple[int, ...]) -> jax.Array:
     """Return an array of `shape` from an initialiser: a scalar, an array, or a callable.
 
     A callable of ours has `generate(shape, dtype)`; any other is given a NumPy buffer to fill, as in Chainer.
     Values are concrete, also inside a static trace.
     """
-    dtype = get_dtype(getattr(initializer, "dtype", None))
+    dtype = _initial_dtype(initializer)
     with jax.ensure_compile_time_eval():
         if not callable(initializer):  # NumPy makes the array: jnp.full would compile once per shape
             return from_numpy(np.broadcast_to(np.asarray(initializer, dtype), shape))

@@ -1,7 +1,8 @@
-"""Chainer's type checks for user-written functions: expressions on input types that can say what they are.
+"""Chainer's type checks for user-written functions.
 
-`check_type_forward(self, in_types)` writes ``expect(in_types.size() == 2, in_types[0].dtype.kind == 'f')``; an
-expectation that fails raises `InvalidType` with the expression and its values.
+`check_type_forward(self, in_types)` writes ``expect(in_types.size() == 2, in_types[0].dtype.kind == 'f')``. It is given
+plain shapes and dtypes first, so that it may compute with them as it likes. If an expectation fails, it runs again on
+expressions that can say what they are, for the message of `InvalidType`.
 """
 
 from __future__ import annotations
@@ -150,9 +151,26 @@ class TypeInfoTuple(tuple):
         return Expr(lambda: len(self), f"{self.name}.size")
 
 
+class LightTypeInfoTuple(tuple):
+    """The types of the inputs, as they are."""
+
+    def size(self) -> int:
+        """Return how many there are."""
+        return len(self)
+
+
 def _typed(array: Any, text: str) -> Expr:
     info = TypeInfo(array.shape, array.dtype)
     return Expr(lambda: info, text)
+
+
+def get_light_types(data: Sequence[Any]) -> LightTypeInfoTuple:
+    """Return the types of some arrays, as they are.
+
+    Args:
+        data: The arrays.
+    """
+    return LightTypeInfoTuple(TypeInfo(x.shape, x.dtype) for x in data)
 
 
 def get_types(data: Sequence[Any], name: str = "in_types", accept_none: bool = False) -> TypeInfoTuple:

@@ -61,8 +61,13 @@ class Variable:
     ) -> None:
         if unknown:
             _refuse(unknown)
+        if isinstance(data, Variable):
+            raise TypeError(
+                "Variable: expected an array, got a Variable. Variable(x.array) makes one that no gradient goes "
+                f"through\nat {user_line(2)}"
+            )
         self._value: Any = None if data is None else as_jax(data)
-        info = UNINITIALIZED if data is None else info_of(self._value, requires_grad)
+        info = UNINITIALIZED[requires_grad] if data is None else info_of(self._value, requires_grad)
         self._node = VariableNode(info, name)
         self._node._variable = weakref.ref(self)
         self._grad: Any = None
@@ -124,7 +129,8 @@ class Variable:
     def array(self, value: Any) -> None:
         self._array = None if value is None else as_jax(value)
         node = self._node
-        node.info = UNINITIALIZED if value is None else info_of(self._array, node.info.requires_grad)
+        requires_grad = node.info.requires_grad
+        node.info = UNINITIALIZED[requires_grad] if value is None else info_of(self._array, requires_grad)
 
     data = array
     raw_array = array
@@ -133,7 +139,7 @@ class Variable:
     def _known(self) -> Info:
         """Shape and dtype."""
         info = self._made.info
-        if info is UNINITIALIZED:
+        if info in UNINITIALIZED:
             raise AttributeError(
                 f"parameter {self.name or ''} is not initialised: it has no shape and no dtype before the first call"
                 f"\nat {user_line(3)}"
@@ -322,19 +328,32 @@ class Variable:
 
     @property
     def creator(self) -> Any:
-        """The function node that made it, or None."""
+        """The function node that made it, or None. May be set: None makes it a leaf."""
         return self._node.creator
+
+    @creator.setter
+    def creator(self, function: Any) -> None:
+        self.set_creator(function)
 
     @property
     def creator_node(self) -> FunctionRecord | None:
-        """The function node that made it, or None."""
+        """The function node that made it, or None. May be set: None makes it a leaf."""
         return self._node.creator_node
 
-    def set_creator_node(self, creator_node: FunctionRecord) -> None:
-        """Say which function made this variable."""
-        self._node.set_creator_node(creator_node)
+    @creator_node.setter
+    def creator_node(self, node: FunctionRecord | None) -> None:
+        self.set_creator_node(node)
 
-    set_creator = set_creator_node
+    def set_creator_node(self, creator_node: FunctionRecord | None) -> None:
+        """Say which function node made this variable; None: none did."""
+        if creator_node is None:
+            self.unchain()
+        else:
+            self._node.set_creator_node(creator_node)
+
+    def set_creator(self, function: Any) -> None:
+        """Say which function made this variable: a `FunctionNode` or a `Function`; None: none did."""
+        self.set_creator_node(function if isinstance(function, FunctionRecord | None) else function.node)
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
@@ -375,16 +394,17 @@ class Variable:
         retained.add(self._node)
 
     def debug_print(self) -> str:
-        """Return name, device, shape, dtype, statistics and gradient as text."""
-        if self._array is None:
-            return f"{self.summary()}\n- not initialised"
-        values = np.asarray(self._array, np.float64)
-        grad = None if self._grad is None else np.asarray(self.grad)
-        statistics = f"mean={values.mean():.8f}, std={values.std():.8f}"
-        return (
-            f"{self.summary()}\n- device: {self.device}\n- shape: {self.shape}\n- dtype: {self.dtype}\n"
-            f"- statistics: {statistics}\n- grad: {grad}"
-        )
+        """Return name, device, kind of array, shape, dtype, and statistics of the array and its gradient as text."""
+        array, known = self._array, self._array is not None
+        facts = {
+            "device": self.device,
+            "backend": type(array) if known else None,
+            "shape": self.shape if known else None,
+            "dtype": self.dtype if known else None,
+            "statistics": _statistics(array),
+            "grad": _statistics(self._grad_array(), "0") if known else None,
+        }
+        return "\n".join([self.summary(), *(f"- {name}: {fact}" for name, fact in facts.items())])
 
     def copydata(self, var: Variable) -> None:
         """Take over the values of another Variable, in the shape and dtype and on the device of its own, if it has any.
@@ -451,8 +471,6 @@ class Variable:
             return f"{head}None)"
         if is_tracer(array):
             return f"{head}{array})"
-        if not array.ndim:
-            return f"{head}{np.asarray(array)})"
         if not array.size and array.ndim > 1:
             return f"{head}[], shape={array.shape})"
         return f"{head}{np.array2string(np.asarray(array), separator=', ', prefix=head)})"
@@ -460,17 +478,24 @@ class Variable:
     def __str__(self) -> str:
         head = f"{self._kind} {self.name}(" if self.name else f"{self._kind}("
         array = self._array
-        if array is None or is_tracer(array) or not array.ndim:
+        if array is None or is_tracer(array):
             return f"{head}{array})"
         return f"{head}{np.array2string(np.asarray(array), separator=' ', prefix=head)})"
 
     def summary(self) -> str:
-        """Return one line: class, name and label."""
-        return f"<{self._kind} {self.name or ''} {self.label}>"
+        """Return one line: its kind and its name, or where it is if it has none."""
+        return f"<{self._kind} {self.name or f'at {id(self):#x}'}>"
 
     def _repr_html_(self) -> str:
         """Draw it in a notebook."""
         return importlib.import_module("jaxchain.views.notebook").variable_html(self)
+
+
+def _statistics(array: Any, zeros: str | None = None) -> str | None:
+    if array is None or is_tracer(array):
+        return None if array is None else str(array)
+    values = np.asarray(array, np.float64)
+    return zeros if zeros and not values.any() else f"mean={values.mean():.8f}, std={values.std():.8f}"
 
 
 def _refuse(unknown: dict[str, Any]) -> None:

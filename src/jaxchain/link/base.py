@@ -361,7 +361,7 @@ class Link(DeviceResident, Hierarchy):
     # -- copies ------------------------------------------------------------------------------------
 
     def copy(self, mode: str = "share") -> Self:
-        """Copy the hierarchy. The copy has no name.
+        """Copy the hierarchy. A copy that shares arrays has no name.
 
         Args:
             mode: ``share``: new `Parameter` objects with the same arrays, now and after every update or assignment of
@@ -383,12 +383,12 @@ class Link(DeviceResident, Hierarchy):
             for name in copied._params:
                 copied.__dict__[name] = self.__dict__[name].share()
             copied._copy_children()
+            copied.name = None
         else:
             copied = copy.deepcopy(self)
             if mode == "init":
                 for param in copied.params(include_uninit=False):
                     param.initialize(param.shape)
-        copied.name = None
         return copied
 
     def _copy_children(self) -> None:

@@ -85,6 +85,9 @@ class NStepRNNBase(ChainList):
         """Sort by falling length, run step by step, put back in order."""
         if not isinstance(xs, list | tuple):
             raise TypeError(f"xs must be a list or tuple of sequences, but is {type(xs).__name__}")
+        empty = [i for i, x in enumerate(xs) if len(x) == 0]
+        if empty:
+            raise ValueError(f"xs[{empty[0]}] is empty: a sequence has at least one step")
         order = by_falling_length(xs)
         ordered = [xs[i] for i in order]
         sorted_states = [self.init_hx(ordered) if s is None else F.get_item(s, (slice(None), order)) for s in states]

@@ -15,6 +15,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from jaxchain.core import graph
 from jaxchain.core.arrays import zeros
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line
@@ -228,6 +229,15 @@ class Optimizer:
             if interval < 1:
                 raise ValueError(f"interval must be greater than or equal to 1. Actual: {interval}")
             self._scaling = LossScale(1.0, math.pow(2.0, 1.0 / interval))
+        graph.scaling = True
+        self._tell_rules()
+
+    def _tell_rules(self) -> None:
+        """Say what the coming backward passes will say: a step that is compiled before the first one finds it so."""
+        if self._scaling is not None and self.target is not None:
+            for param in self.target.params():
+                if isinstance(param.update_rule, UpdateRule):
+                    param.update_rule.loss_scale = self._scaling
 
     def set_loss_scale(self, loss_scale: float) -> None:
         """Scale the loss by a fixed factor.
@@ -292,6 +302,7 @@ class GradientMethod(Optimizer):
             if isinstance(rule, UpdateRule) and self._fp32:
                 rule.use_fp32_update()
         self._set_clocks(params)
+        self._tell_rules()
         return self
 
     def _set_clocks(self, params: Sequence[Parameter]) -> list[Sequence[Parameter]]:
@@ -352,13 +363,16 @@ class GradientMethod(Optimizer):
             self.reallocate_cleared_grads()
         self.check_nan_in_grads()
         rounds = self._set_clocks(params)
+        if graph.scaling and self._scaling is not None:
+            for p in params:
+                if getattr(p.update_rule, "loss_scale", None) is graph.TRACED:
+                    p.update_rule.loss_scale = self._scaling
         safe = self.is_safe_to_update()
         name = f"{type(self).__name__}_update"
         if safe and len(rounds) == 1 and self._is_pure(hooks, params):
             clock.t = clock.t + 1
             with_arrays = [p for p in params if p._array is not None]
-            scale = None if self._scaling is None else self._scaling.scale
-            self._apply(name, with_arrays, list(hooks.pre.values()), list(hooks.post.values()), scale)
+            self._apply(name, with_arrays, list(hooks.pre.values()), list(hooks.post.values()))
         else:
             self.call_hooks("pre")
             if safe:
@@ -389,17 +403,17 @@ class GradientMethod(Optimizer):
             )
         )
 
-    def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = (), scale: Any = None) -> None:
+    def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = ()) -> None:
         """Update initialised parameters with gradients in one compiled call, pure hooks included."""
-        apply_updates(name, params, pre, post, scale)
+        apply_updates(name, params, pre, post, self._scales(params))
+
+    def _scales(self, params: Sequence[Parameter]) -> list[Any] | None:
+        """Return the loss scale of each parameter; None if no loss is scaled."""
+        return [getattr(p.update_rule, "factor", None) for p in params] if graph.scaling else None
 
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update parameter by parameter where a rule is the user's; those of ours in one call before them."""
-        scaling, clock = self._scaling, self._clock
-        if scaling is not None:
-            for p in params:
-                if p._array is not None and p._grad is not None:
-                    p._grad = p.grad / jnp.asarray(scaling.scale, p.grad.dtype)
+        clock = self._clock
         rules = [p.update_rule for p in params if isinstance(p.update_rule, UpdateRule)]
         own = [rule._status[2] for rule in rules if rule._status[0] and rule._status[2] is not clock]
         clocks = (clock, *own)

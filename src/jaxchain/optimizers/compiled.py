@@ -52,7 +52,7 @@ def _apply_rule(kind: Any, h: Any, t: Any, params: Sequence[Any], grads: Sequenc
 
 @functools.lru_cache(maxsize=256)
 def program(
-    name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre: Any, post: Any, scaled: bool
+    name: str, groups: tuple[Group, ...], members: tuple[int, ...], pre: Any, post: Any, scaled: tuple[int, ...]
 ) -> Callable[..., Any]:
     """Return the compiled update of one layout.
 
@@ -62,11 +62,11 @@ def program(
         members: Group of each parameter; -1: it is not updated, but seen by hooks.
         pre: (class, static values) of the optimizer's hooks before the update.
         post: The same after it.
-        scaled: Whether gradients are divided by a loss scale.
+        scaled: Which of the loss scales each parameter's gradient is divided by; -1: none; empty: no gradient is.
     """
     places = [[i for i, m in enumerate(members) if m == k] for k in range(len(groups))]
 
-    def update(numbers: Any, ts: Any, hook_numbers: Any, scale: Any, params: Any, grads: Any, slots: Any) -> Any:
+    def update(numbers: Any, ts: Any, hook_numbers: Any, scales: Any, params: Any, grads: Any, slots: Any) -> Any:
         params, slots = list(params), list(slots)
         grads = list(apply_hooks(pre, hook_numbers[0], params, list(grads)))
         for (kind, statics, before, after), at, values, t, inner in zip(
@@ -74,7 +74,7 @@ def program(
         ):
             h = SimpleNamespace(**values, **dict(statics))
             some = [params[i] for i in at]
-            gs = [grads[i] / jnp.asarray(scale, grads[i].dtype) for i in at] if scaled else [grads[i] for i in at]
+            gs = [unscaled(grads[i], scales, scaled[i] if scaled else -1) for i in at]
             if before:
                 gs = [apply_hooks(before, inner[0], [p], [g])[0] for p, g in zip(some, gs, strict=True)]
             new, states = _apply_rule(kind, h, t, some, gs, [slots[i] for i in at])
@@ -88,6 +88,25 @@ def program(
 
     update.__name__ = update.__qualname__ = name
     return jax.jit(update)
+
+
+def scales_apart(scales: Sequence[Any] | None) -> tuple[tuple[int, ...], list[Any]]:
+    """Return (place of each parameter's loss scale, the different ones)."""
+    places: dict[Any, int] = {}
+    distinct = []
+    for scale in scales or ():
+        key = scale if isinstance(scale, float) else id(scale)
+        if scale is not None and key not in places:
+            places[key] = len(distinct)
+            distinct.append(scale)
+    return tuple(
+        -1 if s is None else places[s if isinstance(s, float) else id(s)] for s in scales or ()
+    ) if distinct else (), distinct
+
+
+def unscaled(grad: Any, scales: Sequence[Any], place: int) -> Any:
+    """Return a gradient divided by the loss scale at a place; -1: as it is."""
+    return grad if place < 0 else grad / jnp.asarray(scales[place], grad.dtype)
 
 
 def hooks_of(hooks: Collection[Any]) -> tuple[Any, list[dict[str, Any]]]:
@@ -115,7 +134,7 @@ def apply_updates(
     params: Sequence[Parameter],
     pre: Sequence[Any] = (),
     post: Sequence[Any] = (),
-    scale: Any = None,
+    scales: Any = None,
 ) -> None:
     """Update parameters with rules of ours, in one compiled call.
 
@@ -124,7 +143,7 @@ def apply_updates(
         params: Initialised parameters with gradients.
         pre: Pure hooks of the optimizer, before.
         post: Pure hooks of the optimizer, after.
-        scale: Loss scale to divide the gradients by, or None.
+        scales: The loss scale of each parameter, or None; None: no gradient is divided.
     """
     groups: dict[Any, int] = {}
     details: list[Group] = []
@@ -157,12 +176,13 @@ def apply_updates(
         slots.append(tuple([state[s] for s in names]) if names and state else ())
     pre_static, pre_numbers = hooks_of(pre)
     post_static, post_numbers = hooks_of(post)
-    compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scale is not None)
+    scaled, distinct = scales_apart(scales)
+    compiled = program(name, tuple(details), tuple(members), pre_static, post_static, scaled)
     arguments = (
         numbers,
         ts,
         (pre_numbers, post_numbers, inner),
-        scale,
+        distinct,
         [p._array for p in params],
         [p.grad for p in params],
         slots,

@@ -18,7 +18,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.optimizers.base import GradientMethod
-from jaxchain.optimizers.compiled import apply_hooks, hooks_of
+from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scales_apart, unscaled
 from jaxchain.optimizers.hooks import Hooks
 from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
@@ -310,7 +310,7 @@ class Optax(GradientMethod):
         finally:
             self._value = None
 
-    def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = (), scale: Any = None) -> None:
+    def _apply(self, name: str, params: Sequence[Parameter], pre: Any = (), post: Any = ()) -> None:
         own = self._prepare()
         paths = {id(p): path for path, p in own.items()}
         for p in params:  # those of others are seen by hooks
@@ -318,6 +318,7 @@ class Optax(GradientMethod):
         pre_static, pre_numbers = hooks_of(pre)
         post_static, post_numbers = hooks_of(post)
         frozen = frozenset(path for path, p in own.items() if not p.update_rule.enabled)  # type: ignore[union-attr]
+        scaled, scales = scales_apart(self._scales(params))
         value = self._value.array if isinstance(self._value, Variable) else self._value
         compiled = _program(
             name,
@@ -327,11 +328,11 @@ class Optax(GradientMethod):
             tuple(paths[id(p)] for p in params),
             frozen,
             (pre_static, post_static),
-            scale is not None,
+            scaled,
         )
         arguments = (
             (pre_numbers, post_numbers),
-            scale,
+            scales,
             [p._array for p in params],
             [p.grad for p in params],
             list(self._leaves.values()),
@@ -355,9 +356,6 @@ class Optax(GradientMethod):
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update between hooks written in Python."""
         some = [p for p in params if p._array is not None and p._grad is not None]
-        if self._scaling is not None:
-            for p in some:
-                p._grad = p.grad / jnp.asarray(self._scaling.scale, p.grad.dtype)
         self._call_rule_hooks(some, "pre")
         self._apply(name, some)
         self._call_rule_hooks(some, "post")
@@ -442,7 +440,7 @@ def _program(
     paths: tuple[str, ...],
     frozen: frozenset[str],
     hooks: Any,
-    scaled: bool,
+    scaled: tuple[int, ...],
 ) -> Callable[..., Any]:
     """Return the compiled update of one layout.
 
@@ -454,14 +452,14 @@ def _program(
         paths: Path of each parameter; empty: hooks see it, the transformation does not.
         frozen: Paths of the parameters that are not updated.
         hooks: (class, static values) of the optimizer's hooks before and after.
-        scaled: Whether gradients are divided by a loss scale.
+        scaled: As in `compiled.program`.
     """
     step = optax.with_extra_args_support(transformation).update
 
-    def update(hook_numbers: Any, scale: Any, params: Any, grads: Any, leaves: Any, value: Any) -> Any:
+    def update(hook_numbers: Any, scales: Any, params: Any, grads: Any, leaves: Any, value: Any) -> Any:
         grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads))
         if scaled:
-            grads = [g / jnp.asarray(scale, g.dtype) for g in grads]
+            grads = [unscaled(g, scales, place) for g, place in zip(grads, scaled, strict=True)]
         by_path = {
             path: jnp.zeros_like(g) if path in frozen else g for path, g in zip(paths, grads, strict=True) if path
         }

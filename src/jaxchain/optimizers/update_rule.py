@@ -43,11 +43,14 @@ class UpdateRule:
 
     Attributes:
         slots: Names of the arrays of its state, in the order of the leaves of the transformation's state.
+        loss_scale: What the gradient was multiplied by in the last backward pass, and is divided by: a number, or the
+            `LossScale` that has it; None: by nothing.
     """
 
     _extra: tuple[tuple[str, Any], ...] = ()  # static values of this rule that `transform` sees in `h`
     slots: Any = ()
     is_elementwise = False
+    loss_scale: Any = None
 
     def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
         self._state: dict[str, Any] | None = None
@@ -153,6 +156,7 @@ class UpdateRule:
         hooks = self._status[3]
         return (
             is_pure_rule(type(self))
+            and _CORES.isdisjoint(self.__dict__)
             and not getattr(self, "_fp32", False)
             and (hooks is None or all(map(is_pure_hook, (*hooks.pre.values(), *hooks.post.values()))))
         )
@@ -174,9 +178,16 @@ class UpdateRule:
         else:
             self._update(param)
 
+    @property
+    def factor(self) -> Any:
+        """The loss scale as a number, or None."""
+        return getattr(self.loss_scale, "scale", self.loss_scale)
+
     def _update(self, param: Parameter) -> None:
         if self._state is None:
             self._init_states(param)
+        if self.loss_scale is not None and param.grad is not None:
+            param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
         hooks = self._status[3]
         for hook in hooks.at("pre") if hooks else ():
             hook(self, param)
@@ -207,8 +218,13 @@ class UpdateRule:
         Args:
             param: The parameter.
         """
-        if type(self).update_core_cpu is not UpdateRule.update_core_cpu:
+        if getattr(self.update_core_cpu, "__func__", None) is not UpdateRule.update_core_cpu:
             _update_on_numpy(self, param)
+        elif not isinstance(param, Parameter):  # a Variable has no place for a rule
+            stand_in = Parameter(param.array, name=param.name)
+            stand_in.grad = param.grad
+            self.update_core(stand_in)
+            param.array = stand_in.array
         elif param.grad is not None:
             _, offset, clock, _ = self._status
             old_rule, old_status = param.update_rule, self._status
@@ -342,6 +358,9 @@ class UpdateRule:
 
 def _loaded(value: Any) -> Any:
     return from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+_CORES = frozenset(("update", "update_core", "update_core_cpu"))  # what may be set on one rule, too
 
 
 @functools.cache

@@ -174,7 +174,8 @@ class ParallelUpdater(StandardUpdater):
             def update(*args: Any, **kwargs: Any) -> None:
                 loss = (loss_func or optimizer.target)(*args, **kwargs)
                 optimizer.target.cleargrads()
-                loss.backward(loss_scale=n * (1 if loss_scale is None else loss_scale))  # a sum of n means
+                loss.grad = jnp.full(loss.shape, n * (loss_scale or 1), loss.dtype)  # a sum of n means
+                loss.backward(loss_scale=loss_scale)
                 del loss
                 optimizer.update()
 
