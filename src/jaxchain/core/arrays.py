@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import Tracer, in_trace
+from jaxchain.core.compat import Tracer, in_trace, str_of, struct_of
 from jaxchain.core.config import thread_state
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -18,28 +18,39 @@ ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)  # a tuple: `A | B` would be ma
 
 
 class Info:
-    """Shape, dtype and whether a gradient is wanted: interned, so that a cache key hashes by identity."""
+    """The type of an array, and whether a gradient is wanted: interned, so that a cache key hashes by identity.
 
-    __slots__ = ("differentiable", "dtype", "requires_grad", "shape")
+    Attributes:
+        struct: The type: shape, dtype, and what JAX's types say besides (see `compat.struct_of`).
+    """
 
-    def __init__(self, shape: tuple[Any, ...], dtype: np.dtype, requires_grad: bool) -> None:
-        self.shape, self.dtype, self.requires_grad = shape, dtype, requires_grad
-        self.differentiable = requires_grad and jnp.issubdtype(dtype, jnp.inexact)
+    __slots__ = ("differentiable", "dtype", "requires_grad", "shape", "struct")
+
+    def __init__(self, struct: jax.ShapeDtypeStruct, requires_grad: bool) -> None:
+        self.struct, self.shape, self.dtype, self.requires_grad = struct, struct.shape, struct.dtype, requires_grad
+        self.differentiable = requires_grad and jnp.issubdtype(struct.dtype, jnp.inexact)
 
     def __repr__(self) -> str:
-        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+        return str_of(self.struct)
 
 
 _infos: dict[Any, Info] = {}
-UNINITIALIZED = Info((), np.dtype(np.float32), True)
+_known: dict[Any, Info] = {}  # the same by what is at hand
+UNINITIALIZED = Info(jax.ShapeDtypeStruct((), np.float32), True)
 
 
 def info_of(array: Any, requires_grad: bool = True) -> Info:
-    """Return the interned `Info` of an array."""
-    key = (array.shape, array.dtype, requires_grad)
-    info = _infos.get(key)
+    """Return the interned `Info` of an array, or of a type."""
+    kind = getattr(array, "aval", None)
+    if kind is None:
+        kind = array if isinstance(array, jax.ShapeDtypeStruct) else (array.shape, array.dtype)
+    info = _known.get((kind, requires_grad))
     if info is None:
-        info = _infos[key] = Info(*key)
+        struct = struct_of(array)
+        info = _infos.get((struct, requires_grad))
+        if info is None:
+            info = _infos[struct, requires_grad] = Info(struct, requires_grad)
+        _known[kind, requires_grad] = info
     return info
 
 

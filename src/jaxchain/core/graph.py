@@ -35,7 +35,7 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
                 f"without grad. "
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
-        grad = _ones(info)
+        grad = _ones(info) if info.struct.sharding is None else jnp.ones_like(output._array)
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
         return Variable(grad) if create_graph else grad

@@ -23,10 +23,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.sharding import PartitionSpec
 
 from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs, without_dead_code
+from jaxchain.core.compat import (
+    Tracer,
+    bytes_of,
+    explicit_mesh,
+    is_tracer,
+    left_to_xla,
+    live_inputs,
+    numerics,
+    reached_outputs,
+    spec_of,
+    without_dead_code,
+    zeros_of,
+)
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
@@ -48,6 +61,9 @@ class Plan:
 
     Attributes:
         forward: Compiled forward: arrays, then scalars -> outputs.
+        mesh: That over whose `Explicit` axes inputs are spread, or None.
+        pure: The op as a function of flat arrays, then scalars.
+        typed: The same, of arrays whose types say how they are spread.
         out_infos: `Info` of each output.
         single: Whether the op returns one array and not a tuple.
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
@@ -68,6 +84,7 @@ class Plan:
         "forward",
         "infos",
         "keep",
+        "mesh",
         "needs",
         "op",
         "out_infos",
@@ -77,6 +94,7 @@ class Plan:
         "single",
         "size",
         "structure",
+        "typed",
     )
 
     def __init__(
@@ -86,9 +104,18 @@ class Plan:
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
         op.check(structure, infos)
-        known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
-        compiled = _jitted(self.pure, op.name, op.jit)
-        traced = compiled.trace(*known, *scalars)
+        known = [a.info.struct if isinstance(a, Waiting) else a for a in arrays]
+        self.mesh = explicit_mesh(i.struct for i in infos)
+        self.typed = self.pure
+        compiled = _jitted(self.typed, op.name, op.jit)
+        try:
+            traced = compiled.trace(*known, *scalars)
+        except Exception:
+            if self.mesh is None:
+                raise
+            self.typed = self._left_to_xla(scalars)
+            compiled = _jitted(self.typed, op.name, op.jit)
+            traced = compiled.trace(*known, *scalars)
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
         self.forward = mover(compiled, traced.jaxpr, self.single)
@@ -110,6 +137,13 @@ class Plan:
         self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
         self._ruled: Callable[..., Any] | None = None
+
+    def _left_to_xla(self, scalars: Sequence[Any]) -> Callable[..., Any]:
+        """Return the op with what is in it spread as XLA likes: for what JAX has no rule."""
+        plain = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in self.infos]
+        shapes = jax.eval_shape(self.pure, *plain, *scalars)
+        specs = self.op.specs(self.structure, self.infos, shapes if isinstance(shapes, tuple) else (shapes,))
+        return left_to_xla(self.pure, self.mesh, specs if isinstance(shapes, tuple) else specs[0])
 
     def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
@@ -134,16 +168,17 @@ class Plan:
     def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
         """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
         n_in, n_out = len(self.infos), len(self.out_infos)
-        avals = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in (*self.infos, *self.out_infos)]
+        avals = [i.struct for i in (*self.infos, *self.out_infos)]
         present = given or (True,) * n_out
 
         def full(*flat: Any) -> Any:
             rest = iter(flat[n_in + n_out :])
-            gys = [
-                next(rest) if p else jnp.zeros(i.shape, i.dtype) for p, i in zip(present, self.out_infos, strict=True)
-            ]
-            return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], gys, list(rest))
+            ys = flat[n_in : n_in + n_out]
+            gys = [next(rest) if p else jnp.zeros_like(y) for p, y in zip(present, ys, strict=True)]
+            return self.gradient(flat[:n_in], ys, gys, list(rest))
 
+        if self.mesh is not None and not self.op.is_gradient:
+            full = left_to_xla(full, self.mesh, tuple(spec_of(self.infos[i].struct) for i in self.needs))
         cotangents = [a for a, p in zip(avals[n_in:], present, strict=True) if p]
         return jax.make_jaxpr(full)(*avals, *cotangents, *scalars)
 
@@ -177,7 +212,7 @@ class Plan:
         return found
 
     def _with_rule(self) -> Callable[..., Any]:
-        count, pure = len(self.infos), self.pure
+        count, pure = len(self.infos), self.typed
 
         def forward(*flat: Any) -> tuple[Any, Any]:
             out = ruled(*flat)  # which the rule may read, so it may be differentiated again
@@ -248,6 +283,7 @@ class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
+    is_gradient = False  # its program says already how what is in it is spread
     jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose programs are part of no other
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
@@ -473,6 +509,10 @@ class Op:
         """Check the inputs against the annotations."""
         self.signature.check(structure, infos)
 
+    def specs(self, structure: Any, infos: tuple[Info, ...], outputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Return how the outputs are spread, as the annotations say."""
+        return self.signature.specs(structure, infos, outputs)
+
     def drawn(self, structure: Any) -> Sequence[int]:
         """Return which inputs graphs show."""
         return self.signature.drawn(structure)
@@ -504,11 +544,17 @@ class GradientOp(Op):
         label: Label of its node.
     """
 
+    is_gradient = True
+
     def __init__(self, name: str, label: str) -> None:
         self.name, self.label, self.rule, self.plans = f"{name}_vjp", label, None, {}
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""
+
+    def specs(self, structure: Any, infos: tuple[Info, ...], outputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Return that the outputs are whole on every device."""
+        return (PartitionSpec(),) * len(outputs)
 
     def drawn(self, structure: Any) -> Sequence[int]:
         """Return which inputs graphs show: all."""
@@ -565,7 +611,7 @@ class VjpOp(GradientOp):
         made_with = self.made_with(flat[len(flat) - self.scalars :])  # JAX calls this again when it changes
         if made_with not in self.flat:
             self.flat[made_with] = self.trace(made_with[1])
-        return tuple(self.flat[made_with](*flat, *(jnp.zeros(a.shape, a.dtype) for a in self.fillers)))
+        return tuple(self.flat[made_with](*flat, *map(zeros_of, self.fillers)))
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""

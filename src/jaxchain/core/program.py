@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
+from jaxchain.core.arrays import Info, info_of
+from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, struct_of, without_dead_code, zeros_of
 from jaxchain.core.errors import format_source
 from jaxchain.core.op_node import has_nan
 from jaxchain.core.scopes import tag_of
@@ -39,14 +39,14 @@ class Pruned(NamedTuple):
 
     def filled(self, args: Sequence[Any]) -> list[Any]:
         """Return all inputs of the jaxpr."""
-        return [*args, *(jnp.zeros(a.shape, a.dtype) for a in self.unread)]
+        return [*args, *map(zeros_of, self.unread)]
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """Run it."""
         return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
 
 
-def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]], made_with: Any) -> None:
+def check(args: Sequence[Any], expected: Sequence[Info], made_with: Any) -> None:
     """Raise `VariantMismatch` if an input or JAX's `numerics` are not what a program was traced for.
 
     JAX traces a jitted function again whenever one of them has changed.
@@ -54,13 +54,13 @@ def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]], made_with: A
     if numerics() != made_with:
         raise VariantMismatch
     for value, want in zip(args, expected, strict=True):
-        if value is None or (value.shape, value.dtype) != want:
+        if value is None or info_of(value, False) is not want:
             raise VariantMismatch
 
 
 def spec(aval: Any) -> jax.ShapeDtypeStruct:
     """Return what an input of a jaxpr looks like."""
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+    return struct_of(aval, getattr(aval, "weak_type", False))
 
 
 def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:

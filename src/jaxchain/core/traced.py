@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.compat import struct_of
 from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import Guard
 from jaxchain.core.outputs import Once, Write
@@ -138,7 +139,7 @@ class Traced:
 
     def forget_values(self) -> None:
         """Keep the shapes and dtypes it was traced on, not the values: they would live as long as the program."""
-        self.values = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.jaxpr.invars]
+        self.values = [struct_of(v) for v in self.jaxpr.jaxpr.invars]
         del self.lifted
 
     def lower(self) -> jax.stages.Lowered:
