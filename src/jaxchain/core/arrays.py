@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import Tracer, in_trace, str_of, struct_of
+from jaxchain.core.compat import Tracer, in_trace, is_on_mesh, str_of, struct_of
 from jaxchain.core.config import thread_state
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -22,12 +22,14 @@ class Info:
 
     Attributes:
         struct: The type: shape, dtype, and what JAX's types say besides (see `compat.struct_of`).
+        on_mesh: Whether it lies on a mesh with `Explicit` axes, whole or in parts.
     """
 
-    __slots__ = ("differentiable", "dtype", "requires_grad", "shape", "struct")
+    __slots__ = ("differentiable", "dtype", "on_mesh", "requires_grad", "shape", "struct")
 
-    def __init__(self, struct: jax.ShapeDtypeStruct, requires_grad: bool) -> None:
-        self.struct, self.shape, self.dtype, self.requires_grad = struct, struct.shape, struct.dtype, requires_grad
+    def __init__(self, struct: jax.ShapeDtypeStruct, on_mesh: bool, requires_grad: bool) -> None:
+        self.struct, self.shape, self.dtype = struct, struct.shape, struct.dtype
+        self.on_mesh, self.requires_grad = on_mesh, requires_grad
         self.differentiable = requires_grad and jnp.issubdtype(struct.dtype, jnp.inexact)
 
     def __repr__(self) -> str:
@@ -36,21 +38,26 @@ class Info:
 
 _infos: dict[Any, Info] = {}
 _known: dict[Any, Info] = {}  # the same by what is at hand
-UNINITIALIZED = Info(jax.ShapeDtypeStruct((), np.float32), True)
+UNINITIALIZED = Info(jax.ShapeDtypeStruct((), np.float32), False, True)
 
 
 def info_of(array: Any, requires_grad: bool = True) -> Info:
-    """Return the interned `Info` of an array, or of a type."""
+    """Return the interned `Info` of an array, of a struct, or of a variable of a jaxpr."""
     kind = getattr(array, "aval", None)
     if kind is None:
         kind = array if isinstance(array, jax.ShapeDtypeStruct) else (array.shape, array.dtype)
     info = _known.get((kind, requires_grad))
     if info is None:
-        struct = struct_of(array)
-        info = _infos.get((struct, requires_grad))
-        if info is None:
-            info = _infos[struct, requires_grad] = Info(struct, requires_grad)
-        _known[kind, requires_grad] = info
+        info = _known[kind, requires_grad] = info_of_type(array, is_on_mesh(array), requires_grad)
+    return info
+
+
+def info_of_type(kind: Any, on_mesh: bool, requires_grad: bool) -> Info:
+    """Return the interned `Info` of a type (see `compat.struct_of`)."""
+    key = struct_of(kind), on_mesh, requires_grad
+    info = _infos.get(key)
+    if info is None:
+        info = _infos[key] = Info(*key)
     return info
 
 

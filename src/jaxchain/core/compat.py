@@ -19,7 +19,7 @@ from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.extend.core import get_opaque_trace_state as _trace_state
 from jax.lax import convert_element_type_p
-from jax.sharding import AxisType, NamedSharding, PartitionSpec, auto_axes, use_abstract_mesh
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, auto_axes, reshard, use_abstract_mesh
 
 # the lines that jaxprs, HLO and JAX's own messages name are the user's, not ours
 source_info_util.register_exclusion(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
@@ -58,6 +58,12 @@ def struct_of(value: Any, weak_type: bool = False) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(kind.shape, kind.dtype, weak_type=weak_type)
 
 
+def is_on_mesh(value: Any) -> bool:
+    """Return whether a type, or that of an array, is one of a mesh with `Explicit` axes."""
+    kind = getattr(value, "aval", value)
+    return AxisType.Explicit in getattr(getattr(getattr(kind, "sharding", None), "mesh", None), "axis_types", ())
+
+
 def explicit_mesh(structs: Iterable[jax.ShapeDtypeStruct]) -> Any:
     """Return the mesh over whose `Explicit` axes arrays of these types are spread, or None."""
     meshes = [s.sharding.mesh for s in structs if s.sharding is not None]
@@ -86,6 +92,13 @@ def str_of(struct: jax.ShapeDtypeStruct) -> str:
     if struct.sharding is not None:
         return str(jax.typeof(struct))
     return f"{struct.dtype}[{','.join(map(str, struct.shape))}]"
+
+
+def spread_as(value: Any, kind: Any) -> Any:
+    """Return an array of a program spread over `Explicit` axes as a type (an aval or struct) says."""
+    own, struct = struct_of(value), struct_of(kind)
+    mesh = None if own.sharding == struct.sharding else explicit_mesh((own, struct))
+    return value if mesh is None else reshard(value, NamedSharding(mesh, spec_of(struct)))
 
 
 def zeros_of(kind: Any, beside: Iterable[Any] = ()) -> Any:

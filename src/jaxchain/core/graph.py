@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import Info, off_tape
+from jaxchain.core.arrays import Info, beside, off_tape
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import StaticError, user_line
@@ -35,10 +35,12 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
                 f"without grad. "
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
-        grad = _ones(info) if info.struct.sharding is None else jnp.ones_like(output._array)
+        grad = jnp.ones_like(output._array) if info.on_mesh else _ones(info)
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
         return Variable(grad) if create_graph else grad
+    if output._node.info.on_mesh and not isinstance(grad, Variable):
+        grad = beside(as_jax(grad), output._array)
     if create_graph:
         return grad if isinstance(grad, Variable) else Variable(grad)
     return as_jax(grad)

@@ -225,9 +225,10 @@ class LinkVariant(Variant):
         if self.backward is not None:
             assert self.gradient is not None
             inputs = self.backward.closed.jaxpr.invars
-            found.append(
-                (self.gradient.compiled, [spec(v.aval) for v in inputs[: len(inputs) - len(self.backward.unread)]])
-            )
+            known = [self.traced.values[self.order[k]] for k in self.gradient_reads]
+            rest = [None] * (len(inputs) - len(self.backward.unread) - len(known))
+            specs = [spec(v.aval, value) for v, value in zip(inputs, [*known, *rest], strict=False)]
+            found.append((self.gradient.compiled, specs))
         return found
 
     @functools.cached_property

@@ -25,18 +25,20 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.sharding import PartitionSpec
 
-from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of
+from jaxchain.core.arrays import ARRAY_LIKE, UNINITIALIZED, Info, array_info, array_infos, info_of_type
 from jaxchain.core.cache import room
 from jaxchain.core.compat import (
     Tracer,
     bytes_of,
     explicit_mesh,
+    is_on_mesh,
     is_tracer,
     left_to_xla,
     live_inputs,
     numerics,
     reached_outputs,
     spec_of,
+    spread_as,
     without_dead_code,
     zeros_of,
 )
@@ -107,21 +109,23 @@ class Plan:
         known = [a.info.struct if isinstance(a, Waiting) else a for a in arrays]
         self.mesh = explicit_mesh(i.struct for i in infos)
         self.typed = self.pure
-        compiled = _jitted(self.typed, op.name, op.jit)
+        compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
         try:
             traced = compiled.trace(*known, *scalars)
         except Exception:
             if self.mesh is None:
                 raise
             self.typed = self._left_to_xla(scalars)
-            compiled = _jitted(self.typed, op.name, op.jit)
+            compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
             traced = compiled.trace(*known, *scalars)
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
         self.forward = mover(compiled, traced.jaxpr, self.single)
         outputs = (shapes,) if self.single else shapes
         grads = any(i.differentiable for i in infos)
-        self.out_infos = tuple(info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs)
+        on_mesh = any(i.on_mesh for i in infos) or any(map(is_on_mesh, outputs))
+        wanted = [grads and bool(jnp.issubdtype(s.dtype, jnp.inexact)) for s in outputs]
+        self.out_infos = tuple(info_of_type(s, on_mesh, w) for s, w in zip(outputs, wanted, strict=True))
         self.needs = (
             tuple(i for i, info in enumerate(infos) if info.differentiable)
             if any(o.differentiable for o in self.out_infos)
@@ -140,8 +144,8 @@ class Plan:
 
     def _left_to_xla(self, scalars: Sequence[Any]) -> Callable[..., Any]:
         """Return the op with what is in it spread as XLA likes: for what JAX has no rule."""
-        plain = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in self.infos]
-        shapes = jax.eval_shape(self.pure, *plain, *scalars)
+        plain = [jax.ShapeDtypeStruct(a.shape, a.dtype) if hasattr(a, "dtype") else a for a in (*self.infos, *scalars)]
+        shapes = jax.eval_shape(self.pure, *plain)
         specs = self.op.specs(self.structure, self.infos, shapes if isinstance(shapes, tuple) else (shapes,))
         return left_to_xla(self.pure, self.mesh, specs if isinstance(shapes, tuple) else specs[0])
 
@@ -271,12 +275,12 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit) -> Any:
+def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit, mesh: Any = None) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
 
     call.__name__ = call.__qualname__ = name
-    return jit(call)
+    return jit(call) if mesh is None else jit(call, keep_unused=True)  # the arrays say where the mesh is
 
 
 class Op:
@@ -589,6 +593,7 @@ class VjpOp(GradientOp):
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
         pruned, named = without_dead_code(jaxpr, keep)
+        self.takes = [v.aval for v in pruned.jaxpr.invars[: len(keep) - len(scalars)]]
         self.scalars = len(scalars)
         self.flat: dict[Any, Callable[..., Any]] = {self.made_with(scalars): jaxpr_as_fun(pruned)}
 
@@ -599,7 +604,7 @@ class VjpOp(GradientOp):
         # inputs that the gradient names but does not read were not kept: any value of the right shape will do
         self.fillers = [jaxpr.jaxpr.invars[i].aval for i in named]
         self.jit = plan.op.jit
-        compiled = _jitted(self.pure_tuple, self.name, self.jit)
+        compiled = _jitted(self.pure_tuple, self.name, self.jit, plan.mesh)
         self.compiled = compiled if self.fillers else mover(compiled, pruned, False)
 
     def made_with(self, scalars: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -611,6 +616,7 @@ class VjpOp(GradientOp):
         made_with = self.made_with(flat[len(flat) - self.scalars :])  # JAX calls this again when it changes
         if made_with not in self.flat:
             self.flat[made_with] = self.trace(made_with[1])
+        flat = tuple([*map(spread_as, flat, self.takes), *flat[len(self.takes) :]])
         return tuple(self.flat[made_with](*flat, *map(zeros_of, self.fillers)))
 
     def pure(self, structure: Any) -> Callable[..., Any]:

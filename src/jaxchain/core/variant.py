@@ -169,11 +169,11 @@ class Variant:
 
     def programs(self) -> list[tuple[Any, list[Any]]]:
         """Return the jitted functions and what each takes: that of the call first."""
-        invars = self.traced.jaxpr.jaxpr.invars
-        found = [(self.compiled, [spec(invars[i].aval) for i in self.order])]
+        inputs = [spec(self.traced.jaxpr.jaxpr.invars[i].aval, self.traced.values[i]) for i in self.order]
+        found = [(self.compiled, inputs)]
         if self.asks and self.questions is not None:
             ask, used, _ = self.questions
-            found.append((ask, [spec(invars[self.order[i]].aval) for i in used]))
+            found.append((ask, [inputs[i] for i in used]))
         return found
 
     def lowered(self, programs: Iterable[tuple[Any, Sequence[Any]]]) -> list[Any]:
@@ -249,7 +249,7 @@ class Variant:
         outvars = self.traced.jaxpr.jaxpr.outvars
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is None or info_of(outvars[at], False) is not self.expected[position]:
+            if at is None or info_of(outvars[at], False).struct != self.expected[position].struct:
                 continue
             if at not in donated.values() and (uses[at] == 1 or not self.checks):
                 donated[position] = at
