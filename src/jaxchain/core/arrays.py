@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 
 from jaxchain.core.compat import Tracer, in_trace, is_on_mesh, str_of, struct_of
 from jaxchain.core.config import thread_state
@@ -120,6 +121,13 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
         return flat[start:stop].reshape(shape)
     value = jax.device_put(np.asarray(flat)[start:stop].reshape(shape))  # compiles nothing
     return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
+
+
+def placed(array: Any, place: Any) -> Any:
+    """Return an array on a `jax.Device`, or as a sharding says. `device_put` to a device leaves the type of an array
+    that comes from a mesh, which no program on that device takes (jax 0.10 to 0.12); to its sharding, it does not.
+    """
+    return jax.device_put(array, SingleDeviceSharding(place) if isinstance(place, jax.Device) else place)
 
 
 def beside(array: Any, own: Any) -> Any:

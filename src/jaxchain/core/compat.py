@@ -87,6 +87,12 @@ def left_to_xla(function: Any, mesh: Any, specs: Any) -> Any:
     return auto_axes(function, out_sharding=jax.tree.map(lambda s: NamedSharding(mesh, s), specs, is_leaf=is_leaf))
 
 
+def spec(aval: Any, value: Any = None) -> jax.ShapeDtypeStruct:
+    """Return what an input of a jaxpr looks like, spread over devices as a value of it was."""
+    struct, sharding = struct_of(aval, getattr(aval, "weak_type", False)), getattr(value, "sharding", None)
+    return struct.update(sharding=sharding) if isinstance(sharding, NamedSharding) else struct
+
+
 def str_of(struct: jax.ShapeDtypeStruct) -> str:
     """Return a type as messages show it: ``float32[8,4]``, or ``float32[8@data,4]`` where it says how it is spread."""
     if struct.sharding is not None:
@@ -95,8 +101,12 @@ def str_of(struct: jax.ShapeDtypeStruct) -> str:
 
 
 def spread_as(value: Any, kind: Any) -> Any:
-    """Return an array of a program spread over `Explicit` axes as a type (an aval or struct) says."""
+    """Return an array of a program as a type (an aval or struct) says that it is spread."""
     own, struct = struct_of(value), struct_of(kind)
+    if struct.manual_axis_type is not None:
+        known = () if own.manual_axis_type is None else own.manual_axis_type.varying
+        missing = tuple(struct.manual_axis_type.varying.difference(known))
+        value = jax.lax.pcast(value, missing, to="varying") if missing else value
     mesh = None if own.sharding == struct.sharding else explicit_mesh((own, struct))
     return value if mesh is None else reshard(value, NamedSharding(mesh, spec_of(struct)))
 

@@ -112,12 +112,15 @@ class Plan:
         compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
         try:
             traced = compiled.trace(*known, *scalars)
-        except Exception:
+        except Exception as error:
             if self.mesh is None:
                 raise
-            self.typed = self._left_to_xla(scalars)
-            compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
-            traced = compiled.trace(*known, *scalars)
+            try:
+                self.typed = self._left_to_xla(scalars)
+                compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
+                traced = compiled.trace(*known, *scalars)
+            except Exception:
+                raise error from None
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
         self.forward = mover(compiled, traced.jaxpr, self.single)

@@ -6,12 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
-from jax.sharding import NamedSharding
 
 from jaxchain.core.arrays import Info, info_of
-from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, spread_as, struct_of, without_dead_code, zeros_of
+from jaxchain.core.compat import (
+    CALLS,
+    bodies,
+    equations,
+    numerics,
+    origin,
+    spread_as,
+    without_dead_code,
+    zeros_of,
+)
 from jaxchain.core.errors import format_source
 from jaxchain.core.op_node import has_nan
 from jaxchain.core.scopes import tag_of
@@ -58,12 +65,6 @@ def check(args: Sequence[Any], expected: Sequence[Info], made_with: Any) -> None
     for value, want in zip(args, expected, strict=True):
         if value is None or info_of(value, False).struct != want.struct:
             raise VariantMismatch
-
-
-def spec(aval: Any, value: Any = None) -> jax.ShapeDtypeStruct:
-    """Return what an input of a jaxpr looks like, spread over devices as a value of it was."""
-    struct, sharding = struct_of(aval, getattr(aval, "weak_type", False)), getattr(value, "sharding", None)
-    return struct.update(sharding=sharding) if isinstance(sharding, NamedSharding) else struct
 
 
 def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:

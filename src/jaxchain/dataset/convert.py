@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import from_numpy
+from jaxchain.core.arrays import from_numpy, placed
 from jaxchain.core.compat import is_tracer
 
 
@@ -79,7 +79,7 @@ def to_device(device: Any, x: Any) -> Any:
         device = jax.devices()[device]
     if isinstance(x, np.ndarray):
         x = from_numpy(x)
-    return jax.device_put(x, device)
+    return placed(x, device)
 
 
 class OnDevice:

@@ -140,8 +140,7 @@ class Body:
             found = walk(seeds)
         targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
         return [
-            (found[n] if n is not None and n in found else zeros_of(a)) if is_inexact(a) else None
-            for n, a in targets
+            (found[n] if n is not None and n in found else zeros_of(a)) if is_inexact(a) else None for n, a in targets
         ]
 
 
