@@ -97,7 +97,9 @@ def updated(mode, place):
     optimizer = optimizers.Adam(0.1).setup(model)
     converter = None if place is None else lambda batch, device: (spread(X, "data"), spread(T, "data"))
     options = {} if converter is None else {"converter": converter}
-    updater = StandardUpdater(jaxchain.iterators.SerialIterator(batch, 4, shuffle=False), optimizer, mode=mode, **options)
+    updater = StandardUpdater(
+        jaxchain.iterators.SerialIterator(batch, 4, shuffle=False), optimizer, mode=mode, **options
+    )
     for _ in range(2):
         updater.update()
     return [np.asarray(p.array) for p in model.params()]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding, reshard
 
 from jaxchain.backend import jax_device
 from jaxchain.backends.device import of_array
@@ -24,8 +24,11 @@ class Copy(FunctionNode):
         if of_array(x) is None:
             if not isinstance(self.device, NamedSharding):
                 return (x,)
-            self.origin = jax.typeof(x).sharding
-            return (placed(x, self.device),)
+            if AxisType.Explicit in self.device.mesh.axis_types:
+                self.origin = jax.typeof(x).sharding
+                return (reshard(x, self.device),)
+            self.origin = None  # which is not known of `Auto` axes
+            return (jax.lax.with_sharding_constraint(x, self.device),)
         self.origin = x.sharding
         return (placed(x, self.device),)
 
