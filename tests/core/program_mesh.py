@@ -126,6 +126,9 @@ for function in (lambda x: F.pad(x, ((1, 0), (0, 0)), "constant"), lambda x: F.t
     np.testing.assert_allclose(y.array, function(Variable(X)).array, rtol=1e-6)
     assert like(x.grad, x.array)
 
+labels = Variable(spread(X, "data")), spread(T, "data")  # of which there is no gradient
+np.testing.assert_array_equal(F.recall(*labels, 2)[0].array, F.recall(X, T, 2)[0].array)
+
 # -- other ways to spread ---------------------------------------------------------------------------------------------
 
 whole = NamedSharding(mesh, P())

@@ -182,7 +182,7 @@ class Plan:
             rest = iter(flat[n_in + n_out :])
             ys = flat[n_in : n_in + n_out]
             gys = [next(rest) if p else jnp.zeros_like(y) for p, y in zip(present, ys, strict=True)]
-            return self.gradient(flat[:n_in], ys, gys, list(rest))
+            return self.gradient(flat[:n_in], ys, gys, list(rest)) if self.needs else ()
 
         if self.mesh is not None and not self.op.is_gradient:
             full = left_to_xla(full, self.mesh, tuple(spec_of(self.infos[i].struct) for i in self.needs))
