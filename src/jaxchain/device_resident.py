@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import jax
 import jax.numpy as jnp
 
 from jaxchain.backend import jax_device
 from jaxchain.backends.device import default
+from jaxchain.core.arrays import placed
 
 
 class DeviceResidentsVisitor:
@@ -49,7 +49,7 @@ class _Move(DeviceResidentsVisitor):
         """Objects have no device but that of their arrays."""
 
     def visit_array(self, arr: Any) -> Any:
-        return jax.device_put(arr, self.device)
+        return placed(arr, self.device)
 
     def visit_variable(self, param: Any) -> None:
         param.to_device(self.device)

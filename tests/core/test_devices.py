@@ -16,16 +16,23 @@ from jaxchain import Variable
 from jaxchain.backends import cuda
 from jaxchain.backends import cupy as cupy_module
 
-PROGRAM = pathlib.Path(__file__).parent / "program_devices.py"
+HERE = pathlib.Path(__file__).parent
+
+
+def run(devices, program, *arguments):
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, str(HERE / program), *arguments]
+    run = subprocess.run(command, env={**os.environ, **flags}, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0 and run.stdout.endswith("done\n"), run.stderr[-3000:]
 
 
 @pytest.mark.parametrize("how", ["eager", "static", "link"])
 def test_a_program_on_two_devices(how):
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    run = subprocess.run(
-        [sys.executable, str(PROGRAM), how], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert run.returncode == 0 and run.stdout.endswith("done\n"), run.stderr[-3000:]
+    run(2, "program_devices.py", how)
+
+
+def test_a_program_on_a_mesh_with_explicit_axes():
+    run(4, "program_mesh.py")
 
 
 # -- cuda.cupy ---------------------------------------------------------------------------------------------------------

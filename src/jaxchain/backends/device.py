@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import from_numpy
+from jaxchain.core.arrays import from_numpy, placed
 from jaxchain.core.compat import is_tracer
 
 
@@ -76,7 +76,7 @@ def put(array: Any, device: Any) -> Any:
         raise TypeError(f"cannot be sent to a device: expected an array, got {type(array).__name__}")
     if is_tracer(array):
         return array
-    return jax.device_put(array if isinstance(array, jax.Array) else from_numpy(array), device)
+    return placed(array if isinstance(array, jax.Array) else from_numpy(array), device)
 
 
 def to_numpy(array: Any) -> Any:

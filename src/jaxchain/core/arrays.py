@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 
-from jaxchain.core.compat import Tracer, in_trace
+from jaxchain.core.compat import Tracer, in_trace, is_on_mesh, str_of, struct_of
 from jaxchain.core.config import thread_state
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -18,25 +19,43 @@ ARRAY_LIKE = (jax.Array, np.ndarray, np.generic)  # a tuple: `A | B` would be ma
 
 
 class Info:
-    """Shape, dtype and whether a gradient is wanted: interned, so that a cache key hashes by identity."""
+    """The type of an array, and whether a gradient is wanted: interned, so that a cache key hashes by identity.
 
-    __slots__ = ("differentiable", "dtype", "requires_grad", "shape")
+    Attributes:
+        struct: The type: shape, dtype, and what JAX's types say besides (see `compat.struct_of`).
+        on_mesh: Whether it lies on a mesh with `Explicit` axes, whole or in parts.
+    """
 
-    def __init__(self, shape: tuple[Any, ...], dtype: np.dtype, requires_grad: bool) -> None:
-        self.shape, self.dtype, self.requires_grad = shape, dtype, requires_grad
-        self.differentiable = requires_grad and jnp.issubdtype(dtype, jnp.inexact)
+    __slots__ = ("differentiable", "dtype", "on_mesh", "requires_grad", "shape", "struct")
+
+    def __init__(self, struct: jax.ShapeDtypeStruct, on_mesh: bool, requires_grad: bool) -> None:
+        self.struct, self.shape, self.dtype = struct, struct.shape, struct.dtype
+        self.on_mesh, self.requires_grad = on_mesh, requires_grad
+        self.differentiable = requires_grad and jnp.issubdtype(struct.dtype, jnp.inexact)
 
     def __repr__(self) -> str:
-        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+        return str_of(self.struct)
 
 
 _infos: dict[Any, Info] = {}
-UNINITIALIZED = tuple(Info((), np.dtype(np.float32), requires_grad) for requires_grad in (False, True))
+_known: dict[Any, Info] = {}  # the same by what is at hand
+UNINITIALIZED = tuple(Info(jax.ShapeDtypeStruct((), np.float32), False, wanted) for wanted in (False, True))
 
 
 def info_of(array: Any, requires_grad: bool = True) -> Info:
-    """Return the interned `Info` of an array."""
-    key = (array.shape, array.dtype, requires_grad)
+    """Return the interned `Info` of an array, of a struct, or of a variable of a jaxpr."""
+    kind = getattr(array, "aval", None)
+    if kind is None:
+        kind = array if isinstance(array, jax.ShapeDtypeStruct) else (array.shape, array.dtype)
+    info = _known.get((kind, requires_grad))
+    if info is None:
+        info = _known[kind, requires_grad] = info_of_type(array, is_on_mesh(array), requires_grad)
+    return info
+
+
+def info_of_type(kind: Any, on_mesh: bool, requires_grad: bool) -> Info:
+    """Return the interned `Info` of a type (see `compat.struct_of`)."""
+    key = struct_of(kind), on_mesh, requires_grad
     info = _infos.get(key)
     if info is None:
         info = _infos[key] = Info(*key)
@@ -114,6 +133,13 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
         return flat[start:stop].reshape(shape)
     value = jax.device_put(np.asarray(flat)[start:stop].reshape(shape))  # compiles nothing
     return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
+
+
+def placed(array: Any, place: Any) -> Any:
+    """Return an array on a `jax.Device`, or as a sharding says. `device_put` to a device leaves the type of an array
+    that comes from a mesh, which no program on that device takes (jax 0.10 to 0.12); to its sharding, it does not.
+    """
+    return jax.device_put(array, SingleDeviceSharding(place) if isinstance(place, jax.Device) else place)
 
 
 def beside(array: Any, own: Any) -> Any:

@@ -10,7 +10,6 @@ from itertools import compress
 from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
@@ -18,7 +17,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, holds
-from jaxchain.core.compat import live_inputs
+from jaxchain.core.compat import live_inputs, zeros_of
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
@@ -424,7 +423,7 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
         if (node.creator_node is not None or node in targets) and node.info.differentiable:
 
             def output_gradient(info: Any = node.info) -> Any:
-                return jnp.zeros(info.shape, info.dtype)
+                return zeros_of(info.struct)
 
             output_gradient.__name__ = COTANGENT
             seeds.append((node, jax.jit(output_gradient)()))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import Info, off_tape
+from jaxchain.core.arrays import Info, beside, off_tape
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import recording, thread_state
@@ -36,10 +36,12 @@ def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: b
                 f"without grad. "
                 f"Set y.grad, or reduce it (e.g. F.sum)\nat {user_line(4)}"
             )
-        grad = _ones(info)
+        grad = jnp.ones_like(output._array) if info.on_mesh else _ones(info)
         if loss_scale is not None:
             grad = grad * jnp.asarray(loss_scale, grad.dtype)
         return Variable(grad) if create_graph else grad
+    if output._node.info.on_mesh and not isinstance(grad, Variable):
+        grad = beside(as_jax(grad), output._array)
     return _given(grad, create_graph)
 
 

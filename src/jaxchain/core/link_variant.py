@@ -7,13 +7,12 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.arrays import has_nan, info_of
 from jaxchain.core.attempt import COTANGENT
-from jaxchain.core.compat import fingerprint, split_gradient, with_outputs
+from jaxchain.core.compat import fingerprint, spec, split_gradient, with_outputs, zeros_of
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
 from jaxchain.core.exact import exact_jit
@@ -21,7 +20,7 @@ from jaxchain.core.guard import NotCompilable
 from jaxchain.core.nodes import FunctionRecord, VariableNode
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import special_pullback, variable_on
-from jaxchain.core.program import Pruned, nan_error, spec
+from jaxchain.core.program import Pruned, nan_error
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
 from jaxchain.core.variant import MISS, Variant
@@ -51,9 +50,9 @@ class LinkGradient(GradientOp):
         call.__name__ = call.__qualname__ = self.name
         self.compiled = exact_jit(call)
 
-    def filled(self, gys: Sequence[Any]) -> list[Any]:
-        """Return the output gradients, zeros where none came."""
-        return [jnp.zeros(a.shape, a.dtype) if g is None else g for g, a in zip(gys, self.cotangents, strict=True)]
+    def filled(self, gys: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+        """Return the output gradients, zeros where none came; `arrays` are the inputs of the call."""
+        return [zeros_of(a, arrays) if g is None else g for g, a in zip(gys, self.cotangents, strict=True)]
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradients as a function of the inputs and the output gradients."""
@@ -97,7 +96,7 @@ class LinkNode(FunctionRecord):
 
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as arrays."""
-        given, gys = gys, self.gradient.filled(gys)
+        given, gys = gys, self.gradient.filled(gys, self.arrays)
         state = thread_state()
         if state.debug and any(map(has_nan, self.gradient.compiled(*self.kept, *gys))):
             raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *gys])
@@ -109,7 +108,7 @@ class LinkNode(FunctionRecord):
 
     def totals(self, gys: Sequence[Any]) -> Sequence[Any]:
         """Return the whole gradients of the outputs, from those that arrived at each: they differ for `inner`."""
-        variant, filled, found = self.variant, self.gradient.filled(gys), list(gys)
+        variant, filled, found = self.variant, self.gradient.filled(gys, self.arrays), list(gys)
         came = sum(1 << place for place, gy in enumerate(gys) if gy is not None)
         needed = [came & bits & ~(1 << at) for at, bits in zip(variant.inner, variant.inner_from, strict=True)]
         if not any(needed):
@@ -138,7 +137,7 @@ class LinkNode(FunctionRecord):
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
         inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
-        gxs = self.gradient.apply((), [*inputs, *self.gradient.filled(gys)], ())
+        gxs = self.gradient.apply((), [*inputs, *self.gradient.filled(gys, self.arrays)], ())
         return self.variant.needs, self.variant.arrived(gxs, gys)
 
 
@@ -162,7 +161,7 @@ class LinkVariant(Variant):
         self.backward: Pruned | None = None
         self.split: ClosedJaxpr | None = None
         super().__init__(traced, donate=False)
-        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i].aval, False) for i in self.order]
+        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i], False) for i in self.order]
         if self.split is None:
             return
         self.differentiable, reached, self.inner, origins = traced.lifted.gradients
@@ -217,9 +216,10 @@ class LinkVariant(Variant):
         if self.backward is not None:
             assert self.gradient is not None
             inputs = self.backward.closed.jaxpr.invars
-            found.append(
-                (self.gradient.compiled, [spec(v.aval) for v in inputs[: len(inputs) - len(self.backward.unread)]])
-            )
+            known = [self.traced.values[self.order[k]] for k in self.gradient_reads]
+            rest = [None] * (len(inputs) - len(self.backward.unread) - len(known))
+            specs = [spec(v.aval, value) for v, value in zip(inputs, [*known, *rest], strict=False)]
+            found.append((self.gradient.compiled, specs))
         return found
 
     @functools.cached_property

@@ -23,10 +23,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
+from jax.sharding import PartitionSpec
 
-from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, array_info, array_infos, from_numpy, info_of
+from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
+from jaxchain.core.compat import (
+    Tracer,
+    bytes_of,
+    explicit_mesh,
+    is_on_mesh,
+    is_tracer,
+    left_to_xla,
+    live_inputs,
+    numerics,
+    reached_outputs,
+    spec_of,
+)
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
@@ -49,6 +61,9 @@ class Plan:
 
     Attributes:
         forward: Compiled forward: arrays, then scalars -> outputs.
+        mesh: That over whose `Explicit` axes inputs are spread, or None.
+        pure: The op as a function of flat arrays, then scalars.
+        typed: The same, of arrays whose types say how they are spread.
         out_infos: `Info` of each output.
         single: Whether the op returns one array and not a tuple.
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
@@ -69,6 +84,7 @@ class Plan:
         "forward",
         "infos",
         "keep",
+        "mesh",
         "needs",
         "op",
         "out_infos",
@@ -78,6 +94,7 @@ class Plan:
         "single",
         "size",
         "structure",
+        "typed",
     )
 
     def __init__(
@@ -87,15 +104,29 @@ class Plan:
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
         op.check(structure, infos)
-        known = [jax.ShapeDtypeStruct(a.shape, a.dtype) if isinstance(a, Waiting) else a for a in arrays]
-        compiled = _jitted(self.pure, op.name, op.jit)
-        traced = compiled.trace(*known, *scalars)
+        known = [a.info.struct if isinstance(a, Waiting) else a for a in arrays]
+        self.mesh = explicit_mesh(i.struct for i in infos)
+        self.typed = self.pure
+        compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
+        try:
+            traced = compiled.trace(*known, *scalars)
+        except Exception as error:
+            if self.mesh is None:
+                raise
+            try:
+                self.typed = self._left_to_xla(scalars)
+                compiled = _jitted(self.typed, op.name, op.jit, self.mesh)
+                traced = compiled.trace(*known, *scalars)
+            except Exception:
+                raise error from None
         shapes = traced.out_info
         self.single = not isinstance(shapes, tuple)
         self.forward = mover(compiled, traced.jaxpr, self.single)
         outputs = (shapes,) if self.single else shapes
         grads = any(i.differentiable for i in infos)
-        self.out_infos = tuple(info_of(s, grads and bool(jnp.issubdtype(s.dtype, jnp.inexact))) for s in outputs)
+        on_mesh = any(i.on_mesh for i in infos) or any(map(is_on_mesh, outputs))
+        wanted = [grads and bool(jnp.issubdtype(s.dtype, jnp.inexact)) for s in outputs]
+        self.out_infos = tuple(info_of_type(s, on_mesh, w) for s, w in zip(outputs, wanted, strict=True))
         self.needs = (
             tuple(i for i, info in enumerate(infos) if info.differentiable)
             if any(o.differentiable for o in self.out_infos)
@@ -111,6 +142,13 @@ class Plan:
         self._full_jaxpr: ClosedJaxpr | None = None
         self._pullbacks: dict[Any, VjpOp] = {}
         self._ruled: Callable[..., Any] | None = None
+
+    def _left_to_xla(self, scalars: Sequence[Any]) -> Callable[..., Any]:
+        """Return the op with what is in it spread as XLA likes: for what JAX has no rule."""
+        plain = [jax.ShapeDtypeStruct(a.shape, a.dtype) if hasattr(a, "dtype") else a for a in (*self.infos, *scalars)]
+        shapes = jax.eval_shape(self.pure, *plain)
+        specs = self.op.specs(self.structure, self.infos, shapes if isinstance(shapes, tuple) else (shapes,))
+        return left_to_xla(self.pure, self.mesh, specs if isinstance(shapes, tuple) else specs[0])
 
     def retained(self, scalars: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
@@ -135,16 +173,17 @@ class Plan:
     def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
         """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
         n_in, n_out = len(self.infos), len(self.out_infos)
-        avals = [jax.ShapeDtypeStruct(i.shape, i.dtype) for i in (*self.infos, *self.out_infos)]
+        avals = [i.struct for i in (*self.infos, *self.out_infos)]
         present = given or (True,) * n_out
 
         def full(*flat: Any) -> Any:
             rest = iter(flat[n_in + n_out :])
-            gys = [
-                next(rest) if p else jnp.zeros(i.shape, i.dtype) for p, i in zip(present, self.out_infos, strict=True)
-            ]
-            return self.gradient(flat[:n_in], flat[n_in : n_in + n_out], gys, list(rest))
+            ys = flat[n_in : n_in + n_out]
+            gys = [next(rest) if p else jnp.zeros_like(y) for p, y in zip(present, ys, strict=True)]
+            return self.gradient(flat[:n_in], ys, gys, list(rest)) if self.needs else ()
 
+        if self.mesh is not None and not self.op.is_gradient:
+            full = left_to_xla(full, self.mesh, tuple(spec_of(self.infos[i].struct) for i in self.needs))
         cotangents = [a for a, p in zip(avals[n_in:], present, strict=True) if p]
         return jax.make_jaxpr(full)(*avals, *cotangents, *scalars)
 
@@ -178,7 +217,7 @@ class Plan:
         return found
 
     def _with_rule(self) -> Callable[..., Any]:
-        count, pure = len(self.infos), self.pure
+        count, pure = len(self.infos), self.typed
 
         def forward(*flat: Any) -> tuple[Any, Any]:
             out = ruled(*flat)  # which the rule may read, so it may be differentiated again
@@ -237,18 +276,19 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit) -> Any:
+def _jitted(function: Callable[..., Any], name: str, jit: Callable[..., Any] = jax.jit, mesh: Any = None) -> Any:
     def call(*args: Any) -> Any:
         return function(*args)
 
     call.__name__ = call.__qualname__ = name
-    return jit(call)
+    return jit(call) if mesh is None else jit(call, keep_unused=True)  # the arrays say where the mesh is
 
 
 class Op:
     """A pure JAX function with everything the graph needs of it. `op` returns `Op.call`, an ordinary function."""
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
+    is_gradient = False  # its program says already how what is in it is spread
     jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose programs are part of no other
 
     def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
@@ -474,6 +514,10 @@ class Op:
         """Check the inputs against the annotations."""
         self.signature.check(structure, infos)
 
+    def specs(self, structure: Any, infos: tuple[Info, ...], outputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Return how the outputs are spread, as the annotations say."""
+        return self.signature.specs(structure, infos, outputs)
+
     def drawn(self, structure: Any) -> Sequence[int]:
         """Return which inputs graphs show."""
         return self.signature.drawn(structure)
@@ -505,11 +549,17 @@ class GradientOp(Op):
         label: Label of its node.
     """
 
+    is_gradient = True
+
     def __init__(self, name: str, label: str) -> None:
         self.name, self.label, self.rule, self.plans = f"{name}_vjp", label, None, {}
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""
+
+    def specs(self, structure: Any, infos: tuple[Info, ...], outputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Return that the outputs are whole on every device."""
+        return (PartitionSpec(),) * len(outputs)
 
     def drawn(self, structure: Any) -> Sequence[int]:
         """Return which inputs graphs show: all."""
@@ -552,7 +602,7 @@ class VjpOp(GradientOp):
 
         self.trace = trace
         self.jit = plan.op.jit
-        compiled = _jitted(self.pure_tuple, self.name, self.jit)
+        compiled = _jitted(self.pure_tuple, self.name, self.jit, plan.mesh)
         self.compiled = compiled if pruned.unread else mover(compiled, pruned.closed, False)
 
     def made_with(self, scalars: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:

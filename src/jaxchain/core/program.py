@@ -6,12 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.arrays import has_nan
-from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
+from jaxchain.core.arrays import Info, has_nan, info_of
+from jaxchain.core.compat import (
+    CALLS,
+    bodies,
+    equations,
+    numerics,
+    origin,
+    spread_as,
+    without_dead_code,
+    zeros_of,
+)
 from jaxchain.core.errors import format_source
 from jaxchain.core.scopes import tag_of
 
@@ -39,14 +46,15 @@ class Pruned(NamedTuple):
 
     def filled(self, args: Sequence[Any]) -> list[Any]:
         """Return all inputs of the jaxpr."""
-        return [*args, *(jnp.zeros(a.shape, a.dtype) for a in self.unread)]
+        return [*args, *map(zeros_of, self.unread)]
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """Run it."""
-        return tuple(jaxpr_as_fun(self.closed)(*self.filled(args)))
+        known = [spread_as(value, v.aval) for value, v in zip(args, self.closed.jaxpr.invars, strict=False)]
+        return tuple(jaxpr_as_fun(self.closed)(*self.filled(known)))
 
 
-def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]], made_with: Any) -> None:
+def check(args: Sequence[Any], expected: Sequence[Info], made_with: Any) -> None:
     """Raise `VariantMismatch` if an input or JAX's `numerics` are not what a program was traced for.
 
     JAX traces a jitted function again whenever one of them has changed.
@@ -54,13 +62,8 @@ def check(args: Sequence[Any], expected: Sequence[tuple[Any, Any]], made_with: A
     if numerics() != made_with:
         raise VariantMismatch
     for value, want in zip(args, expected, strict=True):
-        if value is None or (value.shape, value.dtype) != want:
+        if value is None or info_of(value, False).struct != want.struct:
             raise VariantMismatch
-
-
-def spec(aval: Any) -> jax.ShapeDtypeStruct:
-    """Return what an input of a jaxpr looks like."""
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from jaxchain.core.compat import is_tracer, weakly_typed
 from jaxchain.core.errors import InvalidType, user_line
@@ -254,6 +255,39 @@ class Signature:
         named = self.named(structure, range(sum(structure[1])))
         return [i for name, _, i in named if name.partition("[")[0] not in hidden]
 
+    def specs(self, structure: Any, infos: Sequence[Any], outputs: Sequence[Any]) -> tuple[PartitionSpec, ...]:
+        """Return how the outputs are spread over a mesh: an axis as the inputs' axes of the same letter are. What no
+        letter tells about is whole on every device.
+
+        Args:
+            structure: As in `unflatten`.
+            infos: What has the type of each input that is there.
+            outputs: What has the shape of each output.
+        """
+        known: dict[str, tuple[int, Any]] = {}  # size, axes of the mesh
+        for _, parameter, info in self.named(structure, infos):
+            if parameter is None or info.struct.sharding is None:
+                continue
+            spec = info.struct.sharding.spec
+            for dim, axis in _pairs(parameter.dims or (), len(info.shape)) or ():
+                if spec[axis] is not None:
+                    known.setdefault(dim, (info.shape[axis], spec[axis]))
+        found = self.python.return_annotation
+        parts = typing.get_args(found) if typing.get_origin(found) is tuple else (found,)
+        specs = []
+        for k, output in enumerate(outputs):
+            dims = getattr(parts[k], "dim_str", "").split() if k < len(parts) else []
+            entries: list[Any] = [None] * len(output.shape)
+            used: set[Any] = set()
+            for dim, axis in _pairs(tuple(dims), len(output.shape)) or ():
+                size, over = known.get(dim, (None, None))
+                names = over if isinstance(over, tuple) else (over,)
+                if size == output.shape[axis] and used.isdisjoint(names):
+                    entries[axis] = over
+                    used.update(names)
+            specs.append(PartitionSpec(*entries))
+        return tuple(specs)
+
     def check(self, structure: Any, infos: Sequence[Any]) -> None:
         """Unify the dimension letters over the inputs; those inside a tree are not checked, but for being arrays.
 
@@ -300,6 +334,18 @@ class Signature:
                     first, where = sizes.setdefault(dim, (size, here))
                     if first != size:
                         raise InvalidType(f"{where} == {here}", f"{first} != {size}")
+
+
+def _pairs(dims: tuple[str, ...], ndim: int) -> list[tuple[str, int]] | None:
+    """Return (dimension, axis) of an array as its annotation has them, each axis of ``...`` as ``...0``, ``...1``; None
+    if it does not fit.
+    """
+    first = dims.index("...") if "..." in dims else len(dims)
+    middle = ndim - len(dims) + 1 if "..." in dims else 0
+    if middle < 0 or len(dims) - ("..." in dims) + middle != ndim:
+        return None
+    names = [*dims[:first], *(f"...{k}" for k in range(middle)), *dims[first + 1 :]]
+    return list(zip(names, range(ndim), strict=True))
 
 
 def _are_arrays(name: str, value: Any, depth: int) -> None:

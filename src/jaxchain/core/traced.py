@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jaxchain.core.compat import spec
 from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import Guard
 from jaxchain.core.outputs import Once, Write
@@ -137,8 +138,8 @@ class Traced:
     seconds: float = 0.0
 
     def forget_values(self) -> None:
-        """Keep the shapes and dtypes it was traced on, not the values: they would live as long as the program."""
-        self.values = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.jaxpr.invars]
+        """Keep the types it was traced on, not the values: they would live as long as the program."""
+        self.values = [spec(v.aval, value) for v, value in zip(self.jaxpr.jaxpr.invars, self.values, strict=True)]
         del self.lifted
 
     def lower(self) -> jax.stages.Lowered:

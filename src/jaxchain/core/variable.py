@@ -22,6 +22,7 @@ from jaxchain.core.arrays import (
     from_numpy,
     info_of,
     off_tape,
+    placed,
 )
 from jaxchain.core.compat import Tracer, is_tracer
 from jaxchain.core.deferred import WAITING, share
@@ -441,9 +442,9 @@ class Variable:
 
     def _move(self, device: Any) -> None:
         if self._array is not None:
-            self._array = jax.device_put(self._array, device)
+            self.array = placed(self._array, device)
         if self._grad is not None:
-            self._grad = jax.device_put(self.grad, device)
+            self._grad = placed(self.grad, device)
 
     def to_cpu(self) -> None:
         """Move to the host's CPU."""

@@ -18,10 +18,10 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
-from jaxchain.core.arrays import ARRAY_LIKE, copied, has_nan
+from jaxchain.core.arrays import ARRAY_LIKE, copied, has_nan, info_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
+from jaxchain.core.compat import bytes_of, fingerprint, numerics, spec, struct_of, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
@@ -30,7 +30,7 @@ from jaxchain.core.installation import lock
 from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
-from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error, spec
+from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array
@@ -85,7 +85,7 @@ class Variant:
         self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
         invars = traced.jaxpr.jaxpr.invars
-        self.expected = [(invars[i].aval.shape, invars[i].aval.dtype) for i in self.order]
+        self.expected = [info_of(invars[i], False) for i in self.order]
         self.made_with = numerics()
         self.pruned = Pruned.of(self.forward_of(traced), self.order)
         self.asks = self.questions is not None and is_small(self.questions[2])
@@ -170,11 +170,11 @@ class Variant:
 
     def programs(self) -> list[tuple[Any, list[Any]]]:
         """Return the jitted functions and what each takes: that of the call first."""
-        invars = self.traced.jaxpr.jaxpr.invars
-        found = [(self.compiled, [spec(invars[i].aval) for i in self.order])]
+        inputs = [spec(self.traced.jaxpr.jaxpr.invars[i].aval, self.traced.values[i]) for i in self.order]
+        found = [(self.compiled, inputs)]
         if self.asks and self.questions is not None:
             ask, used, _ = self.questions
-            found.append((ask, [spec(invars[self.order[i]].aval) for i in used]))
+            found.append((ask, [inputs[i] for i in used]))
         return found
 
     def lowered(self, programs: Iterable[tuple[Any, Sequence[Any]]]) -> list[Any]:
@@ -201,7 +201,8 @@ class Variant:
 
     def _sort_writes(self, traced: Traced) -> None:
         """Sort the writes: those that put one output in one slot are done without ceremony."""
-        avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
+        outvars = traced.jaxpr.jaxpr.outvars
+        avals = [v.aval for v in outvars]
         self.array_writes: list[tuple[Any, int]] = []
         self.grad_writes: list[tuple[Any, int]] = []
         self.flat_grads: list[list[tuple[Any, int]]] = []
@@ -215,15 +216,16 @@ class Variant:
                 self.grad_writes.append((owner, at))
             elif write.how == "item":
                 self.item_writes.append((owner, write.key, at))
-            elif write.how == "array" and (owner._node.info.shape, owner._node.info.dtype) == (
-                avals[at].shape,
-                avals[at].dtype,
-            ):
+            elif write.how == "array" and owner._node.info is info_of(outvars[at], owner._node.info.requires_grad):
                 self.array_writes.append((owner, at))
             else:
                 self.other_writes.append(write)
         if not self.variables:
-            small = [w for w in self.grad_writes if avals[w[1]].size <= SMALL and traced.lifted.uses[w[1]] == 1]
+            small = [
+                (p, at)
+                for p, at in self.grad_writes
+                if avals[at].size <= SMALL and traced.lifted.uses[at] == 1 and struct_of(avals[at]).sharding is None
+            ]
             groups = [
                 [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
             ]
@@ -246,9 +248,12 @@ class Variant:
         cells = [None if id(p) in twice else ("array", id(p), None) for p in self.arrays] + [None] * len(self.grads)
         cells += [("item", id(container), key) for container, key in self.places]
         donated = {}
+        outvars = self.traced.jaxpr.jaxpr.outvars
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is not None and at not in donated.values() and (uses[at] == 1 or not self.checks):
+            if at is None or info_of(outvars[at], False).struct != self.expected[position].struct:
+                continue
+            if at not in donated.values() and (uses[at] == 1 or not self.checks):
                 donated[position] = at
         return donated
 
@@ -484,9 +489,9 @@ class Variant:
         else:
             expected = [self.expected[i] for i in used]
             arrays = [
-                np.asarray(v, None if hasattr(v, "dtype") else k[1]) for v, k in zip(given, expected, strict=True)
+                np.asarray(v, None if hasattr(v, "dtype") else k.dtype) for v, k in zip(given, expected, strict=True)
             ]
-            if [(a.shape, a.dtype) for a in arrays] != expected:
+            if any((a.shape, a.dtype) != (k.shape, k.dtype) for a, k in zip(arrays, expected, strict=True)):
                 raise VariantMismatch
             predicates = self.answer(arrays)
             met = all([p == g.outcome for p, g in zip(predicates, self.guards, strict=True)])

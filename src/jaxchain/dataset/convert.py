@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain import backend
-from jaxchain.core.arrays import copied, from_numpy
+from jaxchain.core.arrays import copied, from_numpy, placed
 from jaxchain.core.compat import is_tracer
 
 
@@ -99,7 +99,7 @@ def to_device(device: Any, x: Any) -> Any:
         device = jax.devices()[device]
     if isinstance(x, np.ndarray):
         x = from_numpy(x)
-    return jax.device_put(x, device)
+    return placed(x, device)
 
 
 class OnDevice:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxchain.core.arrays import ARRAY_LIKE, info_of
 from jaxchain.core.cells import SlotView, contents_of
-from jaxchain.core.compat import jaxpr_as_fun
+from jaxchain.core.compat import jaxpr_as_fun, struct_of, zeros_of
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
 from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
@@ -140,8 +140,7 @@ class Body:
             found = walk(seeds)
         targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
         return [
-            (found[n] if n is not None and n in found else jnp.zeros(a.shape, a.dtype)) if is_inexact(a) else None
-            for n, a in targets
+            (found[n] if n is not None and n in found else zeros_of(a)) if is_inexact(a) else None for n, a in targets
         ]
 
 
@@ -287,7 +286,7 @@ class _ControlNode(FunctionRecord):
         return self.name
 
     def _filled(self, gys: Sequence[Any]) -> list[Any]:
-        return [jnp.zeros(s.shape, s.dtype) if g is None else g for g, s in zip(gys, self.shapes, strict=True)]
+        return [zeros_of(s) if g is None else g for g, s in zip(gys, self.shapes, strict=True)]
 
     def pullback(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         with jax.named_scope(f"backward{thread_state().trace.call_path(self.scope)}"):
@@ -334,7 +333,7 @@ def record(
     node.name, node.arrays, node.inputs, node.needs = name, arrays, nodes, needs
     backward = gradient()
     node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
-    node.shapes = [jax.ShapeDtypeStruct(y.shape, y.dtype) for y, c in zip(outputs, connected, strict=True) if c]
+    node.shapes = [struct_of(y) for y, c in zip(outputs, connected, strict=True) if c]
     node.rank = max(n.rank for n in nodes)
     node.scope, node.site, node.ordinal = state.scope, call_site(3), ordinal
     results, references = [], []

@@ -62,7 +62,7 @@ def linear(x, W, b=None, n_batch_axes: int = 1):
 
 
 @op(label="EmbedIDFunction")
-def _embed_id(x: Shaped[Array, "..."], W: Float[Array, "v d"], ignore_label: int | None) -> Float[Array, "..."]:
+def _embed_id(x: Shaped[Array, "..."], W: Float[Array, "v d"], ignore_label: int | None) -> Float[Array, "... d"]:
     integer("x", x)
     expect(x.ndim >= 1, "x.ndim >= 1", f"{x.ndim} < 1")
     y = W.at[x].get(mode="fill", fill_value=jnp.nan)  # out of range: nan, and no gradient

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxchain.core.arrays import from_numpy
+from jaxchain.core.arrays import from_numpy, placed
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
@@ -292,7 +292,7 @@ class UpdateRule:
         """
         for key, value in (self._state or {}).items():
             if isinstance(value, jax.Array):
-                self._state[key] = jax.device_put(value, device)  # type: ignore[index]
+                self._state[key] = placed(value, device)  # type: ignore[index]
         copied = getattr(self, "_fp32_param", None)
         if copied is not None:
             copied.to_device(device)
