@@ -207,7 +207,9 @@ if mode == "eager":
     try:
         y.array
     except ValueError as error:
-        note = next(n for n in error.__notes__ if n.startswith("linear: expected arrays on one device, got {"))
+        note = next(
+            n for n in error.__notes__ if n.startswith("linear: expected arrays on one device, or on one mesh, got {")
+        )
         assert note.endswith("# this line"), note
     else:
         raise AssertionError

@@ -143,6 +143,29 @@ def test_plain_attributes_are_part_of_the_key():
     assert "lam 2.0 -> 3.0" in reasons[1]
 
 
+def test_the_reason_names_the_array_of_another_type():
+    class Counting(Chain):
+        def __init__(self):
+            super().__init__()
+            self.add_persistent("seen", np.zeros(3, np.float32))
+            with self.init_scope():
+                self.w = jaxchain.Parameter(np.ones(2, np.float32))
+
+        def forward(self, x):
+            self.seen = self.seen + 1
+            return F.sum(self.w) * x
+
+    link = Counting()
+    step = jaxchain.static(lambda x: link(x))
+    step(X)
+    link.seen = jnp.zeros(5)
+    step(X)
+    link.w.array = jnp.ones(4)
+    step(X)
+    reasons = [c.reason for c in step.explain().compiles]
+    assert reasons[1:] == ["link.seen: float32[3] -> float32[5]", "link.w: float32[2] -> float32[4]"]
+
+
 def test_globals_closures_and_containers_are_part_of_the_key():
     settings = {"scale": [2.0]}
     table = np.float32([1, 2])

@@ -330,7 +330,7 @@ class Static:
                 if precision != precision_now:
                     return f"jax_default_matmul_precision was {precision}, is {precision_now}"
                 return f"jax_enable_x64 was {wide}, is {wide_now}"
-            return last.difference() or "the shape or dtype of a state array changed"
+            return last.difference() or last.type_difference() or "the type of a state array changed"
         return _key_difference(self.compiles, key, names)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:

@@ -327,6 +327,17 @@ class Variant:
                 return "a gradient was None before and is not now, or the reverse"
         return None
 
+    def type_difference(self) -> str | None:
+        """Return which array of the state has another type than the program takes, or None."""
+        values: list[Any] = [None] * int(self.uses_key)
+        values += [p._array for p in self.arrays] + [p.grad for p in self.grads]
+        values += [container[key] for container, key in self.places]
+        for i, value, expected in zip(self.order, values, self.expected, strict=False):
+            now = info_of(value, False) if hasattr(value, "dtype") else expected
+            if now.struct != expected.struct:
+                return f"{self.traced.inputs[i]}: {expected} -> {now}"
+        return None
+
     def gather(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the flat inputs of a call.
 
