@@ -131,8 +131,8 @@ class Deferred(Waiting):
             node = next((n for n in (reference() for reference in self.nodes) if n is not None), None)
             source = None if node is None or node.creator_node is None else node.creator_node.source
             error.add_note(
-                f"{self.plan.op.name}: expected arrays on one device, or on one mesh, got {', '.join(map(str, devices))}. Move them "
-                f"(`link.to_device`, `F.copy`)\nat {format_source(source)}"
+                f"{self.plan.op.name}: expected arrays on one device, or on one mesh, got "
+                f"{', '.join(map(str, devices))}. Move them (`link.to_device`, `F.copy`)\nat {format_source(source)}"
             )
 
     def finish(self, value: Any) -> None:
