@@ -68,7 +68,7 @@ class Variable:
                 f"through\nat {user_line(2)}"
             )
         self._value: Any = None if data is None else as_jax(data)
-        info = UNINITIALIZED[requires_grad] if data is None else info_of(self._value, requires_grad)
+        info = UNINITIALIZED[bool(requires_grad)] if data is None else info_of(self._value, requires_grad)
         self._node = VariableNode(info, name)
         self._node._variable = weakref.ref(self)
         self._grad: Any = None
