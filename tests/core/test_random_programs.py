@@ -216,21 +216,35 @@ def run_with_dtype(program, seed, mode, dtype, penalty, rounds):
     return losses, arrays, (model.count, float(model.scale), model.table[0], sorted(model.names)), draw
 
 
+seeds, dtypes = st.integers(0, 99), st.sampled_from(["float32", "float64"])
 TOLERANCES = {"float32": (2e-3, 2e-4), "float64": (1e-7, 1e-9), "twice": (1e-4, 1e-7)}  # twice: gradients of gradients
 
 
-@pytest.mark.parametrize("mode", ["step", "link"])
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(program=programs, seed=st.integers(0, 99), dtype=st.sampled_from(["float32", "float64"]))
-def test_static_equals_eager_on_random_programs(mode, program, seed, dtype):
-    assert_same(mode, program, seed, dtype, penalty=False)
+amount = pytest.mark.parametrize("examples", [3, pytest.param(16, marks=pytest.mark.slow)])
 
 
+def over(examples, check, **strategies):
+    """Check some random examples."""
+    settings(max_examples=examples, deadline=None, derandomize=True)(given(**strategies)(check))()
+
+
+@amount
 @pytest.mark.parametrize("mode", ["step", "link"])
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(program=programs.filter(lambda program: "cast" not in str(program)), seed=st.integers(0, 99))  # rounds sums
-def test_static_equals_eager_with_gradients_of_gradients(mode, program, seed):
-    assert_same(mode, program, seed, "float64", penalty=True)
+def test_static_equals_eager_on_random_programs(mode, examples):
+    def check(program, seed, dtype):
+        assert_same(mode, program, seed, dtype, penalty=False)
+
+    over(examples, check, program=programs, seed=seeds, dtype=dtypes)
+
+
+@amount
+@pytest.mark.parametrize("mode", ["step", "link"])
+def test_static_equals_eager_with_gradients_of_gradients(mode, examples):
+    def check(program, seed):
+        assert_same(mode, program, seed, "float64", penalty=True)
+
+    exact = programs.filter(lambda program: "cast" not in str(program))  # a cast rounds sums
+    over(examples, check, program=exact, seed=seeds)
 
 
 spread = ("mix", 0, "add")  # the input as it came: what is normalised over two rows hardly varies
@@ -244,11 +258,13 @@ branching = st.lists(
 ).map(lambda program: [spread, *program])
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(program=branching, seed=st.integers(0, 99), dtype=st.sampled_from(["float32", "float64"]))
-def test_static_equals_eager_where_variants_are_merged(program, seed, dtype):
-    with mock.patch.object(Known, "TURNS", 1):
-        assert_same("merged", program, seed, dtype, penalty=False, rounds=8)
+@amount
+def test_static_equals_eager_where_variants_are_merged(examples):
+    def check(program, seed, dtype):
+        with mock.patch.object(Known, "TURNS", 1):
+            assert_same("merged", program, seed, dtype, penalty=False, rounds=8)
+
+    over(examples, check, program=branching, seed=seeds, dtype=dtypes)
 
 
 def assert_same(mode, program, seed, dtype, penalty, rounds=4):

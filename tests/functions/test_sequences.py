@@ -92,7 +92,10 @@ def bilstm(h, c, xs):
     return [hy.array, cy.array, *([v.array for v in vs] for vs in (ys, grads)), [x.grad for x in xs]]
 
 
-@pytest.mark.parametrize("sizes", [(3, 3, 1, 1, 1), (2, 1, 1, 1, 1), (2, 2)])
+slow_sizes = [pytest.param(sizes, marks=pytest.mark.slow) for sizes in ((2, 1, 1, 1, 1), (2, 2))]
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 1, 1, 1), *slow_sizes])
 def test_a_row_is_what_it_is_alone(sizes):
     """Neither padded steps nor other rows change states, outputs or gradients of both orders."""
     with jax.enable_x64(True):
