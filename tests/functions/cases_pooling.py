@@ -36,6 +36,7 @@ def maxima(name, n):
             (S(ones(*(1,) * (n + 3)), 2), ValueError, "dimensions"),
             (S(ones(1, 1, *(2,) * n), 5, cover_all=False), AssertionError, "positive"),
             (S(ones(0, 1, *(2,) * n), 1), TypeError, "size"),
+            (S(ones(1, 1, *(2,) * n), 1, stride=0), ValueError, "at least 1"),
         ],
         order=1,
     )
@@ -61,6 +62,7 @@ def means(name, n):
             (S(ones(2, 3), 2), ValueError, "dimension"),
             (S(ones(1, 1, *(2,) * n), 5), AssertionError, "positive"),
             (S(ones(1, 1, *(2,) * n), 1, pad_value=1), ValueError, "pad_value"),
+            (S(ones(1, 1, *(2,) * n), 1, stride=0), ValueError, "at least 1"),
         ],
     )
 
@@ -119,6 +121,7 @@ def regions(name, **more):
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 0, 1.0), TypeError, "outsize"),
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), (1, 2.5), 1.0), TypeError, "outsize"),
             (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 1, -1.0), TypeError, "spatial_scale"),
+            (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), (1,), 1.0), ValueError, "outsize"),
             *more.pop("errors", []),
         ],
         rtol=1e-4,
@@ -130,7 +133,10 @@ def aligned(name, **more):
     case = regions(
         name,
         borrowed=("float16", "float64"),
-        errors=[(S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 1, 1.0, 0), TypeError, "sampling_ratio")],
+        errors=[
+            (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 1, 1.0, 0), TypeError, "sampling_ratio"),
+            (S(ones(1, 1, 4, 4), ones(1, 4), K([0], "int32"), 1, 1.0, (1,)), TypeError, "sampling_ratio"),
+        ],
         **more,
     )
     x = R((2, 3, 6, 5))

@@ -150,12 +150,18 @@ def windows(x: Any, ksize: Any, stride: Any, pad: Any) -> tuple[Sizes, Sizes, Si
     """Return size, step and padding of windows over the spatial axes of `x`.
 
     Raises:
-        ValueError: There is no spatial axis.
+        ValueError: There is no spatial axis, or a size or a step is not positive.
     """
     ndim = len(x.shape) - 2
     if ndim <= 0:
         raise ValueError("pooling operation requires at least one spatial dimension.")
-    return sizes(ksize, ndim), sizes(ksize if stride is None else stride, ndim), sizes(pad, ndim)
+    return *_positive(sizes(ksize, ndim), sizes(ksize if stride is None else stride, ndim)), sizes(pad, ndim)
+
+
+def _positive(ksize: Sizes, stride: Sizes) -> tuple[Sizes, Sizes]:
+    if min(*ksize, *stride) < 1:
+        raise ValueError(f"expected windows and steps of at least 1, got ksize {ksize} and stride {stride}")
+    return ksize, stride
 
 
 @composed
@@ -331,6 +337,7 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
     Raises:
         InvalidType: ``x`` is not floating or has not four axes.
         AssertionError: The output would be empty.
+        ValueError: A size or a step is not positive.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
 
@@ -339,7 +346,7 @@ def average_pooling_2d(x, ksize: Any, stride: Any = None, pad: Any = 0):
         Array([[ 2.5,  4.5],
                [10.5, 12.5]], dtype=float32)
     """
-    return _average_pooling_2d(x, pair(ksize), pair(ksize if stride is None else stride), pair(pad))
+    return _average_pooling_2d(x, *_positive(pair(ksize), pair(ksize if stride is None else stride)), pair(pad))
 
 
 @op(label="AveragePoolingND")

@@ -27,6 +27,8 @@ Size = tuple[int, int]
 def _options(outsize: Any, spatial_scale: Any) -> tuple[Size, float]:
     """Return (height, width) and scale, checked as Chainer checks them."""
     out = tuple(outsize) if isinstance(outsize, list | tuple | np.ndarray) else (outsize, outsize)
+    if len(out) != 2:
+        raise ValueError(f"outsize must be a positive integer or a pair of them: {out}")
     for i, n in enumerate(out):
         if not (isinstance(n, numbers.Integral) and int(n) > 0):
             raise TypeError(f"outsize[{i}] must be positive integer: {type(n)}, {n}")
@@ -304,7 +306,7 @@ def _align(function: Callable, x: Any, rois: Any, roi_indices: Any, outsize: Any
     in_range(function.__name__.lstrip("_"), as_array(roi_indices), x.shape, 0)
     out, scale = _options(outsize, scale)
     pair = tuple(ratio) if isinstance(ratio, list | tuple | np.ndarray) else (ratio, ratio)
-    if not all(s is None or (isinstance(s, numbers.Integral) and int(s) >= 1) for s in pair):
+    if len(pair) != 2 or not all(s is None or (isinstance(s, numbers.Integral) and int(s) >= 1) for s in pair):
         raise TypeError(f"sampling_ratio must be integer >= 1 or a pair of it: {pair}")
     most = tuple(
         _grid(as_array(rois), i, bins, scale) if given is None else int(given)
