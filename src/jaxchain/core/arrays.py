@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from jaxchain.core.compat import Tracer, in_trace, is_on_mesh, str_of, struct_of
+from jaxchain.core.compat import Tracer, in_trace
 from jaxchain.core.config import thread_state
+from jaxchain.core.spread import is_on_mesh, str_of, struct_of
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
 NUMPY_TYPES = (np.ndarray, np.generic)
@@ -22,7 +23,7 @@ class Info:
     """The type of an array, and whether a gradient is wanted: interned, so that a cache key hashes by identity.
 
     Attributes:
-        struct: The type: shape, dtype, and what JAX's types say besides (see `compat.struct_of`).
+        struct: The type: shape, dtype, and what JAX's types say besides (see `spread.struct_of`).
         on_mesh: Whether it lies on a mesh with `Explicit` axes, whole or in parts.
     """
 
@@ -39,7 +40,8 @@ class Info:
 
 _infos: dict[Any, Info] = {}
 _known: dict[Any, Info] = {}  # the same by what is at hand
-UNINITIALIZED = tuple(Info(jax.ShapeDtypeStruct((), np.float32), False, wanted) for wanted in (False, True))
+UNKNOWN = jax.ShapeDtypeStruct((), np.float32)  # the type of what has no array yet, told by its identity
+UNINITIALIZED = tuple(Info(UNKNOWN, False, wanted) for wanted in (False, True))
 
 
 def info_of(array: Any, requires_grad: bool = True) -> Info:
@@ -54,7 +56,7 @@ def info_of(array: Any, requires_grad: bool = True) -> Info:
 
 
 def info_of_type(kind: Any, on_mesh: bool, requires_grad: bool) -> Info:
-    """Return the interned `Info` of a type (see `compat.struct_of`)."""
+    """Return the interned `Info` of a type (see `spread.struct_of`)."""
     key = struct_of(kind), on_mesh, requires_grad
     info = _infos.get(key)
     if info is None:

@@ -17,7 +17,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, holds
-from jaxchain.core.compat import live_inputs, zeros_of
+from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
@@ -26,6 +26,7 @@ from jaxchain.core.installation import Installation, lock, read
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.spread import zeros_of
 from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced

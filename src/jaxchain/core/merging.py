@@ -23,8 +23,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
 from jaxchain.core.cells import View, same
-from jaxchain.core.compat import fingerprint, spec
+from jaxchain.core.compat import fingerprint
 from jaxchain.core.guard import Guard, passed
+from jaxchain.core.spread import spec
 from jaxchain.core.state import is_record
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable

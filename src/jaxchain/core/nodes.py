@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import UNINITIALIZED, Info, off_tape
+from jaxchain.core.arrays import UNKNOWN, Info, off_tape
 from jaxchain.core.errors import Site, source_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class VariableNode:
     @property
     def label(self) -> str:
         """Short text for drawings: ``(2, 3), float32``."""
-        if self.info in UNINITIALIZED:
+        if self.info.struct is UNKNOWN:
             return "(uninitialized)"
         shape = self.info.shape
         text = f"({', '.join(map(str, shape))})"

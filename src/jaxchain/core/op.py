@@ -25,20 +25,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jax.sharding import PartitionSpec
 
-from jaxchain.core.arrays import NUMPY_TYPES, UNINITIALIZED, Info, array_info, array_infos, from_numpy, info_of_type
+from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
-from jaxchain.core.compat import (
-    Tracer,
-    bytes_of,
-    explicit_mesh,
-    is_on_mesh,
-    is_tracer,
-    left_to_xla,
-    live_inputs,
-    numerics,
-    reached_outputs,
-    spec_of,
-)
+from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
 from jaxchain.core.config import local, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
@@ -47,6 +36,7 @@ from jaxchain.core.nodes import VariableNode
 from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
 from jaxchain.core.program import Pruned
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
+from jaxchain.core.spread import explicit_mesh, is_on_mesh, left_to_xla, spec_of
 from jaxchain.core.variable import Variable, as_jax, initialized_array
 
 __all__ = ["Array", "GradientOp", "Key", "Op", "Static", "Undrawn", "op"]
@@ -464,7 +454,7 @@ class Op:
 
     def _plan(self, key: tuple[Any, ...], inputs: Sequence[Any], arrays: list[Any], scalars: tuple[Any, ...]) -> Plan:
         for x in inputs:
-            if isinstance(x, Variable) and x._node.info in UNINITIALIZED:
+            if isinstance(x, Variable) and x._node.info.struct is UNKNOWN:
                 initialized_array(x)
         infos = tuple(i for i in key[1:] if i is not None)
         structure = (key[0], tuple(i is not None for i in key[1:]))

@@ -9,18 +9,10 @@ from typing import Any, NamedTuple, cast
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.arrays import Info, has_nan, info_of
-from jaxchain.core.compat import (
-    CALLS,
-    bodies,
-    equations,
-    numerics,
-    origin,
-    spread_as,
-    without_dead_code,
-    zeros_of,
-)
+from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
 from jaxchain.core.errors import format_source
 from jaxchain.core.scopes import tag_of
+from jaxchain.core.spread import spread_as, zeros_of
 
 
 class VariantMismatch(Exception):

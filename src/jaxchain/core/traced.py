@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.compat import spec
 from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import Guard
 from jaxchain.core.outputs import Once, Write
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.spread import spec
 from jaxchain.core.state import Walk
 from jaxchain.core.trace import Call
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxchain.core.arrays import (
     NUMPY_TYPES,
     UNINITIALIZED,
+    UNKNOWN,
     Info,
     beside,
     cut,
@@ -140,7 +141,7 @@ class Variable:
     def _known(self) -> Info:
         """Shape and dtype."""
         info = self._made.info
-        if info in UNINITIALIZED:
+        if info.struct is UNKNOWN:
             raise AttributeError(
                 f"parameter {self.name or ''} is not initialised: it has no shape and no dtype before the first call"
                 f"\nat {user_line(3)}"

@@ -21,7 +21,7 @@ from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.arrays import ARRAY_LIKE, copied, has_nan, info_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
-from jaxchain.core.compat import bytes_of, fingerprint, numerics, spec, struct_of, with_numerics, without_dead_code
+from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
@@ -31,6 +31,7 @@ from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error
+from jaxchain.core.spread import spec, struct_of
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array

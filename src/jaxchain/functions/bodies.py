@@ -15,12 +15,13 @@ import numpy as np
 
 from jaxchain.core.arrays import ARRAY_LIKE, info_of
 from jaxchain.core.cells import SlotView, contents_of
-from jaxchain.core.compat import jaxpr_as_fun, struct_of, zeros_of
+from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
 from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
+from jaxchain.core.spread import struct_of, zeros_of
 from jaxchain.core.variable import Variable, as_jax, on_tape
 from jaxchain.core.walk import walk
 

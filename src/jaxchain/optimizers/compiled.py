@@ -92,16 +92,10 @@ def program(
 
 def scales_apart(scales: Sequence[Any] | None) -> tuple[tuple[int, ...], list[Any]]:
     """Return (place of each parameter's loss scale, the different ones)."""
-    places: dict[Any, int] = {}
-    distinct = []
-    for scale in scales or ():
-        key = scale if isinstance(scale, float) else id(scale)
-        if scale is not None and key not in places:
-            places[key] = len(distinct)
-            distinct.append(scale)
-    return tuple(
-        -1 if s is None else places[s if isinstance(s, float) else id(s)] for s in scales or ()
-    ) if distinct else (), distinct
+    keys = [s if isinstance(s, float) else id(s) for s in scales or ()]
+    distinct = {k: s for k, s in zip(keys, scales or (), strict=True) if s is not None}
+    places = {k: i for i, k in enumerate(distinct)}
+    return tuple([places.get(k, -1) for k in keys]) if distinct else (), list(distinct.values())
 
 
 def unscaled(grad: Any, scales: Sequence[Any], place: int) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,19 +60,14 @@ def sum_to(x: Any, shape: Sequence[int]) -> Any:
     return x.sum(axes, keepdims=True).reshape(tuple(shape)) if axes else x
 
 
-@contextlib.contextmanager
-def tempdir(*, ignore_errors: bool = False, **kwargs: Any) -> Iterator[str]:
+def tempdir(*, ignore_errors: bool = False, **kwargs: Any) -> tempfile.TemporaryDirectory[str]:
     """Return a context manager: a new folder, which is gone after it.
 
     Args:
         ignore_errors: Whether it is no error if something in it cannot be removed.
         **kwargs: Arguments of `tempfile.mkdtemp`.
     """
-    path = tempfile.mkdtemp(**kwargs)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors)
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=ignore_errors, **kwargs)
 
 
 def nondeterministic(f_name: str) -> None:
