@@ -853,6 +853,126 @@ def keys_of_any_kind(static):
     return static(lambda d: d[1] + d["a"] * 2)({1: variable(1), "a": variable(2)})
 
 
+# -- what changes between calls -----------------------------------------------------------------------------------------
+
+
+@program(3, whole=True)
+def an_update_rule_is_replaced(static):
+    link = L.Linear(2, 1, initialW=1)
+    optimizer = jaxchain.optimizers.SGD(0.5).setup(link)
+
+    @static
+    def step(x):
+        link.cleargrads()
+        F.sum(link(x)).backward()
+        optimizer.update()
+
+    found = []
+    for rule in (link.W.update_rule, jaxchain.optimizers.SGD(2.0).create_update_rule(), None):
+        link.W.update_rule = rule
+        found.append((step(np.float32([[1, 2]])), plain(link)))
+    return found
+
+
+@program(2, whole=True)
+def one_element_of_an_array_of_160_kb(static):
+    table = np.ones((200, 200), np.float32)
+    step = static(lambda x: x * table[3, 7])
+    first = plain(step(variable(1)))
+    table[3, 7] = 5
+    return first, step(variable(1))
+
+
+@program(2, whole=True)
+def an_array_is_given_another_shape(static):
+    table = np.ones(4, np.float32)
+    step = static(lambda x: x * table.shape[0])
+    first = plain(step(variable(1)))
+    table.shape = (2, 2)
+    return first, step(variable(1))
+
+
+@program(2, whole=True)
+def the_forward_of_a_class_of_links_is_replaced(static):
+    link = L.Scale(W_shape=(1,), axis=0)
+    step = static(lambda x: link(x))
+    first = plain(step(variable(1)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(L.Scale, "forward", lambda self, x: x * 3)
+        return first, plain(step(variable(1)))
+
+
+@program(3, whole=True)
+def a_function_of_ours_is_replaced(static):
+    box = Box(k=4)
+    step = static(lambda x: F.relu(x))
+    first = plain(step(variable(1)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(F, "relu", lambda x: x * box.k)
+        then = plain(step(variable(1)))
+        box.k = 5
+        return first, then, plain(step(variable(1)))
+
+
+@program(2, whole=True)
+def an_object_is_given_another_class(static):
+    class Twice(Chain):
+        def forward(self, x):
+            return x * 2
+
+    class Thrice(Chain):
+        def forward(self, x):
+            return x * 3
+
+    link = Twice()
+    step = static(lambda x: link(x))
+    first = plain(step(variable(1)))
+    link.__class__ = Thrice
+    return first, step(variable(1))
+
+
+@program(2, whole=True)
+def a_gradient_that_is_only_asked_for(static):
+    link = L.Scale(W_shape=(1,), axis=0)
+    link.cleargrads()
+    step = static(lambda x: x * (2 if link.W.grad is None else 3))
+    found = [plain(step(variable(1))) for _ in range(2)]
+    link.W.grad = np.float32([1])
+    return *found, step(variable(1))
+
+
+@program(4, whole=True)
+def the_shape_of_an_array_that_is_not_read(static):
+    box = Box(v=variable(1, 2), a=jnp.ones(2))
+    step = static(lambda x: x * (box.v.size + (0 if box.a is None else box.a.size)))
+    found = [plain(step(variable(1)))]
+    for box.v, box.a in ((variable(1), jnp.ones(2)), (variable(1), jnp.ones(5)), (variable(1), None)):
+        found.append(plain(step(variable(1))))
+    return found
+
+
+@program(2, whole=True)
+def the_shape_of_a_parameter_that_is_not_read(static):
+    p = jaxchain.Parameter(1.0, (2,))
+    step = static(lambda x: x * p.size)
+    first = plain(step(variable(1)))
+    p.array = np.ones(3, np.float32)
+    return first, step(variable(1))
+
+
+@program(2)
+def one_variable_in_two_places_at_first(static):
+    box = Box()
+    box.first = box.h = variable(0, 0)
+
+    @static
+    def step(x):
+        box.h = F.tanh(box.h + x)
+        return box.h - box.first
+
+    return step, box
+
+
 # -- results ----------------------------------------------------------------------------------------------------------
 
 

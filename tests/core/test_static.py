@@ -989,6 +989,22 @@ def test_a_hook_that_is_added_to_a_static_link_is_noticed():
     np.testing.assert_array_equal(call(), [1, 1])
 
 
+def test_a_static_link_whose_forward_is_replaced():
+    class Twice(Chain):
+        def forward(self, x):
+            return x * 2
+
+    link = Twice().static()
+    np.testing.assert_array_equal(link(X), 2 * X)
+    Twice.forward = lambda self, x: x * 3
+    np.testing.assert_array_equal(link(X), 3 * X)
+    link.forward = lambda x: x * 4
+    np.testing.assert_array_equal(link(X), 4 * X)
+    entry = link._static
+    np.testing.assert_array_equal(link(X), 4 * X)
+    assert link._static is entry and len(link.explain().compiles) == 1
+
+
 @pytest.mark.parametrize("traced_before", [False, True])
 @pytest.mark.parametrize(("what", "links"), [("model", 3), ("function", 2), ("inner link", 3)])
 def test_hooks_of_the_thread_see_and_change_every_call(what, links, traced_before):

@@ -16,12 +16,12 @@ from jax.extend.core import ClosedJaxpr
 from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
-from jaxchain.core.cells import contents_of, count, holds
+from jaxchain.core.cells import contents_of, count, holds, variables_in
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.guard import NotCompilable, Outcome, Refused, Undecided, answering, evaluate
+from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, lock, read
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
@@ -76,10 +76,11 @@ class Again(NamedTuple):
 
 
 def _holders(walk: Walk, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return the places that hold Variables: an argument may be one of these."""
-    if not any(isinstance(leaf, Variable) for leaf in leaves):
-        return []
-    return [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+    """Return the places that hold Variables, if several places or arguments may hold the same one."""
+    holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+    held = [v for container, key in holders for v in variables_in(container[key])]
+    alone = len(held) == 1 and not any(isinstance(leaf, Variable) for leaf in leaves)
+    return [] if alone else holders
 
 
 class Attempt:
@@ -165,6 +166,8 @@ class Attempt:
         """
         jaxpr = self._jaxpr()
         trace, questions = self.trace, self.trace.questions
+        if trace.misses_grads:
+            return Again(grads=True)
         if questions.refused is not None:
             raise NotCompilable(questions.refused)
         if questions.undecided is not None:
@@ -175,7 +178,7 @@ class Attempt:
             return Again(missing=trace.missing)
         jaxpr = ClosedJaxpr(jaxpr.jaxpr, [c.copy() if isinstance(c, np.ndarray) else c for c in jaxpr.consts])
         live = live_inputs(jaxpr.jaxpr)
-        reads_grads = any(live[slice(*self.bounds["grads"])])
+        reads_grads = trace.reads_grads or any(live[slice(*self.bounds["grads"])])
         absent = any(g is None and v is not None for g, v in zip(self.grads, self.tracked_grads, strict=True))
         if self.all_grads and absent and reads_grads:
             return Again(grads=True)
@@ -242,7 +245,7 @@ class Attempt:
                 self.gradients = _gradients(self.outputs, targets)
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)
-        except (Undecided, Refused):
+        except (Undecided, Refused, StartOver):
             return (questions.undecided,)
         finally:
             state.trace, state.scope = outer

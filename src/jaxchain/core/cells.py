@@ -184,6 +184,13 @@ def template_of(value: Any) -> Template:
     return None
 
 
+def variables_in(value: Any) -> list[Variable]:
+    """Return the Variables in the value of a cell."""
+    if isinstance(value, tuple):
+        return [v for part in value for v in variables_in(part)]
+    return [value] if isinstance(value, Variable) else []
+
+
 def tuple_of(kind: type, parts: Any) -> Any:
     """Return a tuple, or a named tuple, of a kind."""
     return kind._make(parts) if hasattr(kind, "_make") else kind(parts)  # type: ignore[attr-defined]

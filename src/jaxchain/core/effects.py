@@ -16,7 +16,7 @@ import numpy as np
 from jaxchain.core.cells import refill, same
 from jaxchain.core.config import global_config, thread_state
 from jaxchain.core.errors import library_files
-from jaxchain.core.state import Walk
+from jaxchain.core.state import Walk, is_as_before
 
 Stream = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # its name, how to read its state, how to write it
 
@@ -47,7 +47,7 @@ class Effects:
         if changed is not None:
             self.walk.restore_buffers()
         for name, array, copy in self.large:
-            if not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc"):
+            if not is_as_before(array, copy):
                 array[...] = copy
                 changed = f"NumPy array {name} was changed in place"
         for name, obj, attributes in self.foreign:

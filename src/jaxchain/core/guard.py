@@ -38,6 +38,10 @@ class Refused(BaseException):
     """A trace came to what no variant can assume. Not an `Exception`: user code must not catch it."""
 
 
+class StartOver(BaseException):
+    """A trace came to what it should have known before. Not an `Exception`: user code must not catch it."""
+
+
 class NotCompilable(StaticError):
     """The program does with a value what no variant can assume: this call runs in eager mode instead."""
 

@@ -70,6 +70,7 @@ class Installation:
                 p._array = a
             p._grad = g
         self.arrays, self.grads = list(arrays), list(grads)
+        self.found_grads = {id(g): saved[2] for g, saved in zip(grads, self.saved, strict=True) if g is not None}
 
     def _build(self, template: Template, old: Any, rest: Any) -> Any:
         if template is ARRAY or template is NUMBER:

@@ -59,8 +59,11 @@ from jaxchain.core.outside import environment_difference, has_substitute
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.variable import Variable
 
-SMALL = 65536  # bytes of a NumPy array up to which its contents are compared at every call
-SAMPLE = 1024  # elements of a larger one that are
+LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at every call, in 5 ms ...
+BLOCK = 2**16  # ... by copies of so many: they stay in a cache
+SAMPLE = 65536  # elements of a larger one that are compared
+RUN = ("__call__", "forward", "update_core")  # methods of our classes that a step runs: a program may replace them
+API = ("jaxchain", "jaxchain.functions")  # modules of ours with functions that a step runs: the same
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
@@ -94,11 +97,25 @@ def _holds_data(kind: type) -> bool:
     )
 
 
+def is_large(buffer: np.ndarray) -> bool:
+    """Return whether a NumPy array is so large that only some of its elements are compared."""
+    return buffer.nbytes > LARGE and not buffer.dtype.hasobject
+
+
 def sampled(buffer: np.ndarray) -> np.ndarray:
     """Return a copy of a NumPy array, or of some elements of a large one."""
-    if buffer.nbytes <= SMALL or buffer.dtype == object:
-        return buffer.copy()
-    return buffer.flat[:: max(1, buffer.size // SAMPLE)]
+    return buffer.flat[:: max(1, buffer.size // SAMPLE)] if is_large(buffer) else buffer.copy()
+
+
+def is_as_before(buffer: np.ndarray, copy: np.ndarray) -> bool:
+    """Return whether a NumPy array holds what it held, bit by bit; of a large one the copy may be a sample."""
+    now = sampled(buffer) if is_large(buffer) and not is_large(copy) else buffer
+    if now.shape != copy.shape or now.dtype != copy.dtype:
+        return False
+    if now.dtype.hasobject:
+        return all(map(same, now.flat, copy.flat))
+    a, b = (np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (now, copy))
+    return all(a[i : i + BLOCK].tobytes() == b[i : i + BLOCK].tobytes() for i in range(0, a.size, BLOCK))
 
 
 class Walk:
@@ -136,7 +153,8 @@ class Walk:
         self.modules: list[types.ModuleType] = []  # ... which may be attributes of modules that objects hold
         self.environment: dict[str, str | None] = {}  # variables that the program read while it was traced
         self.rules = rules
-        self.methods: list[tuple[str, Any, list[str], list[Any]]] = []  # of the classes of the user's program
+        self.methods: list[tuple[Any, str, Any]] = []  # (class, name, method): the user's, and those of ours that run
+        self.typed: list[Any] = []  # objects with attributes: they may be given another class
         self._seen: dict[int, Any] = {}
         self._stack: list[tuple[str, Any]] = list(roots)[::-1]
         while self._stack:
@@ -145,6 +163,7 @@ class Walk:
             for module in self.modules:
                 self._module(module, frozenset(self.names))
         self.sizes = [len(c) for c in self.sized]
+        self.types = list(map(type, self.typed))
         self.codes = list(map(CODE, self.functions))
         self._prepare()
 
@@ -167,15 +186,15 @@ class Walk:
                 self._visit(name, obj.origin)
             self.parameters.append(obj)
             self.parameter_names.append(name)
-            if self.rules and obj.update_rule is not None:
-                self._stack.append((f"{name}.update_rule", obj.update_rule))
+            if self.rules:
+                self._place(f"{name}.update_rule", SlotView(obj), "update_rule", obj.update_rule, False)
         elif isinstance(obj, jax.Array | Variable):
             pass  # lifted by the place that holds it
         elif isinstance(obj, np.ndarray):
             self.buffers.append((name, obj, sampled(obj)))
             if obj.dtype == object:
                 self._stack += [(f"{name}[{i}]", value) for i, value in enumerate(obj.flat)]
-            elif obj.nbytes > SMALL:
+            elif is_large(obj):
                 self.large.append((name, obj))
         elif isinstance(obj, types.FunctionType):
             self._function(name, obj)
@@ -231,6 +250,7 @@ class Walk:
             elif attributes and not callable(obj):
                 self.unseen.append((name, obj))
             return
+        self.typed.append(obj)
         if isinstance(obj, threading.local):
             view = AttributesView(obj)
             self.sized.append(view)
@@ -258,26 +278,30 @@ class Walk:
         if type(kind) is not type:
             self._stack.append((f"type({kind.__qualname__})", type(kind)))
         for base in kind.__mro__:
-            if not is_of_user_module(base) or (base is not kind and id(base) in self._seen):
+            if base is not kind and id(base) in self._seen:
                 continue
             self._seen[id(base)] = base
+            if not is_of_user_module(base):
+                if base.__module__.startswith("jaxchain."):
+                    found = {key: vars(base)[key] for key in RUN if key in vars(base)}
+                    self.methods += [(base, key, method) for key, method in found.items()]
+                    self._stack += [(f"{base.__qualname__}.{key}", method) for key, method in found.items()]
+                continue
             view = ClassView(base)
             self.sized.append(vars(base))
             self._open(view)
-            methods: dict[str, Any] = {}
             for key, member in list(vars(base).items()):
                 name = f"{base.__qualname__}.{key}"
                 if isinstance(member, FUNCTIONS):
-                    methods[key] = member
+                    self.methods.append((base, key, member))
                     parts = [getattr(member, part, None) for part in ("__func__", "fget", "fset", "fdel")]
                     self._stack += [(name, f) for f in (member, *parts) if f is not None]
                 elif hasattr(type(member), "__get__"):
                     if not isinstance(member, BUILT_IN):
-                        methods[key] = member
+                        self.methods.append((base, key, member))
                         self._stack.append((name, member))
                 elif not key.startswith(("__", "_abc_")):
                     self._place(name, view, key, member, False)
-            self.methods.append((base.__qualname__, vars(base), list(methods), list(methods.values())))
 
     def _open(self, view: Any) -> None:
         self.open.append((view, view.keys()))
@@ -359,33 +383,41 @@ class Walk:
                 value = namespace[variable]
                 if isinstance(value, types.ModuleType):
                     self._module(value, names)
-                elif id(namespace) not in self._seen or (id(namespace), variable) not in self._seen:
-                    if (key := hash((id(namespace), variable))) not in self._seen:
-                        self._seen[key] = namespace
-                        self._place(variable, namespace, variable, value, False)
+                else:
+                    self._variable(variable, namespace, variable)
 
     def _namespace(self, namespace: dict[str, Any]) -> None:
         if (key := hash((id(namespace), "its names"))) not in self._seen:
             self._seen[key] = namespace
             self._open(NamespaceView(namespace))
 
+    def _variable(self, name: str, namespace: dict[str, Any], variable: str) -> None:
+        key = hash((id(namespace), variable))
+        if key not in self._seen:
+            self._seen[key] = namespace
+            self._place(name, namespace, variable, namespace[variable], False)
+
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         filename = getattr(module, "__file__", None)
+        namespace = vars(module)
+        if module.__name__ in API:  # a program may put functions of its own there
+            for variable in sorted(names & namespace.keys()):
+                if callable(namespace[variable]) and not isinstance(namespace[variable], type):
+                    self._variable(f"{module.__name__}.{variable}", namespace, variable)
+            return
         if filename is None or not is_user_code(filename):
             return
-        namespace = vars(module)
         self._namespace(namespace)
         for variable in sorted(names & namespace.keys()):
-            key = hash((id(namespace), variable))
-            if key not in self._seen:
-                self._seen[key] = namespace
-                self._place(f"{module.__name__}.{variable}", namespace, variable, namespace[variable], False)
+            self._variable(f"{module.__name__}.{variable}", namespace, variable)
 
     def _prepare(self) -> None:
         """Sort the plain values by how they are read: without a step in Python where that goes."""
         rows: dict[int, list[tuple[Any, Any, Any]]] = collections.defaultdict(list)
         for (container, key), value in zip(self.plain, self.plain_values, strict=True):
             rows[id(container)].append((container, key, value))
+        methods = [(vars(kind), key, method) for kind, key, method in self.methods]
+        self._of_classes = [*zip(*methods, strict=True)] if methods else [(), (), ()]
         self._dicts: list[dict[Any, Any]] = []  # nothing but plain values is in them
         slots: dict[str, list[tuple[Any, Any]]] = collections.defaultdict(list)
         rest = []
@@ -421,6 +453,12 @@ class Walk:
         except (*MISSING, RuntimeError):  # a dict that grows meanwhile
             return False
 
+    def _has_methods(self) -> bool:
+        try:
+            return all(map(is_, map(operator.getitem, *self._of_classes[:2]), self._of_classes[2]))
+        except KeyError:
+            return False
+
     def difference(self) -> str | None:
         """Return what a step could read that has changed since the walk, or None: the check of every call."""
         orders = self._other_orders
@@ -444,9 +482,12 @@ class Walk:
         for held, order in orders:
             if list(held) != order:
                 return "a dictionary is in another order"
-        for name, attributes, keys, methods in self.methods:
-            if not all(map(is_, map(attributes.get, keys), methods)):
-                return f"a method of {name} was replaced"
+        if list(map(type, self.typed)) != self.types:
+            return "an object was given another class"
+        if not self._has_methods():
+            for kind, key, method in self.methods:
+                if vars(kind).get(key) is not method:
+                    return f"the method {kind.__qualname__}.{key} was replaced"
         for name, held, copy in self.compared:
             if held != copy:
                 return f"{name} was changed"
@@ -456,15 +497,9 @@ class Walk:
 
     def buffer_difference(self) -> str | None:
         """Return which NumPy array was changed in place, or None."""
-        for name, buffer, copy in self.buffers:
-            if buffer.dtype == object:
-                equal = all(map(same, buffer.flat, copy.flat))
-            else:
-                now = buffer if buffer.nbytes <= SMALL else sampled(buffer)
-                equal = np.array_equal(now, copy, equal_nan=buffer.dtype.kind in "fc")
-            if not equal:
-                return f"NumPy array {name} was changed in place"
-        return None
+        changed = (name for name, buffer, copy in self.buffers if not is_as_before(buffer, copy))
+        name = next(changed, None)
+        return None if name is None else f"NumPy array {name} was changed in place"
 
     def restore_buffers(self) -> None:
         """Write back what small NumPy arrays held."""
@@ -475,7 +510,7 @@ class Walk:
     def _fixed(self) -> list[list[Any]]:
         """Return what nothing else can take the place of."""
         named = (self.generators, self.large)
-        methods = [m for _, _, _, found in self.methods for m in found]
+        methods = [method for _, _, method in self.methods]
         return [list(self.parameters), self.caches, methods, *([value for _, value in pairs] for pairs in named)]
 
     def take_over(self, other: Walk) -> dict[int, Any] | None:
@@ -505,7 +540,9 @@ class Walk:
             return None
         if any(a != b for (_, _, a), (_, _, b) in zip(self.compared, other.compared, strict=True)):
             return None
-        if [a.tobytes() for _, _, a in self.buffers] != [a.tobytes() for _, _, a in other.buffers]:
+        if len(self.buffers) != len(other.buffers) or not all(
+            is_as_before(a, b) for (_, a, _), (_, _, b) in zip(other.buffers, self.buffers, strict=True)
+        ):
             return None
         cells = [*self.places, *self.plain], [*other.places, *other.plain]
         if [k for _, k in cells[0]] != [k for _, k in cells[1]]:

@@ -520,10 +520,10 @@ def call_link(link: Any, function: Callable[..., Any], args: Any, kwargs: Any) -
 
 
 def static_link(link: Any, function: Callable[..., Any] | None = None) -> StaticLink:
-    """Return the compiled calls of a link, made on first use."""
-    entry = link._static
-    if entry is None:
-        entry = link._static = StaticLink(link, function or link._forward)
+    """Return the compiled calls of a link, made on first use, and anew where its forward function was replaced."""
+    entry, run = link._static, function or link._forward
+    if entry is None or entry.run != run:
+        entry = link._static = StaticLink(link, run)
     return entry
 
 

@@ -14,7 +14,7 @@ from jaxchain.core.cells import contents_of
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site, format_source, source_of
-from jaxchain.core.guard import Outcome, Questions, refuse
+from jaxchain.core.guard import Outcome, Questions, StartOver, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.nodes import Scope, VariableNode, scope_path
 from jaxchain.core.parameter import Parameter
@@ -64,6 +64,8 @@ class Trace:
         self.environment: dict[str, str | None] = {}  # the variables that were read
         self.questions = Questions(assumed)
         self.installation: Installation | None = None
+        self.reads_grads = False  # whether the program looked at a gradient that it found ...
+        self.misses_grads = False  # ... or at one that is None, and a tracer stood there
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
@@ -72,6 +74,14 @@ class Trace:
                 variable = node.get_variable_or_none()
                 if isinstance(variable, Parameter) and id(variable) not in self.lifted:
                     self.missing.append(variable)
+
+    def looked_at_gradient(self, array: Any) -> None:
+        """A parameter was asked for its gradient: whether it is None may decide what the program does."""
+        if self.installation is not None and id(array) in self.installation.found_grads:
+            self.reads_grads = True
+            if self.installation.found_grads[id(array)] is None:
+                self.misses_grads = True
+                raise StartOver
 
     def next_key(self) -> Any:
         """Return the next key of the stream, as a tracer."""

@@ -18,9 +18,9 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
-from jaxchain.core.arrays import ARRAY_LIKE, copied, has_nan, info_of
+from jaxchain.core.arrays import ARRAY_LIKE, Info, copied, has_nan, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.cells import ARRAY, MISSING, NUMBER, count, take, template_of
+from jaxchain.core.cells import ARRAY, MISSING, NUMBER, Template, count, take, template_of, variables_in
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
@@ -110,6 +110,7 @@ class Variant:
         simple: list[tuple[int, Any]] = []  # input and place
         within: list[tuple[int, int]] = []  # input and its number among the arrays of all other places
         self.mixed: list[tuple[Any, Any, Any]] = []
+        self.unread: list[tuple[Any, Any, Any, Any]] = []  # places, and the types of what is there
         at = first = lifted.bounds["places"][0]
         for place, template in zip(self.walk.places, self.walk.templates, strict=True):
             n = count(template)
@@ -118,6 +119,8 @@ class Variant:
             else:
                 within += [(i, i - first - len(simple)) for i in range(at, at + n)]
                 self.mixed.append((*place, template))
+            if template is not NUMBER and not all(lifted.live[at : at + n]):
+                self.unread.append((*place, template, _types(template, place)))
             at += n
         simple = [(i, place) for i, place in simple if lifted.live[i]]
         within = [(i, k) for i, k in within if lifted.live[i]]
@@ -125,6 +128,10 @@ class Variant:
         self.places = [place for _, place in simple]
         self.mixed_at = [k for _, k in within]
         self.uses_key = bool(read["key"])
+        self.unread_parameters = [
+            p for p, i in zip(lifted.arrays, range(*lifted.bounds["arrays"]), strict=True) if not lifted.live[i]
+        ]
+        self.unread_infos = list(map(_INFO, self.unread_parameters))
         self.arrays = [lifted.arrays[i - lifted.bounds["arrays"][0]] for i in read["arrays"]]
         self.grads = [lifted.grads[i - lifted.bounds["grads"][0]] for i in read["grads"]]
         self.argument_at = [i - lifted.bounds["arguments"][0] for i in read["arguments"]]
@@ -259,10 +266,10 @@ class Variant:
         return donated
 
     def _held(self, leaves: Sequence[Any]) -> list[int]:
-        """Return of each argument which place holds the same Variable, or -1."""
-        held = [container[key] for container, key in self.holders]
-        at = {id(v): i for i, value in enumerate(held) for v in (value if isinstance(value, tuple) else (value,))}
-        return [at.get(id(leaf), -1) if isinstance(leaf, Variable) else -1 for leaf in leaves]
+        """Return for each argument and each Variable in a place where the same one is first; -1 for no Variable."""
+        held = [*leaves, *(v for container, key in self.holders for v in variables_in(container[key]))]
+        first: dict[int, int] = {}
+        return [first.setdefault(id(v), i) if isinstance(v, Variable) else -1 for i, v in enumerate(held)]
 
     def _held_now(self, leaves: Sequence[Any]) -> list[int] | None:
         try:
@@ -295,6 +302,7 @@ class Variant:
 
         self.places = [(there(c), k) for c, k in self.places]
         self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
+        self.unread = [(there(c), k, *rest) for c, k, *rest in self.unread]
         self.holders = [(there(c), k) for c, k in self.holders]
         self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
         for write in self.writes:
@@ -308,7 +316,7 @@ class Variant:
             if self.records and any(leaves[i] is not old for i, old in self.records):
                 return "an argument is another object"
             if self.held is not None and self._held_now(leaves) != self.held:
-                return "an argument is now a Variable of the state, or was one"
+                return "other places of the state or arguments are one and the same Variable than before"
         for p in self.uninitialised:
             if p._array is not None:
                 return f"parameter {p.name} was initialised"
@@ -322,6 +330,11 @@ class Variant:
                 return f"{key} was deleted"
             if not take(template, value, []):
                 return f"{key}: {template} -> {template_of(value) or type(value).__name__}"
+        if list(map(_INFO, self.unread_parameters)) != self.unread_infos:
+            return "the type of a parameter that is not read changed"
+        for container, key, template, types in self.unread:
+            if _types(template, (container, key)) != types:
+                return f"the type of {key}, which is not read, changed"
         if self.grads_read:
             now = [p._grad is None for p in self.walk.parameters]
             if now != self.grad_none:
@@ -560,6 +573,17 @@ class Variant:
                 container[key] = outputs[at]
 
 
+def _types(template: Template, place: tuple[Any, Any]) -> list[Info] | None:
+    """Return the types of the arrays in a place; None if it is gone, or holds something else."""
+    container, key = place
+    held: list[Any] = []
+    try:
+        fits = take(template, container[key], held)
+    except MISSING:
+        return None
+    return [info_of(v, False) for v in held] if fits else None
+
+
 def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int], limit: int) -> list[list[tuple[Any, int]]]:
     """Cut a list of writes into parts that together are no larger than some bytes, in order."""
     parts: list[list[tuple[Any, int]]] = [[]]
@@ -579,6 +603,7 @@ def _starts(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     return list(itertools.accumulate(map(math.prod, shapes[:-1]), initial=0))
 
 
+_INFO = operator.attrgetter("_node.info")
 _VALUE = operator.attrgetter("_value")
 _WAITING = frozenset(WAITING)
 _OTHERS = frozenset((np.ndarray, Variable, Parameter))  # a compiled call would take them for JAX's arrays
