@@ -853,7 +853,7 @@ def keys_of_any_kind(static):
     return static(lambda d: d[1] + d["a"] * 2)({1: variable(1), "a": variable(2)})
 
 
-# -- what changes between calls -----------------------------------------------------------------------------------------
+# -- what changes between calls ----------------------------------------------------------------------------------------
 
 
 @program(3, whole=True)
@@ -948,6 +948,46 @@ def the_shape_of_an_array_that_is_not_read(static):
     found = [plain(step(variable(1)))]
     for box.v, box.a in ((variable(1), jnp.ones(2)), (variable(1), jnp.ones(5)), (variable(1), None)):
         found.append(plain(step(variable(1))))
+    return found
+
+
+def begins_anew(static, wrap):
+    box = Box(h=None)
+
+    @static
+    def step(x):
+        if box.h is None or box.h.shape[0] != len(x):
+            box.h = wrap(jnp.zeros(len(x)))
+        box.h = wrap(jnp.tanh((box.h + x).array))
+        return x * 2
+
+    return [(step(variable(*range(n))), plain(box.h)) for n in (2, 3, 3, 3, 2, 2)]
+
+
+@program(5, whole=True)
+def a_state_that_begins_anew_with_other_sizes(static):
+    return begins_anew(static, Variable)
+
+
+@program(5, whole=True)
+def an_array_that_begins_anew_with_other_sizes(static):
+    return begins_anew(static, lambda array: array)
+
+
+@program(2, whole=True)
+def a_result_that_is_kept_and_not_looked_at(static):
+    box = Box(y=None)
+
+    @static
+    def step(x):
+        box.y = x * 2
+        return x
+
+    found = []
+    for n in (2, 2, 3, 3):
+        step(variable(1, 2))
+        box.y = variable(*range(n))
+        found.append((step(variable(1, 2)), plain(box.y)))
     return found
 
 

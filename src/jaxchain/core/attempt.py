@@ -363,6 +363,7 @@ class Attempt:
             holders=_holders(walk, leaves),
             bounds=self.bounds,
             live=live,
+            looked_at=cast(Installation, self.trace.installation).looks_at(),
             arrays=parameters(self.arrays),
             uninitialised=parameters(self.arrays, there=False),
             grads=parameters(self.tracked_grads),

@@ -244,6 +244,11 @@ def alike(a: Template, b: Template) -> bool:
     return a[2] is b[2] and len(a[1]) == len(b[1]) and all(map(alike, a[1], b[1]))
 
 
+def holds_arrays(template: Template) -> bool:
+    """Return whether a place holds arrays themselves: nobody can tell what a program looks at of these."""
+    return template is ARRAY or (template[0] == "tuple" and any(map(holds_arrays, template[1])))
+
+
 def count(template: Template) -> int:
     """Return how many arrays a template holds."""
     if template is ARRAY or template is NUMBER:

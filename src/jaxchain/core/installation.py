@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from jaxchain.core.arrays import Info
 from jaxchain.core.cells import (
     ARRAY,
     MISSING,
@@ -23,8 +24,11 @@ from jaxchain.core.cells import (
     refill,
     take,
     tuple_of,
+    variables_in,
 )
 from jaxchain.core.compat import is_tracer
+from jaxchain.core.config import thread_state
+from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
@@ -32,6 +36,27 @@ from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
+
+
+class FoundNode(VariableNode):
+    """The node of a Variable that a trace found in a place: whether its type is looked at is noted."""
+
+    __slots__ = ()
+
+    @property
+    def info(self) -> Info:  # type: ignore[override]
+        """Shape, dtype and whether a gradient is wanted."""
+        trace = thread_state().trace
+        if trace is not None:
+            trace.installation.looked_at.add(id(self))
+        return _INFO.__get__(self)
+
+    @info.setter
+    def info(self, value: Info) -> None:
+        _INFO.__set__(self, value)
+
+
+_INFO: Any = VariableNode.__dict__["info"]
 
 
 class Installation:
@@ -50,6 +75,8 @@ class Installation:
         self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
         self.saved_places: list[tuple[Any, Any, Any, Any]] = []
         self.variables: dict[int, tuple[Any, Any]] = {}
+        self.found_nodes: list[VariableNode] = []
+        self.looked_at: set[int] = set()  # those whose types the program looks at
         rest = iter(values)
         self.standing: list[Any] = []
         for container, key, name in walk.outside:
@@ -79,7 +106,11 @@ class Installation:
             return old
         if template[0] == "var":  # the same object, with a tracer in it
             if id(old) not in self.variables:
-                self.variables[id(old)] = (old, (old._array, old._grad, old._node.info, old._node.creator_node))
+                node = old._node
+                self.variables[id(old)] = (old, (old._array, old._grad, node.info, node.creator_node))
+                if type(node) is VariableNode:
+                    node.__class__ = FoundNode
+                    self.found_nodes.append(node)
             old._array = next(rest)
             old._grad = next(rest) if template[1] else None
             old._node.creator_node = None
@@ -147,6 +178,10 @@ class Installation:
         """Remember the tracers put into Variables, to tell later which were replaced."""
         self._variable_tracers = {i: (v._array, v._grad) for i, (v, _) in self.variables.items()}
 
+    def looks_at(self) -> list[bool]:
+        """Return for each place whether the program looks at the type of a Variable in there."""
+        return [any(id(v._node) in self.looked_at for v in variables_in(old)) for _, _, old, _ in self.saved_places]
+
     def snapshot(self) -> list[tuple[Any, ...]]:
         """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
         found: list[tuple[Any, ...]] = [("array", p, None, p._array) for p in self.walk.parameters]
@@ -188,6 +223,8 @@ class Installation:
             p._node.info, p._node.creator_node, p._node.rank = info, creator, rank
         for shared, stand_in in self.stand_ins:
             shared.stand_in = stand_in
+        for node in self.found_nodes:
+            node.__class__ = VariableNode
         for variable, (array, grad, info, creator) in self.variables.values():
             variable._array, variable._grad = array, grad
             variable._node.info, variable._node.creator_node = info, creator

@@ -79,6 +79,7 @@ def merge(traces: Sequence[Traced]) -> Traced | None:
     merged = dataclasses.replace(
         first.lifted,
         live=[any(live) for live in zip(*(x.live for x in lifted), strict=True)],
+        looked_at=[any(looked) for looked in zip(*(x.looked_at for x in lifted), strict=True)],
         grads_read=any(x.grads_read for x in lifted),
         uses=[*map(max, zip(*(x.uses for x in lifted), strict=True))],
     )

@@ -68,6 +68,7 @@ class Lifted:
         holders: Places that hold Variables: an argument may be one of these.
         bounds: First and last input of each group: key, arrays, grads, places, arguments.
         live: Which inputs are read.
+        looked_at: Of the Variables in which places the program looks at the types.
         arrays: The parameters whose arrays are inputs.
         uninitialised: Those that have none.
         grads: The parameters whose gradients are inputs.
@@ -91,6 +92,7 @@ class Lifted:
     holders: list[tuple[Any, Any]]
     bounds: dict[str, tuple[int, int]]
     live: list[bool]
+    looked_at: list[bool]
     arrays: list[Parameter]
     uninitialised: list[Parameter]
     grads: list[Parameter]

@@ -125,7 +125,10 @@ class Variable:
         value = self._value  # as in `_array`: this is read after most eager calls
         if value.__class__ in WAITING:
             value = self._value = value.array()
-        return off_tape(value) if isinstance(value, Tracer) else value
+        if not isinstance(value, Tracer):
+            return value
+        self._made.info  # noqa: B018 - looked at: a trace notes it (`installation.FoundNode`)
+        return off_tape(value)
 
     @array.setter
     def array(self, value: Any) -> None:

@@ -20,7 +20,7 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.arrays import ARRAY_LIKE, Info, copied, has_nan, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.cells import ARRAY, MISSING, NUMBER, Template, count, take, template_of, variables_in
+from jaxchain.core.cells import ARRAY, MISSING, NUMBER, Template, count, holds_arrays, take, template_of, variables_in
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
@@ -112,14 +112,14 @@ class Variant:
         self.mixed: list[tuple[Any, Any, Any]] = []
         self.unread: list[tuple[Any, Any, Any, Any]] = []  # places, and the types of what is there
         at = first = lifted.bounds["places"][0]
-        for place, template in zip(self.walk.places, self.walk.templates, strict=True):
+        for place, template, looked_at in zip(self.walk.places, self.walk.templates, lifted.looked_at, strict=True):
             n = count(template)
             if template in (ARRAY, NUMBER):
                 simple.append((at, place))
             else:
                 within += [(i, i - first - len(simple)) for i in range(at, at + n)]
                 self.mixed.append((*place, template))
-            if template is not NUMBER and not all(lifted.live[at : at + n]):
+            if (looked_at or holds_arrays(template)) and not all(lifted.live[at : at + n]):
                 self.unread.append((*place, template, _types(template, place)))
             at += n
         simple = [(i, place) for i, place in simple if lifted.live[i]]
