@@ -20,14 +20,14 @@ from jax import export as jax_export
 from jaxchain.core.arguments import argument_names
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
-from jaxchain.core.cells import count, take
+from jaxchain.core.cells import count, take, variables_in
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.program import Pruned
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
-from jaxchain.core.variable import Variable, on_tape
+from jaxchain.core.variable import Variable, as_array, on_tape
 from jaxchain.exported import (
     FORMAT,
     KEY,
@@ -235,13 +235,25 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
     return cells
 
 
+def _probes(traced: Traced) -> list[Variable]:
+    """Return stand-ins for the outputs, and behind them for the Variables that come out as they came in."""
+    lifted = traced.lifted
+    probes = [Variable(jnp.zeros(())) for _ in traced.jaxpr.jaxpr.outvars]
+    found = [v for container, key in lifted.holders for v in variables_in(container[key])]
+    behind = [Variable(jnp.zeros(())) for _ in (*lifted.leaves, *found)]
+    for own, at in lifted.gives_back.items():
+        if at >= 0:
+            behind[own] = probes[at]
+    return [*probes, *behind]
+
+
 def _writes_of(traced: Traced, name: str) -> dict[int, int]:
     """Return {input: output} of the state that a call leaves behind."""
     lifted, writes, lost = traced.lifted, {}, []
     walk = lifted.walk
     avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
-    probes = [Variable(jnp.zeros(())) for _ in avals]
-    number = {id(v.array): i for i, v in enumerate(probes)}
+    probes = _probes(traced)
+    number = {id(v.array): i for i, v in enumerate(probes[: len(avals)])}
     parameters = {id(p): at for at, p in enumerate(lifted.arrays, 1)}
     places, at = {}, 1 + len(lifted.arrays) + len(lifted.grads)
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
@@ -256,7 +268,9 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
             values = [probes[output].array]
         elif write.how in ("item", "place.array") and (id(write.container), write.key) in places:
             home, template = places[id(write.container), write.key]
-            if write.how == "place.array":
+            if write.how == "place.array" and template[0] == "tuple":  # in one of several Variables there
+                home = None
+            elif write.how == "place.array":
                 values = [probes[output].array]
             elif not take(template, build(probes), values):
                 home = None
@@ -298,9 +312,9 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     state = sorted(
         (i for i in cells if live[i] or i in writes), key=lambda i: (cells[i][0] == KEY, path_of(cells[i][1]))
     )
-    probes = [jnp.zeros(()) for _ in jaxpr.jaxpr.outvars]
-    number = {id(v): i for i, v in enumerate(probes)}
-    results = [number[id(v)] for v in lifted.result(probes)]
+    probes = _probes(traced)
+    number = {id(v.array): i for i, v in enumerate(probes[: len(jaxpr.jaxpr.outvars)])}
+    results = [number[id(as_array(v))] for v in lifted.result(probes)]
     wanted = [*results, *writes.values()]
     order = [*state, *range(first, len(live))]
     run = Pruned.of(jaxpr, order)

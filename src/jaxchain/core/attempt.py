@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
-from jaxchain.core.cells import contents_of, count, holds, variables_in
+from jaxchain.core.cells import contents_of, count, holds
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
@@ -73,14 +73,6 @@ class Again(NamedTuple):
     outcome: Outcome | None = None
     missing: Sequence[Parameter] = ()
     grads: bool = False
-
-
-def _holders(walk: Walk, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return the places that hold Variables, if several places or arguments may hold the same one."""
-    holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
-    held = [v for container, key in holders for v in variables_in(container[key])]
-    alone = len(held) == 1 and not any(isinstance(leaf, Variable) for leaf in leaves)
-    return [] if alone else holders
 
 
 class Attempt:
@@ -308,13 +300,13 @@ class Attempt:
 
     def _collected(self, result: Any, arguments: Sequence[Argument]) -> None:
         outputs, trace = self.outputs, self.trace
+        installation = cast(Installation, trace.installation)
+        first = len(installation.found) + len(self.called.leaves)
+        came_in = {**installation.positions, **{id(v): i - first for i, v, _, _ in arguments}}
         if not self.called.differentiate:  # in a link call gradients go back through its node
-            installed = cast(Installation, trace.installation).installed
-            found = [v for v, t in zip(installed, self.walk.templates, strict=True) if t[0] == "var"]
-            count = len(self.called.leaves) + len(found)
-            outputs.came_in = {id(v): at - len(found) for at, v in enumerate(found)}
-            outputs.came_in.update({id(v): i - count for i, v, _, _ in arguments})
+            outputs.came_in = came_in
         self.result = outputs.builder(result)
+        outputs.came_in = came_in
         outputs.name = "argument"
         self.argument_writes = []
         for i, stand_in, array, grad in arguments:
@@ -322,7 +314,7 @@ class Attempt:
                 self.argument_writes.append((i, "array", outputs.builder(stand_in._array)))
             if stand_in._grad is not grad:
                 self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
-        self.writes = cast(Installation, trace.installation).writes(outputs)
+        self.writes = installation.writes(outputs)
         self.reports = [
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
@@ -360,7 +352,7 @@ class Attempt:
             roots=self.roots,
             leaves=leaves,
             dynamic=self.dynamic,
-            holders=_holders(walk, leaves),
+            holders=[place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")],
             bounds=self.bounds,
             live=live,
             looked_at=cast(Installation, self.trace.installation).looks_at(),

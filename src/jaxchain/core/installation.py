@@ -33,7 +33,6 @@ from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.state import Walk
-from jaxchain.core.variable import Variable
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 
@@ -90,6 +89,10 @@ class Installation:
             self.saved_places.append((container, key, old, new))
             if new is not old:
                 container[key] = new
+        self.found = [v for _, _, old, _ in self.saved_places for v in variables_in(old)]
+        self.positions: dict[int, int] = {}  # where each of these stands first, from behind
+        for at, v in enumerate(self.found, -len(self.found)):
+            self.positions.setdefault(id(v), at)
         for p, a, g in zip(walk.parameters, arrays, grads, strict=True):
             if isinstance(p, SharedParameter):  # comes after its origin
                 p.stand_in = (p.origin._array, a)
@@ -135,12 +138,6 @@ class Installation:
                 continue
             if now is not new:
                 found.append((name, "item", container, key, now))
-            elif isinstance(now, Variable) and id(now) in self.variables:
-                array, grad = self._variable_tracers[id(now)]
-                if now._array is not array:
-                    found.append((name, "place.array", container, key, now._array))
-                if now._grad is not grad:
-                    found.append((f"{name}.grad", "place.grad", container, key, now.grad))
         for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
             try:
                 now = container[key]
@@ -171,7 +168,28 @@ class Installation:
             write = Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
             write.index = outputs.index_of(value) if is_tracer(value) else None
             writes.append(write)
+        writes += self._writes_to_variables(outputs)
         outputs.name = "report"
+        return writes
+
+    def _writes_to_variables(self, outputs: Outputs) -> list[Write]:
+        """Return what the trace changed of the Variables that it found, as far as they are still in the state."""
+        places = zip(self.walk.place_names, self.saved_places, strict=True)
+        homes = {id(v): (name, c, key) for name, (c, key, old, _) in places for v in variables_in(old)}
+        left = {id(v) for c, key in self.walk.places for v in variables_in(_value(c, key))}
+        writes = []
+        for i, (v, _) in self.variables.items():
+            at = self.positions[i]
+            if i not in left and at not in outputs.gives_back:
+                continue
+            (name, container, key), (array, grad) = homes[i], self._variable_tracers[i]
+            changed = [(name, "place.array", v._array)] if v._array is not array else []
+            changed += [(f"{name}.grad", "place.grad", v.grad)] if v._grad is not grad else []
+            for outputs.name, how, value in changed:
+                write = Write(outputs.name, how, container, key, outputs.builder(value))
+                write.index, write.at = outputs.index_of(value) if is_tracer(value) else None, at
+                outputs.gives_back.setdefault(at, -1)
+                writes.append(write)
         return writes
 
     def freeze(self) -> None:
@@ -240,6 +258,13 @@ class Installation:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old
+
+
+def _value(container: Any, key: Any) -> Any:
+    try:
+        return container[key]
+    except MISSING:
+        return None
 
 
 def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:

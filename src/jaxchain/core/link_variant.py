@@ -239,6 +239,8 @@ class LinkVariant(Variant):
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program; leave one node in the graph."""
+        if self.grad_arguments or self.grad_places:
+            self.check_ends(leaves)
         values = self.gather(leaves)
         at = int(self.uses_key)
         values[at : at + len(self.arrays)] = self.arrays

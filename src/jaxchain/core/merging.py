@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
-from jaxchain.core.cells import View, same
+from jaxchain.core.cells import View, same, variables_in
 from jaxchain.core.compat import fingerprint
 from jaxchain.core.guard import Guard, passed
 from jaxchain.core.spread import spec
@@ -314,7 +314,8 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
     if avals[0] != avals[1]:
         return False
     outputs: list[Any] = [jax.device_put(np.float32(i)) for i in range(count)]  # what is built of them is compared
-    outputs += [object() for _ in (*one.leaves, *one.walk.places)]  # and what may come out as it is
+    found = [v for container, key in one.holders for v in variables_in(container[key])]
+    outputs += [object() for _ in (*one.leaves, *found)]  # and what may come out as it is
     try:
         return _build_alike(one, other, outputs)
     finally:
@@ -329,7 +330,9 @@ def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     if any(len(x) != len(y) for x, y in lists):
         return False
     for w, v in zip(*lists[0], strict=True):
-        if (w.how, w.index) != (v.how, v.index) or w.key != v.key or not _same_container(w.container, v.container):
+        if (w.how, w.index, w.at, w.key) != (v.how, v.index, v.at, v.key):
+            return False
+        if not _same_container(w.container, v.container):
             return False
         if w.build is not v.build and not (w.build and v.build and _same_result(w.build(outputs), v.build(outputs))):
             return False

@@ -25,13 +25,14 @@ from jaxchain.core.variable import Variable, as_array
 class Write:
     """One thing that a compiled call leaves behind: where, and how to build the value from the call's outputs."""
 
-    __slots__ = ("build", "container", "how", "index", "key", "name")
+    __slots__ = ("at", "build", "container", "how", "index", "key", "name")
 
     def __init__(
         self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None
     ) -> None:
         self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
         self.index: int | None = None  # which output it is, if it is just one
+        self.at = 0  # where the Variable that it writes to stands behind the outputs
 
     def apply(self, outputs: Sequence[Any]) -> None:
         """Write the value of this call."""
@@ -46,9 +47,9 @@ class Write:
             if self.how == "item":
                 self.container[self.key] = value
             elif self.how == "place.array":
-                self.container[self.key].array = value
+                outputs[self.at].array = value
             elif self.how == "place.grad":
-                self.container[self.key]._grad = value
+                outputs[self.at]._grad = value
             elif self.how == "array":
                 self.container.array = value
             else:
@@ -85,7 +86,7 @@ class Outputs:
 
     Attributes:
         came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
-        gives_back: Whether one of them comes out: as what it is, not made anew.
+        gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays.
         repeated: What was found in several places.
         once: The builders of what is.
     """
@@ -94,7 +95,7 @@ class Outputs:
         self.walk = walk
         self.shared = shared
         self.came_in: dict[int, int] = {}
-        self.gives_back = False
+        self.gives_back: dict[int, int] = {}
         self.repeated: set[int] = set()
         self.once: dict[int, Once] = {}
         self.arrays: list[Any] = []
@@ -191,9 +192,9 @@ class Outputs:
             return lambda outputs: Variable(value._array, name=value.name, requires_grad=value.requires_grad)
         at, name, requires_grad = self.add(value._array), value.name, value.requires_grad
         self.nodes.setdefault(at, value._node)
-        own = self.came_in.get(id(value)) if self.name == "result" else None
+        own = self.came_in.get(id(value)) if self.name != "report" else None
         if own is not None:
-            self.gives_back = True
+            self.gives_back[own] = at
             return lambda outputs: outputs[own]
         grad = None if value._grad is None else self.add(value.grad)
         rank = ENDED if value._node.creator_node is not None and self._leads_on(value._node) else 0

@@ -472,7 +472,10 @@ class Walk:
                 if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
         for (container, key), template, name in self.tuples:
-            value = container[key]
+            try:
+                value = container[key]
+            except MISSING:
+                return f"{name} was deleted"
             if not take(template, value, []):
                 return f"{name} {_short(value)}"
         if list(map(len, self.sized)) != self.sizes:

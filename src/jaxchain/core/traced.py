@@ -65,7 +65,7 @@ class Lifted:
         roots: Where the walk started, besides the arguments.
         leaves: The arguments.
         dynamic: Which of them are inputs.
-        holders: Places that hold Variables: an argument may be one of these.
+        holders: Places that hold Variables.
         bounds: First and last input of each group: key, arrays, grads, places, arguments.
         live: Which inputs are read.
         looked_at: Of the Variables in which places the program looks at the types.
@@ -82,7 +82,7 @@ class Lifted:
         gradients: Where gradients come from and go to.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
-        gives_back: Whether a Variable that was given or found comes out: see `Variant.finish`.
+        gives_back: The Variables that were given or found and come out: see `Outputs`, `Variant.finish`.
     """
 
     walk: Walk
@@ -106,7 +106,7 @@ class Lifted:
     gradients: Gradients
     uses: list[int]
     once: list[Once]
-    gives_back: bool
+    gives_back: dict[int, int]
 
 
 @dataclasses.dataclass

@@ -71,7 +71,8 @@ class Variant:
         self.roots = lifted.roots
         self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
         self.holders = lifted.holders
-        self.held = self._held(lifted.leaves) if self.holders else None
+        several = len(self.found()) + sum(isinstance(leaf, Variable) for leaf in lifted.leaves) > 1
+        self.held = self._held(lifted.leaves) if several and self.holders else None
         self.result, self.once = lifted.result, lifted.once
         self.gives_back = lifted.gives_back
         self.writes = lifted.writes
@@ -265,9 +266,13 @@ class Variant:
                 donated[position] = at
         return donated
 
+    def found(self) -> list[Variable]:
+        """Return the Variables in places."""
+        return [v for container, key in self.holders for v in variables_in(container[key])]
+
     def _held(self, leaves: Sequence[Any]) -> list[int]:
         """Return for each argument and each Variable in a place where the same one is first; -1 for no Variable."""
-        held = [*leaves, *(v for container, key in self.holders for v in variables_in(container[key]))]
+        held = [*leaves, *self.found()]
         first: dict[int, int] = {}
         return [first.setdefault(id(v), i) if isinstance(v, Variable) else -1 for i, v in enumerate(held)]
 
@@ -421,8 +426,7 @@ class Variant:
         Behind the outputs stand the Variables that may come out as they are: the arguments, and those found in places.
         """
         if self.gives_back:
-            places = zip(self.walk.places, self.walk.templates, strict=True)
-            outputs = [*outputs, *leaves, *(container[key] for (container, key), t in places if t[0] == "var")]
+            outputs = [*outputs, *leaves, *self.found()]
         arrays = [as_array(y) for y in outputs] if self.variables else outputs
         for parameter, at in self.array_writes:
             parameter._value = arrays[at]
@@ -450,7 +454,8 @@ class Variant:
 
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
-        ends = [leaves[i] for i in self.grad_arguments] + [w.container[w.key] for w in self.grad_places]
+        found = self.found()
+        ends = [leaves[i] for i in self.grad_arguments] + [found[w.at] for w in self.grad_places]
         if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
                 "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
