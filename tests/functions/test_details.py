@@ -232,6 +232,27 @@ def test_a_scalar_of_another_kind_changes_nothing_for_the_calls_that_follow(n):
         np.testing.assert_array_equal((x + scalar).array, np.asarray(x.array) + np.float32(scalar))
 
 
+def test_truth_values_are_added_and_multiplied_as_numpys():
+    x = Variable(np.array([True, False]))
+    for y, expected in (
+        (x + x, [1, 0]),
+        (F.add(x, x.array), [1, 0]),
+        (x + 1, [1, 1]),
+        (x * 2.0, [1, 0]),
+        (x / 2, [1, 0]),
+    ):
+        assert y.dtype == bool and y.array.tolist() == expected
+
+
+@pytest.mark.parametrize("function", [F.bias, F.scale])
+def test_an_array_beside_a_variable_has_its_dtype(function):
+    half, own = np.float16([[1, 2, 3]]), Variable(np.float32([1, 2, 3]))
+    for x in (half, jnp.asarray(half)):
+        assert function(x, own).dtype == np.float32
+    with pytest.raises(InvalidType):
+        function(Variable(half), own)
+
+
 def test_a_traced_scalar_is_weakly_typed():
     half = np.linspace(-1, 1, 29).astype(np.float16)
     step = jaxchain.static(lambda a, slope: F.leaky_relu(Variable(a), slope))
