@@ -10,8 +10,9 @@ from jaxchain.core.config import thread_state
 class FunctionHook:
     """Base class of hooks that see functions run forward and backward; subclasses override what they need.
 
-    A function is its node of the graph: it has `label`, `inputs`, `rank`. Under a static trace arrays are tracers, and
-    the hook runs once, while tracing.
+    A function is its node of the graph: it has `label`, `inputs`, `rank`. What static mode traces is
+    seen while it is traced, with tracers for arrays: once in every trace, and a link's call may take several. When it
+    runs compiled, a link is one function, and what a static function calls is not seen.
 
     Attributes:
         name: Its key among the hooks of a thread or function.

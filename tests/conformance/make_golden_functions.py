@@ -20,6 +20,7 @@ import scipy  # noqa: F401 - without it some of Chainer's functions raise, and t
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 sys.path.insert(0, str(FUNCTIONS))
 import calls  # noqa: E402
+from packed import save  # noqa: E402
 from rows import cotangent, evaluate, fault, materialise  # noqa: E402
 
 
@@ -87,20 +88,6 @@ def record_call(line, out):
     for i, g in enumerate(gradients or []):
         if g is not None:
             out[f"{line}/g{i}"] = np.asarray(g.array)
-
-
-def save(target, out):
-    """One flat array per dtype and an index: an entry of its own for each would be ten times as large."""
-    flat, index = {}, {}
-    for key, value in out.items():
-        parts = flat.setdefault(value.dtype.name, [])
-        if value.dtype.kind == "U":
-            index[key] = str(value)
-            continue
-        index[key] = [value.dtype.name, sum(p.size for p in parts), list(value.shape)]
-        parts.append(value.ravel())
-    arrays = {name: np.concatenate(parts) for name, parts in flat.items() if parts}
-    np.savez_compressed(target, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
 
 
 def signatures():

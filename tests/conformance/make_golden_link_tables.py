@@ -18,6 +18,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from link_cases import entries_of, evaluation_kwargs, fill, run  # noqa: E402
+from packed import save  # noqa: E402
 
 
 def record(case):
@@ -35,20 +36,6 @@ def record(case):
     found["namedparams"] = np.array(" ".join(sorted(path for path, _ in link.namedparams())))
     found["str"] = np.array(str(link))
     return found
-
-
-def save(path, golden):
-    """One flat array a dtype and an index: with an entry of its own for each array the file is five times as large."""
-    flat, index = {}, {}
-    for key, value in golden.items():
-        if value.dtype.kind == "U":
-            index[key] = str(value)
-            continue
-        parts = flat.setdefault(value.dtype.name, [])
-        index[key] = [value.dtype.name, sum(p.size for p in parts), list(value.shape)]
-        parts.append(value.ravel())
-    arrays = {name: np.concatenate(parts) for name, parts in flat.items()}
-    np.savez_compressed(path, index=np.frombuffer(json.dumps(index).encode(), np.uint8), **arrays)
 
 
 def signatures():

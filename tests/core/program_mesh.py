@@ -52,6 +52,7 @@ def train(mode, parameters=None, batch=()):
     np.random.seed(0)
     model = Model()
     optimizer = optimizers.MomentumSGD(0.1).setup(model)
+    optimizer.add_hook(jaxchain.optimizer_hooks.GradientClipping(0.1))
     x, t = X, T
     if parameters is not None:
         for path, p in model.namedparams():
@@ -69,6 +70,8 @@ def train(mode, parameters=None, batch=()):
 
     run = jaxchain.static(step) if mode == "static" else step
     losses = [float(run(x, t).array) for _ in range(3)]
+    if mode == "static":  # the optimizer's slots are spread as the parameters are, from the first
+        assert [c.reason for c in run.explain().compiles] == ["first call"]
     for path, p in model.namedparams():
         place = NamedSharding(mesh, P(*(parameters or {}).get(path, ())))
         assert parameters is None or (p.array.sharding.is_equivalent_to(place, p.ndim), path)

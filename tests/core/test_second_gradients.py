@@ -211,6 +211,23 @@ def test_what_is_made_of_an_argument_that_is_an_array_keeps_its_gradient():
     np.testing.assert_allclose(x.grad, 4 * (2 * x.array + 1))
 
 
+def test_second_gradients_go_to_an_output_that_others_were_made_of():
+    class Two(Chain):
+        def forward(self, x):
+            h = F.tanh(x * x)
+            return h, F.sum(h**3 * x)
+
+    found = []
+    for model in (Two(), Two().static()):
+        x = Variable(np.float32([0.5, -0.8]))
+        h, y = model(x)
+        g_h, g_x = (jaxchain.grad([y], [v], enable_double_backprop=True)[0] for v in (h, x))
+        second = jaxchain.grad([F.sum(g_h * g_h) + F.sum(g_x * g_x)], [h, x])
+        found.append([g.array for g in (g_h, g_x, *second)])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    assert np.all(found[0])
+
+
 def test_values_left_on_a_function_have_no_second_gradient_in_a_compiled_link():
     model = Model(lambda x: Leaves().apply((x,))[0] ** 2).static()
     x = Variable(np.float32(X))

@@ -261,6 +261,11 @@ def test_gradients_of_a_parameter_without_an_array():
         p = Parameter(1.0)
         clear(p)
         assert p.grad is None
+    for clear, expected in ((Parameter.cleargrad, None), (Parameter.zerograd, [0, 0])):
+        lazy = Parameter(1.0)
+        clear(lazy)
+        lazy.initialize(2)
+        assert (lazy.grad if expected is None else lazy.grad.tolist()) == expected
     other = Parameter(0.0, (2,))
     other.grad = np.float32([1, 2])
     p.addgrad(other)

@@ -111,6 +111,13 @@ def test_converters():
     def name(batch, device, suffix=""):
         return device.name + suffix
 
+    first = jaxchain.get_device(jax.devices()[0]).name  # a CPU, on a machine that has nothing else
+    for device in (0, np.int32(0)):
+        assert name([], device) == first
+        assert dataset.concat_examples([np.ones(2)], device).devices() == {jax.devices()[0]}
+    for function in (name, dataset.concat_examples):
+        with pytest.raises(RuntimeError, match="GPU 99 was asked for"):
+            function([1], 99)
     for device in (-1, "@numpy", jaxchain.get_device("@numpy")):  # Chainer's: it gets an object, named as may be
         assert name([], device) == name([], device=device) == name([], device, "") == "@numpy"
     with pytest.raises(TypeError, match="Can only wrap a callable"):

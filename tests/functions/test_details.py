@@ -146,6 +146,27 @@ def test_a_mask_inside_a_static_call_says_what_to_do():
     np.testing.assert_array_equal(taken, X[X > 3])
 
 
+@pytest.mark.parametrize(("ksize", "stride", "pad"), [((3, 2), 2, (1, 0)), ((2, 5), (1, 3), (0, 2)), (3, 4, 1)])
+def test_indices_of_max_pooling_are_the_first_of_the_largest(ksize, stride, pad):
+    x = np.random.RandomState(0).randint(0, 3, (2, 2, 7, 8)).astype(np.float32)
+    x[0, 0, 2:4] = -np.inf
+    x[1, 1, 3, 3:6] = np.nan
+    y, at = F.max_pooling_2d(x, ksize, stride, pad, return_indices=True)
+    (kh, kw), (sh, sw), (ph, pw) = (pair if isinstance(pair, tuple) else (pair, pair) for pair in (ksize, stride, pad))
+    wide = np.pad(x, ((0, 0), (0, 0), (ph, 9), (pw, 9)), constant_values=-np.inf)
+    for n, c, i, j in np.ndindex(y.shape):
+        window = wide[n, c, i * sh : i * sh + kh, j * sw : j * sw + kw]
+        assert at[n, c, i, j] == window.argmax()
+
+
+def test_the_program_of_indices_grows_with_the_width_of_windows_not_with_their_area():
+    def lines(k):
+        indices = lambda x: F.max_pooling_2d(x, k, 1, return_indices=True)[1]  # noqa: E731
+        return str(jax.make_jaxpr(indices)(np.zeros((1, 1, 30, 30), np.float32))).count("\n")
+
+    assert lines(24) < 5 * lines(6)
+
+
 def test_max_pooling_returns_indices():
     _, at = F.max_pooling_2d(X.reshape(1, 1, 3, 4), 2, return_indices=True)
     np.testing.assert_array_equal(at[0, 0], [[3, 3], [1, 1]])
@@ -230,6 +251,27 @@ def test_a_scalar_of_another_kind_changes_nothing_for_the_calls_that_follow(n):
     x = Variable(X[:, : n % 3 + 1])
     for scalar in (np.bool_(True), -2.0, 1e30, 5):
         np.testing.assert_array_equal((x + scalar).array, np.asarray(x.array) + np.float32(scalar))
+
+
+def test_truth_values_are_added_and_multiplied_as_numpys():
+    x = Variable(np.array([True, False]))
+    for y, expected in (
+        (x + x, [1, 0]),
+        (F.add(x, x.array), [1, 0]),
+        (x + 1, [1, 1]),
+        (x * 2.0, [1, 0]),
+        (x / 2, [1, 0]),
+    ):
+        assert y.dtype == bool and y.array.tolist() == expected
+
+
+@pytest.mark.parametrize("function", [F.bias, F.scale])
+def test_an_array_beside_a_variable_has_its_dtype(function):
+    half, own = np.float16([[1, 2, 3]]), Variable(np.float32([1, 2, 3]))
+    for x in (half, jnp.asarray(half)):
+        assert function(x, own).dtype == np.float32
+    with pytest.raises(InvalidType):
+        function(Variable(half), own)
 
 
 def test_a_traced_scalar_is_weakly_typed():

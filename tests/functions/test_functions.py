@@ -4,7 +4,6 @@ import contextlib
 import functools
 import importlib
 import inspect
-import json
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import rows
+from packed import Packed
 
 import jaxchain
 import jaxchain.functions as F
@@ -27,23 +27,9 @@ ROWS = [pytest.param(case, id=name) for name, (_, case) in CASES.items()]
 TOLERANCE = {"float16": 5e-3, "float32": 1.0, "float64": 1e-6}
 
 
-class Golden:
-    def __init__(self, path):
-        data = np.load(path)
-        self.arrays = {name: data[name] for name in data.files if name != "index"}
-        self.index = json.loads(data["index"].tobytes())
-
-    def get(self, key):
-        entry = self.index.get(key)
-        if entry is None or isinstance(entry, str):
-            return entry
-        dtype, start, shape = entry
-        return self.arrays[dtype][start : start + int(np.prod(shape))].reshape(shape)
-
-
 @functools.cache
 def golden(table):
-    return Golden(HERE / "golden" / f"{table}.npz")
+    return Packed(HERE / "golden" / f"{table}.npz")
 
 
 def precision(dtype):

@@ -49,6 +49,12 @@ def test_crf_is_normalised_and_its_argmax_is_the_best():
     assert losses[0, 0, 0, 0] == pytest.approx(logz - sum(float(x[0, 0]) for x in xs) - 3 * float(cost[0, 0]), rel=1e-4)
 
 
+def test_crf_of_one_step_gives_its_cost_no_gradient():
+    cost, x = Variable(np.zeros((2, 2), np.float32)), Variable(np.ones((1, 2), np.float32))
+    F.crf1d(cost, [x], [np.zeros(1, np.int32)]).backward()
+    assert cost.grad is None and x.grad.tolist() == [[-0.5, 0.5]]
+
+
 @pytest.mark.parametrize(
     "run",
     [

@@ -148,6 +148,10 @@ def test_snapshots_of_chainer(kind):
         saved = serializers.npz.serialize(it)
         serializers.NpzDeserializer(saved).load(it)
     assert set(saved) == expected | ({"_order"} if kind is iterators.MultithreadIterator else set())
+    saved = {}
+    with kind(range(10), 3) as it:  # a function may be the serializer, as in Chainer: nothing else is asked
+        it.serialize(saved.__setitem__)
+    assert {*expected, order} <= set(saved)
 
 
 def test_pickle(kind):

@@ -1,35 +1,16 @@
 """The rows of conformance/link_cases_*.py, by the walk that test_links.py takes over link_cases.py."""
 
 import importlib
-import json
-import math
 
-import numpy as np
 import pytest
 import test_links as walk
+from packed import Packed
 
 TABLES = [path.stem for path in sorted(walk.CONFORMANCE.glob("link_cases_*.py"))]
 ROWS = [pytest.param(table, case, id=case.name) for table in TABLES for case in importlib.import_module(table).CASES]
 
 
-class Golden:
-    """Chainer's answers for a table, as make_golden_link_tables.py packs them: one array a dtype, and an index."""
-
-    def __init__(self, path):
-        data = np.load(path)
-        self.arrays = {name: data[name] for name in data.files if name != "index"}
-        self.index = json.loads(data["index"].tobytes())
-        self.files = list(self.index)
-
-    def __getitem__(self, key):
-        entry = self.index[key]
-        if isinstance(entry, str):
-            return np.array(entry.split()) if key.endswith("/namedparams") else np.array(entry)
-        dtype, start, shape = entry
-        return self.arrays[dtype][start : start + math.prod(shape)].reshape(shape)
-
-
-GOLDEN = {t: Golden(walk.CONFORMANCE / "golden" / f"links_{t[len('link_cases_') :]}.npz") for t in TABLES}
+GOLDEN = {t: Packed(walk.CONFORMANCE / "golden" / f"links_{t[len('link_cases_') :]}.npz") for t in TABLES}
 
 
 @pytest.fixture

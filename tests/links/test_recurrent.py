@@ -97,6 +97,10 @@ def test_hierarchical_softmax_is_a_distribution():
     small = L.BinaryHierarchicalSoftmax(4, ((0, 1), ((2, 3), 4)))
     losses = [float(small(X[:1], np.array([t], np.int32)).array) for t in range(5)]
     assert np.exp(-np.array(losses)).sum() == pytest.approx(1, rel=1e-5)
+    with pytest.raises(IndexError, match="binary_hierarchical_softmax: an index is out of bounds"):
+        small(X[:1], np.array([5], np.int32))
+    of_arrays = [float(small(X[:1], Variable(np.int32([t]))).array) for t in (-1, -2, 5)]
+    assert of_arrays[0] == 0 and np.isnan(of_arrays[1:]).all()  # -1: Chainer's, too
 
 
 @MODES

@@ -21,6 +21,7 @@ from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
+from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, lock, read
 from jaxchain.core.outputs import Outputs, Write
@@ -31,7 +32,6 @@ from jaxchain.core.state import SAMPLE, Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
-from jaxchain.core.walk import walk as gradients_of
 
 Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from jaxchain.core.deferred import Reading, fill, is_held
 from jaxchain.core.forms import LIMIT, Fence, Form, compile_form, form_of, is_due
+from jaxchain.core.gradients import gradients_of
 from jaxchain.core.op_node import OpNode
-from jaxchain.core.walk import walk
 
 
 def has_own_gradients(function: Any) -> bool:
@@ -27,7 +27,7 @@ def has_own_gradients(function: Any) -> bool:
 
 
 def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]] | None:
-    """Return (leaf, gradient) pairs as `walk` finds them, from one compiled program.
+    """Return (leaf, gradient) pairs as `gradients_of` finds them, from one compiled program.
 
     Args:
         seeds: (variable node, its gradient) of each output.
@@ -117,7 +117,7 @@ def _compile(
             return function.plan.needs, fence.around(op.compiled)(*kept, *[g for g in gys if g is not None], *numbers)
 
         starts = [(node, stand_in(gradient)) for node, gradient in seeds]
-        found = walk(starts, pull=pull, add=fence.around(operator.add))
+        found = gradients_of(starts, pull=pull, add=fence.around(operator.add))
         form.results = reached = [i for i, leaf in enumerate(leaves) if leaf in found]
         return [*[found[leaves[i]] for i in reached], *[r for r, h in zip(results, held, strict=True) if h]]
 

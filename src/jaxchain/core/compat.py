@@ -157,7 +157,7 @@ def _needed(eqns: Sequence[Any], outputs: Iterable[Any]) -> tuple[list[Any], set
 
 
 def split_gradient(
-    closed: ClosedJaxpr, count: int, marker: str
+    closed: ClosedJaxpr, count: int, marker: str, made: Sequence[Any]
 ) -> tuple[ClosedJaxpr, ClosedJaxpr, ClosedJaxpr, list[int]]:
     """Cut a traced forward and backward pass in two.
 
@@ -166,10 +166,13 @@ def split_gradient(
             stood in for by calls of a nullary function.
         count: How many outputs the forward has.
         marker: The name of that function.
+        made: Variables of the forward that the whole gradient takes as further inputs: it may be differentiated
+            towards them.
 
     Returns:
         The forward, with the residuals as further outputs; the backward, from the inputs that it reads, the residuals
-        and the output gradients; the same from all inputs and the output gradients; the positions of those inputs.
+        and the output gradients; the same from all inputs, what is `made`, and the output gradients; the positions of
+        those inputs.
 
     Raises:
         ValueError: An output of the forward depends on an output gradient.
@@ -201,6 +204,15 @@ def split_gradient(
     fixed = {*jaxpr.invars, *jaxpr.constvars, *constant}
     residuals = [v for v in known if v not in fixed]
     info = jaxpr.debug_info.with_unknown_names()
+    cut: dict[Any, Any] = {}  # what is an input of the whole gradient -> what the forward makes in its place
+    given = []
+    for v in made:
+        other = type(cotangents[0])(v.aval)
+        known_already = isinstance(v, Literal) or v in cut or v in jaxpr.invars
+        given.append(other if known_already else v)
+        if not known_already:
+            cut[v] = other
+    apart = [eqn.replace(outvars=[cut.get(v, v) for v in eqn.outvars]) for eqn in forward] if cut else forward
 
     def program(invars: Sequence[Any], outvars: Sequence[Any], eqns: Sequence[Any]) -> ClosedJaxpr:
         made = jaxpr.replace(invars=list(invars), outvars=list(outvars), eqns=list(eqns), debug_info=info)
@@ -209,7 +221,7 @@ def split_gradient(
     return (
         program(jaxpr.invars, [*jaxpr.outvars[:count], *residuals], forward),
         program([*(jaxpr.invars[i] for i in inputs), *residuals, *cotangents], grads, [*again, *kept]),
-        program([*jaxpr.invars, *cotangents], grads, [*forward, *kept]),
+        program([*jaxpr.invars, *given, *cotangents], grads, [*apart, *kept]),
         inputs,
     )
 

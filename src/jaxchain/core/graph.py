@@ -1,4 +1,4 @@
-"""The backward pass: `backward` and `grad`, on the walk of core/walk.py.
+"""The backward pass: `backward` and `grad`, on the walk of core/gradients.py.
 
 A backward pass that comes again and again on graphs of one form becomes one compiled program, with the same bits
 (core/backprop.py).
@@ -20,9 +20,9 @@ from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import recording, thread_state
 from jaxchain.core.errors import StaticError, user_line
+from jaxchain.core.gradients import add_arrays, functions_between, gradients_of, pull_arrays, pull_variables
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.variable import Variable, as_jax, initialized, retained
-from jaxchain.core.walk import add_arrays, functions_between, pull_arrays, pull_variables, walk
 
 
 def _seed(output: Variable, grad: Any, loss_scale: float | None, create_graph: bool, single: bool) -> Any:
@@ -183,7 +183,7 @@ def backward(
             return _accumulate(found, loss_scale)
     with recording(enable_double_backprop):
         arithmetic = _arithmetic(enable_double_backprop)
-        gradients = walk(seeds, **arithmetic, on_intermediate=keep if watched else None, own=own)
+        gradients = gradients_of(seeds, **arithmetic, on_intermediate=keep if watched else None, own=own)
         _accumulate(((node, off_tape(gradient)) for node, gradient in gradients.items()), loss_scale)
 
 
@@ -243,7 +243,7 @@ def grad(
             variable._grad = off_tape(gradient)
 
     with recording(enable_double_backprop):
-        found = walk(
+        found = gradients_of(
             seeds,
             **_arithmetic(enable_double_backprop),
             wanted=wanted,

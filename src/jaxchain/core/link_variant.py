@@ -35,7 +35,7 @@ class LinkGradient(GradientOp):
     Args:
         name: Name of the link's class.
         backward: Inputs that are read, residuals, output gradients -> gradients.
-        whole: All inputs of the call, output gradients -> gradients.
+        whole: All inputs of the call, its `inner` outputs, output gradients -> gradients.
         cotangents: Shape and dtype of each output gradient.
     """
 
@@ -56,19 +56,20 @@ class LinkGradient(GradientOp):
         return [zeros_of(a, arrays) if g is None else g for g, a in zip(gys, self.cotangents, strict=True)]
 
     def pure(self, structure: Any) -> Callable[..., Any]:
-        """Return the gradients as a function of the inputs and the output gradients."""
+        """Return the gradients as a function of the inputs, the inner outputs and the output gradients."""
         return self.whole
 
 
 class LinkNode(FunctionRecord):
     """The node that a compiled link call leaves in the graph."""
 
-    __slots__ = ("arrays", "gradient", "residuals", "scalars", "variant")
+    __slots__ = ("arrays", "gradient", "made", "residuals", "scalars", "variant")
 
     variant: LinkVariant
     gradient: LinkGradient
     arrays: Sequence[Any]
     residuals: Sequence[Any]
+    made: Sequence[Any]  # the arrays of the `inner` outputs
 
     @property
     def inner(self) -> Sequence[int]:
@@ -100,7 +101,7 @@ class LinkNode(FunctionRecord):
         given, gys = gys, self.gradient.filled(gys, self.arrays)
         state = thread_state()
         if state.debug and any(map(has_nan, self.gradient.compiled(*self.kept, *gys))):
-            raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *gys])
+            raise nan_error(f"{self.label} (backward)", self.gradient.whole, [*self.arrays, *self.made, *gys])
         if state.special:
             gxs = special_pullback(self, self.gradient, gys, state)
         else:
@@ -115,10 +116,9 @@ class LinkNode(FunctionRecord):
         if not any(needed):
             return gys
         if any(isinstance(g, Variable) for g in gys):
-            inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
-            whole = variant.totals.apply((), [*inputs, *filled], ())
+            whole = variant.totals.apply((), [*self._read(), *filled], ())
         else:
-            whole = variant.totals.compiled(*self.arrays, *filled)
+            whole = variant.totals.compiled(*self.arrays, *self.made, *filled)
         for at, total, is_needed in zip(variant.inner, whole, needed, strict=True):
             if is_needed:
                 found[at] = total
@@ -137,9 +137,14 @@ class LinkNode(FunctionRecord):
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
-        inputs = [variable_on(node, array) for node, array in zip(self.inputs, self.arrays, strict=True)]
-        gxs = self.gradient.apply((), [*inputs, *self.gradient.filled(gys, self.arrays)], ())
+        gxs = self.gradient.apply((), [*self._read(), *self.gradient.filled(gys, self.arrays)], ())
         return self.variant.needs, self.variant.arrived(gxs, gys)
+
+    def _read(self) -> list[Variable]:
+        """Return what the gradient is a function of: the inputs, and the outputs that others were made of."""
+        made = [self.output_node(at, info_of(a, True)) for at, a in zip(self.inner, self.made, strict=True)]
+        nodes, arrays = [*self.inputs, *made], [*self.arrays, *self.made]
+        return [variable_on(node, array) for node, array in zip(nodes, arrays, strict=True)]
 
 
 class LinkVariant(Variant):
@@ -174,8 +179,8 @@ class LinkVariant(Variant):
         self.gradient_reads = [place[self._reads[k]] for k in known]
         after = range(len(self._reads), len(self.split.jaxpr.invars))
         self.backward = Pruned.of(self.split, [*known, *after])
-        n, extra = len(traced.jaxpr.jaxpr.invars), len(self.differentiable)
-        keep, cotangents = [*self.order, *range(n, n + extra)], [v.aval for v in self._whole.jaxpr.invars[n:]]
+        invars, n = self._whole.jaxpr.invars, len(traced.jaxpr.jaxpr.invars)
+        keep, cotangents = [*self.order, *range(n, len(invars))], [v.aval for v in invars[n + len(self.inner) :]]
         self.gradient = LinkGradient(self.name, self.backward, Pruned.of(self._whole, keep), cotangents)
         if self.inner:  # asked for seldom: a program of its own, which makes the forward again
             totals = Pruned.of(self._totals, keep)
@@ -188,13 +193,15 @@ class LinkVariant(Variant):
         if not traced.lifted.gradients.inputs:
             return traced.jaxpr
         n, outputs = self.predicates.stop, traced.jaxpr.jaxpr.outvars
-        last = len(outputs) - len(traced.lifted.gradients.inner)
+        inner = traced.lifted.gradients.inner
+        last, made = len(outputs) - len(inner), [outputs[traced.lifted.gradients.outputs[place]] for place in inner]
         try:
             forward, self.split, self._whole, self._reads = split_gradient(
-                with_outputs(traced.jaxpr, outputs[:last]), n, COTANGENT
+                with_outputs(traced.jaxpr, outputs[:last]), n, COTANGENT, made
             )
-            if traced.lifted.gradients.inner:
-                self._totals = split_gradient(with_outputs(traced.jaxpr, outputs[:n] + outputs[last:]), n, COTANGENT)[2]
+            if inner:
+                whole = with_outputs(traced.jaxpr, outputs[:n] + outputs[last:])
+                self._totals = split_gradient(whole, n, COTANGENT, made)[2]
         except ValueError as error:
             raise NotCompilable("its gradient looks at a value") from error
         return forward
@@ -270,6 +277,7 @@ class LinkVariant(Variant):
         self.hits += 1
         if recording:
             assert node is not None
+            node.made = [outputs[self.differentiable[place]] for place in self.inner]
             node.residuals = outputs[self.predicates.stop : len(outputs) - self.checks]
             node.attach(outputs, self.differentiable)
         return self.finish(outputs, leaves)

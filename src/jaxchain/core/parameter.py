@@ -38,7 +38,7 @@ class Parameter(Variable):
     ) -> None:
         super().__init__(None, name=name)
         self.update_rule: Any = None
-        self.grad_cleared = False
+        self.grad_cleared: bool | str = False  # or "to zeros", once there is an array
         self._home: Any = None  # where it was moved: an array is made there
         if isinstance(initializer, Variable):
             initializer = initializer.array
@@ -87,9 +87,11 @@ class Parameter(Variable):
         self.grad_cleared = True
 
     def zerograd(self) -> None:
-        """Set the gradient to zeros; to None as long as there is no array."""
+        """Set the gradient to zeros; as long as there is no array, to None, and to zeros with the array."""
         self.cleargrad()
-        if self._array is not None:
+        if self._array is None:
+            self.grad_cleared = "to zeros"
+        else:
             super().zerograd()
 
     def addgrad(self, var: Variable) -> None:
@@ -109,6 +111,8 @@ class Parameter(Variable):
             with jax.ensure_compile_time_eval():
                 array = jax.device_put(array, self._home)
         self.array = array
+        if self.grad_cleared == "to zeros":
+            self.grad = np.zeros(array.shape, array.dtype)
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)

@@ -61,8 +61,14 @@ class _DeviceFunction(_Function):
 
 
 def _named(device: Any) -> Any:
-    """Return the object of `backends` for the number or the name of a device; others as they are."""
-    return backend.get_device(device) if isinstance(device, int | str) else device
+    """Return the object of `backends` for the number or the name of a device; others as they are.
+
+    A number from 0 is that of JAX's devices: a machine without an accelerator has a number 0, too.
+    """
+    if not isinstance(device, int | np.integer | str):
+        return device
+    devices = jax.devices()
+    return backend.get_device(devices[device] if not isinstance(device, str) and 0 <= device < len(devices) else device)
 
 
 def converter() -> Callable[[Callable], Converter]:
@@ -83,20 +89,18 @@ def to_device(device: Any, x: Any) -> Any:
 
     Args:
         device: A `jax.Device`, an object of `backends` or a device's name; None leaves the array where it is (a NumPy
-            array stays one); a negative int means the host, another int the device of that number, as in Chainer.
+            array stays one); a negative int means the host, another int JAX's device of that number.
         x: NumPy or JAX array.
 
     Returns:
         A JAX array (a copy of a NumPy array), or `x`.
     """
-    device = backend.get_device(device) if isinstance(device, str) else device
+    if isinstance(device, int | np.integer) and device < 0:
+        return np.asarray(x)
+    device = _named(device)
     device = getattr(device, "jax_device", device)  # an object of `backends`, or JAX's own
     if device is None:
         return x
-    if isinstance(device, int):
-        if device < 0:
-            return np.asarray(x)
-        device = jax.devices()[device]
     if isinstance(x, np.ndarray):
         x = from_numpy(x)
     return placed(x, device)

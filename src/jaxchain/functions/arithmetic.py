@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.export import is_symbolic_dim
-from jaxtyping import Float, Num
+from jaxtyping import Float, Num, Shaped
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
@@ -52,14 +52,14 @@ def _operand(x: Any, other: Any) -> Any:
 
 
 @op(label="_ + _")
-def _add(lhs: Num[Array, "..."], rhs: Num[Array, "..."]) -> Num[Array, "..."]:
+def _add(lhs: Shaped[Array, "..."], rhs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs + rhs
 
 
 @op(label="_ + {value}")
-def _add_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
+def _add_constant(x: Shaped[Array, "..."], value: float) -> Shaped[Array, "..."]:
     return x + jnp.asarray(value).astype(x.dtype)
 
 
@@ -146,7 +146,7 @@ def _multiply(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array
 
 
 @op(label="_ * {value}")
-def _multiply_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
+def _multiply_constant(x: Shaped[Array, "..."], value: float) -> Shaped[Array, "..."]:
     return x * jnp.asarray(value).astype(x.dtype)
 
 

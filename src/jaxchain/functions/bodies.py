@@ -18,12 +18,12 @@ from jaxchain.core.cells import SlotView, contents_of
 from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
+from jaxchain.core.gradients import gradients_of
 from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode
 from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import variable_on
 from jaxchain.core.spread import struct_of, zeros_of
 from jaxchain.core.variable import Variable, as_jax, on_tape
-from jaxchain.core.walk import walk
 
 
 class Irregular(Exception):
@@ -138,7 +138,7 @@ class Body:
             if isinstance(y, Variable) and y._node.info.differentiable
         ]
         with using_config("enable_backprop", False):
-            found = walk(seeds)
+            found = gradients_of(seeds)
         targets = [(n, a) for n, a in zip(nodes, arrays, strict=True)] + [(v._node, v._array) for v in captured]
         return [
             (found[n] if n is not None and n in found else zeros_of(a)) if is_inexact(a) else None for n, a in targets

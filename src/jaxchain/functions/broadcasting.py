@@ -8,7 +8,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
-from jaxchain.functions import arithmetic, shape
+from jaxchain.functions import shape
 from jaxchain.functions.arithmetic import sum_to_shape
 from jaxchain.functions.checks import left_to_numpy
 from jaxchain.functions.composed import composed
@@ -28,7 +28,7 @@ def bias(x, y, axis: int = 1):
 
     Args:
         x: Any shape, floating dtype.
-        y: Shape of some successive axes of ``x``, or 1 there; same dtype.
+        y: Shape of some successive axes of ``x``, or 1 there; same dtype, if both are Variables.
         axis: Axis of ``x`` at which the first axis of ``y`` lies.
 
     Returns:
@@ -45,7 +45,7 @@ def bias(x, y, axis: int = 1):
         Array([[11., 22.],
                [13., 24.]], dtype=float32)
     """
-    return arithmetic.add(x, _along("bias", x, y, axis))
+    return x + _along("bias", x, y, axis)
 
 
 @composed
@@ -54,7 +54,7 @@ def scale(x, y, axis: int = 1):
 
     Args:
         x: Any shape, floating dtype.
-        y: Shape of some successive axes of ``x``, or 1 there; same dtype.
+        y: Shape of some successive axes of ``x``, or 1 there; same dtype, if both are Variables.
         axis: Axis of ``x`` at which the first axis of ``y`` lies.
 
     Returns:
@@ -71,7 +71,7 @@ def scale(x, y, axis: int = 1):
         Array([[10., 40.],
                [30., 80.]], dtype=float32)
     """
-    return arithmetic.multiply(x, _along("scale", x, y, axis))
+    return x * _along("scale", x, y, axis)
 
 
 @op(label="SumTo")

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
+from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, one_of, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.n_step_recurrent import in_steps, pad_steps, unpad_steps
@@ -114,6 +115,8 @@ def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
             f"crf1d: expected xs[0].shape[1] == cost.shape[0], got {xs[0].shape[1]} != {cost.shape[0]}"
         )
     n = min(len(xs), len(ys))
+    if n == 1:  # there are no steps: `cost` gets no gradient, not one of zeros
+        cost = as_array(cost)
     return _crf1d(cost, *_in_steps(xs[:n], ys[:n]), reduce)
 
 

@@ -1,7 +1,6 @@
 """Maximum and mean over windows, of any number of axes. Data ``(n, c, ...)``."""
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -34,17 +33,6 @@ def _geometry(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool
 
 def _padded(x: Array, padding: Padding) -> Array:
     return lax.pad(x, jnp.array(-jnp.inf, x.dtype), [(0, 0, 0), (0, 0, 0), *((a, b, 0) for a, b in padding)])
-
-
-def offsets(ksize: Sizes) -> list[Sizes]:
-    """Return the positions in a window, row by row."""
-    return list(itertools.product(*map(range, ksize)))
-
-
-def _at(x: Array, offset: Sizes, stride: Sizes, out: Sizes) -> Array:
-    """Return the elements of padded `x` that stand at `offset` in each window: ``(n, c, *out)``."""
-    ends = [o + (m - 1) * s + 1 for o, m, s in zip(offset, out, stride, strict=True)]
-    return lax.slice(x, (0, 0, *offset), (*x.shape[:2], *ends), (1, 1, *stride))
 
 
 def _along(x: Array, axis: int, k: int, s: int, m: int) -> list[Array]:
@@ -141,9 +129,21 @@ def _(gy, y, x, ksize, stride, pad, cover_all):
 
 @jax.jit(static_argnums=(1, 2, 3, 4))
 def _max_indices(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, cover_all: bool) -> Array:
+    # axis by axis, the last first, as `_stages`: all k * k positions at once took minutes to compile for wide windows
     out, padding = _geometry(x, ksize, stride, pad, cover_all)
-    x = _padded(x, padding)
-    return jnp.argmax(jnp.stack([_at(x, o, stride, out) for o in offsets(ksize)]), 0)
+    best, size = _padded(x, padding), 1
+    index = jnp.zeros(best.shape, int)
+    for axis, (k, s, m) in reversed(list(enumerate(zip(ksize, stride, out, strict=True), 2))):
+        places = [i * size + place for i, place in enumerate(_along(index, axis, k, s, m))]
+        best, index = functools.reduce(_larger, zip(_along(best, axis, k, s, m), places, strict=True))
+        size *= k
+    return index
+
+
+def _larger(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the larger values and their places, the first at ties; NaN is larger than all."""
+    is_larger = ~((other[0] <= one[0]) | jnp.isnan(one[0]))
+    return jnp.where(is_larger, other[0], one[0]), jnp.where(is_larger, other[1], one[1])
 
 
 def windows(x: Any, ksize: Any, stride: Any, pad: Any) -> tuple[Sizes, Sizes, Sizes]:

@@ -1,5 +1,6 @@
 """The way back from pooling: values spread over their windows, or put where the maximum stood."""
 
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.functions.checks import integer, pair, sizes, spatial
 from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import Sizes, conv_outsize, deconv_outsize
-from jaxchain.functions.pooling import offsets, windows
+from jaxchain.functions.pooling import windows
 
 
 def _outsize(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, outsize: Sizes | None, cover_all: bool) -> Sizes:
@@ -193,7 +194,7 @@ def _upsampling_2d(
             y = _spread(y, axis, o, s, p, size)
         return y
 
-    first, *rest = (share(k, offset) for k, offset in enumerate(offsets(ksize)))
+    first, *rest = (share(k, offset) for k, offset in enumerate(itertools.product(*map(range, ksize))))
     return sum(rest, start=first)
 
 

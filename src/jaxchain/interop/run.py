@@ -237,8 +237,9 @@ def prepare(folder: str) -> None:
     if _ProgramFinder not in sys.meta_path:
         paths: Any = sys.meta_path
         paths.insert(0, _ProgramFinder)
-    if not hasattr(jnp, "random"):
-        jnp.random = array_random  # type: ignore[attr-defined]
+    for name, room in (("random", array_random), ("testing", np.testing)):
+        if not hasattr(jnp, name):
+            setattr(jnp, name, room)
     array_methods.install()
     _seed_both()
     if not sys.flags.safe_path:

@@ -34,9 +34,18 @@ class OrderSampler:
         Args:
             serializer: Serializer or deserializer.
         """
-        for name, value in sorted(vars(self).items()):
-            if isinstance(value, np.random.RandomState | np.random.Generator) and value is not np.random.mtrand._rand:
-                _serialize_generator(serializer, name.strip("_"), value)
+        for name, generator in self._generators():
+            _serialize_generator(serializer, name.strip("_"), generator)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether `serialize` has something to do."""
+        return type(self).serialize is not OrderSampler.serialize or bool(self._generators())
+
+    def _generators(self) -> list[tuple[str, Any]]:
+        kinds = np.random.RandomState | np.random.Generator
+        found = [(name, value) for name, value in sorted(vars(self).items()) if isinstance(value, kinds)]
+        return [(name, value) for name, value in found if value is not np.random.mtrand._rand]
 
 
 class ShuffleOrderSampler(OrderSampler):

@@ -31,8 +31,8 @@ class MultiprocessIterator(AheadIterator):
         shared_mem: Bytes of shared memory for an example, where its arrays cross to the program. None: as many as it
             needs. 0: arrays cross a pipe, which is slower.
         order_sampler: Gives the order of each sweep. It is called in the program's own process.
-        dataset_timeout: Seconds after which a batch that is not there gives a `TimeoutWarning`; the iterator waits on.
-            None: no warning.
+        dataset_timeout: Seconds after which a batch that is not there gives a `TimeoutWarning`, and another each time
+            they have passed again; the iterator waits on. None: no warning.
         maxtasksperchild: Number of tasks, parts of batches, after which a process is replaced by a new one. None:
             never.
 

@@ -135,7 +135,7 @@ class SweepIterator(Iterator):
             guess = self.epoch + (self.current_position - self.batch_size) / max(self._epoch_size, 1)
             previous = max(guess, 0.0) if self.epoch_detail > 0 else -1.0
         self._previous_epoch_detail = -1.0 if previous is None else previous  # None: Chainer's threads, long ago
-        if isinstance(self.order_sampler, OrderSampler):
+        if isinstance(self.order_sampler, OrderSampler) and self.order_sampler.has_state:
             self.order_sampler.serialize(serializer["order_sampler"])
 
 

@@ -14,8 +14,9 @@ from jaxchain.core.config import get_dtype
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.variable import Variable
+from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import same_dtype
+from jaxchain.functions.indexing import in_range
 from jaxchain.initializers import Uniform
 from jaxchain.link import Link
 
@@ -30,7 +31,8 @@ def _loss(x: Array, t: Array, W: Array, paths: Key, codes: Key) -> Array:
     same_dtype(x=x, W=W)
     expect(W.shape[1] == x.shape[1], "W.shape[1] == x.shape[1]", f"{W.shape[1]} != {x.shape[1]}")
     # A label out of range gives nan: a loss that is wrong and looks right is worse.
-    code = codes.astype(x.dtype).at[t].get(mode="fill", fill_value=jnp.nan)
+    code = codes.astype(x.dtype).at[jnp.where(t < -1, len(codes), t)].get(mode="fill", fill_value=jnp.nan)
+    code = jnp.where((t == -1)[:, None], 0, code)
     scores = jnp.einsum("nd,nkd->nk", x, W[paths[t]]) * code
     return jnp.where(code == 0, 0, jax.nn.softplus(-scores)).sum()
 
@@ -117,9 +119,13 @@ class BinaryHierarchicalSoftmax(Link):
 
         Args:
             x: Vectors ``(n, in)``.
-            t: Labels ``(n,)``, int32.
+            t: Labels ``(n,)``, int32. -1 adds nothing, and so does a number below the largest label that no leaf has.
 
         Returns:
-            A scalar.
+            A scalar; NaN if a label is out of range.
+
+        Raises:
+            IndexError: A label in a NumPy array is out of range.
         """
+        in_range("binary_hierarchical_softmax", as_array(t), self._paths.shape, 0)
         return _loss(x, t, self.W, self._paths, self._codes)

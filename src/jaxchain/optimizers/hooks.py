@@ -169,7 +169,7 @@ class GradientClipping(GradientHook):
     def gradients(h: Any, params: Arrays, grads: Arrays, times: Sequence[int] | None = None) -> Arrays:
         """Return ``g min(1, threshold / norm)``; as in Chainer, once for each place that a parameter has."""
         times = [1] * len(grads) if times is None else times
-        norm = jnp.sqrt(sum(n * jnp.vdot(g, g) for g, n in zip(grads, times, strict=True)))
+        norm = jnp.sqrt(sum(n * jnp.sum(g * g) for g, n in zip(grads, times, strict=True)))
         rate = jnp.minimum(h.threshold / norm, 1)
         return [g * rate.astype(g.dtype) ** n for g, n in zip(grads, times, strict=True)]
 

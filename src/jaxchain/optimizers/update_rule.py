@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxchain.core.arrays import from_numpy, placed
+from jaxchain.core.arrays import beside, from_numpy, placed
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
@@ -275,7 +275,10 @@ class UpdateRule:
             self.init_state(param)
             for key, value in self._state.items():
                 if isinstance(value, np.ndarray):
-                    self._state[key] = from_numpy(value)
+                    value = from_numpy(value)
+                if getattr(value, "shape", None) == param.shape:  # spread as the parameter is, from the first
+                    value = beside(value, param.array)
+                self._state[key] = value
         if self._state and trace is not None:
             trace.initialised(self)
             self._state = dict(self._state)  # the trace writes into this one and keeps the other

@@ -29,7 +29,7 @@ def pull_variables(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequen
     return function.pullback_graph(gys)
 
 
-def walk(
+def gradients_of(
     seeds: Iterable[tuple[Any, Any]],
     *,
     pull: Callable[[Any, list[Any]], tuple[Sequence[int], Sequence[Any]]] = pull_arrays,
