@@ -20,7 +20,7 @@ from jax import export as jax_export
 from jaxchain.core.arguments import argument_names
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
-from jaxchain.core.cells import count, take, variables_in
+from jaxchain.core.cells import count, found_in, take
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
@@ -239,8 +239,7 @@ def _probes(traced: Traced) -> list[Variable]:
     """Return stand-ins for the outputs, and behind them for the Variables that come out as they came in."""
     lifted = traced.lifted
     probes = [Variable(jnp.zeros(())) for _ in traced.jaxpr.jaxpr.outvars]
-    found = [v for container, key in lifted.holders for v in variables_in(container[key])]
-    behind = [Variable(jnp.zeros(())) for _ in (*lifted.leaves, *found)]
+    behind = [Variable(jnp.zeros(())) for _ in (*lifted.leaves, *found_in(lifted.holders))]
     for own, at in lifted.gives_back.items():
         if at >= 0:
             behind[own] = probes[at]

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
-from jaxchain.core.cells import contents_of, count, holds
+from jaxchain.core.cells import contents_of, count, found_in, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
@@ -106,6 +106,8 @@ class Attempt:
         cells = read(walk)
         assert cells is not None
         self.arrays, self.grads, self.places = cells
+        self.holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+        self.held = held_elsewhere(found_in(self.holders), walk.references())
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
         self.dynamic = [i for i, v in enumerate(leaves) if is_traced(v)]
@@ -216,7 +218,8 @@ class Attempt:
         trace.by_jax, trace.taped = self.called.by_jax or self.called.differentiate, self.called.differentiate
         arrays = [None if a is None else next(rest) for a in self.arrays]
         grads = [None if g is None else next(rest) for g in self.tracked_grads]
-        installation = trace.installation = Installation(walk, arrays, grads, [next(rest) for _ in self.places])
+        places = [next(rest) for _ in self.places]
+        installation = trace.installation = Installation(walk, arrays, grads, places, self.held)
         outer, initialised = (state.trace, state.scope), random.initializers.count
         state.trace, state.scope = trace, trace.root
         state.refresh()
@@ -303,10 +306,8 @@ class Attempt:
         installation = cast(Installation, trace.installation)
         first = len(installation.found) + len(self.called.leaves)
         came_in = {**installation.positions, **{id(v): i - first for i, v, _, _ in arguments}}
-        if not self.called.differentiate:  # in a link call gradients go back through its node
-            outputs.came_in = came_in
-        self.result = outputs.builder(result)
         outputs.came_in = came_in
+        self.result = outputs.builder(result)
         outputs.name = "argument"
         self.argument_writes = []
         for i, stand_in, array, grad in arguments:
@@ -342,7 +343,7 @@ class Attempt:
         return found + [(f"os.environ[{k!r}]", repr(v)) for k, v in walk.environment.items()]
 
     def _lifted(self, live: list[bool], reads_grads: bool) -> Lifted:
-        walk, leaves = self.walk, self.called.leaves
+        walk, leaves, installation = self.walk, self.called.leaves, cast(Installation, self.trace.installation)
 
         def parameters(cells: Sequence[Any], there: bool = True) -> list[Parameter]:
             return [p for p, cell in zip(walk.parameters, cells, strict=True) if (cell is not None) == there]
@@ -352,10 +353,10 @@ class Attempt:
             roots=self.roots,
             leaves=leaves,
             dynamic=self.dynamic,
-            holders=[place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")],
+            holders=self.holders,
             bounds=self.bounds,
             live=live,
-            looked_at=cast(Installation, self.trace.installation).looks_at(),
+            looked_at=installation.looks_at(),
             arrays=parameters(self.arrays),
             uninitialised=parameters(self.arrays, there=False),
             grads=parameters(self.tracked_grads),
@@ -364,6 +365,8 @@ class Attempt:
             draws=self.trace.draws,
             result=self.result,
             writes=self.writes,
+            ends=installation.ends,
+            dropped=installation.dropped,
             argument_writes=self.argument_writes,
             reports=self.reports,
             gradients=self.gradients,

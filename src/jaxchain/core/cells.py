@@ -11,7 +11,9 @@ import collections
 import contextvars
 import enum
 import math
+import sys
 import types
+from collections.abc import Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -189,6 +191,34 @@ def variables_in(value: Any) -> list[Variable]:
     if isinstance(value, tuple):
         return [v for part in value for v in variables_in(part)]
     return [value] if isinstance(value, Variable) else []
+
+
+def found_in(holders: Iterable[tuple[Any, Any]]) -> list[Variable]:
+    """Return the Variables in some places, one after the other."""
+    return [v for container, key in holders for v in variables_in(container[key])]
+
+
+def held_elsewhere(found: Sequence[Variable], known: Mapping[int, int]) -> list[bool]:
+    """Return which Variables somebody holds besides the places that they were found in, and `found` itself.
+
+    Args:
+        found: What `found_in` gives.
+        known: How many others are known that hold them, by identity.
+    """
+    times = collections.Counter(map(id, found))
+    counts = list(map(sys.getrefcount, found))
+    return [n > ALONE + 2 * (times[id(v)] - 1) + known.get(id(v), 0) for n, v in zip(counts, found, strict=True)]
+
+
+def _alone() -> int:
+    """Return `sys.getrefcount` of what one place and one list hold, counted by `map`."""
+    cell = {"value": object()}
+    found = [cell["value"]]
+    (count,) = map(sys.getrefcount, found)
+    return count
+
+
+ALONE = _alone()
 
 
 def tuple_of(kind: type, parts: Any) -> Any:

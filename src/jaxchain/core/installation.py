@@ -66,10 +66,20 @@ class Installation:
         arrays: New parameter arrays, one per parameter (None: leave).
         grads: New gradients, one per parameter.
         values: Flat arrays of the places, in order.
+        held: Which of the Variables in places others hold, too.
     """
 
-    def __init__(self, walk: Walk, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
-        self.walk = walk
+    def __init__(
+        self,
+        walk: Walk,
+        arrays: Sequence[Any],
+        grads: Sequence[Any],
+        values: Sequence[Any],
+        held: Sequence[bool] = (),
+    ) -> None:
+        self.walk, self.held = walk, held
+        self.ends: list[int] = []
+        self.dropped: list[int] = []
         self.saved = [(p, p._array, p._grad, p._node.info, p._node.creator_node, p._node.rank) for p in walk.parameters]
         self.stand_ins = [(p, p.stand_in) for p in walk.parameters if isinstance(p, SharedParameter)]
         self.saved_places: list[tuple[Any, Any, Any, Any]] = []
@@ -173,18 +183,24 @@ class Installation:
         return writes
 
     def _writes_to_variables(self, outputs: Outputs) -> list[Write]:
-        """Return what the trace changed of the Variables that it found, as far as they are still in the state."""
+        """Return what the trace changed of the Variables that it found, as far as anybody can see it: those that are
+        still in the state, that come out, or that others hold, too.
+        """
         places = zip(self.walk.place_names, self.saved_places, strict=True)
         homes = {id(v): (name, c, key) for name, (c, key, old, _) in places for v in variables_in(old)}
         left = {id(v) for c, key in self.walk.places for v in variables_in(_value(c, key))}
+        self.ends, self.dropped = [], []
         writes = []
         for i, (v, _) in self.variables.items():
             at = self.positions[i]
-            if i not in left and at not in outputs.gives_back:
-                continue
             (name, container, key), (array, grad) = homes[i], self._variable_tracers[i]
             changed = [(name, "place.array", v._array)] if v._array is not array else []
             changed += [(f"{name}.grad", "place.grad", v.grad)] if v._grad is not grad else []
+            if v._grad is not grad and v._grad is not None:
+                self.ends.append(at)
+            if changed and not (i in left or at in outputs.gives_back or self.held[at]):
+                self.dropped.append(at)
+                continue
             for outputs.name, how, value in changed:
                 write = Write(outputs.name, how, container, key, outputs.builder(value))
                 write.index, write.at = outputs.index_of(value) if is_tracer(value) else None, at

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
-from jaxchain.core.cells import View, same, variables_in
+from jaxchain.core.cells import View, found_in, same
 from jaxchain.core.compat import fingerprint
 from jaxchain.core.guard import Guard, passed
 from jaxchain.core.spread import spec
@@ -81,6 +81,8 @@ def merge(traces: Sequence[Traced]) -> Traced | None:
         live=[any(live) for live in zip(*(x.live for x in lifted), strict=True)],
         looked_at=[any(looked) for looked in zip(*(x.looked_at for x in lifted), strict=True)],
         grads_read=any(x.grads_read for x in lifted),
+        ends=[*dict.fromkeys(at for x in lifted for at in x.ends)],
+        dropped=[*dict.fromkeys(at for x in lifted for at in x.dropped)],
         uses=[*map(max, zip(*(x.uses for x in lifted), strict=True))],
     )
     return dataclasses.replace(
@@ -314,8 +316,7 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
     if avals[0] != avals[1]:
         return False
     outputs: list[Any] = [jax.device_put(np.float32(i)) for i in range(count)]  # what is built of them is compared
-    found = [v for container, key in one.holders for v in variables_in(container[key])]
-    outputs += [object() for _ in (*one.leaves, *found)]  # and what may come out as it is
+    outputs += [object() for _ in (*one.leaves, *found_in(one.holders))]  # and what may come out as it is
     try:
         return _build_alike(one, other, outputs)
     finally:

@@ -110,8 +110,8 @@ class VariableNode:
         self.rank = creator_node.rank + 1
 
     def unchain(self) -> None:
-        """Forget the function that made this variable."""
-        self.creator_node = None
+        """Forget the function that made this variable, or that there was one inside a static function's call."""
+        self.creator_node, self.rank = None, max(self.rank, 0)
 
 
 def _nothing() -> None:

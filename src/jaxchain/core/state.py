@@ -172,6 +172,11 @@ class Walk:
         """What was found, by the identity that it had when it was: another may have taken its place since."""
         return self._seen
 
+    def references(self) -> collections.Counter[int]:
+        """Return how often this walk itself holds what it found, by identity."""
+        copies = (held.values() if isinstance(held, dict) else held for _, held in self.contents)
+        return collections.Counter(map(id, chain(chain.from_iterable(copies), self._seen.values())))
+
     def _visit(self, name: str, obj: Any) -> None:
         if id(obj) in self._seen or (isinstance(obj, ATOMS) and not isinstance(obj, type)):
             return

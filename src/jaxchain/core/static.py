@@ -171,6 +171,7 @@ class Static:
                     f"(config.max_variants), the last because of: {self.compiles[-1].reason}. {ATTRIBUTE}"
                 )
             return result
+        walks.clear()  # they hold the state
         return self._new(key, leaves, args, kwargs, assumed)
 
     def _of_a_new_kind(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:

@@ -77,6 +77,8 @@ class Lifted:
         draws: How many keys it takes from the stream.
         result: Makes the result from the outputs.
         writes: The cells that are written.
+        ends: Where the Variables stand (`Outputs.came_in`) at which a gradient arrived.
+        dropped: Those that the program changes, takes out of the state and leaves to nobody.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
         gradients: Where gradients come from and go to.
@@ -101,6 +103,8 @@ class Lifted:
     draws: int
     result: Callable[[Sequence[Any]], Any]
     writes: list[Write]
+    ends: list[int]
+    dropped: list[int]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: Gradients

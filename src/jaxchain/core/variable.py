@@ -362,7 +362,7 @@ class Variable:
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
-        if self._node.creator_node is not None:
+        if self._node.creator_node is not None or self._node.rank < 0:
             self._node.unchain()
             self._value = off_tape(self._value)
 
@@ -375,7 +375,7 @@ class Variable:
             if function is not None:
                 stack.extend(function.inputs)
                 function.unchain()
-                node.unchain()
+            node.unchain()
 
     def backward(
         self, retain_grad: bool = False, enable_double_backprop: bool = False, loss_scale: float | None = None

@@ -20,7 +20,18 @@ from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.arrays import ARRAY_LIKE, Info, copied, has_nan, info_of
 from jaxchain.core.cache import room
-from jaxchain.core.cells import ARRAY, MISSING, NUMBER, Template, count, holds_arrays, take, template_of, variables_in
+from jaxchain.core.cells import (
+    ARRAY,
+    MISSING,
+    NUMBER,
+    Template,
+    count,
+    found_in,
+    held_elsewhere,
+    holds_arrays,
+    take,
+    template_of,
+)
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
@@ -79,7 +90,7 @@ class Variant:
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
         self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
-        self.grad_places = [w for w in self.writes if w.how == "place.grad"]
+        self.ends, self.dropped = lifted.ends, lifted.dropped
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
@@ -268,7 +279,7 @@ class Variant:
 
     def found(self) -> list[Variable]:
         """Return the Variables in places."""
-        return [v for container, key in self.holders for v in variables_in(container[key])]
+        return found_in(self.holders)
 
     def _held(self, leaves: Sequence[Any]) -> list[int]:
         """Return for each argument and each Variable in a place where the same one is first; -1 for no Variable."""
@@ -322,6 +333,10 @@ class Variant:
                 return "an argument is another object"
             if self.held is not None and self._held_now(leaves) != self.held:
                 return "other places of the state or arguments are one and the same Variable than before"
+            if self.dropped:
+                held = held_elsewhere(self.found(), {})
+                if any(held[at] for at in self.dropped):
+                    return "a Variable that is changed and taken out of the state is held elsewhere, too"
         for p in self.uninitialised:
             if p._array is not None:
                 return f"parameter {p.name} was initialised"
@@ -455,7 +470,7 @@ class Variant:
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
         found = self.found()
-        ends = [leaves[i] for i in self.grad_arguments] + [found[w.at] for w in self.grad_places]
+        ends = [leaves[i] for i in self.grad_arguments] + [found[at] for at in self.ends]
         if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
                 "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
@@ -464,7 +479,7 @@ class Variant:
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
-        if self.grad_arguments or self.grad_places:
+        if self.grad_arguments or self.ends:
             self.check_ends(leaves)
         # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
         taking = bool(self.donated and self.hits)
