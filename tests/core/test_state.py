@@ -1013,6 +1013,50 @@ def one_variable_in_two_places_at_first(static):
     return step, box
 
 
+@program(3, whole=True)
+def a_place_holds_arrays_in_other_ways(static):
+    box = Box(h=jnp.ones(2), pair=(jnp.ones(2), 1.0))
+    step = static(lambda x: x * (total(box.h) + total(getattr(box, "pair", 0.0))))
+    found = [plain(step(variable(1, 2)))]
+    box.h = [jnp.ones(2), jnp.ones(3)]
+    found.append(plain(step(variable(1, 2))))
+    del box.pair
+    return *found, step(variable(1, 2))
+
+
+def total(value):
+    return sum(map(total, value)) if isinstance(value, tuple | list) else value if np.isscalar(value) else value.sum()
+
+
+@program(2, whole=True)
+def a_variable_is_put_elsewhere(static):
+    box = Box(h=variable(1, 2), before=None, all=[])
+    k = jnp.ones(2)
+
+    @static
+    def step(x):
+        box.before = (k, box.h)
+        box.all = [box.h]
+        return box.h
+
+    return [(step(variable(1)) is box.h, box.before[1] is box.h, box.all[0] is box.h) for _ in range(3)]
+
+
+@program(1, whole=True)
+def a_variable_leaves_the_state_and_somebody_holds_it(static):
+    h = variable(1, 2)
+    box = Box(h=h, state=(variable(3, 4), 1))
+    pair = box.state
+
+    @static
+    def step(x):
+        F.sum(box.h * box.state[0] * x).backward()
+        box.h, box.state = x, None
+
+    step(variable(5, 6))
+    return plain(h), plain(pair)
+
+
 # -- results ----------------------------------------------------------------------------------------------------------
 
 

@@ -367,6 +367,46 @@ def test_it_has_ended_for_another_static_function_too(held):
         jaxchain.static(decode)(None if held else h)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["step", "link"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_state_that_goes_on_from_call_to_call(whole, cut):
+    """Without `unchain_backward` a gradient goes on into the calls before: that is not left out silently."""
+
+    def losses(compiled):
+        lstm = L.LSTM(2, 2, lateral_init=1, upward_init=1, bias_init=0, forget_bias_init=0)
+        optimizer = optimizers.SGD(0.1).setup(lstm)
+        if compiled and not whole:
+            lstm.static()
+
+        def step(x):
+            loss = F.sum(lstm(x) ** 2)
+            lstm.cleargrads()
+            loss.backward()
+            if cut:
+                loss.unchain_backward()
+            optimizer.update()
+            return loss
+
+        run = jaxchain.static(step) if compiled and whole else step
+        return [float(run(X[:1, :2] * i).array) for i in range(4)]
+
+    expected = losses(False)
+    if whole and not cut:
+        with pytest.raises(StaticError, match=r"3\. cut it on purpose: loss\.unchain_backward\(\) inside the function"):
+            losses(True)
+    else:
+        np.testing.assert_allclose(losses(True), expected, rtol=1e-5)
+
+
+def test_a_result_whose_graph_has_ended_may_be_cut():
+    link = L.Linear(3, 2)
+    y, z = (jaxchain.static(lambda x: link(x))(X) for _ in range(2))
+    y.unchain()
+    z.unchain_backward()
+    F.sum(y * z).backward()
+    np.testing.assert_array_equal(y.grad, z.array)
+
+
 def test_what_no_gradient_would_be_left_behind_is_not_missed():
     flip = jaxchain.static(lambda x: (F.flip(x, 0) * 2, F.sum(x)))
     link = L.Linear(3, 2)

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxchain.core import random
 from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
-from jaxchain.core.cells import contents_of, count, found_in, held_elsewhere, holds
+from jaxchain.core.cells import contents_of, count, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.effects import Effects
@@ -107,7 +107,7 @@ class Attempt:
         assert cells is not None
         self.arrays, self.grads, self.places = cells
         self.holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
-        self.held = held_elsewhere(found_in(self.holders), walk.references())
+        self.held = held_elsewhere(self.holders, walk.references())
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
         self.dynamic = [i for i, v in enumerate(leaves) if is_traced(v)]

@@ -198,24 +198,29 @@ def found_in(holders: Iterable[tuple[Any, Any]]) -> list[Variable]:
     return [v for container, key in holders for v in variables_in(container[key])]
 
 
-def held_elsewhere(found: Sequence[Variable], known: Mapping[int, int]) -> list[bool]:
-    """Return which Variables somebody holds besides the places that they were found in, and `found` itself.
+def held_elsewhere(holders: Sequence[tuple[Any, Any]], known: Mapping[int, int]) -> list[bool]:
+    """Return of each of `found_in` whether somebody holds it besides these places. Of what is in tuples nobody knows.
 
     Args:
-        found: What `found_in` gives.
-        known: How many others are known that hold them, by identity.
+        holders: The places.
+        known: How many others are known that hold the Variables, by identity.
     """
+    found = found_in(holders)
+    in_tuples = {id(v) for c, key in holders if isinstance(c[key], tuple) for v in variables_in(c[key])}
     times = collections.Counter(map(id, found))
-    counts = list(map(sys.getrefcount, found))
-    return [n > ALONE + 2 * (times[id(v)] - 1) + known.get(id(v), 0) for n, v in zip(counts, found, strict=True)]
+    allowed = [ALONE + 2 * (times[id(v)] - 1) + known.get(id(v), 0) for v in found]
+    return [n > most or id(v) in in_tuples for n, most, v in zip(_counts(found), allowed, found, strict=True)]
+
+
+def _counts(found: list[Any]) -> list[int]:
+    return list(map(sys.getrefcount, found))
 
 
 def _alone() -> int:
     """Return `sys.getrefcount` of what one place and one list hold, counted by `map`."""
     cell = {"value": object()}
     found = [cell["value"]]
-    (count,) = map(sys.getrefcount, found)
-    return count
+    return _counts(found)[0]
 
 
 ALONE = _alone()

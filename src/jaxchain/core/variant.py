@@ -334,7 +334,7 @@ class Variant:
             if self.held is not None and self._held_now(leaves) != self.held:
                 return "other places of the state or arguments are one and the same Variable than before"
             if self.dropped:
-                held = held_elsewhere(self.found(), {})
+                held = held_elsewhere(self.holders, {})
                 if any(held[at] for at in self.dropped):
                     return "a Variable that is changed and taken out of the state is held elsewhere, too"
         for p in self.uninitialised:
