@@ -64,6 +64,7 @@ BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
 RUN = ("__call__", "forward", "update_core")  # methods of our classes that a step runs: a program may replace them
 API = ("jaxchain", "jaxchain.functions")  # modules of ours with functions that a step runs: the same
+ADDED = "an attribute or item was added or removed"
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
@@ -440,6 +441,8 @@ class Walk:
         known = {id(d) for d in self._dicts}
         self._orders = [(d, list(d)) for d in self.ordered]
         self._other_orders = [(d, order) for d, order in self._orders if id(d) not in known]
+        others = [(c, n) for c, n in zip(self.sized, self.sizes, strict=True) if id(c) not in known]
+        self._other_sized, self._other_sizes = [c for c, _ in others], [n for _, n in others]
         self._dict_keys = [*chain.from_iterable(self._dicts)]
         self._dict_values = [*chain.from_iterable(map(dict.values, self._dicts))]
         self._slots = [(operator.attrgetter(key), *zip(*found, strict=True)) for key, found in slots.items()]
@@ -476,6 +479,8 @@ class Walk:
             for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
                 if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
+            if list(map(len, self.sized)) != self.sizes:
+                return ADDED
         for (container, key), template, name in self.tuples:
             try:
                 value = container[key]
@@ -483,8 +488,8 @@ class Walk:
                 return f"{name} was deleted"
             if not take(template, value, []):
                 return f"{name} {_short(value)}"
-        if list(map(len, self.sized)) != self.sizes:
-            return "an attribute or item was added or removed"
+        if list(map(len, self._other_sized)) != self._other_sizes:
+            return ADDED
         if list(map(CODE, self.functions)) != self.codes:
             return "the code of a function was replaced"
         for held, order in orders:
@@ -501,7 +506,7 @@ class Walk:
                 return f"{name} was changed"
         if self.environment and (changed := environment_difference(self.environment)) is not None:
             return changed
-        return self.buffer_difference()
+        return self.buffer_difference() if self.buffers else None
 
     def buffer_difference(self) -> str | None:
         """Return which NumPy array was changed in place, or None."""
