@@ -755,6 +755,30 @@ def test_a_backward_pass_says_by_what_gradients_are_divided(mode, how):
     np.testing.assert_allclose(trained(8.0), trained(None), rtol=1e-5)
 
 
+@pytest.mark.parametrize("of_rule", [False, True])
+@pytest.mark.parametrize("pure", [True, False])
+def test_weight_decay_does_not_depend_on_the_loss_scale(pure, of_rule):
+    """`pure`: one compiled call; `of_rule`: a hook of the rule, which sees gradients that are divided already."""
+
+    def updated(scale):
+        link = jaxchain.Link()
+        with link.init_scope():
+            link.p = jaxchain.Parameter(np.arange(3, dtype=np.float32))
+        optimizer = optimizers.SGD(1).setup(link)
+        if of_rule:
+            link.p.update_rule.add_hook(optimizer_hooks.WeightDecay(1 / 8))
+        else:
+            optimizer.add_hook(optimizer_hooks.WeightDecay(1 / 8))
+        if not pure:
+            link.p.update_rule.add_hook(lambda rule, param: None, "user's")
+        F.sum(link.p**3).backward(loss_scale=scale)
+        optimizer.update()
+        return np.asarray(link.p.array)
+
+    np.testing.assert_allclose(updated(4.0), updated(None))
+    np.testing.assert_allclose(updated(None), [0, -2.125, -10.25])
+
+
 def test_gradients_of_losses_that_were_not_scaled_are_not_divided():
     link = jaxchain.links.Linear(2, 3, initialW=1)
     optimizer = optimizers.SGD(1).setup(link)

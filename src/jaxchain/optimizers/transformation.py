@@ -18,7 +18,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.optimizers.base import GradientMethod
-from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scales_apart, unscaled
+from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scale_of_each, scales_apart, unscaled
 from jaxchain.optimizers.hooks import Hooks
 from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
@@ -457,9 +457,9 @@ def _program(
     step = optax.with_extra_args_support(transformation).update
 
     def update(hook_numbers: Any, scales: Any, params: Any, grads: Any, leaves: Any, value: Any) -> Any:
-        grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads))
-        if scaled:
-            grads = [unscaled(g, scales, place) for g, place in zip(grads, scaled, strict=True)]
+        each = scale_of_each(scales, scaled, len(params))
+        grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads, each))
+        grads = list(map(unscaled, grads, each))
         by_path = {
             path: jnp.zeros_like(g) if path in frozen else g for path, g in zip(paths, grads, strict=True) if path
         }
@@ -477,7 +477,7 @@ def _program(
             for owner, new, old in zip(owners, tree.flatten_up_to(state), leaves if owners else (), strict=True)
         ]
         changed = bool(scaled or any(hooks))
-        grads = list(apply_hooks(hooks[1], hook_numbers[1], new, grads))
+        grads = list(apply_hooks(hooks[1], hook_numbers[1], new, grads, each))
         return new, grads if changed else None, states if owners else [leaves[0] + 1]
 
     update.__name__ = update.__qualname__ = name

@@ -186,14 +186,19 @@ class UpdateRule:
     def _update(self, param: Parameter) -> None:
         if self._state is None:
             self._init_states(param)
-        if self.loss_scale is not None and param.grad is not None:
+        scale = self.loss_scale
+        if scale is not None and param.grad is not None:
             param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
         hooks = self._status[3]
-        for hook in hooks.at("pre") if hooks else ():
-            hook(self, param)
-        self.update_core(param)
-        for hook in hooks.at("post") if hooks else ():
-            hook(self, param)
+        self.loss_scale = None  # the rule's own hooks see what is divided
+        try:
+            for hook in hooks.at("pre") if hooks else ():
+                hook(self, param)
+            self.update_core(param)
+            for hook in hooks.at("post") if hooks else ():
+                hook(self, param)
+        finally:
+            self.loss_scale = scale
 
     def _update_in_float32(self, param: Parameter) -> None:
         """Update a float32 copy that is kept beside a float16 parameter."""
