@@ -799,6 +799,14 @@ def test_small_gradients_of_float16_are_divided_in_float32():
     np.testing.assert_allclose(link.p.update_rule._fp32_param.array, -3e-8, rtol=1e-3)
 
 
+def test_a_rule_without_slots_has_an_empty_state_after_an_update():
+    model = model_with_grads()
+    optimizer = optimizers.SGD().setup(model)
+    assert model.l1.W.update_rule.state is None
+    optimizer.update()
+    assert model.l1.W.update_rule.state == {}
+
+
 def test_a_core_that_is_set_on_one_rule_is_used():
     model = model_with_grads()
     optimizer = optimizers.SGD(0.1).setup(model)

@@ -162,6 +162,11 @@ class FunctionRecord:
         return type(self).__name__
 
     @property
+    def _impl_name(self) -> str:
+        """Name of the function's class in Chainer: the label, but for labels with numbers or signs in them."""
+        return self.label
+
+    @property
     def op_name(self) -> str:
         """Name of the op in the jaxpr, e.g. ``linear``."""
         return self.label

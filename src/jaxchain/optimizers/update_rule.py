@@ -86,6 +86,8 @@ class UpdateRule:
     @property
     def state(self) -> dict[str, Any] | None:
         """Arrays by slot name; None before the first update."""
+        if self._state is None and not self.slots and self.t:  # rules without slots are updated without one
+            self._state = {}
         return self._state
 
     @state.setter
@@ -187,10 +189,11 @@ class UpdateRule:
         if self._state is None:
             self._init_states(param)
         scale = self.loss_scale
-        if scale is not None and param.grad is not None:
-            param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
+        if scale is not None:
+            if param.grad is not None:
+                param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
+            self.loss_scale = None  # the rule's own hooks see what is divided
         hooks = self._status[3]
-        self.loss_scale = None  # the rule's own hooks see what is divided
         try:
             for hook in hooks.at("pre") if hooks else ():
                 hook(self, param)
@@ -198,7 +201,8 @@ class UpdateRule:
             for hook in hooks.at("post") if hooks else ():
                 hook(self, param)
         finally:
-            self.loss_scale = scale
+            if scale is not None:
+                self.loss_scale = scale
 
     def _update_in_float32(self, param: Parameter) -> None:
         """Update a float32 copy that is kept beside a float16 parameter."""
