@@ -86,9 +86,7 @@ class UpdateRule:
     @property
     def state(self) -> dict[str, Any] | None:
         """Arrays by slot name; None before the first update."""
-        if self._state is None and not self.slots and self.t:  # rules without slots are updated without one
-            self._state = {}
-        return self._state
+        return {} if self._state is None and not self.slots and self.t else self._state  # rules without slots have none
 
     @state.setter
     def state(self, value: dict[str, Any] | None) -> None:
