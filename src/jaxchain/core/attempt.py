@@ -315,6 +315,7 @@ class Attempt:
             if stand_in._grad is not grad:
                 self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
         self.writes = installation.writes(outputs)
+        self.ends = installation.ends(trace.cut)
         self.reports = [
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
@@ -364,6 +365,7 @@ class Attempt:
             draws=self.trace.draws,
             result=self.result,
             writes=self.writes,
+            ends=self.ends,
             argument_writes=self.argument_writes,
             reports=self.reports,
             gradients=self.gradients,

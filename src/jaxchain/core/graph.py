@@ -68,7 +68,8 @@ def _ended() -> StaticError:
     return StaticError(
         "backward: a gradient arrives at a variable that came out of a static function: its graph ended with the call. "
         "Ways out: 1. call backward() inside the function, which compiles it, too; 2. make the model static, not the "
-        "function: link.static() leaves a node in the graph; 3. cut it on purpose: Variable(y.array)"
+        "function: link.static() leaves a node in the graph; 3. cut it on purpose: Variable(y.array), or, for what a "
+        "link keeps from call to call, loss.unchain_backward() in the function"
         f"\nat {user_line(3)}"
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from jaxchain.core.arrays import Info
@@ -119,6 +119,18 @@ class Installation:
             old._node.creator_node = None
             return old
         return tuple_of(template[2], [self._build(t, v, rest) for t, v in zip(template[1], old, strict=True)])
+
+    def ends(self, cut: Collection[VariableNode]) -> list[int]:
+        """Return where the Variables stand that gradients arrived at, those replaced in the trace among them.
+
+        Args:
+            cut: Nodes of Variables that were unchained in the trace: there a gradient ends in eager mode, too.
+        """
+        return [
+            self.positions[i]
+            for i, (v, _) in self.variables.items()
+            if v._grad is not self._variable_tracers[i][1] and v._node not in cut
+        ]
 
     def writes(self, outputs: Outputs) -> list[Write]:
         """Return what the trace changed, as writes to do after every call."""

@@ -327,7 +327,7 @@ def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     if not _same_result(one.result(outputs), other.result(outputs)):
         return False
     lists = [(one.writes, other.writes), (one.argument_writes, other.argument_writes), (one.reports, other.reports)]
-    if any(len(x) != len(y) for x, y in lists):
+    if any(len(x) != len(y) for x, y in lists) or one.ends != other.ends:
         return False
     for w, v in zip(*lists[0], strict=True):
         if (w.how, w.index, w.at, w.key) != (v.how, v.index, v.at, v.key):

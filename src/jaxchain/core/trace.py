@@ -66,6 +66,7 @@ class Trace:
         self.installation: Installation | None = None
         self.reads_grads = False  # whether the program looked at a gradient that it found ...
         self.misses_grads = False  # ... or at one that is None, and a tracer stood there
+        self.cut: set[VariableNode] = set()  # of Variables found without a graph that were unchained
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""

@@ -77,6 +77,7 @@ class Lifted:
         draws: How many keys it takes from the stream.
         result: Makes the result from the outputs.
         writes: The cells that are written.
+        ends: The Variables in places that gradients arrive at: eager mode's would go on there, if they have a graph.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
         gradients: Where gradients come from and go to.
@@ -101,6 +102,7 @@ class Lifted:
     draws: int
     result: Callable[[Sequence[Any]], Any]
     writes: list[Write]
+    ends: list[int]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: Gradients

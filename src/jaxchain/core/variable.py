@@ -26,6 +26,7 @@ from jaxchain.core.arrays import (
     placed,
 )
 from jaxchain.core.compat import Tracer, is_tracer
+from jaxchain.core.config import thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, user_line
 from jaxchain.core.nodes import FunctionRecord, VariableNode
@@ -362,9 +363,14 @@ class Variable:
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
-        if self._node.creator_node is not None:
-            self._node.unchain()
+        node, trace = self._node, thread_state().trace
+        if node.creator_node is not None:
+            node.unchain()
             self._value = off_tape(self._value)
+        elif trace is not None:
+            trace.cut.add(node)
+        elif node.rank < 0:  # it came out of a static function
+            node.rank = 0
 
     def unchain_backward(self) -> None:
         """Cut the graph behind this variable: every variable that led to it becomes a leaf."""

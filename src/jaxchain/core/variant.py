@@ -79,7 +79,7 @@ class Variant:
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
         self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
-        self.grad_places = [w for w in self.writes if w.how == "place.grad"]
+        self.ends = lifted.ends
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
@@ -455,16 +455,17 @@ class Variant:
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
         found = self.found()
-        ends = [leaves[i] for i in self.grad_arguments] + [found[w.at] for w in self.grad_places]
+        ends = [leaves[i] for i in self.grad_arguments] + [found[at] for at in self.ends]
         if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
-                "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
-                "(x.array), or make the whole one static function"
+                "a gradient goes on from a Variable that it is given, or finds in a link, into the graph that led to "
+                "it. Give it the array (x.array), cut the graph (loss.unchain_backward()), or make the whole one "
+                "static function"
             )
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
-        if self.grad_arguments or self.grad_places:
+        if self.grad_arguments or self.ends:
             self.check_ends(leaves)
         # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
         taking = bool(self.donated and self.hits)
