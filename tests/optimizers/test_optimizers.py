@@ -799,6 +799,32 @@ def test_small_gradients_of_float16_are_divided_in_float32():
     np.testing.assert_allclose(link.p.update_rule._fp32_param.array, -3e-8, rtol=1e-3)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_float32_copies_are_there_from_the_first_static_step(lazy):
+    """`lazy`: the parameter itself is made in the first step."""
+
+    def trained(static):
+        one = jaxchain.initializers.One(np.float16)
+        link = jaxchain.links.Linear(None if lazy else 2, 1, initialW=one, nobias=True)
+        optimizer = optimizers.MomentumSGD(0.01)
+        optimizer.use_fp32_update()
+        optimizer.setup(link)
+
+        def step(x):
+            optimizer.update(lambda: F.sum(link(x) ** 2))
+
+        run = jaxchain.static(step) if static else step
+        for _ in range(3):
+            run(np.full((1, 2), 0.1, np.float16))
+        rule = link.W.update_rule
+        assert not static or len(run.compiles) < 3
+        return np.asarray(link.W.array), np.asarray(rule._fp32_param.array), np.asarray(rule.state["v"])
+
+    for a, b in zip(trained(False), trained(True), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_a_rule_without_slots_has_an_empty_state_after_an_update():
     model = model_with_grads()
     optimizer = optimizers.SGD().setup(model)
