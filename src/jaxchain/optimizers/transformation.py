@@ -26,15 +26,6 @@ from jaxchain.optimizers.update_rule import Loader, UpdateRule
 COUNT = "count"  # the leaf of a transformation that has no state: what an update leaves behind
 
 
-class _Undo:
-    """What an optimizer was like before its state was made."""
-
-    _opaque = True
-
-    def __init__(self, optimizer: Optax) -> None:
-        self.saved = {k: optimizer.__dict__[k] for k in ("_names", "_leaves", "_owners", "_tree", "_injected")}
-
-
 class OptaxRule(UpdateRule):
     """The part of an `Optax` optimizer that belongs to one parameter: hooks, and whether it is updated.
 
@@ -46,7 +37,6 @@ class OptaxRule(UpdateRule):
     def __init__(self, optimizer: Optax | None = None, path: str = "") -> None:
         super().__init__()
         self.path = path
-        self._undo: _Undo | None = None
         self._optimizer: Any = (lambda: None) if optimizer is None else weakref.ref(optimizer)
 
     @property
@@ -59,17 +49,20 @@ class OptaxRule(UpdateRule):
         hooks = self._status[3]
         return hooks is None or not (hooks.pre or hooks.post)
 
-    def _init_states(self, param: Any) -> None:
+    def _begin(self, param: Parameter) -> Callable[[], None] | None:
         optimizer = self._optimizer()
-        if optimizer is not None:
-            self._undo = _Undo(optimizer)
-            optimizer._prepare()
+        if optimizer is None or self.state is not None:
+            return None
+        before = {k: optimizer.__dict__[k] for k in ("_names", "_leaves", "_owners", "_tree", "_injected")}
 
-    def _uninitialise(self) -> None:
-        optimizer = self._optimizer()
-        if optimizer is not None and self._undo is not None:
-            optimizer.__dict__.update(self._undo.saved)
-        self._undo = None
+        def undo() -> None:
+            optimizer.__dict__.update(before)
+
+        optimizer._prepare()
+        if self.state:
+            return undo
+        undo()
+        return None
 
     def update(self, param: Parameter) -> None:
         """Refuse to update one parameter: the transformation sees all of them.
