@@ -524,6 +524,8 @@ def test_local_hooks():
             seen.append(("backward", function.label, in_data[0].shape, out_grad[0].shape))
 
     function, x = Square(), Variable(X)
+    with pytest.raises(TypeError, match=r"Square\.add_hook: expected a FunctionHook, got int"):
+        function.add_hook(3)
     function.add_hook(Hook())
     with pytest.raises(KeyError, match="already exists"):
         function.add_hook(Hook())

@@ -98,6 +98,14 @@ def test_timer():
     assert hook.total_time() == pytest.approx(sum(r["elapsed_time"] for r in summary.values()))
 
 
+def test_the_timer_names_functions_as_classes():
+    """One row for all numbers: ``_ * 2`` and ``_ * 3`` are both `MulConstant`."""
+    x = Variable(X)
+    with TimerHook() as hook:
+        F.exp(-((x * 2 * 3 + x) ** 2))
+    assert [name for name, _ in hook.call_history] == ["MulConstant", "MulConstant", "Add", "PowVarConst", "Neg", "Exp"]
+
+
 @pytest.mark.parametrize(
     ("unit", "expected"),
     [

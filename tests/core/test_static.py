@@ -407,6 +407,58 @@ def test_a_result_whose_graph_has_ended_may_be_cut():
     np.testing.assert_array_equal(y.grad, z.array)
 
 
+class Recurrence(jaxchain.Link):
+    """``h <- w h + x``: it keeps a Variable from call to call, in a tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = (Variable(np.ones(2, np.float32)),)
+        with self.init_scope():
+            self.w = Parameter(np.full(2, 0.5, np.float32))
+
+    def forward(self, x):
+        self.kept = (self.w * self.kept[0] + x,)
+        return self.kept[0]
+
+
+def recurrent_gradients(run, link, cut=None, calls=3):
+    """Gradients of the last of some steps, made by `run(step)`."""
+
+    def step(x):
+        if cut == "before":
+            link.kept[0].unchain()
+        loss = F.sum(link(x) ** 2)
+        link.cleargrads()
+        loss.backward()
+        if cut == "behind":
+            loss.unchain_backward()
+        return loss
+
+    called = run(step)
+    for i in range(calls):
+        called(np.full(2, i, np.float32))
+    return np.asarray(link.w.grad)
+
+
+@pytest.mark.parametrize("cut", ["before", "behind"])
+def test_what_a_link_keeps_is_cut_in_both_modes(cut):
+    eager = recurrent_gradients(lambda step: step, Recurrence(), cut)
+    np.testing.assert_allclose(recurrent_gradients(jaxchain.static, Recurrence(), cut), eager, rtol=1e-6)
+
+
+def test_a_gradient_into_what_a_link_keeps_does_not_end_there_in_silence():
+    """The step puts another Variable there; the gradient goes into the graph of the one before."""
+    with pytest.raises(StaticError, match=r"its graph ended with the call.*loss.unchain_backward\(\)"):
+        recurrent_gradients(jaxchain.static, Recurrence())
+    eager, begun = Recurrence(), Recurrence()
+    eager(X[0, :2])
+    begun(X[0, :2])  # its graph is eager mode's: there is more than one way to go on
+    expected = recurrent_gradients(lambda step: step, eager, calls=1)
+    with pytest.warns(EagerFallback, match="a gradient goes on from a Variable that it .* finds in a link"):
+        found = recurrent_gradients(jaxchain.static, begun, calls=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_what_no_gradient_would_be_left_behind_is_not_missed():
     flip = jaxchain.static(lambda x: (F.flip(x, 0) * 2, F.sum(x)))
     link = L.Linear(3, 2)

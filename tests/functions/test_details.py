@@ -193,6 +193,8 @@ def test_labels_out_of_range():
     t = np.int32([0, 4, -1])
     assert np.isnan(F.softmax_cross_entropy(X, t, reduce="no").array).tolist() == [False, True, False]
     assert np.isnan(F.embed_id(np.int32([3]), X).array).all()
+    with pytest.raises(IndexError, match="roi_pooling_2d: an index is out of bounds for axis 0 with size 1"):
+        F.roi_pooling_2d(np.ones((1, 1, 4, 4), np.float32), np.float32([[1, 0, 0, 3, 3]]), 1, 1, 1.0)
     with jaxchain.using_config("debug", True):
         with pytest.raises(ValueError, match="Each label `t`"):
             F.softmax_cross_entropy(X, t)

@@ -51,6 +51,13 @@ def test_deleting_takes_everything_away():
     np.testing.assert_allclose(link(X).array, X @ np.asarray(link.W.array).T, rtol=1e-4, atol=1e-5)
 
 
+def test_the_right_vector_is_the_hooks():
+    link, hook = L.Linear(4, 3), SpectralNormalization(n_power_iteration=50)
+    link.add_hook(hook)(X)
+    right = np.linalg.svd(np.asarray(link.W.array))[2][0]
+    assert abs(right @ np.asarray(hook.v)) == pytest.approx(1, rel=1e-4)
+
+
 def test_wrong_iterations_and_no_outputs():
     with pytest.raises(ValueError, match="n_power_iteration of at least 1, got 0"):
         SpectralNormalization(n_power_iteration=0)

@@ -180,6 +180,11 @@ def test_batch_normalization_dtype_does_not_change_the_initializer():
             "Convolution2D: unexpected keyword argument 'colour'",
         ),
         (lambda: L.Scale(1, bias_term=True), ValueError, "bias_shape should be given"),
+        (lambda: L.Scale(1, (2,))(np.ones(2), np.ones(2)), ValueError, "Scale: expected 1 input, got 2: .* 'W'"),
+        (lambda: L.Bias(1)(np.ones(2)), ValueError, "Bias: expected 2 inputs, got 1: it has no parameter 'b'"),
+        (lambda: L.Linear(2.5, 2), TypeError, r"whole numbers, got \(2, 2.5\)"),
+        (lambda: L.BatchNormalization({}), TypeError, "whole numbers, got {}"),
+        (lambda: L.MLPConvolution2D(3, (2, 2), wscale=1), ValueError, "wscale is not supported"),
         (lambda: L.Classifier(L.Linear(3), label_key=1.5), TypeError, "label_key must be int or str"),
         (lambda: L.Linear(3, initialW=[1, 2]), TypeError, "invalid type of initializer"),
         (lambda: L.Maxout(2, 3, 2, initialW=np.ones((6, 2))), ValueError, "initialW.ndim should be 3"),
@@ -189,6 +194,11 @@ def test_batch_normalization_dtype_does_not_change_the_initializer():
 def test_bad_arguments(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_only_parameters_that_are_learnt_are_attributes():
+    found = [hasattr(L.Scale(1, (2,)), "W"), hasattr(L.Scale(1, (2,)), "bias"), hasattr(L.Scale(1), "W")]
+    assert found == [True, False, False] and not hasattr(L.Bias(1), "b")
 
 
 def test_from_params():

@@ -755,6 +755,30 @@ def test_a_backward_pass_says_by_what_gradients_are_divided(mode, how):
     np.testing.assert_allclose(trained(8.0), trained(None), rtol=1e-5)
 
 
+@pytest.mark.parametrize("of_rule", [False, True])
+@pytest.mark.parametrize("pure", [True, False])
+def test_weight_decay_does_not_depend_on_the_loss_scale(pure, of_rule):
+    """`pure`: one compiled call; `of_rule`: a hook of the rule, which sees gradients that are divided already."""
+
+    def updated(scale):
+        link = jaxchain.Link()
+        with link.init_scope():
+            link.p = jaxchain.Parameter(np.arange(3, dtype=np.float32))
+        optimizer = optimizers.SGD(1).setup(link)
+        if of_rule:
+            link.p.update_rule.add_hook(optimizer_hooks.WeightDecay(1 / 8))
+        else:
+            optimizer.add_hook(optimizer_hooks.WeightDecay(1 / 8))
+        if not pure:
+            link.p.update_rule.add_hook(lambda rule, param: None, "user's")
+        F.sum(link.p**3).backward(loss_scale=scale)
+        optimizer.update()
+        return np.asarray(link.p.array)
+
+    np.testing.assert_allclose(updated(4.0), updated(None))
+    np.testing.assert_allclose(updated(None), [0, -2.125, -10.25])
+
+
 def test_gradients_of_losses_that_were_not_scaled_are_not_divided():
     link = jaxchain.links.Linear(2, 3, initialW=1)
     optimizer = optimizers.SGD(1).setup(link)
@@ -773,6 +797,40 @@ def test_small_gradients_of_float16_are_divided_in_float32():
     optimizer.set_loss_scale(1024.0)
     optimizer.update(lambda: F.sum(F.cast(link.p, np.float32) * np.float32(3e-8)))
     np.testing.assert_allclose(link.p.update_rule._fp32_param.array, -3e-8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_float32_copies_are_there_from_the_first_static_step(lazy):
+    """`lazy`: the parameter itself is made in the first step."""
+
+    def trained(static):
+        one = jaxchain.initializers.One(np.float16)
+        link = jaxchain.links.Linear(None if lazy else 2, 1, initialW=one, nobias=True)
+        optimizer = optimizers.MomentumSGD(0.01)
+        optimizer.use_fp32_update()
+        optimizer.setup(link)
+
+        def step(x):
+            optimizer.update(lambda: F.sum(link(x) ** 2))
+
+        run = jaxchain.static(step) if static else step
+        for _ in range(3):
+            run(np.full((1, 2), 0.1, np.float16))
+        rule = link.W.update_rule
+        assert not static or len(run.compiles) < 3
+        return np.asarray(link.W.array), np.asarray(rule._fp32_param.array), np.asarray(rule.state["v"])
+
+    for a, b in zip(trained(False), trained(True), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_a_rule_without_slots_has_an_empty_state_after_an_update():
+    model = model_with_grads()
+    optimizer = optimizers.SGD().setup(model)
+    assert model.l1.W.update_rule.state is None
+    optimizer.update()
+    assert model.l1.W.update_rule.state == {}
 
 
 def test_a_core_that_is_set_on_one_rule_is_used():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import jax
@@ -112,6 +113,18 @@ def copied(array: Any) -> jax.Array:
     if not isinstance(array, jax.Array):
         return from_numpy(array)
     return jnp.array(array) if isinstance(array, Tracer) else jax.device_put(array, may_alias=False)
+
+
+def as_shape(size: Any) -> tuple[int, ...]:
+    """Return a size or a sequence of sizes as a shape.
+
+    Raises:
+        TypeError: A size is no whole number.
+    """
+    try:
+        return (operator.index(size),) if np.ndim(size) == 0 else tuple(map(operator.index, size))
+    except (TypeError, ValueError):
+        raise TypeError(f"expected a size, or a sequence of sizes, in whole numbers, got {size!r}") from None
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:

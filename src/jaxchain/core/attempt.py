@@ -366,6 +366,7 @@ class Attempt:
             result=self.result,
             writes=self.writes,
             ends=installation.ends,
+            cut=[installation.positions[i] for i in installation.cut],
             dropped=installation.dropped,
             argument_writes=self.argument_writes,
             reports=self.reports,

@@ -85,6 +85,8 @@ class Installation:
         self.saved_places: list[tuple[Any, Any, Any, Any]] = []
         self.variables: dict[int, tuple[Any, Any]] = {}
         self.found_nodes: list[VariableNode] = []
+        self.cut: set[int] = set()  # Variables from which no gradient goes on
+        self._variable_tracers: dict[int, tuple[Any, Any]] = {}
         self.looked_at: set[int] = set()  # those whose types the program looks at
         rest = iter(values)
         self.standing: list[Any] = []
@@ -129,6 +131,15 @@ class Installation:
             old._node.creator_node = None
             return old
         return tuple_of(template[2], [self._build(t, v, rest) for t, v in zip(template[1], old, strict=True)])
+
+    def unchained(self, node: VariableNode) -> None:
+        """The program says that no gradient goes on from a Variable: if it was found, and none has arrived yet, none
+        will.
+        """
+        variable = node.get_variable_or_none()
+        found = self._variable_tracers.get(id(variable))
+        if variable is not None and found is not None and variable._grad is found[1]:
+            self.cut.add(id(variable))
 
     def writes(self, outputs: Outputs) -> list[Write]:
         """Return what the trace changed, as writes to do after every call."""
@@ -196,7 +207,7 @@ class Installation:
             (name, container, key), (array, grad) = homes[i], self._variable_tracers[i]
             changed = [(name, "place.array", v._array)] if v._array is not array else []
             changed += [(f"{name}.grad", "place.grad", v.grad)] if v._grad is not grad else []
-            if v._grad is not grad and v._grad is not None:
+            if v._grad is not grad and v._grad is not None and i not in self.cut:
                 self.ends.append(at)
             if changed and not (i in left or at in outputs.gives_back or self.held[at]):
                 self.dropped.append(at)

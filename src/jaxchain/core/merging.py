@@ -81,7 +81,6 @@ def merge(traces: Sequence[Traced]) -> Traced | None:
         live=[any(live) for live in zip(*(x.live for x in lifted), strict=True)],
         looked_at=[any(looked) for looked in zip(*(x.looked_at for x in lifted), strict=True)],
         grads_read=any(x.grads_read for x in lifted),
-        ends=[*dict.fromkeys(at for x in lifted for at in x.ends)],
         dropped=[*dict.fromkeys(at for x in lifted for at in x.dropped)],
         uses=[*map(max, zip(*(x.uses for x in lifted), strict=True))],
     )
@@ -328,7 +327,7 @@ def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     if not _same_result(one.result(outputs), other.result(outputs)):
         return False
     lists = [(one.writes, other.writes), (one.argument_writes, other.argument_writes), (one.reports, other.reports)]
-    if any(len(x) != len(y) for x, y in lists):
+    if any(len(x) != len(y) for x, y in lists) or (one.ends, one.cut) != (other.ends, other.cut):
         return False
     for w, v in zip(*lists[0], strict=True):
         if (w.how, w.index, w.at, w.key) != (v.how, v.index, v.at, v.key):

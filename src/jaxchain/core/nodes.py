@@ -110,8 +110,8 @@ class VariableNode:
         self.rank = creator_node.rank + 1
 
     def unchain(self) -> None:
-        """Forget the function that made this variable, or that there was one inside a static function's call."""
-        self.creator_node, self.rank = None, max(self.rank, 0)
+        """Forget the function that made this variable."""
+        self.creator_node = None
 
 
 def _nothing() -> None:
@@ -160,6 +160,11 @@ class FunctionRecord:
     def label(self) -> str:
         """Name in drawings and hooks, e.g. ``LinearFunction``."""
         return type(self).__name__
+
+    @property
+    def _impl_name(self) -> str:
+        """Name of the function's class in Chainer: the label, but for labels with numbers or signs in them."""
+        return self.label
 
     @property
     def op_name(self) -> str:

@@ -279,12 +279,14 @@ class Op:
 
     _opaque = True  # nothing in here is state: the static walk does not look inside
     is_gradient = False  # its program says already how what is in it is spread
+    own_class_name: str | None = None
     jit: Callable[..., Any] = staticmethod(jax.jit)  # or `exact_jit`, whose programs are part of no other
 
-    def __init__(self, function: Callable[..., Any], name: str, label: str) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, label: str, class_name: str | None = None) -> None:
         self.function = function
         self.name = name
         self.label = label
+        self.own_class_name = class_name
         self.rule: Callable[..., Any] | None = None
         self.signature = Signature(function)
         self.plans: dict[Any, Plan] = {}
@@ -523,6 +525,14 @@ class Op:
         hidden = (ARRAY, OPTIONAL, TREE, KEY)
         return {p.name: v for p, v in zip(self.signature.parameters, values, strict=True) if p.kind not in hidden}
 
+    @property
+    def class_name(self) -> str:
+        """Name of Chainer's class, which is the same for all numbers in a label (``MulConstant``)."""
+        if self.own_class_name is not None:
+            return self.own_class_name
+        is_class = self.label.isidentifier() and self.label[0].isupper()
+        return self.label if is_class else "".join(part.capitalize() for part in self.name.split("_"))
+
     def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
         """Return the label of a call."""
         if "{" not in self.label:
@@ -653,8 +663,12 @@ class OpFunction(Protocol[P, R_co]):
 @overload
 def op(function: Callable[P, R], /) -> OpFunction[P, R]: ...
 @overload
-def op(*, label: str | None = None, name: str | None = None) -> Callable[[Callable[P, R]], OpFunction[P, R]]: ...
-def op(function: Any = None, /, *, label: str | None = None, name: str | None = None) -> Any:
+def op(
+    *, label: str | None = None, name: str | None = None, class_name: str | None = None
+) -> Callable[[Callable[P, R]], OpFunction[P, R]]: ...
+def op(
+    function: Any = None, /, *, label: str | None = None, name: str | None = None, class_name: str | None = None
+) -> Any:
     """Declare a pure JAX function as an op.
 
     The annotations are the declaration: arrays are the graph's inputs, `float` parameters are traced scalars (a new
@@ -664,6 +678,7 @@ def op(function: Any = None, /, *, label: str | None = None, name: str | None = 
         function: The function, with arrays (or tuples of them) in and out.
         label: Label of its node, as Chainer names it; ``{parameter}`` fields are filled per call. Default: `name`.
         name: Name in the jaxpr. Default: the function's, without underscores before it.
+        class_name: Name of Chainer's class, where neither label nor name tells it.
 
     Returns:
         A function of the same signature on Variables. ``.vjp`` is a decorator for a gradient in closed form.
@@ -671,7 +686,7 @@ def op(function: Any = None, /, *, label: str | None = None, name: str | None = 
 
     def decorate(function: Any) -> Any:
         own = name or function.__name__.lstrip("_")
-        made = Op(function, own, label or own)
+        made = Op(function, own, label or own, class_name)
         call: Any = functools.wraps(function)(made.public())
         call.op, call.vjp = made, made.vjp
         return call

@@ -33,6 +33,10 @@ class OpNode(FunctionRecord):
         return self.plan.op.label_of(self.plan.structure, self.scalars)
 
     @property
+    def _impl_name(self) -> str:
+        return self.plan.op.class_name
+
+    @property
     def info(self) -> Info:
         """Shape and dtype of the output, of an op that has one."""
         return self.plan.out_infos[0]

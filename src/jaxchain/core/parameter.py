@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import ARRAY_TYPES, Info, from_numpy
+from jaxchain.core.arrays import ARRAY_TYPES, Info, as_shape, from_numpy
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import user_line
 from jaxchain.core.nodes import VariableNode
@@ -105,8 +105,7 @@ class Parameter(Variable):
 
         Inside a static trace the array is made for real, and the trace starts over with it lifted.
         """
-        sizes = (shape,) if isinstance(shape, int | np.integer) else shape
-        array = make_array(self.initializer, tuple(map(int, sizes)))
+        array = make_array(self.initializer, as_shape(shape))
         if self._home is not None:
             with jax.ensure_compile_time_eval():
                 array = jax.device_put(array, self._home)

@@ -78,6 +78,7 @@ class Lifted:
         result: Makes the result from the outputs.
         writes: The cells that are written.
         ends: Where the Variables stand (`Outputs.came_in`) at which a gradient arrived.
+        cut: Those that the program unchains before.
         dropped: Those that the program changes, takes out of the state and leaves to nobody.
         argument_writes: The Variables among the arguments that are written.
         reports: What is reported, and what is printed.
@@ -104,6 +105,7 @@ class Lifted:
     result: Callable[[Sequence[Any]], Any]
     writes: list[Write]
     ends: list[int]
+    cut: list[int]
     dropped: list[int]
     argument_writes: list[tuple[int, str, Any]]
     reports: list[tuple[dict[str, Any], Any, Any]]

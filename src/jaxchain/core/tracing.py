@@ -64,11 +64,11 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
     attempts = 0
     first: Attempt | None = None
     drawn = random.initializers.count
-    early: list[Any] | None = [] if rules else None  # update rules initialised before the trace that will ask for it
+    early: list[Any] | None = [] if rules else None  # update rules begun before the trace that will, how to undo it
     try:
         while attempts < MAX_RETRACES:
             walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
-            if early is not None and _initialise_rules(walk, early):
+            if early is not None and _begin_rules(walk, early):
                 walk = Walk([*roots, *objects_of(called.leaves)], rules=rules)
             attempt, modules = Attempt(called, roots, walk, all_grads, outcomes), set(sys.modules)
             traced = attempt.run()
@@ -98,28 +98,26 @@ def _settled(called: Called, roots: list[tuple[str, Any]], rules: bool, outcomes
             random.initializers.count = drawn
         raise
     finally:
-        for rule in early or ():
-            rule._uninitialise()
+        for _, undo in early or ():
+            undo()
 
 
-def _initialise_rules(walk: Walk, early: list[Any]) -> bool:
-    """Make the slots of update rules now: made inside the trace, they would start it over."""
+def _begin_rules(walk: Walk, early: list[Any]) -> bool:
+    """Make what update rules keep now: made inside the trace, it would start it over."""
     found = len(early)
     for p in walk.parameters:
         rule = p.update_rule
-        if p._array is not None and hasattr(rule, "_init_states") and rule.state is None:
-            rule._init_states(p)
-            if rule.state:
-                early.append(rule)
-            else:
-                rule._uninitialise()
+        if p._array is not None and hasattr(rule, "_begin"):
+            undo = rule._begin(p)
+            if undo is not None:
+                early.append((rule, undo))
     return len(early) > found
 
 
 def _forget_unused(traced: Traced, early: Sequence[Any]) -> bool:
-    """Take back the slots that no update of the trace wrote."""
+    """Take back what no update of the trace wrote."""
     written = {id(w.container) for w in traced.lifted.writes}
-    unused = [rule for rule in early if id(rule.state) not in written]
-    for rule in unused:
-        rule._uninitialise()
+    unused = [undo for rule, undo in early if written.isdisjoint((id(rule.state), id(rule._fp32_param)))]
+    for undo in unused:
+        undo()
     return bool(unused)

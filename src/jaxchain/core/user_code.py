@@ -183,8 +183,11 @@ class UserFunction:
             name: Its key; None: ``hook.name``.
 
         Raises:
+            TypeError: It is no `FunctionHook`.
             KeyError: There is a hook of that name.
         """
+        if not hasattr(hook, "forward_preprocess"):
+            raise TypeError(f"{type(self).__name__}.add_hook: expected a FunctionHook, got {type(hook).__name__}")
         name = str(hook.name if name is None else name)
         if name in self.local_function_hooks:
             raise KeyError(f"Hook {name} already exists")

@@ -26,6 +26,7 @@ from jaxchain.core.arrays import (
     placed,
 )
 from jaxchain.core.compat import Tracer, is_tracer
+from jaxchain.core.config import thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, user_line
 from jaxchain.core.nodes import FunctionRecord, VariableNode
@@ -362,9 +363,11 @@ class Variable:
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
-        if self._node.creator_node is not None or self._node.rank < 0:
+        if self._node.creator_node is not None:
             self._node.unchain()
             self._value = off_tape(self._value)
+        else:
+            _end(self._node)
 
     def unchain_backward(self) -> None:
         """Cut the graph behind this variable: every variable that led to it becomes a leaf."""
@@ -375,7 +378,9 @@ class Variable:
             if function is not None:
                 stack.extend(function.inputs)
                 function.unchain()
-            node.unchain()
+                node.unchain()
+            else:
+                _end(node)
 
     def backward(
         self, retain_grad: bool = False, enable_double_backprop: bool = False, loss_scale: float | None = None
@@ -494,6 +499,17 @@ class Variable:
     def _repr_html_(self) -> str:
         """Draw it in a notebook."""
         return importlib.import_module("jaxchain.views.notebook").variable_html(self)
+
+
+def _end(node: VariableNode) -> None:
+    """Note that no gradient goes on from a variable that nothing made: not into a static call, and in a trace, not into
+    what made it outside.
+    """
+    trace = thread_state().trace
+    if trace is not None and trace.installation is not None:
+        trace.installation.unchained(node)
+    else:
+        node.rank = max(node.rank, 0)
 
 
 def _statistics(array: Any, zeros: str | None = None) -> str | None:

@@ -90,7 +90,7 @@ class Variant:
         self._sort_writes(traced)
         self.argument_writes = lifted.argument_writes
         self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
-        self.ends, self.dropped = lifted.ends, lifted.dropped
+        self.ends, self.cut, self.dropped = lifted.ends, lifted.cut, lifted.dropped
         self.reports = lifted.reports
         self.hits = self.misses = 0
         self.guards = traced.guards
@@ -440,6 +440,8 @@ class Variant:
 
         Behind the outputs stand the Variables that may come out as they are: the arguments, and those found in places.
         """
+        for at in self.cut:
+            self.found()[at].unchain()
         if self.gives_back:
             outputs = [*outputs, *leaves, *self.found()]
         arrays = [as_array(y) for y in outputs] if self.variables else outputs
@@ -473,8 +475,9 @@ class Variant:
         ends = [leaves[i] for i in self.grad_arguments] + [found[at] for at in self.ends]
         if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
-                "a gradient goes on from a Variable that it is given into the graph that led to it. Give it the array "
-                "(x.array), or make the whole one static function"
+                "a gradient goes on from a Variable that it is given, or finds in a link, into the graph that led to "
+                "it. Give it the array (x.array), cut the graph (loss.unchain_backward()), or make the whole one "
+                "static function"
             )
 
     def __call__(self, leaves: Sequence[Any]) -> Any:

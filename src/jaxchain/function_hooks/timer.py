@@ -19,12 +19,13 @@ class TimerHook(FunctionHook):
     devices take, profile a compiled program.
 
     Attributes:
-        call_history: (label, seconds) of each function, in order.
+        call_history: (name, seconds) of each function, in order. The name is that of Chainer's class, the same for all
+            numbers: ``MulConstant`` for ``2 * x``.
 
     Examples:
         >>> with jaxchain.function_hooks.TimerHook() as hook:
         ...     y = F.relu(np.float32([1]))
-        >>> [label for label, seconds in hook.call_history]
+        >>> [name for name, seconds in hook.call_history]
         ['ReLU']
     """
 
@@ -41,7 +42,7 @@ class TimerHook(FunctionHook):
 
     def _stop(self, function: Any) -> None:
         elapsed = time.perf_counter() - self._running.pop()
-        self.call_history.append((function.label, elapsed))
+        self.call_history.append((function._impl_name, elapsed))
         if not self._running:
             self._total_time += elapsed
 
@@ -66,11 +67,11 @@ class TimerHook(FunctionHook):
         return self._total_time
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Return ``{label: {"elapsed_time": seconds, "occurrence": count}}``."""
+        """Return ``{name: {"elapsed_time": seconds, "occurrence": count}}``."""
         return summarize(self.call_history)
 
     def print_report(self, unit: str = "auto", file: TextIO | None = None) -> None:
-        """Print a table: label, elapsed time, occurrence.
+        """Print a table: name, elapsed time, occurrence.
 
         Args:
             unit: ``sec``, ``ms``, ``us``, ``ns``, ``auto`` (one for all) or ``auto_foreach`` (one for each row).

@@ -103,14 +103,14 @@ def add(*xs):
     return _multi_add(xs)
 
 
-@op(label="_ - _")
+@op(label="_ - _", class_name="Sub")
 def _subtract(lhs: Num[Array, "..."], rhs: Num[Array, "..."]) -> Num[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs - rhs
 
 
-@op(label="{value} - _")
+@op(label="{value} - _", class_name="SubFromConstant")
 def _subtract_from_constant(x: Num[Array, "..."], value: float) -> Num[Array, "..."]:
     return jnp.asarray(value).astype(x.dtype) - x
 
@@ -129,7 +129,7 @@ def subtract_from(lhs, rhs):
     return _subtract(_operand(lhs, rhs), lhs)
 
 
-@op(label="__neg__")
+@op(label="__neg__", class_name="Neg")
 def negative(x: Num[Array, "..."]) -> Num[Array, "..."]:
     """Return ``-x``, elementwise."""
     return -x
@@ -138,14 +138,14 @@ def negative(x: Num[Array, "..."]) -> Num[Array, "..."]:
 # -- multiplication and division --------------------------------------------------------------------------------------
 
 
-@op(label="_ * _")
+@op(label="_ * _", class_name="Mul")
 def _multiply(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
     return lhs * rhs
 
 
-@op(label="_ * {value}")
+@op(label="_ * {value}", class_name="MulConstant")
 def _multiply_constant(x: Shaped[Array, "..."], value: float) -> Shaped[Array, "..."]:
     return x * jnp.asarray(value).astype(x.dtype)
 
@@ -157,7 +157,7 @@ def multiply(lhs, rhs):
     return _multiply(lhs, _operand(lhs, rhs))
 
 
-@op(label="_ / _")
+@op(label="_ / _", class_name="Div")
 def _divide(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
@@ -171,7 +171,7 @@ def _(gy, y, lhs, rhs):
     return sum_to_shape(gx, lhs.shape), sum_to_shape(-gx * lhs / rhs, rhs.shape)
 
 
-@op(label="{value} / _")
+@op(label="{value} / _", class_name="DivFromConstant")
 def _divide_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return value / x
 
@@ -207,7 +207,7 @@ def floor_divide_into(lhs, rhs):
 # -- powers -----------------------------------------------------------------------------------------------------------
 
 
-@op(label="_ ** _")
+@op(label="_ ** _", class_name="PowVarVar")
 def _power(lhs: Float[Array, "..."], rhs: Float[Array, "..."]) -> Float[Array, "..."]:
     same_dtype(lhs=lhs, rhs=rhs)
     broadcastable(lhs=lhs, rhs=rhs)
@@ -220,7 +220,7 @@ def _(gy, y, lhs, rhs):
     return sum_to_shape(glhs, lhs.shape), sum_to_shape(jnp.log(lhs) * y * gy, rhs.shape)
 
 
-@op(label="_ ** {value}", name="power_constant")
+@op(label="_ ** {value}", name="power_constant", class_name="PowVarConst")
 def _power_integer(x: Float[Array, "..."], value: int) -> Float[Array, "..."]:
     return lax.integer_pow(x, value)
 
@@ -230,7 +230,7 @@ def _(gy, y, x, value):
     return gy * (value * lax.integer_pow(x, value - 1)) if value else jnp.zeros_like(x) * gy  # zero, not none
 
 
-@op(label="_ ** {value}")
+@op(label="_ ** {value}", class_name="PowVarConst")
 def _power_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return x ** jnp.asarray(value).astype(x.dtype)
 
@@ -241,7 +241,7 @@ def _(gy, y, x, value):
     return value * x ** (value - 1) * gy
 
 
-@op(label="{value} ** _")
+@op(label="{value} ** _", class_name="PowConstVar")
 def _power_of_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."]:
     return jnp.asarray(value).astype(x.dtype) ** x
 

@@ -115,6 +115,7 @@ def roi_pooling_2d(x, rois, outh: int, outw: int, spatial_scale: float):
     Raises:
         InvalidType: Shapes or dtypes do not fit.
         TypeError: An option is not positive.
+        IndexError: There is no such image (NumPy arrays only).
 
     Source: Girshick 2015, Fast R-CNN, arXiv:1504.08083.
 
@@ -124,6 +125,9 @@ def roi_pooling_2d(x, rois, outh: int, outw: int, spatial_scale: float):
         Array([[[[5., 7.]]]], dtype=float32)
     """
     out, scale = _options((outh, outw), spatial_scale)
+    numbers = as_array(rois)
+    if isinstance(numbers, np.ndarray) and numbers.ndim == 2:
+        in_range("roi_pooling_2d", numbers[:, 0].astype(np.int64), x.shape, 0)
     return _roi_pooling_2d(x, rois, out, scale)
 
 

@@ -159,7 +159,7 @@ def _erfinv(x: Array) -> Array:
     return jnp.where(jnp.abs(x) == 1, x * jnp.inf, y * x)
 
 
-@op
+@op(class_name="ErfInv")
 def erfinv(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Inverse of `erf`, elementwise.
 
@@ -192,7 +192,7 @@ def _erfcinv(x: Array) -> Array:
     return -jsp.ndtri(x / 2) * jnp.asarray(_SQRT_HALF, x.dtype)
 
 
-@op
+@op(class_name="ErfcInv")
 def erfcinv(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Inverse of `erfc`, elementwise; exact digits also where ``x`` is tiny.
 
@@ -314,7 +314,7 @@ def _(gy, y, x):
     return in_single(_log_ndtr_slope)(x) * gy
 
 
-@op
+@op(class_name="LGamma")
 def lgamma(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithm of the absolute value of the gamma function, :math:`\log |\Gamma(x)|`, elementwise.
 
@@ -348,7 +348,7 @@ def _digamma(x: Array) -> Array:
     return jnp.where(x == 0, -jnp.copysign(jnp.asarray(jnp.inf, x.dtype), x), lax.digamma(x))
 
 
-@op
+@op(class_name="DiGamma")
 def digamma(x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Logarithmic derivative of the gamma function, :math:`\Gamma'(x) / \Gamma(x)`, elementwise.
 
@@ -388,7 +388,7 @@ def _polygamma(n: Array, x: Array) -> Array:
     return jnp.where(pole, jnp.where(n % 2 == 1, jnp.inf, -jnp.inf), jnp.where(end, 0, y)).astype(x.dtype)
 
 
-@op
+@op(class_name="PolyGamma")
 def polygamma(n: Shaped[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""The n-th derivative of `digamma`, elementwise; shapes broadcast.
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxchain.core.arrays import as_shape
 from jaxchain.core.config import get_dtype
 
 
@@ -201,7 +202,7 @@ def generate_array(
     if dtype is not None and own is not None and np.dtype(dtype) != np.dtype(own):
         raise ValueError(f"dtype mismatch: {np.dtype(dtype)} != {np.dtype(own)}")
     dtype = get_dtype(own if dtype is None else dtype)
-    shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)  # type: ignore[arg-type, union-attr]
+    shape = as_shape(shape)
     if xp is not np:
         dtype = np.dtype(jax.dtypes.canonicalize_dtype(dtype))
     with jax.ensure_compile_time_eval():

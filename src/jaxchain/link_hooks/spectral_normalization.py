@@ -56,6 +56,7 @@ class SpectralNormalization(WeightHook):
     Attributes:
         vector_name: Name of the persistent vector on the link: the weight's name and ``_u``.
         axis: Axis of the weight that counts the outputs.
+        v: The right vector of the last call, with which `F.forget` computes it again.
 
     Source:
         Miyato et al. 2018, arXiv:1802.05957.
@@ -90,7 +91,7 @@ class SpectralNormalization(WeightHook):
         self.use_gamma = use_gamma
         self.factor = factor
         self.vector_name = weight_name + "_u"
-        self._right_name = f"_{weight_name}_v"  # what `F.forget` needs to compute a call again
+        self.v: Any = None
         self.axis = 0
         # Drawn now, so that a link that is initialised later draws the same in a trace, which may run twice.
         self._seed = int(next_init_rng().randint(2**31))
@@ -105,7 +106,6 @@ class SpectralNormalization(WeightHook):
             self.axis = 1
         if hasattr(link, self.weight_name):
             link.add_persistent(self.vector_name, None)
-            setattr(link, self._right_name, None)
             if self.use_gamma:
                 with link.init_scope():
                     link.gamma = Parameter()
@@ -118,7 +118,6 @@ class SpectralNormalization(WeightHook):
             link: The link.
         """
         delattr(link, self.vector_name)
-        delattr(link, self._right_name)
         if self.use_gamma:
             del link.gamma
 
@@ -138,10 +137,9 @@ class SpectralNormalization(WeightHook):
             u = np.random.RandomState(self._seed).normal(size=weight.shape[self.axis])
             with jax.ensure_compile_time_eval():
                 setattr(link, self.vector_name, jnp.asarray(u.astype(weight.dtype)))
-        if getattr(link, self._right_name) is None:
+        if self.v is None:
             with jax.ensure_compile_time_eval():
-                right = jnp.asarray(np.zeros(weight.size // weight.shape[self.axis], weight.dtype))
-            setattr(link, self._right_name, right)
+                self.v = jnp.asarray(np.zeros(weight.size // weight.shape[self.axis], weight.dtype))
         if self.use_gamma and link.gamma.array is None:
             matrix = np.moveaxis(np.asarray(weight.array), self.axis, 0).reshape(weight.shape[self.axis], -1)
             link.gamma.initializer = float(np.linalg.svd(matrix, compute_uv=False)[0])
@@ -155,13 +153,12 @@ class SpectralNormalization(WeightHook):
         """
         weight = getattr(link, self.weight_name)
         matrix = self.reshape_W(weight)
-        u, v = getattr(link, self.vector_name), getattr(link, self._right_name)
+        u = getattr(link, self.vector_name)
         if not config.in_recomputing:
-            u, v = power_iteration(matrix.array, u, self.eps, self.n_power_iteration)
-            setattr(link, self._right_name, v)
+            u, self.v = power_iteration(matrix.array, u, self.eps, self.n_power_iteration)
             if config.train:
                 setattr(link, self.vector_name, u)
-        sigma = matmul(matmul(u, matrix), v)
+        sigma = matmul(matmul(u, matrix), self.v)
         if self.factor is not None:
             sigma = sigma / self.factor
         return (link.gamma * weight if self.use_gamma else weight) / sigma

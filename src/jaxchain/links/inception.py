@@ -55,7 +55,8 @@ class MLPConvolution2D(ChainList):
         options = {"conv_init": None, "bias_init": None}
         unknown = [name for name in kwargs if name not in options]
         if args or "wscale" in unknown:
-            raise TypeError("wscale is not supported anymore. Use conv_init and bias_init to say how parameters start.")
+            error = TypeError if args else ValueError  # as in Chainer: once an argument by position, too
+            raise error("wscale is not supported anymore. Use conv_init and bias_init to say how parameters start.")
         if unknown:
             raise TypeError(f"MLPConvolution2D: unexpected keyword argument {', '.join(map(repr, unknown))}")
         options |= kwargs

@@ -107,8 +107,6 @@ class Bias(Link):
         b: Parameter `shape`, if given.
     """
 
-    b: Any = None
-
     def __init__(self, axis: int = 1, shape: Any = None) -> None:
         super().__init__()
         if shape is not None:
@@ -125,11 +123,19 @@ class Bias(Link):
         Returns:
             Same shape as the first input.
         """
-        if self.b is not None:
-            (x,) = xs
-            return F.bias(x, self.b, self.axis)
-        x, y = xs
-        return F.bias(x, y, self.axis)
+        return F.bias(*_with_own(self, "b", xs), self.axis)
+
+
+def _with_own(link: Link, name: str, xs: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return a call's two operands: the second is the link's own parameter, if it has one."""
+    own = getattr(link, name, None)
+    count = 2 if own is None else 1
+    if len(xs) != count:
+        has = "no parameter" if own is None else "a parameter"
+        raise ValueError(
+            f"{type(link).__name__}: expected {count} input{'s' * (count > 1)}, got {len(xs)}: it has {has} {name!r}"
+        )
+    return (*xs, own) if own is not None else xs  # type: ignore[return-value]
 
 
 class Scale(Chain):
@@ -149,9 +155,6 @@ class Scale(Chain):
         bias: The `Bias` link, if wanted.
     """
 
-    W: Any = None
-    bias: Bias | None
-
     def __init__(self, axis: int = 1, W_shape: Any = None, bias_term: bool = False, bias_shape: Any = None) -> None:
         super().__init__()
         self.axis = axis
@@ -162,8 +165,6 @@ class Scale(Chain):
                 self.W = Parameter(_get_initializer(1), W_shape)
             if bias_term:
                 self.bias = Bias(axis, bias_shape if W_shape is None else W_shape)
-        if not bias_term:
-            self.bias = None
 
     def forward(self, *xs: Any) -> Variable:
         """Multiply, then add the bias.
@@ -174,10 +175,5 @@ class Scale(Chain):
         Returns:
             Same shape as the first input.
         """
-        if self.W is not None:
-            (x,) = xs
-            z = F.scale(x, self.W, self.axis)
-        else:
-            x, y = xs
-            z = F.scale(x, y, self.axis)
-        return z if self.bias is None else self.bias(z)
+        z = F.scale(*_with_own(self, "W", xs), self.axis)
+        return self.bias(z) if hasattr(self, "bias") else z

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
+from jaxchain.core.arrays import as_shape
 from jaxchain.core.config import config, get_dtype
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
@@ -103,7 +104,7 @@ class BatchNormalization(Link):
         self.register_persistent("avg_var")
 
     def _initialize_params(self, shape: Any) -> None:
-        shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
+        shape = as_shape(shape)
         self.avg_mean = self._statistic(self._initial_avg_mean, 0, shape)
         self.avg_var = self._statistic(self._initial_avg_var, 1, shape)
         self._initial_avg_mean = self._initial_avg_var = None

@@ -21,10 +21,13 @@ from jaxchain.optimizers.hyperparameter import split
 Group = tuple[Any, ...]  # (rule class, static values, hooks before, hooks after): what a program is compiled for
 
 
-def apply_hooks(hooks: Any, numbers: Any, params: Sequence[Any], grads: Sequence[Any]) -> Sequence[Any]:
-    """Apply pure hooks in order: return the new gradients."""
+def apply_hooks(
+    hooks: Any, numbers: Any, params: Sequence[Any], grads: Sequence[Any], scales: Sequence[Any] | None = None
+) -> Sequence[Any]:
+    """Apply pure hooks in order: return the new gradients. `scales`: the loss scale of each."""
+    scales = [None] * len(params) if scales is None else scales
     for (kind, statics), values in zip(hooks, numbers, strict=True):
-        grads = kind.gradients(SimpleNamespace(**values, **dict(statics)), params, grads)
+        grads = kind.gradients(SimpleNamespace(**values, **dict(statics), loss_scales=scales), params, grads)
     return grads
 
 
@@ -68,13 +71,14 @@ def program(
 
     def update(numbers: Any, ts: Any, hook_numbers: Any, scales: Any, params: Any, grads: Any, slots: Any) -> Any:
         params, slots = list(params), list(slots)
-        grads = list(apply_hooks(pre, hook_numbers[0], params, list(grads)))
+        each = scale_of_each(scales, scaled, len(params))
+        grads = list(apply_hooks(pre, hook_numbers[0], params, list(grads), each))
         for (kind, statics, before, after), at, values, t, inner in zip(
             groups, places, numbers, ts, hook_numbers[2], strict=True
         ):
             h = SimpleNamespace(**values, **dict(statics))
             some = [params[i] for i in at]
-            gs = [unscaled(grads[i], scales, scaled[i] if scaled else -1) for i in at]
+            gs = [unscaled(grads[i], each[i]) for i in at]
             if before:
                 gs = [apply_hooks(before, inner[0], [p], [g])[0] for p, g in zip(some, gs, strict=True)]
             new, states = _apply_rule(kind, h, t, some, gs, [slots[i] for i in at])
@@ -83,7 +87,7 @@ def program(
             for i, p, g, s in zip(at, new, gs, states, strict=True):
                 params[i], grads[i], slots[i] = p, g, s
         changed = bool(pre or post or scaled or any(g[2] or g[3] for g in groups))
-        grads = list(apply_hooks(post, hook_numbers[1], params, grads))
+        grads = list(apply_hooks(post, hook_numbers[1], params, grads, each))
         return [p for p, m in zip(params, members, strict=True) if m >= 0], grads if changed else None, slots
 
     update.__name__ = update.__qualname__ = name
@@ -98,9 +102,14 @@ def scales_apart(scales: Sequence[Any] | None) -> tuple[tuple[int, ...], list[An
     return tuple([places.get(k, -1) for k in keys]) if distinct else (), list(distinct.values())
 
 
-def unscaled(grad: Any, scales: Sequence[Any], place: int) -> Any:
-    """Return a gradient divided by the loss scale at a place; -1: as it is."""
-    return grad if place < 0 else grad / jnp.asarray(scales[place], grad.dtype)
+def scale_of_each(scales: Sequence[Any], scaled: Sequence[int], count: int) -> list[Any]:
+    """Return the loss scale of each of `count` parameters, or None: what `scales_apart` took apart."""
+    return [None if place < 0 else scales[place] for place in scaled] if scaled else [None] * count
+
+
+def unscaled(grad: Any, scale: Any) -> Any:
+    """Return a gradient divided by its loss scale; None: as it is."""
+    return grad if scale is None else grad / jnp.asarray(scale, grad.dtype)
 
 
 def hooks_of(hooks: Collection[Any]) -> tuple[Any, list[dict[str, Any]]]:

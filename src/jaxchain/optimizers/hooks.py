@@ -76,7 +76,7 @@ class GradientHook:
         """Return the new gradients.
 
         Args:
-            h: The hook's numbers, as attributes.
+            h: The hook's numbers, as attributes; `loss_scales`: the loss scale of each gradient, or None.
             params: The parameters.
             grads: Their gradients.
         """
@@ -93,7 +93,8 @@ class GradientHook:
         params = list({id(p): p for p in found}.values())
         repeated = tuple(times[id(p)] for p in params) if len(params) < len(found) else None
         program = hook_program(type(self), statics, repeated)
-        grads = program(numbers, [p.array for p in params], [p.grad for p in params])
+        scales = [getattr(getattr(p, "update_rule", None), "factor", None) for p in params]
+        grads = program(numbers, scales, [p.array for p in params], [p.grad for p in params])
         for p, g in zip(params, grads, strict=True):
             p._grad = g
 
@@ -107,9 +108,10 @@ def is_pure_hook(hook: Any) -> bool:
 def hook_program(kind: type[GradientHook], statics: Any, times: tuple[int, ...] | None) -> Callable[..., Any]:
     """Return the compiled form of a hook alone; `times`: in how many places each parameter is, if any is in several."""
 
-    def hook(numbers: Any, params: Any, grads: Any) -> Any:
+    def hook(numbers: Any, scales: Any, params: Any, grads: Any) -> Any:
         more = () if times is None else (times,)
-        return kind.gradients(SimpleNamespace(**numbers, **dict(statics)), params, grads, *more)
+        h = SimpleNamespace(**numbers, **dict(statics), loss_scales=scales)
+        return kind.gradients(h, params, grads, *more)
 
     hook.__name__ = kind.__name__
     return jax.jit(hook)
@@ -130,8 +132,13 @@ class WeightDecay(GradientHook):
 
     @staticmethod
     def gradients(h: Any, params: Arrays, grads: Arrays) -> Arrays:
-        """Return ``g + rate p``."""
-        return [(g + h.rate * p).astype(g.dtype) for p, g in zip(params, grads, strict=True)]
+        """Return ``g + rate p``; where the loss was scaled, so is the rate."""
+        decayed = []
+        for p, g, scale in zip(params, grads, h.loss_scales, strict=True):
+            wide = jnp.promote_types(g.dtype, jnp.float32)
+            rate = h.rate if scale is None else h.rate * jnp.asarray(scale, wide)
+            decayed.append((g + rate * p).astype(g.dtype))
+        return decayed
 
 
 class Lasso(GradientHook):

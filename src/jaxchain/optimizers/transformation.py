@@ -18,21 +18,12 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.optimizers.base import GradientMethod
-from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scales_apart, unscaled
+from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scale_of_each, scales_apart, unscaled
 from jaxchain.optimizers.hooks import Hooks
 from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
 
 COUNT = "count"  # the leaf of a transformation that has no state: what an update leaves behind
-
-
-class _Undo:
-    """What an optimizer was like before its state was made."""
-
-    _opaque = True
-
-    def __init__(self, optimizer: Optax) -> None:
-        self.saved = {k: optimizer.__dict__[k] for k in ("_names", "_leaves", "_owners", "_tree", "_injected")}
 
 
 class OptaxRule(UpdateRule):
@@ -46,7 +37,6 @@ class OptaxRule(UpdateRule):
     def __init__(self, optimizer: Optax | None = None, path: str = "") -> None:
         super().__init__()
         self.path = path
-        self._undo: _Undo | None = None
         self._optimizer: Any = (lambda: None) if optimizer is None else weakref.ref(optimizer)
 
     @property
@@ -59,17 +49,20 @@ class OptaxRule(UpdateRule):
         hooks = self._status[3]
         return hooks is None or not (hooks.pre or hooks.post)
 
-    def _init_states(self, param: Any) -> None:
+    def _begin(self, param: Parameter) -> Callable[[], None] | None:
         optimizer = self._optimizer()
-        if optimizer is not None:
-            self._undo = _Undo(optimizer)
-            optimizer._prepare()
+        if optimizer is None or self.state is not None:
+            return None
+        before = {k: optimizer.__dict__[k] for k in ("_names", "_leaves", "_owners", "_tree", "_injected")}
 
-    def _uninitialise(self) -> None:
-        optimizer = self._optimizer()
-        if optimizer is not None and self._undo is not None:
-            optimizer.__dict__.update(self._undo.saved)
-        self._undo = None
+        def undo() -> None:
+            optimizer.__dict__.update(before)
+
+        optimizer._prepare()
+        if self.state:
+            return undo
+        undo()
+        return None
 
     def update(self, param: Parameter) -> None:
         """Refuse to update one parameter: the transformation sees all of them.
@@ -457,9 +450,9 @@ def _program(
     step = optax.with_extra_args_support(transformation).update
 
     def update(hook_numbers: Any, scales: Any, params: Any, grads: Any, leaves: Any, value: Any) -> Any:
-        grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads))
-        if scaled:
-            grads = [unscaled(g, scales, place) for g, place in zip(grads, scaled, strict=True)]
+        each = scale_of_each(scales, scaled, len(params))
+        grads = list(apply_hooks(hooks[0], hook_numbers[0], params, grads, each))
+        grads = list(map(unscaled, grads, each))
         by_path = {
             path: jnp.zeros_like(g) if path in frozen else g for path, g in zip(paths, grads, strict=True) if path
         }
@@ -477,7 +470,7 @@ def _program(
             for owner, new, old in zip(owners, tree.flatten_up_to(state), leaves if owners else (), strict=True)
         ]
         changed = bool(scaled or any(hooks))
-        grads = list(apply_hooks(hooks[1], hook_numbers[1], new, grads))
+        grads = list(apply_hooks(hooks[1], hook_numbers[1], new, grads, each))
         return new, grads if changed else None, states if owners else [leaves[0] + 1]
 
     update.__name__ = update.__qualname__ = name

@@ -51,6 +51,8 @@ class UpdateRule:
     slots: Any = ()
     is_elementwise = False
     loss_scale: Any = None
+    _fp32 = False
+    _fp32_param: Parameter | None = None  # the float32 copy of a float16 parameter
 
     def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
         self._state: dict[str, Any] | None = None
@@ -86,7 +88,7 @@ class UpdateRule:
     @property
     def state(self) -> dict[str, Any] | None:
         """Arrays by slot name; None before the first update."""
-        return self._state
+        return {} if self._state is None and not self.slots and self.t else self._state  # rules without slots have none
 
     @state.setter
     def state(self, value: dict[str, Any] | None) -> None:
@@ -157,7 +159,7 @@ class UpdateRule:
         return (
             is_pure_rule(type(self))
             and _CORES.isdisjoint(self.__dict__)
-            and not getattr(self, "_fp32", False)
+            and not self._fp32
             and (hooks is None or all(map(is_pure_hook, (*hooks.pre.values(), *hooks.post.values()))))
         )
 
@@ -173,7 +175,7 @@ class UpdateRule:
             self.t = self.t + 1
         if param.array is None:
             return
-        if getattr(self, "_fp32", False) and param.dtype == np.float16:
+        if self._is_copied(param):
             self._update_in_float32(param)
         else:
             self._update(param)
@@ -186,25 +188,38 @@ class UpdateRule:
     def _update(self, param: Parameter) -> None:
         if self._state is None:
             self._init_states(param)
-        if self.loss_scale is not None and param.grad is not None:
-            param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
+        scale = self.loss_scale
+        if scale is not None:
+            if param.grad is not None:
+                param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
+            self.loss_scale = None  # the rule's own hooks see what is divided
         hooks = self._status[3]
-        for hook in hooks.at("pre") if hooks else ():
-            hook(self, param)
-        self.update_core(param)
-        for hook in hooks.at("post") if hooks else ():
-            hook(self, param)
+        try:
+            for hook in hooks.at("pre") if hooks else ():
+                hook(self, param)
+            self.update_core(param)
+            for hook in hooks.at("post") if hooks else ():
+                hook(self, param)
+        finally:
+            if scale is not None:
+                self.loss_scale = scale
+
+    def _is_copied(self, param: Any) -> bool:
+        """Return whether a float32 copy is updated in a parameter's place."""
+        return self._fp32 and param.dtype == np.float16
 
     def _update_in_float32(self, param: Parameter) -> None:
         """Update a float32 copy that is kept beside a float16 parameter."""
-        copied = getattr(self, "_fp32_param", None)
+        copied, trace = self._fp32_param, thread_state().trace
         if copied is None:
-            if thread_state().trace is not None:
+            copied = Parameter(param.array.astype(jnp.float32), name=param.name)
+            if trace is None:
+                self._fp32_param = copied
+            elif not trace.inits:  # else the trace starts over, with a copy that `_begin` makes
                 raise StaticError(
                     f"the float32 copy of {param.name} does not exist yet: make the first update outside the static "
                     f"function\nat {user_line(2)}"
                 )
-            copied = self._fp32_param = Parameter(param.array.astype(jnp.float32), name=param.name)
         copied.grad = None if param.grad is None else param.grad.astype(jnp.float32)
         copied.update_rule = self
         self._update(copied)
@@ -283,9 +298,19 @@ class UpdateRule:
             trace.initialised(self)
             self._state = dict(self._state)  # the trace writes into this one and keeps the other
 
-    def _uninitialise(self) -> None:
-        """Forget the state: undo of an initialisation."""
-        self._state = None
+    def _begin(self, param: Parameter) -> Callable[[], None] | None:
+        """Make now what the first update would make. Return what undoes it; None: there is nothing to make."""
+        before = self._state, self._fp32_param
+        if self._is_copied(param) and self._fp32_param is None:
+            self._fp32_param = Parameter(param.array.astype(jnp.float32), name=param.name)
+        if self._state is None:
+            self._init_states(self._fp32_param if self._is_copied(param) else param)
+            self._state = self._state or None
+
+        def undo() -> None:
+            self._state, self._fp32_param = before
+
+        return None if self._state is before[0] and self._fp32_param is before[1] else undo
 
     def to_device(self, device: Any) -> None:
         """Move the state to a device: it follows its parameter. Numbers stay on none.
@@ -296,9 +321,8 @@ class UpdateRule:
         for key, value in (self._state or {}).items():
             if isinstance(value, jax.Array):
                 self._state[key] = placed(value, device)  # type: ignore[index]
-        copied = getattr(self, "_fp32_param", None)
-        if copied is not None:
-            copied.to_device(device)
+        if self._fp32_param is not None:
+            self._fp32_param.to_device(device)
         numbers = [self._status[2], self._hyper]
         while (parent := getattr(numbers[-1], "parent", None)) is not None:
             numbers.append(parent)

@@ -219,7 +219,7 @@ def _scale(layer: Message) -> Link:
         link.W.array = blobs.pop(0)
     else:
         link = Scale(param.axis, bias_term=bool(param.bias_term), bias_shape=blobs[0].shape if blobs else None)
-    if link.bias is not None:
+    if param.bias_term:
         link.bias.b.array = blobs[0].reshape(link.bias.b.shape)
     return link
 
