@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import distributions as D
-from jaxchain.contrast import contrast
+from jaxchain.contrast import _medians, contrast
+from jaxchain.core import background
 from jaxchain.core import random as streams
 from jaxchain.core.explain import EagerFallback
 from jaxchain.core.guard import NotCompilable
@@ -412,3 +414,14 @@ def test_an_exported_program_with_symbolic_sizes(tmp_path):
     names = {p.name for p in report.save(tmp_path)}
     assert "hlo.txt" in names and "hlo_before.txt" not in names
     assert json.loads((tmp_path / "report.json").read_text())["forward"]["instructions_before"] is None
+
+
+def test_nothing_is_compiled_beside_the_calls_that_are_timed():
+    busy = []
+
+    def call():
+        busy.append(background.is_busy())
+
+    background.start(lambda: time.sleep(0.05))
+    _medians(call, call, (), {}, 1)
+    assert busy == [True, True, False, False]  # two warm-ups, two that count

@@ -54,6 +54,17 @@ def test_fates(program):
     assert [n.fate + (f": {n.why}" if n.why else "") for n in nodes] == FATES[program]
 
 
+def test_a_constant_that_two_kernels_share_says_of_neither_that_it_is_in_the_other():
+    def layers(x):
+        return F.relu(F.matmul(F.relu(F.matmul(x, ones(8, 8)) + 1), ones(8, 8)) + 2)  # one zero for both
+
+    nodes = link(programs.program(layers, X)).nodes
+    assert [[nodes[int(i[1:]) - 1].label for i in n.fused_with] for n in nodes if n.label == "ReLU"] == [
+        ["_ + 1"],
+        ["_ + 2"],
+    ]
+
+
 def test_readers_of_a_split_are_not_merged():
     assert not any(n.why.startswith("merged") for n in link(programs.program(halves, X)).nodes)
 
