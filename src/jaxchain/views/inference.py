@@ -1,4 +1,4 @@
-"""Owners of HLO instructions that their scope does not tell: XLA's rewrites (a convolution into another layout) drop it.
+"""Owners of HLO instructions that no scope tells: XLA's rewrites (a convolution into another layout) drop it.
 
 An instruction without a scope whose readers all belong to one eager node was made for that node. For a convolution or
 matrix product the node must have such an equation: if its readers have none, it is the nearest one behind them.
