@@ -627,9 +627,21 @@ def test_repeated_compiles_warn():
     def f(x, n):
         return x * n
 
-    with pytest.warns(RecompileWarning, match="compiled 8 times"):
+    with pytest.warns(RecompileWarning, match="compiled 8 times") as caught:
         for n in range(8):
             f(X, n)
+    assert caught[0].filename == __file__
+
+
+def test_another_structure_of_the_arguments_is_told_by_their_names():
+    @jaxchain.static
+    def f(x, trees):
+        return x * 2
+
+    with pytest.warns(RecompileWarning, match="Each structure is a program of its own"):
+        for n in range(1, 9):
+            f(X, [1] * n)
+    assert {c.reason for c in f.compiles[1:]} == {"the structure of the arguments changed: trees"}
 
 
 def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
+import re
 import time
 import types
 import weakref
@@ -31,7 +33,7 @@ from jaxchain.core.compat import in_trace, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
-from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
+from jaxchain.core.explain import ATTRIBUTE, STRUCTURE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
@@ -453,11 +455,24 @@ def _describe_leaf(key: Any) -> str:
     return repr(key)
 
 
+def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
+    """Return which arguments have another structure, as ``: trees``."""
+    if len(names) != new.num_leaves:
+        return ""
+    (before, _), (after, _) = old.children(), new.children()
+    found, at = [], 0
+    for a, b in itertools.zip_longest(before.children(), after.children()):
+        if a != b and b is not None and b.num_leaves:
+            found.append(re.split(r"[.\[]", names[at])[0])
+        at += b.num_leaves if b is not None else 0
+    return f": {', '.join(found)}" if found else ""
+
+
 def _key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str]) -> str:
     def differences(old: Any) -> list[str]:
         found = []
         if old[0] != key[0]:
-            found.append("the structure of the arguments changed")
+            found.append(STRUCTURE + _changed(old[0], key[0], names))
         else:
             for name, a, b in zip(names, old[1], key[1], strict=False):
                 if a != b:

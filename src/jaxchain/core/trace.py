@@ -113,8 +113,8 @@ class Trace:
     def call_path(self, scope: Scope | None) -> str:
         """Return the path of a link call: as the link's, its later calls inside the same outer call numbered.
 
-        ``/predictor/lstm``, then ``/predictor/lstm~2``; ``/predictor/layers.0`` if the list itself was not called; a link
-        without a name goes by its class.
+        ``/predictor/lstm``, then ``/predictor/lstm~2``; ``/predictor/layers.0`` if the list itself was not called.
+        A link without a name goes by its class.
         """
         outer = []
         while scope is not None and scope not in self.calls:
