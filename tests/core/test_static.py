@@ -622,6 +622,11 @@ def test_shapes_compile_once_each_and_are_explained():
     assert "reads" in str(f.explain())
 
 
+def test_what_cannot_be_called_is_refused_at_once():
+    with pytest.raises(TypeError, match="static: expected a function or a link, got Variable"):
+        jaxchain.static(F.sum(X))
+
+
 def test_repeated_compiles_warn():
     @jaxchain.static
     def f(x, n):

@@ -555,6 +555,9 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
 
     Returns:
         A callable with the same arguments and results, and `explain()`.
+
+    Raises:
+        TypeError: `function` cannot be called: ``static(step(x))``, say, in the place of ``static(step)(x)``.
     """
     if function is None:
         return functools.partial(static, donate=donate, sizes=sizes)
@@ -562,6 +565,8 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
         return function.static()
     if isinstance(function, classmethod | staticmethod):
         return type(function)(Static(function.__func__, donate=donate, sizes=sizes))
+    if not callable(function):
+        raise TypeError(f"static: expected a function or a link, got {type(function).__name__}")
     return Static(function, donate=donate, sizes=sizes)
 
 
