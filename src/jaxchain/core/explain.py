@@ -124,14 +124,17 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
 
 def warn_eager(name: str, reason: str) -> None:
     """Warn that calls of a static function run in eager mode."""
-    ways = "do that outside the call; leave this part eager on purpose: link.eager()"
+    ways = "do that outside the call"
     if any(words in reason for words in ("a value out of", "the integer of", "looks at a value")):
         ways = (
-            "compare arrays (`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take numbers "
-            "out after the call: return them, or jaxchain.report them as arrays; leave this part eager on purpose: "
-            "link.eager()"
+            "compare arrays (`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take "
+            "numbers out after the call: return them, or jaxchain.report them as arrays"
         )
-    warn(f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. Ways out: {ways}", EagerFallback)
+    warn(
+        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. "
+        f"Ways out: {ways}; leave this part eager on purpose: link.eager()",
+        EagerFallback,
+    )
 
 
 def _remedy(last: Compile) -> str:
