@@ -72,13 +72,16 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
             eager_first, eager_out = _timed(call, args, kwargs)
         eager_cells = written()
         graph_outputs = [v for _, v in results_of(eager_out) if isinstance(v, Variable)]
-        retained, _ = eager_reader.retained_bytes(graph_outputs)
+        retained: int | None = eager_reader.retained_bytes(graph_outputs)[0]
+        unchained = all(v.creator_node is None for v in graph_outputs)
         reset()
         stage("running in static mode")
         compiled = _compiled(_Call(model_or_fn))
         static_out = compiled(*args, **kwargs)
         cells, gaps = [differences(*pair) for pair in zip(eager_cells, written(), strict=True)]
         outputs = differences(arrays_of(eager_out), arrays_of(static_out)) + cells
+        if gaps and unchained:  # a step that has let its graph go
+            retained = None
         del eager_out, static_out, graph_outputs, eager_cells
         reset()
         graph = eager_graph(model_or_fn, args, kwargs, reset)
@@ -266,7 +269,7 @@ def _measure(
     made: programs.Program,
     repeats: int,
     first: float,
-    retained: int,
+    retained: int | None,
     reset: Callable[[], None],
     notes: list[str],
 ) -> tuple[Cost, programs.HloView, programs.HloView | None]:
