@@ -249,7 +249,7 @@ def _called(node: LinkedNode) -> str:
 
 _FATES = {
     "kernel": "A kernel of its own.",
-    "fused": "Fused with others into one kernel.",
+    "fused": "Fused: its kernels compute others, too.",
     "library call": "A library call: matrix product, convolution, sort, ...",
     "free": "Free: the same bytes.",
     "removed": "Removed.",
