@@ -40,6 +40,9 @@ def loss(x, t):
 def none():
     return helper.VALUE
 
+def number_of(x):
+    return F.sum(x) * float(F.sum(x).array)
+
 net = MLP()
 number = 3
 """
@@ -116,7 +119,7 @@ def test_same_seed_same_numbers(model, capsys):
         (["contrast", "nowhere.at.all:MLP"], "no module 'nowhere'"),
         (
             ["contrast", "the_model.py:Missing"],
-            "no 'Missing' in the_model.py. It has: Fails, MLP, Needs, loss, net, none",
+            "no 'Missing' in the_model.py. It has: Fails, MLP, Needs, loss, net, none, number_of",
         ),
         (["contrast", "the_model.py:Needs"], "missing a required argument: 'size'"),
         (["contrast", "the_model.py:MLP", "--args", "open('x')"], "expected Python literals"),
@@ -128,6 +131,7 @@ def test_same_seed_same_numbers(model, capsys):
         (["contrast", "the_model.py:net", "--input", "2,5"], "float32[2,5] failed"),
         (["contrast", "the_model.py:net"], "on no arguments (see --input) failed"),
         (["view", "the_model.py:net"], "on no arguments (see --input) failed"),
+        (["view", "the_model.py:number_of", "--input", "2"], "it cannot be compiled; --mode eager draws what runs"),
         (["contrast", "broken.py:f"], "RuntimeError: inside the file"),
         (["contrast", "syntax.py:f"], "SyntaxError"),
         (["contrast", "imports.py:f"], "No module named 'not_installed_anywhere'"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import distributions as D
-from jaxchain.contrast import contrast
+from jaxchain.contrast import _medians, contrast
+from jaxchain.core import background
 from jaxchain.core import random as streams
 from jaxchain.core.explain import EagerFallback
 from jaxchain.core.guard import NotCompilable
@@ -180,11 +182,12 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
         model.cleargrads()
         loss.backward()
         optimizer.update()
+        loss.unchain_backward()
         return loss
 
     before = state_of(model)
     found = contrast(step, X, T, repeats=2)
-    assert found.agrees()
+    assert found.agrees() and found.forward.retained is None  # nothing is kept any more, but was
     cells = [f"optimizer.target.predictor.{name}" for name in ("b", "W")]
     assert [d.name for d in found.gradients] == cells and found.backward is None  # its own: it was run as it is
     assert [d.name for d in found.outputs] == ["output", *(f"{name} afterwards" for name in cells)]
@@ -412,3 +415,14 @@ def test_an_exported_program_with_symbolic_sizes(tmp_path):
     names = {p.name for p in report.save(tmp_path)}
     assert "hlo.txt" in names and "hlo_before.txt" not in names
     assert json.loads((tmp_path / "report.json").read_text())["forward"]["instructions_before"] is None
+
+
+def test_nothing_is_compiled_beside_the_calls_that_are_timed():
+    busy = []
+
+    def call():
+        busy.append(background.is_busy())
+
+    background.start(lambda: time.sleep(0.05))
+    _medians(call, call, (), {}, 1)
+    assert busy == [True, True, False, False]  # two warm-ups, two that count

@@ -107,6 +107,18 @@ def test_a_gradient_that_differs_is_found():
     assert culprit.cause == "program" and culprit.node == "Sum (backward)"
 
 
+def test_the_sum_of_two_gradients_is_not_taken_for_an_op():
+    hidden = Hidden()
+
+    def f(x):
+        v = jaxchain.Variable(x)
+        y = F.tanh(v)
+        F.sum(y + F.sin(y)).backward()
+        return F.exp(v.grad_var * float(hidden.next()))
+
+    assert jaxchain.verify(f, X).culprit.node == "_ * 1"
+
+
 def test_rounding_of_the_compiler_is_found():
     def f(x):
         y = F.exp(x)

@@ -385,6 +385,8 @@ def _view(options: argparse.Namespace) -> int:
     try:
         with _stages(), jaxchain.using_config("train", not options.test):
             views = show(model, *inputs, mode=options.mode)
+    except jaxchain.core.errors.StaticError as error:
+        raise ProgramError(f"{options.target}: it cannot be compiled; --mode eager draws what runs") from error
     except Exception as error:
         raise ProgramError(f"{options.target}: calling it on {_types(inputs)} failed") from error
     if options.out is None:

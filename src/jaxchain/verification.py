@@ -165,6 +165,7 @@ class _Node:
     inputs: list[Any]
     outputs: list[Any]
     equation: int = -1  # its number in the trace
+    is_op: bool = True  # and not the sum of two gradients, say
 
 
 class _Recorder(FunctionHook):
@@ -195,7 +196,7 @@ def _nodes(traced: Traced) -> list[_Node]:
         tag = tag_of(path)
         op = str(eqn.params.get("name", eqn.primitive))
         label = op if tag is None else tag.label + (" (backward)" if tag.role == "backward" else "")
-        found.append(_Node(op, label, format_source(source), inputs, outputs, at))
+        found.append(_Node(op, label, format_source(source), inputs, outputs, at, tag is not None))
     return found
 
 
@@ -207,7 +208,7 @@ def _gap(eager: Sequence[Any], other: Sequence[Any]) -> float:
 def _program_differs(eager: Sequence[_Node], traced: Sequence[_Node], rtol: float) -> Culprit | None:
     """Compare the nodes of the eager run with those of the trace, in order."""
     known = {n.op for n in eager}
-    rest = [n for n in traced if n.op in known]  # updates of optimizers and what is no node have no partner
+    rest = [n for n in traced if n.op in known and n.is_op]  # updates of optimizers and what is no node have no partner
     for k, node in enumerate(eager):
         if k == len(rest):
             return Culprit("program", node.label, node.source, "the trace has no such node")

@@ -714,14 +714,31 @@ def test_shapes_compile_once_each_and_are_explained():
     assert "reads" in str(f.explain())
 
 
+def test_what_cannot_be_called_is_refused_at_once():
+    with pytest.raises(TypeError, match="static: expected a function or a link, got Variable"):
+        jaxchain.static(F.sum(X))
+
+
 def test_repeated_compiles_warn():
     @jaxchain.static
     def f(x, n):
         return x * n
 
-    with pytest.warns(RecompileWarning, match="compiled 8 times"):
+    with pytest.warns(RecompileWarning, match="compiled 8 times") as caught:
         for n in range(8):
             f(X, n)
+    assert caught[0].filename == __file__
+
+
+def test_another_structure_of_the_arguments_is_told_by_their_names():
+    @jaxchain.static
+    def f(x, trees):
+        return x * 2
+
+    with pytest.warns(RecompileWarning, match="Each structure is a program of its own"):
+        for n in range(1, 9):
+            f(X, [1] * n)
+    assert {c.reason for c in f.compiles[1:]} == {"the structure of the arguments changed: trees"}
 
 
 def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):

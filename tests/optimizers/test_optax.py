@@ -283,7 +283,7 @@ def test_loss_scaling_and_value():
 def test_wrong_use():
     with pytest.raises(TypeError, match=r"expected an optax\.GradientTransformation"):
         Optax(0.1)
-    optimizer = Optax(optax.sgd(0.1))
+    optimizer = Optax(optax.MultiSteps(optax.sgd(0.1), 2))  # no transformation itself, but it has one
     with pytest.raises(RuntimeError, match="setup"):
         optimizer.update()
     model = make()

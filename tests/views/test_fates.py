@@ -54,6 +54,17 @@ def test_fates(program):
     assert [n.fate + (f": {n.why}" if n.why else "") for n in nodes] == FATES[program]
 
 
+def test_a_constant_that_two_kernels_share_says_of_neither_that_it_is_in_the_other():
+    def layers(x):
+        return F.relu(F.matmul(F.relu(F.matmul(x, ones(8, 8)) + 1), ones(8, 8)) + 2)  # one zero for both
+
+    nodes = link(programs.program(layers, X)).nodes
+    assert [[nodes[int(i[1:]) - 1].label for i in n.fused_with] for n in nodes if n.label == "ReLU"] == [
+        ["_ + 1"],
+        ["_ + 2"],
+    ]
+
+
 def test_readers_of_a_split_are_not_merged():
     assert not any(n.why.startswith("merged") for n in link(programs.program(halves, X)).nodes)
 
@@ -68,6 +79,8 @@ def test_readers_of_a_split_are_not_merged():
         (lambda x, w: F.convolution_2d(x, w, groups=2), (ones(2, 4, 8, 8), ones(6, 2, 3, 3)), 2 * 2 * 6 * 36 * 18),
         (lambda x, w: F.deconvolution_2d(x, w, stride=2), (ones(2, 3, 8, 8), ones(3, 5, 3, 3)), 2 * 2 * 64 * 3 * 45),
         (F.sum, (X,), 32),
+        (F.argmax, (X,), 32),
+        (lambda x: F.average_pooling_2d(x, 3, 1), (ones(1, 1, 5, 5),), 9 * 9 + 9),
         (F.relu, (X,), 32),
         (lambda x: F.transpose(F.reshape(x, (8, 4))), (X,), 0),
         (F.identity, (X,), 0),
@@ -75,6 +88,17 @@ def test_readers_of_a_split_are_not_merged():
 )
 def test_flops(program, arrays, flops):
     assert sum(n.flops for n in link(programs.program(program, *arrays)).nodes) == flops
+
+
+def test_the_gradient_of_a_table_counts_the_rows_that_were_taken():
+    table = jaxchain.Parameter(ones(1000, 8))
+
+    def step(i):
+        F.sum(F.embed_id(i, table)).backward()
+        return table.grad
+
+    embed, _ = link(programs.program(step, np.array([1, 2, 3], np.int32))).nodes
+    assert 3 * 8 <= embed.backward_flops < 50
 
 
 def test_rounds_of_a_loop_count():

@@ -269,6 +269,24 @@ def test_calls_of_one_link_are_told_apart():
     assert (first.id, middle.id) in linked.edges and (middle.id, last.id) in linked.edges
 
 
+def test_links_in_lists_that_are_not_called_have_the_paths_of_the_hierarchy():
+    class Lists(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.up, self.down = (jaxchain.ChainList(L.Linear(4, 4)) for _ in range(2))
+
+        def forward(self, x):
+            return self.down[0](self.up[0](x))
+
+    model, x = Lists(), np.ones((2, 4), np.float32)
+    linked = link(programs.program(model, x))
+    assert [(n.path, n.call) for n in linked.nodes] == [("/up/0", "/Lists/up.0"), ("/down/0", "/Lists/down.0")]
+    assert all(n.equations and n.instructions for n in linked.nodes)
+    table = jaxchain.summary(model, x)
+    assert sum(r.flops for r in table.rows) == table.flops
+
+
 def test_the_time_of_a_loop_s_node_is_that_of_all_rounds():
     xs = np.ones((3, 2), np.float32)
 

@@ -34,6 +34,22 @@ def test_rows_and_totals():
     assert all(r.eager > 0 and r.static > 0 for r in table.rows)
 
 
+def test_a_link_in_a_loop_has_its_operations():
+    class Loop(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.cells = jaxchain.ChainList(L.Linear(4, 4))
+
+        def forward(self, x):
+            last, _ = jaxchain.scan(lambda c, _: (F.tanh(self.cells[0](c)), None), x, np.zeros(3, np.float32))
+            return last
+
+    rows = {r.path: r for r in summary(Loop(), np.ones((2, 4), np.float32)).rows}
+    assert rows["/cells/0"].flops == 3 * (2 * 2 * 4 * 4 + 2 * 4) and rows["/"].flops == 3 * 2 * 4
+    assert rows["/cells/0"].result == "float32[2,4]"
+
+
 class Odd(jaxchain.Chain):
     """One link twice, one that only works after what comes before it, one that is not called."""
 

@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import threading
+import warnings
 from importlib.util import find_spec
 from types import CodeType
 from typing import Any
@@ -88,6 +89,14 @@ def format_source(source: tuple[str, int, str] | None) -> str:
 def user_line(depth: int = 2) -> str:
     """Return the user's line that led here, formatted for a message."""
     return format_source(source_of(call_site(depth + 1)))
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the user's line that led here."""
+    frame, level = sys._getframe(), 1
+    while frame is not None and library_files[frame.f_code.co_filename]:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level if frame is not None else 2)
 
 
 def traceback_source(error: BaseException) -> tuple[str, int, str] | None:

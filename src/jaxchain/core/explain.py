@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from jaxchain.core.ahead import memory_of
+from jaxchain.core.errors import warn
 from jaxchain.core.variant import Variant
 
 OFTEN = 8
 ATTRIBUTE = (
     "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
 )
+STRUCTURE = "the structure of the arguments changed"
 SECOND = "A new kind of call (other shapes, say) runs eagerly once where that is far faster (config.compile_at_once)"
 
 
@@ -123,12 +124,16 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
 
 def warn_eager(name: str, reason: str) -> None:
     """Warn that calls of a static function run in eager mode."""
-    warnings.warn(
-        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. Ways out: compare arrays "
-        "(`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take numbers out after the "
-        "call: return them, or jaxchain.report them as arrays; leave this part eager on purpose: link.eager()",
+    ways = "do that outside the call"
+    if any(words in reason for words in ("a value out of", "the integer of", "looks at a value")):
+        ways = (
+            "compare arrays (`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take "
+            "numbers out after the call: return them, or jaxchain.report them as arrays"
+        )
+    warn(
+        f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. "
+        f"Ways out: {ways}; leave this part eager on purpose: link.eager()",
         EagerFallback,
-        stacklevel=5,
     )
 
 
@@ -137,6 +142,8 @@ def _remedy(last: Compile) -> str:
     reason = last.reason
     if reason.startswith("arg ") and "[" in reason:
         return "Pad sizes that vary: @jaxchain.static(sizes=jaxchain.bucket(...))"
+    if STRUCTURE in reason:
+        return "Each structure is a program of its own: let parts be static that all have in common, or leave it eager"
     if reason.startswith("arg "):
         return "Pass a number that changes as an array (np.float32(v)), or leave this function eager"
     if last.variant.guards:
@@ -155,9 +162,8 @@ def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
     n = len(counted)
     if n >= OFTEN and n & (n - 1) == 0:
         reasons = "; ".join(c.reason for c in counted[-3:])
-        warnings.warn(
+        warn(
             f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call. "
             f"{_remedy(counted[-1])}. {SECOND}. See explain().",
             RecompileWarning,
-            stacklevel=4,
         )

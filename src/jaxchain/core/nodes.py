@@ -236,10 +236,27 @@ class FunctionRecord:
 class Scope:
     """A link being called: where it was called from and how many ops ran in it so far."""
 
-    __slots__ = ("count", "link", "outer")
+    __slots__ = ("_names", "count", "link", "outer")
+    _names: str
 
     def __init__(self, outer: Scope | None, link: Any) -> None:
         self.outer, self.link, self.count = outer, link, 0
+
+    @property
+    def names(self) -> str:
+        """Where the link is below the one that called it: ``l1``, or ``layers/0`` if the list itself was not called."""
+        try:
+            return self._names
+        except AttributeError:
+            self._names = names = self._find_names()
+            return names
+
+    def _find_names(self) -> str:
+        caller = self.outer
+        while caller is not None and not hasattr(caller.link, "namedlinks"):  # the body of a loop, say
+            caller = caller.outer
+        below = caller.link.namedlinks(skipself=True) if caller is not None else ()
+        return next((path[1:] for path, link in below if link is self.link), self.link.name or "")
 
 
 class BrokenScope(Scope):
@@ -252,7 +269,7 @@ def scope_path(scope: Scope | None) -> str:
     """Return the names of the links from the outermost in: ``/predictor/l1``."""
     names = []
     while scope is not None:
-        if scope.link.name:
-            names.append(scope.link.name)
+        if scope.names:
+            names.append(scope.names)
         scope = scope.outer
     return "".join("/" + n for n in reversed(names))

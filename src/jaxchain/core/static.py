@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
+import re
 import time
 import types
 import weakref
@@ -31,7 +33,7 @@ from jaxchain.core.compat import in_trace, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
-from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, warn_eager, warn_if_often
+from jaxchain.core.explain import ATTRIBUTE, STRUCTURE, Compile, Explanation, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
@@ -454,11 +456,24 @@ def _describe_leaf(key: Any) -> str:
     return repr(key)
 
 
+def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
+    """Return which arguments have another structure, as ``: trees``."""
+    if len(names) != new.num_leaves:
+        return ""
+    (before, _), (after, _) = old.children(), new.children()
+    found, at = [], 0
+    for a, b in itertools.zip_longest(before.children(), after.children()):
+        if a != b and b is not None and b.num_leaves:
+            found.append(re.split(r"[.\[]", names[at])[0])
+        at += b.num_leaves if b is not None else 0
+    return f": {', '.join(found)}" if found else ""
+
+
 def _key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str]) -> str:
     def differences(old: Any) -> list[str]:
         found = []
         if old[0] != key[0]:
-            found.append("the structure of the arguments changed")
+            found.append(STRUCTURE + _changed(old[0], key[0], names))
         else:
             for name, a, b in zip(names, old[1], key[1], strict=False):
                 if a != b:
@@ -541,6 +556,9 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
 
     Returns:
         A callable with the same arguments and results, and `explain()`.
+
+    Raises:
+        TypeError: `function` cannot be called: ``static(step(x))``, say, in the place of ``static(step)(x)``.
     """
     if function is None:
         return functools.partial(static, donate=donate, sizes=sizes)
@@ -548,6 +566,8 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
         return function.static()
     if isinstance(function, classmethod | staticmethod):
         return type(function)(Static(function.__func__, donate=donate, sizes=sizes))
+    if not callable(function):
+        raise TypeError(f"static: expected a function or a link, got {type(function).__name__}")
     return Static(function, donate=donate, sizes=sizes)
 
 

@@ -123,7 +123,8 @@ class Trace:
     def call_path(self, scope: Scope | None) -> str:
         """Return the path of a link call: as the link's, its later calls inside the same outer call numbered.
 
-        ``/predictor/lstm``, then ``/predictor/lstm~2``; a link without a name goes by its class.
+        ``/predictor/lstm``, then ``/predictor/lstm~2``; ``/predictor/layers.0`` if the list itself was not called.
+        A link without a name goes by its class.
         """
         outer = []
         while scope is not None and scope not in self.calls:
@@ -131,7 +132,8 @@ class Trace:
             scope = scope.outer
         path = "" if scope is None else self.calls[scope]
         for inner in reversed(outer):
-            path = f"{path}/{scope_name(inner.link.name or type(inner.link).__name__)}"
+            names = inner.names.split("/") if inner.names else [type(inner.link).__name__]
+            path = f"{path}/{'.'.join(map(scope_name, names))}"
             self.counts[path] = count = self.counts.get(path, 0) + 1
             path = path if count == 1 else f"{path}~{count}"
             self.calls[inner] = path

@@ -132,10 +132,10 @@ class Optax(GradientMethod):
     ``update(value=loss)``.
 
     Args:
-        transformation: The transformation.
+        transformation: The transformation, or an `optax.MultiSteps` around one.
 
     Attributes:
-        transformation: The same.
+        transformation: The transformation.
 
     Raises:
         TypeError: It is not a transformation.
@@ -152,6 +152,8 @@ class Optax(GradientMethod):
     """
 
     def __init__(self, transformation: Any) -> None:
+        if isinstance(transformation, optax.MultiSteps):
+            transformation = transformation.gradient_transformation()
         if not isinstance(transformation, optax.GradientTransformation):
             raise TypeError(
                 "Optax: expected an optax.GradientTransformation, e.g. optax.adam(1e-3), "

@@ -228,7 +228,8 @@ def functions_of(graph: Graph) -> Graph:
         if tag is not None:
             scope = str(owner.attributes.get("scope", ""))
             starts = [m.start() for m in TAG.finditer(scope)]
-            path = "".join("/" + p for p in scope[: starts[-1]].strip("/").split("/")[1:]) if starts else ""
+            parts = scope[: starts[-1]].strip("/").replace(".", "/").split("/")[1:] if starts else []
+            path = "".join("/" + p for p in parts)
         key = owner.id
         if key not in made:
             made[key] = builder.node(label, "function", None, op=label, link_path=path)

@@ -53,8 +53,13 @@ def flops_of(equation: Node, inputs: Sequence[str]) -> int:
         ):  # transposed: each input meets the whole filter
             return 2 * math.prod(shapes[0]) * math.prod(shapes[1]) // max(1, shapes[1][into])
         return 2 * result * math.prod(shapes[1]) // max(1, shapes[1][out])
-    if primitive.startswith("reduce_") or primitive.startswith("cum"):
-        return max([result, *(size_of(t)[0] for t in inputs)])
+    if primitive.startswith("scatter") and len(shapes) > 2:
+        return math.prod(shapes[2])  # what is added, not what it is added to
+    if primitive.startswith("reduce_window"):
+        return result * math.prod(_numbers(str(params.get("window_dimensions", ""))))
+    if primitive.startswith(("reduce_", "cum", "arg")):
+        read = max([result, *(size_of(t)[0] for t in inputs)])
+        return 0 if primitive.startswith("reduce_") and read == result else read
     return result
 
 

@@ -1,7 +1,8 @@
-"""Owners of HLO instructions that have lost their scope: XLA's rewrites (a convolution into another layout) drop it.
+"""Owners of HLO instructions that no scope tells: XLA's rewrites (a convolution into another layout) drop it.
 
 An instruction without a scope whose readers all belong to one eager node was made for that node. For a convolution or
 matrix product the node must have such an equation: if its readers have none, it is the nearest one behind them.
+A constant that is spread over an array belongs to what reads it: XLA keeps one of equal ones, under one op's scope.
 """
 
 from __future__ import annotations
@@ -44,6 +45,20 @@ class _Equations:
             seen.update(new)
             stack += new
         return frozenset(found)
+
+
+def of_readers(hlo: Graph, owners: dict[str, tuple[str, ...]], roles: dict[str, str]) -> None:
+    """Give a constant that is spread over an array, or counted up in one, the owners of what reads it."""
+    kinds = {n.id: n.kind for n in hlo.nodes}
+    spread = {n.id for n in hlo.nodes if n.attributes.get("opcode") in ("broadcast", "iota")}
+    spread -= {edge.target for edge in hlo.edges if kinds[edge.source] != "constant"}
+    readers: dict[str, list[str]] = defaultdict(list)
+    for edge in hlo.edges:
+        if edge.source in spread and "h" + edge.target in owners:
+            readers["h" + edge.source].append("h" + edge.target)
+    for key, read_by in readers.items():
+        owners[key] = tuple(dict.fromkeys(o for r in read_by for o in owners[r]))
+        roles[key] = "forward" if any(roles[r] == "forward" for r in read_by) else "backward"
 
 
 def infer(

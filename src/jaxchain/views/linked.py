@@ -17,7 +17,7 @@ from jaxchain.core.trace import Call
 from jaxchain.views import collector, programs
 from jaxchain.views.fates import Removals, fate
 from jaxchain.views.flops import flops_of, rounds_of, size_of
-from jaxchain.views.inference import infer
+from jaxchain.views.inference import infer, of_readers
 from jaxchain.views.model import Cluster, Graph, Node
 from jaxchain.views.readers import jaxpr as jaxpr_reader
 
@@ -193,11 +193,12 @@ def link(
             owners["h" + node.id], roles["h" + node.id] = tuple(found), role
         else:
             (outside if op_name else compiler_made).append("h" + node.id)
+    of_readers(hlo, owners, roles)
     inferred = infer(hlo, jaxpr, owners, roles)
     for key, (id_, role) in inferred.items():
         if "h" + key not in owners and "h" + key not in outside:
             owners["h" + key], roles["h" + key] = (id_,), role
-    compiler_made = [key for key in compiler_made if key not in owners]
+    outside, compiler_made = ([key for key in keys if key not in owners] for keys in (outside, compiler_made))
     kernels, home = _kernels(hlo, owners)
     return Linked(
         program.name,

@@ -62,7 +62,8 @@ class Cost:
         arguments: Bytes of the compiled program's inputs.
         outputs: Bytes of its results.
         temporary: Bytes it needs in between.
-        retained: Bytes that the eager graph keeps for its gradients, without parameters and inputs.
+        retained: Bytes that the eager graph keeps for its gradients, without parameters and inputs; None if the call
+            has let it go.
     """
 
     eager_call: float
@@ -81,7 +82,7 @@ class Cost:
     arguments: int | None
     outputs: int | None
     temporary: int | None
-    retained: int
+    retained: int | None
 
     @property
     def speedup(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from jaxchain.core.parameter import Parameter
@@ -15,6 +15,7 @@ from jaxchain.views.timing import link_times
 from jaxchain.views.units import seconds_text
 
 HEADING = ("link", "class", "result", "parameters", "flops", "equations", "eager", "static")
+BODIES = frozenset({"cond_true", "cond_false", "while", "scan"})  # what functions/control.py calls its clusters
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,12 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
         reset()
         eager, static = link_times(model, args, kwargs, reset)
         rows = []
+        known = {path.rstrip("/") for path, _ in model.namedlinks()}
+        placed = [(_place(n.path, known), n) for n in linked.nodes]
         for path, child in model.namedlinks():
-            nodes = [n for n in linked.nodes if n.path == path.rstrip("/")]
-            inside = [
-                n for n in linked.nodes if n.path == path.rstrip("/") or n.path.startswith(path.rstrip("/") + "/")
-            ]
+            here = path.rstrip("/")
+            nodes = [n for at, n in placed if at == here]
+            inside = [n for at, n in placed if at == here or at.startswith(here + "/")]
             rows.append(
                 Row(
                     path,
@@ -155,6 +157,11 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
                 )
             )
     return Summary(tuple(rows), linked)
+
+
+def _place(path: str, known: Collection[str]) -> str:
+    """Return the path of a node's link without the loops and branches that it was called in."""
+    return path if path in known else "".join("/" + p for p in path.split("/")[1:] if p not in BODIES)
 
 
 def _time(seconds: float | None) -> str:

@@ -93,7 +93,8 @@ class _Frames:
         self._around: dict[str, tuple[str, ...]] = {}
         self._single = _single(linked)
         self._leans = _leanings(linked, "j", linked.jaxpr) | _leanings(linked, "h", linked.hlo)
-        unnamed = {n.call.split("/")[1] for n in linked.nodes if n.call and n.path.count("/") < n.call.count("/")}
+        called = [(n.call.replace(".", "/").split("/"), n) for n in linked.nodes if n.call]
+        unnamed = {names[1] for names, n in called if n.path.count("/") < len(names) - 1}
         self._hidden = unnamed if len(unnamed) == 1 else set()  # the model itself, called once
 
     def around(self, id_: str) -> list[str]:
@@ -248,7 +249,7 @@ def _called(node: LinkedNode) -> str:
 
 _FATES = {
     "kernel": "A kernel of its own.",
-    "fused": "Fused with others into one kernel.",
+    "fused": "Fused: its kernels compute others, too.",
     "library call": "A library call: matrix product, convolution, sort, ...",
     "free": "Free: the same bytes.",
     "removed": "Removed.",
