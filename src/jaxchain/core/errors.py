@@ -137,6 +137,13 @@ class InvalidValue(InvalidType, ValueError):
     """
 
 
+class ArgumentGone(TypeError, ValueError):
+    """An argument that functions once had was given. Way out: the message names the configuration entry that it is now.
+
+    Chainer raises ValueError where it remembers such an argument and TypeError where it does not.
+    """
+
+
 class NotInitialized(RuntimeError):
     """A parameter was used before its shape was known.
 
