@@ -421,3 +421,26 @@ def test_a_label_without_a_row_has_no_loss_to_be_negatively_sampled():
 def test_what_is_given_in_place_of_a_draw_is_returned_as_it_is(drawn):
     given = np.ones_like(X)
     assert drawn(given)[1] is given
+
+
+@pytest.mark.parametrize(
+    ("function", "low", "high"),
+    [
+        (lambda x, g: F.layer_normalization(F.reshape(x, (2, 16)), F.tile(g, 8), F.tile(g, 8)), -0.01, 0.01),
+        (lambda x, g: F.group_normalization(x, 2, g, g), -0.01, 0.01),
+        (lambda x, g: F.batch_renormalization(x, g, g, 3, 5, running_mean=g, running_var=g), 1e-4, 2e-4),
+        (lambda x, g: F.normalize(x), 1e-4, 2e-4),
+        (lambda x, g: F.average_pooling_2d(x, 2), 2e4, 6e4),
+        (lambda x, g: F.average_pooling_nd(x, 2, pad=1, pad_value=None), 2e4, 6e4),
+    ],
+)
+def test_float16_is_out_of_range_only_where_a_result_is(function, low, high):
+    def run(dtype):
+        x = Variable(np.linspace(low, high, 32).reshape(2, 2, 2, 4).astype("float16").astype(dtype))
+        y = function(x, np.ones(2, dtype))
+        (g,) = jaxchain.grad([y], [x], [Variable((np.arange(y.size) % 3).reshape(y.shape).astype(dtype))])
+        assert y.dtype == g.dtype == dtype
+        return np.float32(y.array), np.float32(g.array)
+
+    for half, single in zip(run("float16"), run("float32"), strict=True):
+        np.testing.assert_allclose(half, single, rtol=1e-2, atol=1e-2 * np.abs(single).max())
