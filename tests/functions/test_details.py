@@ -430,6 +430,7 @@ def test_what_is_given_in_place_of_a_draw_is_returned_as_it_is(drawn):
         (lambda x, g: F.group_normalization(x, 2, g, g), -0.01, 0.01),
         (lambda x, g: F.batch_renormalization(x, g, g, 3, 5, running_mean=g, running_var=g), 1e-4, 2e-4),
         (lambda x, g: F.normalize(x), 1e-4, 2e-4),
+        (lambda x, g: F.local_response_normalization(x), 1e2, 1e3),
         (lambda x, g: F.average_pooling_2d(x, 2), 2e4, 6e4),
         (lambda x, g: F.average_pooling_nd(x, 2, pad=1, pad_value=None), 2e4, 6e4),
     ],
