@@ -391,6 +391,8 @@ def test_the_gradient_takes_indices_of_another_dtype_than_the_first_call(dtypes)
         (lambda: F.transpose_sequence([X[0, 0]]), "Expect: x0.ndim > 0"),
         (lambda: F.n_step_gru(1, 0.0, None, [], [], []), "at least one step in xs"),
         (lambda: F.dropout(X, train=True), "Use using_config('train', value)"),
+        (lambda: F.elu(X, "a"), "expected a number, got 'a'"),
+        (lambda: F.elu(X, 1j), "expected a number, got 1j"),
     ],
 )
 def test_an_error_names_the_function_that_was_called_and_what_is_wrong(call, said):
