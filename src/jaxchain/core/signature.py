@@ -369,10 +369,13 @@ def _scalar(value: Any) -> Any:
         return value
     if isinstance(value, (int, np.floating, np.integer, np.bool_)):
         return float(value)
+    if value is None:
+        return None
     if isinstance(value, Variable):
         value = value._array
     shape = getattr(value, "shape", None)
-    if shape is None and value is not None and not is_symbolic_dim(value):
+    is_size = bool(is_symbolic_dim(value))  # in an export
+    if shape is None and not is_size:
         try:
             return float(value)
         except (TypeError, ValueError):
