@@ -423,3 +423,71 @@ def test_the_gradient_takes_indices_of_another_dtype_than_the_first_call(dtypes)
         x = Variable(np.float32([[1], [2], [3]]))
         F.sum(F.permutate(x, np.array([2, 0, 1], dtype)) * np.float32([[1], [2], [3]])).backward()
         assert x.grad.ravel().tolist() == [2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: F.max_pooling_2d(X[None, None], 0), "max_pooling_2d(float32[1,1,3,4], 0)"),
+        (lambda: F.batch_normalization(X, X[0], X[0], axis=1.0), "batch_normalization(float32[3,4], "),
+        (lambda: F.resize_images(X[None, None], (1, 2, 3)), "got (1, 2, 3)"),
+        (lambda: F.im2col(X[None, None], 0), "Expect: ksize > 0"),
+        (lambda: F.transpose_sequence([X[0, 0]]), "Expect: x0.ndim > 0"),
+        (lambda: F.n_step_gru(1, 0.0, None, [], [], []), "at least one step in xs"),
+        (lambda: F.dropout(X, train=True), "Use using_config('train', value)"),
+        (lambda: F.elu(X, "a"), "expected a number, got 'a'"),
+        (lambda: F.elu(X, 1j), "expected a number, got 1j"),
+    ],
+)
+def test_an_error_names_the_function_that_was_called_and_what_is_wrong(call, said):
+    with pytest.raises((TypeError, ValueError, InvalidType)) as caught:
+        call()
+    assert said in str(caught.value)
+    assert "test_details.py" in str(caught.value)
+
+
+def test_cuts_out_of_order_are_an_error_in_debug_mode():
+    with jaxchain.using_config("debug", True), pytest.raises(ValueError, match="sorted"):
+        F.split_axis(X, [2, 1], 1)
+
+
+def test_a_label_without_a_row_has_no_loss_to_be_negatively_sampled():
+    loss = F.negative_sampling(X[:2], np.int32([0, 5]), np.eye(5, 4, dtype="f"), lambda s: np.zeros(s, "i"), 2, "no")
+    assert np.isfinite(loss.array[0]) and np.isnan(loss.array[1])
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        lambda given: F.dropout(X, mask=given, return_mask=True),
+        lambda given: F.gaussian(X, X, eps=given, return_eps=True),
+        lambda given: F.rrelu(X, r=given, return_r=True),
+    ],
+)
+def test_what_is_given_in_place_of_a_draw_is_returned_as_it_is(drawn):
+    given = np.ones_like(X)
+    assert drawn(given)[1] is given
+
+
+@pytest.mark.parametrize(
+    ("function", "low", "high"),
+    [
+        (lambda x, g: F.layer_normalization(F.reshape(x, (2, 16)), F.tile(g, 8), F.tile(g, 8)), -0.01, 0.01),
+        (lambda x, g: F.group_normalization(x, 2, g, g), -0.01, 0.01),
+        (lambda x, g: F.batch_renormalization(x, g, g, 3, 5, running_mean=g, running_var=g), 1e-4, 2e-4),
+        (lambda x, g: F.normalize(x), 1e-4, 2e-4),
+        (lambda x, g: F.local_response_normalization(x), 1e2, 1e3),
+        (lambda x, g: F.average_pooling_2d(x, 2), 2e4, 6e4),
+        (lambda x, g: F.average_pooling_nd(x, 2, pad=1, pad_value=None), 2e4, 6e4),
+    ],
+)
+def test_float16_is_out_of_range_only_where_a_result_is(function, low, high):
+    def run(dtype):
+        x = Variable(np.linspace(low, high, 32).reshape(2, 2, 2, 4).astype("float16").astype(dtype))
+        y = function(x, np.ones(2, dtype))
+        (g,) = jaxchain.grad([y], [x], [Variable((np.arange(y.size) % 3).reshape(y.shape).astype(dtype))])
+        assert y.dtype == g.dtype == dtype
+        return np.float32(y.array), np.float32(g.array)
+
+    for half, single in zip(run("float16"), run("float32"), strict=True):
+        np.testing.assert_allclose(half, single, rtol=1e-2, atol=1e-2 * np.abs(single).max())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxchain.core.arrays import ARRAY_LIKE
-from jaxchain.core.errors import InvalidType, locate, traceback_source
+from jaxchain.core.errors import ArgumentGone, InvalidType, locate, traceback_source
 from jaxchain.core.variable import Variable
 
 
@@ -27,16 +27,21 @@ def _described(value: Any) -> str:
     return reprlib.repr(value)
 
 
+# arguments of old, and the configuration entries that took their place
+_GONE = {"train": "train", "deterministic": "cudnn_deterministic", "use_cudnn": "use_cudnn"}
 _NO_ARRAYS = (list, tuple, str, type(None))
 
 
 def located(error: Exception, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:
     """Return the error of a call on its way to the user: it names the call and the user's line (see `locate`). If the
-    call used an argument as the array that it is not, it is an `InvalidType`.
+    call used an argument as the array that it is not, it is an `InvalidType`; an argument of old is an `ArgumentGone`.
     """
     problem = error
     if isinstance(error, AttributeError) and isinstance(error.obj, _NO_ARRAYS) and traceback_source(error) is None:
         if any(value is error.obj for value in (*args, *kwargs.values())):
             problem = InvalidType("Variables and arrays", type(error.obj).__name__)
+    gone = next((key for key in _GONE if key in kwargs), None) if isinstance(error, TypeError) else None
+    if gone is not None and f"unexpected keyword argument '{gone}'" in str(error):
+        problem = ArgumentGone(f"{error}: it is not supported anymore. Use using_config('{_GONE[gone]}', value)")
     locate(problem, f"{name}({described(args, kwargs)})")
     return problem

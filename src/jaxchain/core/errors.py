@@ -146,6 +146,13 @@ class InvalidValue(InvalidType, ValueError):
     """
 
 
+class ArgumentGone(TypeError, ValueError):
+    """An argument that functions once had was given. Way out: the message names the configuration entry that it is now.
+
+    Chainer raises ValueError where it remembers such an argument and TypeError where it does not.
+    """
+
+
 class NotInitialized(RuntimeError):
     """A parameter was used before its shape was known.
 
@@ -183,7 +190,13 @@ def locate(error: Exception, call: str) -> None:
         return
     text = str(error)
     line = user_line(2)
-    if "\nat " in text or not line or traceback_source(error) is not None:
+    if not line or traceback_source(error) is not None:
+        return
+    if text.endswith(inner := f"{getattr(error, '_call', None)}\nat {line}"):  # a function of ours called another one
+        error.args = (text.removesuffix(inner) + f"{call}\nat {line}",)
+        error._call = call  # type: ignore[attr-defined]
+        return
+    if "\nat " in text:
         return
     if isinstance(error, InvalidType):
         error.message = f"{error.message or 'Invalid operation is performed'}\n{call}\nat {line}"
@@ -192,6 +205,7 @@ def locate(error: Exception, call: str) -> None:
             error.add_note(f"{call}\nat {line}")
     else:
         error.args = (f"{text}\n{call}\nat {line}",)
+        error._call = call  # type: ignore[attr-defined]
 
 
 def expect(condition: bool, expectation: str, actual: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 from jax.sharding import PartitionSpec
 
 from jaxchain.core.compat import is_tracer, weakly_typed
@@ -368,9 +369,18 @@ def _scalar(value: Any) -> Any:
         return value
     if isinstance(value, (int, np.floating, np.integer, np.bool_)):
         return float(value)
+    if value is None:
+        return None
     if isinstance(value, Variable):
         value = value._array
-    if getattr(value, "shape", None) != () or not jnp.isdtype(value.dtype, ("bool", "real floating", "integral")):
+    shape = getattr(value, "shape", None)
+    is_size = bool(is_symbolic_dim(value))  # in an export
+    if shape is None and not is_size:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"expected a number, got {value!r}\nat {user_line(3)}") from None
+    if shape != () or not jnp.isdtype(value.dtype, ("bool", "real floating", "integral")):
         return value
     return weakly_typed(value) if is_tracer(value) else float(value)
 

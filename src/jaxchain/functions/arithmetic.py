@@ -4,6 +4,7 @@ Two Variables must have the same dtype. A Python or NumPy scalar is a traced con
 array that is no Variable is cast to it: neither changes the dtype of a result.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -194,14 +195,29 @@ def _floor(quotient: Variable) -> Variable:
     return Variable(jnp.floor(as_array(quotient)), requires_grad=False)
 
 
+def _spread(lhs, rhs):
+    """Return operands of one shape, so that their quotient is exact.
+
+    XLA makes `x * (1 / y)` of `x / y` if `y` is broadcast: 0.866 / 0.866 is 0.99999994 then, and its floor 0.
+    """
+    if isinstance(rhs, Number):
+        return lhs, rhs
+    rhs = _operand(lhs, rhs)
+    if lhs.shape == rhs.shape:
+        return lhs, rhs
+    with contextlib.suppress(ValueError):  # else the division says what does not fit
+        return lax.optimization_barrier(jnp.broadcast_arrays(as_array(lhs), as_array(rhs)))
+    return lhs, rhs
+
+
 def floor_divide(lhs, rhs):
     """Return ``lhs // rhs``. No gradient flows through it: the result is a leaf."""
-    return _floor(divide(lhs, rhs))
+    return _floor(divide(*_spread(lhs, rhs)))
 
 
 def floor_divide_into(lhs, rhs):
     """Return ``rhs // lhs``: the reflected operator."""
-    return _floor(divide_into(lhs, rhs))
+    return _floor(divide_into(*_spread(lhs, rhs)))
 
 
 # -- powers -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Elements in another order: stacking side by side, repeating, reversing, moving axes, diagonals, padding."""
 
-from collections.abc import Sequence
+import contextlib
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -151,7 +153,7 @@ def _repeat(x: Shaped[Array, "..."], repeats: tuple[int, ...], axis: int | None)
         x, axis = x.ravel(), 0
     with left_to_numpy():
         axis_in_range("x", x, axis)
-        if len(repeats) > 1:
+        if len(repeats) != 1:
             expect(len(repeats) == x.shape[axis], "len(repeats) == x.shape[axis]", f"{len(repeats)} != {x.shape[axis]}")
     if len(repeats) == 1:
         return jnp.repeat(x, repeats[0], axis)
@@ -296,7 +298,7 @@ def moveaxis(x, source: int | Sequence[int], destination: int | Sequence[int]):
         >>> F.moveaxis(np.zeros((2, 3, 4), np.float32), 0, -1).shape
         (3, 4, 2)
     """
-    moved = [(int(a),) if isinstance(a, int | np.integer) else tuple(map(int, a)) for a in (source, destination)]
+    moved = [tuple(map(operator.index, a if isinstance(a, Iterable) else (a,))) for a in (source, destination)]
     ndim = len(x.shape)
     for name, axes in zip(("source", "destination"), moved, strict=True):
         if all(-ndim <= a < ndim for a in axes) and len({a % ndim for a in axes}) != len(axes):
@@ -415,7 +417,7 @@ def permutate(x, indices, axis: int = 0, inv: bool = False):
             raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")
     if -len(x.shape) <= axis < len(x.shape):
         (indices,) = index_arrays(indices, x.shape, axis)
-    return _permutate(x, indices, indices.size, int(axis), bool(inv))  # the size is part of what is compiled
+    return _permutate(x, indices, indices.size, operator.index(axis), bool(inv))  # the size is part of what is compiled
 
 
 # -- padding ----------------------------------------------------------------------------------------------------------
@@ -505,4 +507,6 @@ def pad(
     if (widths < 0).any():
         raise ValueError(f"pad_width can't contain negative values, got {pad_width!r}")
     value = keywords.pop("constant_values", 0) if isinstance(constant_values, int | float | None) else 0.0
+    with contextlib.suppress(ValueError):  # else jnp.pad says what does not fit
+        widths = np.broadcast_to(widths, (max(x.ndim, 1), 2))
     return _pad(x, _tuples(widths), mode, tuple(keywords.items()), value)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Float
 
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import left_to_numpy, pair, same_dtype
 from jaxchain.functions.composed import composed
-from jaxchain.functions.correlation import correlate, filters_gradient, has_fast_kernel, transposed
+from jaxchain.functions.correlation import correlate, filters_gradient, transposed
 
 Pair = tuple[int, int]
 Sizes = tuple[int, ...]
@@ -115,25 +114,9 @@ def deconvolve(
     c, o, *kernel = W.shape
     expect(c == x.shape[1], "x.shape[1] == W.shape[0]", f"{x.shape[1]} != {c}")
     positive(out, error)
-    if not has_fast_kernel(x.ndim, groups):
-        shape, padding = (x.shape[0], groups * o, *out), _padding(x.shape[2:], out, kernel, stride, pad, dilate)
-        wide_x, wide_W = _wider(x, W)
-        y = transposed(wide_x, wide_W, shape, stride, padding, dilate, groups).astype(x.dtype)
-        return _add_bias(y, b, groups * o)
-    # Filters of the transposed map: (groups * o, c / groups, ...), flipped.
-    filters = W.reshape(groups, c // groups, o, *kernel).swapaxes(1, 2).reshape(groups * o, c // groups, *kernel)
-    filters = jnp.flip(filters, range(2, W.ndim))
-    padding = [((k - 1) * d - p, m - 1 - (n - 1) * s + p) for m, (n, k, s, p, d) in zip(out, axes, strict=True)]
-    wide_x, filters = _wider(x, filters)
-    y = lax.conv_general_dilated(
-        wide_x,
-        filters,
-        (1,) * len(stride),
-        padding,
-        lhs_dilation=stride,
-        rhs_dilation=dilate,
-        feature_group_count=groups,
-    ).astype(x.dtype)
+    shape, padding = (x.shape[0], groups * o, *out), _padding(x.shape[2:], out, kernel, stride, pad, dilate)
+    wide_x, wide_W = _wider(x, W)
+    y = transposed(wide_x, wide_W, shape, stride, padding, dilate, groups).astype(x.dtype)
     return _add_bias(y, b, groups * o)
 
 

@@ -48,6 +48,8 @@ def correlate(x: Array, W: Array, stride: Sequence[int], padding: Padding, dilat
             return _as_product(x, W, stride, padding, dilate, groups)
     if x.ndim > (4 if on_cpu else 5):  # for more than three axes XLA has no kernel on GPUs: it ends the process
         return _plane_by_plane(x, W, stride, padding, dilate, groups)
+    if on_cpu:
+        x, padding = _padded_ahead(x, W.shape[2:], stride, padding, dilate)
     return lax.conv_general_dilated(x, W, stride, padding, rhs_dilation=dilate, feature_group_count=groups)
 
 
@@ -87,9 +89,21 @@ def filters_gradient(
     return gW
 
 
-def has_fast_kernel(ndim: int, groups: int) -> bool:
-    """Return whether the backend's own convolution of arrays with so many axes, in so many groups, is fast."""
-    return (groups == 1 and ndim < 5) if jax.default_backend() == "cpu" else ndim < 6
+def _padded_ahead(
+    x: Array, kernel: Sequence[int], stride: Sequence[int], padding: Padding, dilate: Sequence[int]
+) -> tuple[Array, Padding]:
+    """Return the data, padded along the axes whose padding must not be part of the convolution, and what is left of it.
+
+    In the transpose, XLA takes an axis of two elements in steps of two, padded by one, for an axis of groups. If
+    another axis has a larger filter it swaps the operands, their shapes do not fit, and the compiler ends the process.
+    """
+    axes = zip(kernel, stride, padding, dilate, strict=True)
+    ahead = [k == s == 2 and low == d == 1 for k, s, (low, _), d in axes]
+    if all(ahead) or not any(ahead):
+        return x, padding
+    first = [(low, high, 0) if a else (0, 0, 0) for a, (low, high) in zip(ahead, padding, strict=True)]
+    rest = [(0, 0) if a else (low, high) for a, (low, high) in zip(ahead, padding, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *first]), rest
 
 
 def _windows(

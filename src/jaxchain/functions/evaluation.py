@@ -81,11 +81,11 @@ def binary_accuracy(y: Float[Array, "..."], t: Shaped[Array, "..."]) -> Float[Ar
 
 @op(label="ClassificationSummary", name="classification_summary")
 def _summary(
-    y: Float[Array, "..."], t: Shaped[Array, "..."], beta: float, label_num: int, ignore_label: int
+    y: Float[Array, "..."], t: Shaped[Array, "..."], beta: float, label_num: int, ignore_label: int | None
 ) -> tuple[Array, Array, Array, Array]:
     _scores_and_labels(y, t)
     out = jnp.asarray(label_num, "int32")  # the bin of what does not count
-    ignored = t.ravel() == ignore_label
+    ignored = jnp.zeros(t.size, bool) if ignore_label is None else t.ravel() == ignore_label
     true = jnp.where(ignored, out, t.ravel().astype("int32"))
     prediction = jnp.where(ignored, out, y.argmax(1).ravel().astype("int32"))
 
@@ -101,14 +101,14 @@ def _summary(
     return precision, recall, fbeta, support
 
 
-def _summarise(y: Any, t: Any, label_num: int | None, beta: float, ignore_label: int) -> tuple[Any, ...]:
+def _summarise(y: Any, t: Any, label_num: int | None, beta: float, ignore_label: int | None) -> tuple[Any, ...]:
     if label_num is None:
         label_num = int(as_array(t).max()) + 1
-    return _summary(y, t, beta, int(label_num), int(ignore_label))
+    return _summary(y, t, beta, int(label_num), None if ignore_label is None else int(ignore_label))
 
 
 @composed
-def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0, ignore_label: int = -1):
+def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0, ignore_label: int | None = -1):
     r"""Precision, recall, F-beta score and number of samples of each class.
 
     Args:
@@ -116,7 +116,7 @@ def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0
         t: Labels ``(n, ...)``, integers.
         label_num: How many classes; None: the largest label plus one, which is read off ``t`` here.
         beta: Weight of recall in the F-beta score. Traced: changing it does not recompile.
-        ignore_label: Samples with this label do not count.
+        ignore_label: Samples with this label do not count; None counts all.
 
     Returns:
         Precision, recall, F-beta score (floating; NaN for 0 / 0) and support (integers), each ``(label_num,)``.
@@ -137,14 +137,14 @@ def classification_summary(y, t, label_num: int | None = None, beta: float = 1.0
 
 
 @composed
-def precision(y, t, label_num: int | None = None, ignore_label: int = -1):
+def precision(y, t, label_num: int | None = None, ignore_label: int | None = -1):
     """Share of the predictions of each class that are right.
 
     Args:
         y: Scores ``(n, classes, ...)``, floating dtype.
         t: Labels ``(n, ...)``, integers.
         label_num: How many classes; None: the largest label plus one, which is read off ``t`` here.
-        ignore_label: Samples with this label do not count.
+        ignore_label: Samples with this label do not count; None counts all.
 
     Returns:
         The precision (floating; NaN for 0 / 0) and the support (integers), each ``(label_num,)``.
@@ -164,14 +164,14 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1):
 
 
 @composed
-def recall(y, t, label_num: int | None = None, ignore_label: int = -1):
+def recall(y, t, label_num: int | None = None, ignore_label: int | None = -1):
     """Share of the samples of each class that are found.
 
     Args:
         y: Scores ``(n, classes, ...)``, floating dtype.
         t: Labels ``(n, ...)``, integers.
         label_num: How many classes; None: the largest label plus one, which is read off ``t`` here.
-        ignore_label: Samples with this label do not count.
+        ignore_label: Samples with this label do not count; None counts all.
 
     Returns:
         The recall (floating; NaN for 0 / 0) and the support (integers), each ``(label_num,)``.
@@ -191,14 +191,14 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1):
 
 
 @composed
-def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1):
+def f1_score(y, t, label_num: int | None = None, ignore_label: int | None = -1):
     """Harmonic mean of precision and recall of each class.
 
     Args:
         y: Scores ``(n, classes, ...)``, floating dtype.
         t: Labels ``(n, ...)``, integers.
         label_num: How many classes; None: the largest label plus one, which is read off ``t`` here.
-        ignore_label: Samples with this label do not count.
+        ignore_label: Samples with this label do not count; None counts all.
 
     Returns:
         The f1 score (floating; NaN for 0 / 0) and the support (integers), each ``(label_num,)``.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, op
 from jaxchain.functions.checks import pair, same_dtype
 from jaxchain.functions.composed import composed
@@ -93,6 +94,7 @@ def _im2col(
     axes = list(zip(x.shape[2:], ksize, stride, pad, dilate, strict=True))
     out = [conv_outsize(n, k, s, p, cover_all, d) for n, k, s, p, d in axes]
     positive(out)
+    expect(min(ksize) > 0, "ksize > 0", f"ksize = {ksize}")
     # cover_all may reach over the end by less than a step
     x = jnp.pad(x, [(0, 0), (0, 0), *[(p, p + s - 1) for _, _, s, p, _ in axes]])
     (kh, kw), (sy, sx), (dy, dx) = ksize, stride, dilate
@@ -160,6 +162,14 @@ def _resize_images(
     return x
 
 
+def _size(output_shape: Any) -> tuple[int, int]:
+    """Return a height and a width as ints."""
+    if len(output_shape) != 2:
+        raise ValueError(f"output_shape must be (height, width), got {output_shape!r}")
+    h, w = output_shape
+    return index(h), index(w)
+
+
 @composed
 def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", align_corners: bool = True):
     """Resize images.
@@ -178,6 +188,7 @@ def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", a
         InvalidType: ``x`` has other than four axes, or is not floating.
         AssertionError: There is no such mode.
         TypeError: A size is no integer.
+        ValueError: There are not two sizes.
 
     Source: elementary.
 
@@ -187,8 +198,7 @@ def resize_images(x, output_shape: tuple[int, int], *, mode: str = "bilinear", a
     """
     if mode not in ("bilinear", "nearest"):
         raise AssertionError(f"resize_images: mode must be 'bilinear' or 'nearest', got {mode!r}")
-    h, w = output_shape
-    return _resize_images(x, (index(h), index(w)), mode, bool(align_corners))
+    return _resize_images(x, _size(output_shape), mode, bool(align_corners))
 
 
 @op(label="SpatialTransformerGrid")
@@ -220,8 +230,7 @@ def spatial_transformer_grid(theta, output_shape: tuple[int, int]):
         >>> F.spatial_transformer_grid(np.float32([[[1, 0, 0], [0, 1, 0]]]), (1, 3)).array[0, 0]
         Array([[-1.,  0.,  1.]], dtype=float32)
     """
-    h, w = output_shape
-    return _spatial_transformer_grid(theta, (int(h), int(w)))
+    return _spatial_transformer_grid(theta, _size(output_shape))
 
 
 @op(label="SpatialTransformerSampler")

@@ -207,7 +207,7 @@ def index_arrays(s: Any, shape: tuple[int, ...], axis: int) -> Sequence[Any]:
                 "get_item: the shape of x[mask] depends on the mask's values, which a static call does not know. "
                 "Use F.where, or keep the call eager"
             )
-        if s.shape != shape[axis : axis + s.ndim]:
+        if s.shape not in ((0,), shape[axis : axis + s.ndim]):  # an empty mask fits, as in NumPy
             raise IndexError(f"get_item: mask of shape {s.shape} does not fit axes {shape[axis : axis + s.ndim]}")
         return [i.astype(np.int32) for i in np.nonzero(np.asarray(s))]
     if not np.issubdtype(s.dtype, np.integer):

@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import config
-from jaxchain.core.errors import expect
+from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, next_key
 from jaxchain.functions.checks import same_dtype
@@ -324,6 +324,8 @@ def _apply(
 
     A batch whose rows all run through all steps is not padded: programs of one length do not pay for others.
     """
+    if not xs:
+        raise InvalidType("at least one step in xs", "none")
     x_in, w_in = xs[0].shape[1], ws[0][0].shape[1]
     if x_in != w_in and cell != "gru":  # whose check is InvalidType, as in Chainer
         raise ValueError(f"Inconsistent input size in input values and weight parameters: {x_in} != {w_in}")

@@ -122,7 +122,7 @@ def gaussian(mean, ln_var, *, eps: Any = None, return_eps: bool = False):
     """
     key = next_key() if eps is None else NO_KEY
     out, used = _gaussian(mean, ln_var, None if eps is None else as_array(eps), key)
-    return (out, used.array) if return_eps else out
+    return (out, used.array if eps is None else eps) if return_eps else out
 
 
 @composed

@@ -17,6 +17,7 @@ from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import pair, sizes, spatial
 from jaxchain.functions.composed import composed
 from jaxchain.functions.convolution import Sizes, conv_outsize, positive
+from jaxchain.functions.half import at_least_single
 from jaxchain.functions.shape import concat, reshape
 
 Padding = list[tuple[int, int]]
@@ -307,10 +308,10 @@ def _inside(size: int, k: int, s: int, p: int, out: int) -> np.ndarray:
 
 def _average(x: Array, ksize: Sizes, stride: Sizes, pad: Sizes, counts: Sequence[np.ndarray] | None) -> Array:
     padding = [(0, 0), (0, 0), *((p, p) for p in pad)]
-    total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, (1, 1, *ksize), (1, 1, *stride), padding)
-    if counts is None:
-        return total / math.prod(ksize)
-    return total / functools.reduce(np.multiply.outer, counts).astype(x.dtype)
+    wide = at_least_single(x)  # the sum of a window may be too large for float16
+    total = lax.reduce_window(wide, np.zeros((), wide.dtype), lax.add, (1, 1, *ksize), (1, 1, *stride), padding)
+    count = math.prod(ksize) if counts is None else functools.reduce(np.multiply.outer, counts).astype(wide.dtype)
+    return (total / count).astype(x.dtype)
 
 
 @op(label="AveragePooling2D")

@@ -213,7 +213,7 @@ def rrelu(x, l: float = 1.0 / 8, u: float = 1.0 / 3, *, r: Any = None, return_r:
     if not config.train:
         r = jnp.full(x.shape, (l + u) / 2, x.dtype)
     y, slopes = _rrelu(x, None if r is None else as_array(r), next_key() if r is None else NO_KEY, l, u)
-    return (y, slopes.array) if return_r else y
+    return (y, slopes.array if r is None else r) if return_r else y
 
 
 @composed

@@ -13,6 +13,7 @@ from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Undrawn, op
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape, unbiased
 from jaxchain.functions.composed import composed
+from jaxchain.functions.half import at_least_single
 from jaxchain.functions.normalization import fixed_batch_normalization, updatable, update
 
 
@@ -41,9 +42,10 @@ def _batch_renormalization(
     def wide(a: Array) -> Array:
         return a.reshape(1, *a.shape, *[1] * (x.ndim - k - 1))
 
-    mean = x.mean(axis, dtype=gamma.dtype)
-    centred = x - wide(mean)
-    var = jnp.square(centred).mean(axis, dtype=gamma.dtype)
+    single = at_least_single(x.astype(jnp.promote_types(x.dtype, gamma.dtype)))
+    mean = single.mean(axis)
+    centred = single - wide(mean)
+    var = jnp.square(centred).mean(axis)
     std = jnp.sqrt(var + eps)
     running_std = jnp.sqrt(running_var + eps).astype(running_mean.dtype)
     # the correction is a constant to the gradient

@@ -269,8 +269,9 @@ def _values(
             value = jnp.moveaxis(x, 1, -1)[where]
             total = total + jnp.where(weight[..., None] > 0, weight[..., None].astype(x.dtype) * value, 0)
     valid = rows[4][:, :, :, None, None] & columns[4][:, None, None]
-    total = jnp.moveaxis(total, (5, 1, 3, 2, 4), (1, 2, 3, 4, 5)).reshape(len(rois), x.shape[1], *out, -1)
-    valid = jnp.moveaxis(valid, 2, 3).reshape(len(rois), 1, *out, -1)
+    samples = math.prod(valid.shape[2::2])
+    total = jnp.moveaxis(total, (5, 1, 3, 2, 4), (1, 2, 3, 4, 5)).reshape(len(rois), x.shape[1], *out, samples)
+    valid = jnp.moveaxis(valid, 2, 3).reshape(len(rois), 1, *out, samples)
     return total, valid, (counts[0] * counts[1])[:, None, None, None]
 
 

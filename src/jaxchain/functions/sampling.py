@@ -68,7 +68,7 @@ def _negative_sampling(
     with left_to_numpy():
         expect(x.shape[1] == W.shape[1], "x.shape[1] == W.shape[1]", f"{x.shape[1]} != {W.shape[1]}")
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    scores = jnp.einsum("nd,nsd->ns", x.astype(wide), W[samples.at[:, 0].set(t)].astype(wide))
+    scores = jnp.einsum("nd,nsd->ns", x.astype(wide), W.at[samples.at[:, 0].set(t)].get(mode="fill").astype(wide))
     loss = jax.nn.softplus(scores.at[:, 0].multiply(-1)).sum(1)
     loss = jnp.where(t == -1, 0, loss)
     return (loss.sum() if reduce == "sum" else loss).astype(x.dtype)
@@ -80,7 +80,7 @@ def negative_sampling(x, t, W, sampler, sample_size: int, reduce: str = "sum", *
 
     Args:
         x: Vectors ``(n, d)``, floating dtype.
-        t: Labels ``(n,)``, int32; -1 is ignored.
+        t: Labels ``(n,)``, int32; -1 is ignored. One that ``W`` has no row for gives NaN.
         W: Weight ``(v, d)``, same dtype.
         sampler: Takes a shape and returns integers of it, as `utils.WalkerAlias.sample` does. It is asked for
             ``(n, sample_size + 1)``; the first column gives way to the labels.

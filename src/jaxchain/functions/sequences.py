@@ -49,6 +49,8 @@ def pad_sequence(xs, length: int | None = None, padding: float = 0):
 
 @op(label="TransposeSequence")
 def _transpose_sequence(xs: Sequence[Array]) -> tuple[Array, ...]:
+    for i, x in enumerate(xs):
+        expect(x.ndim > 0, f"x{i}.ndim > 0", x.ndim)
     for i, (p, n) in enumerate(pairwise(xs)):
         expect(p.shape[0] >= n.shape[0], f"x{i}.shape[0] >= x{i + 1}.shape[0]", f"{p.shape[0]} < {n.shape[0]}")
         expect(p.shape[1:] == n.shape[1:], f"x{i}.shape[1:] == x{i + 1}.shape[1:]", f"{p.shape[1:]} != {n.shape[1:]}")
@@ -77,6 +79,6 @@ def transpose_sequence(xs):
         [(2, 2), (1, 2), (1, 2)]
     """
     xs = list(xs)
-    if not xs or xs[0].shape[0] == 0:
+    if not xs or xs[0].shape[:1] == (0,):
         return ()
     return _transpose_sequence(xs)

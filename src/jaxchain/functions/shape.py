@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Shaped
 
-from jaxchain.core.config import config
+from jaxchain.core.config import config, is_debug
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_variable
@@ -62,9 +62,9 @@ def reshape(x, shape: Sequence[int]):
         Array([[0., 1.],
                [2., 3.]], dtype=float32)
     """
+    shape = as_shape("reshape", shape)
     if x.shape == shape:
         return as_variable(x)
-    shape = as_shape("reshape", shape)
     if sum(n < 0 for n in shape) > 1:
         raise AssertionError(f"reshape: at most one size may be -1, got {shape}")
     return _reshape(x, shape)
@@ -195,7 +195,7 @@ def concat(xs, axis: int = 1):
     """
     if not isinstance(axis, int | np.integer):
         raise TypeError(f"axis must be int, got {type(axis).__name__}")
-    return _concat(filled("concat", xs), int(axis))
+    return _concat(filled("concat", xs), operator.index(axis))
 
 
 def filled(name: str, xs: Any) -> list[Any]:
@@ -237,7 +237,7 @@ def stack(xs, axis: int = 0):
         Array([[1., 3.],
                [2., 4.]], dtype=float32)
     """
-    return _stack(filled("stack", xs), int(axis))
+    return _stack(filled("stack", xs), operator.index(axis))
 
 
 @op(label="SplitAxis")
@@ -275,6 +275,7 @@ def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tup
     Raises:
         InvalidType: The axis does not divide, or a cut lies beyond it.
         TypeError: ``indices_or_sections`` is neither an int nor a sequence of ints.
+        ValueError: In debug mode, cuts are not in order.
 
     Source: elementary.
 
@@ -295,7 +296,9 @@ def split_axis(x, indices_or_sections: int | Sequence[int], axis: int, force_tup
         cuts = int(cuts)
     else:
         raise TypeError(f"indices_or_sections must be integer or 1-D array.\nActual: {type(cuts)}")
-    parts = _split_axis(x, cuts, int(axis))
+    if is_debug() and isinstance(cuts, tuple) and list(cuts) != sorted(cuts):
+        raise ValueError(f"split_axis: indices_or_sections must be sorted, got {cuts}")
+    parts = _split_axis(x, cuts, operator.index(axis))
     return parts if force_tuple or len(parts) != 1 else parts[0]
 
 
