@@ -255,8 +255,18 @@ class Scope:
         caller = self.outer
         while caller is not None and not hasattr(caller.link, "namedlinks"):  # the body of a loop, say
             caller = caller.outer
-        below = caller.link.namedlinks(skipself=True) if caller is not None else ()
-        return next((path[1:] for path, link in below if link is self.link), self.link.name or "")
+        name = self.link.name or ""
+        if caller is None or _has_child(caller.link, name, self.link):
+            return name
+        below = caller.link.namedlinks(skipself=True)
+        return next((path[1:] for path, link in below if link is self.link), name)
+
+
+def _has_child(parent: Any, name: str, link: Any) -> bool:
+    """Return whether a link is directly below another one: found without a walk, as most are."""
+    if vars(parent).get(name) is link:
+        return True
+    return name.isdecimal() and hasattr(parent, "__len__") and int(name) < len(parent) and parent[int(name)] is link
 
 
 class BrokenScope(Scope):
