@@ -739,6 +739,11 @@ def test_another_structure_of_the_arguments_is_told_by_their_names():
         for n in range(1, 9):
             f(X, [1] * n)
     assert {c.reason for c in f.compiles[1:]} == {"the structure of the arguments changed: trees"}
+    g = jaxchain.static(lambda *xs: xs[0] * 2)
+    for args in ((X,), (X, X), (X, [X], X), (X,)):
+        g(*args)
+    text = "the structure of the arguments changed"
+    assert [c.reason for c in g.compiles] == ["first call", f"{text}: argument 1", f"{text}: argument 1, argument 2"]
 
 
 def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):

@@ -463,9 +463,11 @@ def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
     (before, _), (after, _) = old.children(), new.children()
     found, at = [], 0
     for a, b in itertools.zip_longest(before.children(), after.children()):
-        if a != b and b is not None and b.num_leaves:
+        if b is None:
+            continue
+        if b.num_leaves and (a is None or a != b):
             found.append(re.split(r"[.\[]", names[at])[0])
-        at += b.num_leaves if b is not None else 0
+        at += b.num_leaves
     return f": {', '.join(found)}" if found else ""
 
 
