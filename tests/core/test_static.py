@@ -1021,6 +1021,25 @@ def test_the_gradient_of_a_compiled_link_follows_the_tape(cut):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "static"])
+def test_gradients_go_to_a_variable_in_a_link_whose_array_it_replaces(compiled):
+    class Doubling(Chain):
+        def __init__(self):
+            super().__init__()
+            self.v = Variable(np.float32([1, 2]))
+
+        def forward(self, x):
+            self.v.array = self.v.array * 2
+            return F.sum(self.v * x)
+
+    link = Doubling()
+    if compiled:
+        link.static()
+    for k in (1, 2):
+        link(np.float32([3, 4])).backward()
+        assert link.v.array.tolist() == [2**k, 2 * 2**k] and link.v.grad.tolist() == [3 * k, 4 * k]
+
+
 def test_a_compiled_link_runs_its_forward_once():
     """The gradient reads what the forward kept; it does not run the forward again."""
     model = Sequential(L.Linear(3, 4), F.tanh, L.Linear(4, 2))

@@ -233,7 +233,7 @@ class Attempt:
             if self.called.differentiate:
                 nodes = [(p._node, a) for p, a in zip(walk.parameters, arrays, strict=True)]
                 nodes += [(v._node, array) for _, v, array, _ in arguments]
-                nodes += [(v._node, v._array) for v, _ in installation.variables.values()]
+                nodes += [(v._node, installation.given_to(v)) for v, _ in installation.variables.values()]
                 position = {id(t): i for i, t in enumerate(tracers)}
                 targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
                 trace.returning = True

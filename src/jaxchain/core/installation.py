@@ -223,6 +223,10 @@ class Installation:
         """Remember the tracers put into Variables, to tell later which were replaced."""
         self._variable_tracers = {i: (v._array, v._grad) for i, (v, _) in self.variables.items()}
 
+    def given_to(self, variable: Variable) -> Any:
+        """Return the tracer that was put into a Variable, whatever is in there now."""
+        return self._variable_tracers[id(variable)][0]
+
     def looks_at(self) -> list[bool]:
         """Return for each place whether the program looks at the type of a Variable in there."""
         return [any(id(v._node) in self.looked_at for v in variables_in(old)) for _, _, old, _ in self.saved_places]
