@@ -33,6 +33,7 @@ from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.state import Walk
+from jaxchain.core.variable import Variable
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 
