@@ -1057,6 +1057,28 @@ def a_variable_leaves_the_state_and_somebody_holds_it(static):
     return plain(h), plain(pair)
 
 
+@program(3, whole=True)
+def somebody_begins_to_hold_what_leaves_the_state(static):
+    box, found = Box(h=variable(1, 1)), []
+
+    @static
+    def step(x):
+        if hasattr(box, "h"):
+            F.sum(box.h * x).backward()
+        box.h = Variable(x.array)
+
+    step(variable(1, 2))
+    step(variable(1, 2))
+    for deleted in (False, True):
+        if deleted:
+            del box.h
+            step(variable(1, 2))
+        held = box.h
+        step(variable(3, 4))
+        found.append(plain(held))
+    return found
+
+
 # -- results ----------------------------------------------------------------------------------------------------------
 
 

@@ -333,10 +333,6 @@ class Variant:
                 return "an argument is another object"
             if self.held is not None and self._held_now(leaves) != self.held:
                 return "other places of the state or arguments are one and the same Variable than before"
-            if self.dropped:
-                held = held_elsewhere(self.holders, {})
-                if any(held[at] for at in self.dropped):
-                    return "a Variable that is changed and taken out of the state is held elsewhere, too"
         for p in self.uninitialised:
             if p._array is not None:
                 return f"parameter {p.name} was initialised"
@@ -351,7 +347,9 @@ class Variant:
             if not take(template, value, []):
                 return f"{key}: {template} -> {template_of(value) or type(value).__name__}"
         if list(map(_INFO, self.unread_parameters)) != self.unread_infos:
-            return "the type of a parameter that is not read changed"
+            pairs = zip(self.unread_parameters, self.unread_infos, strict=True)
+            name = next(p.name for p, info in pairs if p._node.info is not info)
+            return f"the type of parameter {name}, which is not read, changed"
         for container, key, template, types in self.unread:
             if _types(template, (container, key)) != types:
                 return f"the type of {key}, which is not read, changed"
@@ -359,6 +357,10 @@ class Variant:
             now = [p._grad is None for p in self.walk.parameters]
             if now != self.grad_none:
                 return "a gradient was None before and is not now, or the reverse"
+        if self.dropped:
+            held = held_elsewhere(self.holders, {})
+            if any(held[at] for at in self.dropped):
+                return "a Variable that is changed and taken out of the state is held elsewhere, too"
         return None
 
     def type_difference(self) -> str | None:
