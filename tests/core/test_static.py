@@ -819,6 +819,17 @@ def test_a_replaced_layer_is_seen():
     np.testing.assert_allclose(f(X).array, 2 * a, rtol=1e-6)
 
 
+def test_layers_are_named_as_the_program_writes_them():
+    model = Sequential(L.Linear(3, 2), F.relu, L.Linear(2, 1))
+    f = jaxchain.static(lambda x: model(x))
+    f(X)
+    read = f.explain().to_dict()["variants"][0]["lifted"]
+    assert read == ["model[2].b", "model[2].W", "model[0].b", "model[0].W", "x"]
+    model[1] = F.tanh
+    f(X)
+    assert f.compiles[1].reason.startswith("model[1] <function relu")
+
+
 def test_methods_can_be_static():
     class Model(Chain):
         def __init__(self):

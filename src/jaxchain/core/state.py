@@ -274,7 +274,7 @@ class Walk:
         if slots:
             view = SlotView(obj)
             for slot in slots:
-                path = name if slot == "_children" else f"{name}.{slot}"  # as the program writes it: layers[0]
+                path = name if slot in ("_children", "_layers") else f"{name}.{slot}"  # as the program writes it: layers[0]
                 self._place(path, view, slot, view[slot], False)
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind
