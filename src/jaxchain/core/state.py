@@ -274,7 +274,11 @@ class Walk:
         if slots:
             view = SlotView(obj)
             for slot in slots:
-                path = name if slot in ("_children", "_layers") else f"{name}.{slot}"  # as the program writes it: layers[0]
+                is_list = slot in (
+                    "_children",
+                    "_layers",
+                )  # its items go by names as the program writes them: layers[0]
+                path = name if is_list else f"{name}.{slot}"
                 self._place(path, view, slot, view[slot], False)
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind
