@@ -1,6 +1,7 @@
 """Static mode: the same results as eager, whatever the step reads and writes, and every compile explained."""
 
 import copy
+import functools
 import re
 import sys
 import threading
@@ -1147,6 +1148,19 @@ def test_a_static_link_whose_forward_is_replaced():
     entry = link._static
     np.testing.assert_array_equal(link(X), 4 * X)
     assert link._static is entry and len(link.explain().compiles) == 1
+
+
+@pytest.mark.parametrize("descriptor", [lambda f: functools.partialmethod(f, k=2), functools.singledispatchmethod])
+def test_a_forward_that_is_made_at_each_access_is_compiled_once(descriptor):
+    class Scaled(Chain):
+        @descriptor
+        def forward(self, x, k=2):
+            return x * k
+
+    link = Scaled().static()
+    for _ in range(3):
+        np.testing.assert_array_equal(link(X), 2 * X)
+    assert [c.variant.hits for c in link.explain().compiles] == [3]
 
 
 @pytest.mark.parametrize("traced_before", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -167,3 +169,52 @@ def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
             f"{_remedy(counted[-1])}. {SECOND}. See explain().",
             RecompileWarning,
         )
+
+
+def _describe_leaf(key: Any) -> str:
+    if isinstance(key, tuple):
+        if key[0] == "Variable":
+            return f"Variable {key[1]!r}" + (" with grad" if key[2] else "")
+        if key[0] in ("object", "record"):
+            return "another object"
+        return repr(float.fromhex(key[1]) if isinstance(key[0], type) and issubclass(key[0], float) else key[1])
+    return repr(key)
+
+
+def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
+    """Return which arguments have another structure, as ``: trees``."""
+    if len(names) != new.num_leaves:
+        return ""
+    (before, _), (after, _) = old.children(), new.children()
+    found, at = [], 0
+    for a, b in itertools.zip_longest(before.children(), after.children()):
+        if b is None:
+            continue
+        if b.num_leaves and (a is None or a != b):
+            found.append(re.split(r"[.\[]", names[at])[0])
+        at += b.num_leaves
+    return f": {', '.join(found)}" if found else ""
+
+
+def key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str]) -> str:
+    """Return how the key of a call differs from the nearest one that was compiled for."""
+
+    def differences(old: Any) -> list[str]:
+        found = []
+        if old[0] != key[0]:
+            found.append(STRUCTURE + _changed(old[0], key[0], names))
+        else:
+            for name, a, b in zip(names, old[1], key[1], strict=False):
+                if a != b:
+                    found.append(f"arg {name}: {_describe_leaf(a)} -> {_describe_leaf(b)}")
+            if old[1][len(names) :] != key[1][len(names) :]:
+                found.append("which arguments are the same Variable changed")
+        before, after = dict(old[2]), dict(key[2])
+        found += [
+            f"config.{k} {before.get(k)} -> {after.get(k)}"
+            for k in sorted(before.keys() | after.keys())
+            if before.get(k) != after.get(k)
+        ]
+        return found
+
+    return ", ".join(min((differences(c.key) for c in compiles), key=len))

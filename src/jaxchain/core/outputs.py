@@ -86,7 +86,8 @@ class Outputs:
 
     Attributes:
         came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
-        gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays.
+        gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays
+            (-1: it does not come out, it is written to).
         repeated: What was found in several places.
         once: The builders of what is.
     """

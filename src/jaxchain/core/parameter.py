@@ -74,13 +74,6 @@ class Parameter(Variable):
         self._grad = None if value is None else self._checked_grad(as_jax(value))
         self.grad_cleared = True
 
-    def _grad_array(self) -> Any:
-        array = super()._grad_array()
-        trace = thread_state().trace
-        if trace is not None:
-            trace.looked_at_gradient(array)
-        return array
-
     def cleargrad(self) -> None:
         """Set the gradient to None."""
         self._grad = None

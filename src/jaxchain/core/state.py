@@ -64,6 +64,7 @@ BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
 RUN = ("__call__", "forward", "update_core")  # methods of our classes that a step runs: a program may replace them
 API = ("jaxchain", "jaxchain.functions")  # modules of ours with functions that a step runs: the same
+LISTS = ("_children", "_layers")  # slots whose items go by names as a program writes them: layers[0]
 ADDED = "an attribute or item was added or removed"
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
@@ -274,11 +275,7 @@ class Walk:
         if slots:
             view = SlotView(obj)
             for slot in slots:
-                is_list = slot in (
-                    "_children",
-                    "_layers",
-                )  # its items go by names as the program writes them: layers[0]
-                path = name if is_list else f"{name}.{slot}"
+                path = name if slot in LISTS else f"{name}.{slot}"
                 self._place(path, view, slot, view[slot], False)
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import os
-import re
 import time
 import types
 import weakref
@@ -33,7 +31,7 @@ from jaxchain.core.compat import in_trace, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
-from jaxchain.core.explain import ATTRIBUTE, STRUCTURE, Compile, Explanation, warn_eager, warn_if_often
+from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, key_difference, warn_eager, warn_if_often
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
@@ -334,7 +332,7 @@ class Static:
                     return f"jax_default_matmul_precision was {precision}, is {precision_now}"
                 return f"jax_enable_x64 was {wide}, is {wide_now}"
             return last.difference() or last.type_difference() or "the type of a state array changed"
-        return _key_difference(self.compiles, key, names)
+        return key_difference(self.compiles, key, names)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Trace and lower for given arguments, without running anything: ``lower(x).compile()`` compiles ahead of time.
@@ -446,53 +444,6 @@ def _config_key(state: Any) -> Any:
     return state.config_key
 
 
-def _describe_leaf(key: Any) -> str:
-    if isinstance(key, tuple):
-        if key[0] == "Variable":
-            return f"Variable {key[1]!r}" + (" with grad" if key[2] else "")
-        if key[0] in ("object", "record"):
-            return "another object"
-        return repr(float.fromhex(key[1]) if isinstance(key[0], type) and issubclass(key[0], float) else key[1])
-    return repr(key)
-
-
-def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
-    """Return which arguments have another structure, as ``: trees``."""
-    if len(names) != new.num_leaves:
-        return ""
-    (before, _), (after, _) = old.children(), new.children()
-    found, at = [], 0
-    for a, b in itertools.zip_longest(before.children(), after.children()):
-        if b is None:
-            continue
-        if b.num_leaves and (a is None or a != b):
-            found.append(re.split(r"[.\[]", names[at])[0])
-        at += b.num_leaves
-    return f": {', '.join(found)}" if found else ""
-
-
-def _key_difference(compiles: Sequence[Compile], key: Any, names: Sequence[str]) -> str:
-    def differences(old: Any) -> list[str]:
-        found = []
-        if old[0] != key[0]:
-            found.append(STRUCTURE + _changed(old[0], key[0], names))
-        else:
-            for name, a, b in zip(names, old[1], key[1], strict=False):
-                if a != b:
-                    found.append(f"arg {name}: {_describe_leaf(a)} -> {_describe_leaf(b)}")
-            if old[1][len(names) :] != key[1][len(names) :]:
-                found.append("which arguments are the same Variable changed")
-        before, after = dict(old[2]), dict(key[2])
-        found += [
-            f"config.{k} {before.get(k)} -> {after.get(k)}"
-            for k in sorted(before.keys() | after.keys())
-            if before.get(k) != after.get(k)
-        ]
-        return found
-
-    return ", ".join(min((differences(c.key) for c in compiles), key=len))
-
-
 class StaticLink(Static):
     """The compiled calls of one link.
 
@@ -540,9 +491,14 @@ def call_link(link: Any, function: Callable[..., Any], args: Any, kwargs: Any) -
 def static_link(link: Any, function: Callable[..., Any] | None = None) -> StaticLink:
     """Return the compiled calls of a link, made on first use, and anew where its forward function was replaced."""
     entry, run = link._static, function or link._forward
-    if entry is None or entry.run != run:
+    if entry is None or (entry.run != run and _was_replaced(link, entry.run, run)):
         entry = link._static = StaticLink(link, run)
     return entry
+
+
+def _was_replaced(link: Any, old: Any, new: Any) -> bool:
+    """Return whether a program gave a link another function: a `partialmethod`, say, is another one at each access."""
+    return type(old) is not type(new) or isinstance(new, types.MethodType) or vars(link).get("forward") is new
 
 
 def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None = None) -> Any:

@@ -76,7 +76,7 @@ class Trace:
                     self.missing.append(variable)
 
     def looked_at_gradient(self, array: Any) -> None:
-        """A parameter was asked for its gradient: whether it is None may decide what the program does."""
+        """A gradient was asked for: whether a parameter's is None may decide what the program does."""
         if self.installation is not None and id(array) in self.installation.found_grads:
             self.reads_grads = True
             if self.installation.found_grads[id(array)] is None:

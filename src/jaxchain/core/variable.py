@@ -257,7 +257,10 @@ class Variable:
         g = self._grad
         if g.__class__ is tuple:
             g = self._grad = cut(*g)
-        return g._array if isinstance(g, Variable) else g
+        array = g._array if isinstance(g, Variable) else g
+        if isinstance(array, Tracer) and (trace := thread_state().trace) is not None:
+            trace.looked_at_gradient(array)
+        return array
 
     @grad.setter
     def grad(self, value: Any) -> None:

@@ -21,6 +21,7 @@ from jaxchain.core.arguments import is_exchangeable, objects_of
 from jaxchain.core.arrays import ARRAY_LIKE, Info, copied, has_nan, info_of
 from jaxchain.core.cache import room
 from jaxchain.core.cells import (
+    ALONE,
     ARRAY,
     MISSING,
     NUMBER,
@@ -83,7 +84,7 @@ class Variant:
         self.records = [(i, leaf) for i, leaf in enumerate(lifted.leaves) if is_exchangeable(leaf)]
         self.holders = lifted.holders
         several = len(self.found()) + sum(isinstance(leaf, Variable) for leaf in lifted.leaves) > 1
-        self.held = self._held(lifted.leaves) if several and self.holders else None
+        self.aliases = self._aliases(lifted.leaves) if several and self.holders else None
         self.result, self.once = lifted.result, lifted.once
         self.gives_back = lifted.gives_back
         self.writes = lifted.writes
@@ -281,15 +282,15 @@ class Variant:
         """Return the Variables in places."""
         return found_in(self.holders)
 
-    def _held(self, leaves: Sequence[Any]) -> list[int]:
+    def _aliases(self, leaves: Sequence[Any]) -> list[int]:
         """Return for each argument and each Variable in a place where the same one is first; -1 for no Variable."""
         held = [*leaves, *self.found()]
         first: dict[int, int] = {}
         return [first.setdefault(id(v), i) if isinstance(v, Variable) else -1 for i, v in enumerate(held)]
 
-    def _held_now(self, leaves: Sequence[Any]) -> list[int] | None:
+    def _aliases_now(self, leaves: Sequence[Any]) -> list[int] | None:
         try:
-            return self._held(leaves)
+            return self._aliases(leaves)
         except MISSING:
             return None
 
@@ -331,7 +332,7 @@ class Variant:
         if leaves is not None:
             if self.records and any(leaves[i] is not old for i, old in self.records):
                 return "an argument is another object"
-            if self.held is not None and self._held_now(leaves) != self.held:
+            if self.aliases is not None and self._aliases_now(leaves) != self.aliases:
                 return "other places of the state or arguments are one and the same Variable than before"
         for p in self.uninitialised:
             if p._array is not None:
@@ -644,12 +645,4 @@ def _held() -> int:
 HELD = _held()
 
 
-def _held_in_tuple() -> int:
-    """Return the same of an array that a tuple holds, too, counted by `map`."""
-    cell = [object(), object()]
-    values = list(cell)
-    taken = operator.itemgetter(0, 1)(values)
-    return max(map(sys.getrefcount, taken))
-
-
-HELD_IN_TUPLE = _held_in_tuple()
+HELD_IN_TUPLE = ALONE + 1  # the same of an array that a tuple holds, too, counted by `map`
