@@ -1209,7 +1209,7 @@ def test_many_small_gradients_are_those_of_eager_mode():
 
     step(X)
     (variants,) = step.variants.values()
-    assert len(variants[0].slices) == 1 and not variants[0].grad_writes
+    assert len(variants[0].joined) == 1 and not variants[0].grad_writes
     found = {path: np.array(p.grad) for path, p in model.namedparams()}
     kept = model.p0.grad
     assert model.p0.grad is kept  # cut out once

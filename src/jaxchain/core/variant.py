@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import itertools
-import math
 import operator
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core import random
 from jaxchain.core.arguments import is_exchangeable, objects_of
@@ -33,17 +31,18 @@ from jaxchain.core.cells import (
     take,
     template_of,
 )
-from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
+from jaxchain.core.compat import fingerprint, numerics, with_numerics
 from jaxchain.core.config import is_debug
 from jaxchain.core.deferred import WAITING
-from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
+from jaxchain.core.exact import devices_of, exact_jit
+from jaxchain.core.foresight import Foresight
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.installation import lock
-from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
+from jaxchain.core.joined import joined
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
-from jaxchain.core.program import Pruned, VariantMismatch, check, is_small, nan_error
-from jaxchain.core.spread import spec, struct_of
+from jaxchain.core.program import Pruned, VariantMismatch, check, nan_error
+from jaxchain.core.spread import spec
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array
@@ -53,8 +52,6 @@ class GraphGoesOn(NotCompilable):
     """A gradient reaches a Variable that a graph outside the program leads to."""
 
 
-MANY = 4  # gradients from which that pays
-SMALL = 4096  # elements of a gradient up to which it is returned with others as one flat array: copying is cheaper
 MISS = object()  # what a variant returns whose guards did not hold: nothing was written
 
 
@@ -102,7 +99,7 @@ class Variant:
         self.expected = [info_of(invars[i], False) for i in self.order]
         self.made_with = numerics()
         self.pruned = Pruned.of(self.forward_of(traced), self.order)
-        self.asks = self.questions is not None and is_small(self.questions[2])
+        self.asks = self.foresight is not None and self.foresight.is_cheap
         self.checks = bool(self.guards) and not self.asks
         self.debug = is_debug()  # then nothing is donated: a call that gives NaN is run again, equation by equation
         self.donated: dict[int, int] = self._donated() if donate and not self.debug else {}
@@ -156,8 +153,7 @@ class Variant:
         JAX gives a donated buffer to the first output of its shape: the outputs for which buffers are meant come first.
         """
         run, expected, made_with, name = self.pruned, self.expected, self.made_with, self.name
-        joined = [[at for _, at in group] for group in self.flat_grads]
-        guards, donated = self.guards if self.checks else [], self.donated
+        guards, donated, joined = self.guards if self.checks else [], self.donated, self.joined
         first, last = self.predicates.start, self.predicates.stop
         heirs = dict.fromkeys(at for _, at in sorted(donated.items()))
         number = len(run.closed.jaxpr.outvars) + self.checks
@@ -176,10 +172,7 @@ class Variant:
                     outputs[at] = jnp.where(held, outputs[at], args[i])
                 outputs.append(held)
             for group in joined:
-                flat = jnp.concatenate([outputs[at].ravel() for at in group])
-                for at in group:
-                    outputs[at] = None
-                outputs[group[0]] = flat
+                group.join(outputs)
             return tuple([outputs[at] for at in in_order])
 
         call.__name__ = call.__qualname__ = name
@@ -193,9 +186,8 @@ class Variant:
         """Return the jitted functions and what each takes: that of the call first."""
         inputs = [spec(self.traced.jaxpr.jaxpr.invars[i].aval, self.traced.values[i]) for i in self.order]
         found = [(self.compiled, inputs)]
-        if self.asks and self.questions is not None:
-            ask, used, _ = self.questions
-            found.append((ask, [inputs[i] for i in used]))
+        if self.asks and self.foresight is not None:
+            found.append((self.foresight.program, [inputs[i] for i in self.foresight.used]))
         return found
 
     def lowered(self, programs: Iterable[tuple[Any, Sequence[Any]]]) -> list[Any]:
@@ -226,7 +218,6 @@ class Variant:
         avals = [v.aval for v in outvars]
         self.array_writes: list[tuple[Any, int]] = []
         self.grad_writes: list[tuple[Any, int]] = []
-        self.flat_grads: list[list[tuple[Any, int]]] = []
         self.item_writes: list[tuple[Any, Any, int]] = []
         self.other_writes: list[Write] = []
         for write in self.writes:
@@ -241,25 +232,9 @@ class Variant:
                 self.array_writes.append((owner, at))
             else:
                 self.other_writes.append(write)
-        if not self.variables:
-            small = [
-                (p, at)
-                for p, at in self.grad_writes
-                if avals[at].size <= SMALL and traced.lifted.uses[at] == 1 and struct_of(avals[at]).sharding is None
-            ]
-            groups = [
-                [w for w in small if avals[w[1]].dtype == dtype] for dtype in {avals[at].dtype for _, at in small}
-            ]
-            sizes = [bytes_of([v.aval]) or 0 for v in traced.jaxpr.jaxpr.outvars]
-            limit = TINY if max(sizes, default=0) <= TINY else PART
-            groups = [part for group in groups for part in _parts(group, sizes, limit)]
-            self.flat_grads = [group for group in groups if len(group) >= MANY]
-            flat = {at for group in self.flat_grads for _, at in group}
-            self.grad_writes = [w for w in self.grad_writes if w[1] not in flat]
-        self.slices = []
-        for group in self.flat_grads:
-            shapes = [avals[at].shape for _, at in group]
-            self.slices.append((group[0][1], [p for p, _ in group], _starts(shapes), shapes))
+        self.joined = [] if self.variables else joined(self.grad_writes, avals, traced.lifted.uses)
+        taken = {at for group in self.joined for at in group.places}
+        self.grad_writes = [w for w in self.grad_writes if w[1] not in taken]
 
     def _donated(self) -> dict[int, int]:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
@@ -452,9 +427,8 @@ class Variant:
             parameter._value = arrays[at]
         for parameter, at in self.grad_writes:
             parameter._grad = arrays[at]
-        for at, parameters, starts, shapes in self.slices:
-            for parameter, part in zip(parameters, zip(itertools.repeat(outputs[at]), starts, shapes), strict=False):
-                parameter._grad = part
+        for group in self.joined:
+            group.write(outputs)
         for container, key, at in self.item_writes:
             container[key] = arrays[at]
         for write in self.other_writes:
@@ -531,62 +505,27 @@ class Variant:
 
     def fits(self, values: Sequence[Any]) -> bool:
         """Ask whether the guards of a call hold, before anything of it is run; note its outcomes if they do not."""
-        assert self.questions is not None
-        ask, used, _ = self.questions
-        given = [v._array if isinstance(v := values[i], Variable) else v for i in used]
-        if self.answer is None:
-            *predicates, held = ask(*given)
-            met = np.asarray(held)  # `bool(held)` takes five times as long
-        else:
-            expected = [self.expected[i] for i in used]
-            arrays = [
-                np.asarray(v, None if hasattr(v, "dtype") else k.dtype) for v, k in zip(given, expected, strict=True)
-            ]
-            if any((a.shape, a.dtype) != (k.shape, k.dtype) for a, k in zip(arrays, expected, strict=True)):
-                raise VariantMismatch
-            predicates = self.answer(arrays)
-            met = all([p == g.outcome for p, g in zip(predicates, self.guards, strict=True)])
-        if met:
-            return True
-        self.miss(predicates)
-        return False
+        assert self.foresight is not None
+        given = [v._array if isinstance(v := values[i], Variable) else v for i in self.foresight.used]
+        met, predicates = self.foresight.ask(given)
+        if not met:
+            self.miss(predicates)
+        return met
 
     @functools.cached_property
-    def questions(self) -> tuple[Any, list[int], ClosedJaxpr] | None:
-        """The program that gives the predicates and whether all are met, which of the inputs it takes, its jaxpr.
-
-        None if there are no guards, or if the program has effects.
-        """
-        closed, guards = self.pruned.closed, self.guards
-        if not guards:
+    def foresight(self) -> Foresight | None:
+        """What finds out before a call whether the guards hold; None if there are none, or the program has effects."""
+        closed = self.pruned.closed
+        if not self.guards or closed.effects or len(closed.jaxpr.invars) != len(self.expected):
             return None
         wanted = closed.jaxpr.replace(
             outvars=closed.jaxpr.outvars[self.predicates], debug_info=closed.jaxpr.debug_info.with_unknown_names()
         )
-        asked, used = without_dead_code(ClosedJaxpr(wanted, closed.consts), ())
-        if closed.effects or len(closed.jaxpr.invars) != len(self.expected):
-            return None
-        expected, made_with = [self.expected[i] for i in used], self.made_with
-
-        def questions(*args: Any) -> list[Any]:
-            check(args, expected, made_with)
-            predicates = list(jaxpr_as_fun(asked)(*args))
-            return [*predicates, passed(predicates, guards)]
-
-        questions.__name__ = f"{self.name}_questions"
-        return exact_jit(questions), used, asked
-
-    @functools.cached_property
-    def answer(self) -> Steps | None:
-        """The same on the host, without another thread's help, if NumPy gives the same answers and arrays are there."""
-        if self.questions is None or not has_only_cpus():
-            return None
-        asked = self.questions[2]
-        return Steps(asked, ANSWERS) if only_moves(asked.jaxpr, ANSWERS) and elements(asked.jaxpr) <= SHORT else None
+        return Foresight(ClosedJaxpr(wanted, closed.consts), self.guards, self.expected, self.made_with, self.name)
 
     def foresee(self, leaves: Sequence[Any]) -> bool:
         """Return whether the guards of a call would hold, where a call finds out late."""
-        return self.asks or self.questions is None or self.fits(self.gather(leaves))
+        return self.asks or self.foresight is None or self.fits(self.gather(leaves))
 
     def _put_back(self, outputs: Sequence[Any]) -> None:
         """Give the cells whose buffers were donated their old values, which the program returned."""
@@ -608,25 +547,6 @@ def _types(template: Template, place: tuple[Any, Any]) -> list[Info] | None:
     except MISSING:
         return None
     return [info_of(v, False) for v in held] if fits else None
-
-
-def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int], limit: int) -> list[list[tuple[Any, int]]]:
-    """Cut a list of writes into parts that together are no larger than some bytes, in order."""
-    parts: list[list[tuple[Any, int]]] = [[]]
-    for write in writes:
-        if sum(sizes[at] for _, at in parts[-1]) + sizes[write[1]] > limit:
-            parts.append([])
-        parts[-1].append(write)
-    return parts
-
-
-TINY = 512  # bytes: XLA runs a program in this thread as long as no buffer in it is larger
-PART = 2**20  # bytes of one flat array of gradients: larger ones come from the system anew in every call
-
-
-def _starts(shapes: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return where arrays of these shapes begin that follow each other in a flat one."""
-    return list(itertools.accumulate(map(math.prod, shapes[:-1]), initial=0))
 
 
 _INFO = operator.attrgetter("_node.info")
