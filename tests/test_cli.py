@@ -200,6 +200,15 @@ def test_modes_that_differ_are_exit_code_1(model, capsys):
     assert "the modes differ by" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("package", ["matplotlib.figure", "sklearn"])
+def test_demo_says_at_once_what_is_not_installed(package, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run("demo", "--out", str(tmp_path)) == 2
+    captured = capsys.readouterr()
+    assert "jaxchain[examples]" in captured.err and not captured.out
+
+
 def test_demo_gets_its_own_arguments(monkeypatch):
     seen = []
     stub = types.ModuleType("jaxchain.demo")

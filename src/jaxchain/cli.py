@@ -471,7 +471,10 @@ def _run(argv: Sequence[str]) -> int:
 def _demo(argv: list[str]) -> int:
     from jaxchain import demo
 
-    return demo.main(argv)
+    try:
+        return demo.main(argv)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"demo: {error.msg}; pip install 'jaxchain[examples]' has all that it needs") from None
 
 
 if __name__ == "__main__":

@@ -250,6 +250,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out {options.out}: {error.strerror or error}")
+    import matplotlib.figure  # noqa: F401 - if it is missing, that is found before the training
+
     start = time.perf_counter()
     data = get_digits(ndim=3)
     print(f"{len(data[0])} training and {len(data[1])} test images: scikit-learn's handwritten digits, 8 x 8")
