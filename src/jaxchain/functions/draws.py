@@ -8,12 +8,14 @@ import functools
 import jax
 
 from jaxchain.core.op import Array
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _draw(key: Array, kind: str, shape: tuple[int, ...], dtype: str, *parameters: Array) -> Array:
-    return getattr(jax.random, kind)(as_key(key), *parameters, shape=shape).astype(dtype)
+    law = getattr(jax.random, kind)
+    values = law(as_key(key), *parameters, shape=shape) if parameters else drawn(law, as_key(key), shape)
+    return values.astype(dtype)
 
 
 def draw(kind: str, shape: tuple[int, ...], dtype: str, *parameters: Array) -> Array:

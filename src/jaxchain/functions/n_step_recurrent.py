@@ -21,7 +21,7 @@ from jaxtyping import Float, Shaped
 from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.functions.checks import same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.noise import NO_KEY
@@ -171,7 +171,7 @@ def _network(
         for direction in range(directions):
             row, fed = layer * directions + direction, seq
             if layer and dropout:
-                keep = jax.random.uniform(jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
+                keep = drawn(jax.random.uniform, jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
                 fed = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
             (x_w, h_w), (x_b, h_b) = (
                 [jnp.concatenate([v[k + g] for g in gates]) for k in (0, len(gates))] for v in (ws[row], bs[row])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from jaxchain.core.config import config
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, Undrawn, op
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.core.variable import as_array, as_variable
 from jaxchain.functions.activation import softmax
 from jaxchain.functions.checks import broadcastable, left_to_numpy, same_dtype, same_shape
@@ -24,7 +24,7 @@ NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
 @op(label="Dropout")
 def _dropout(x: Float[Array, "..."], key: Key, ratio: float) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
     """Return (y, which elements were kept): the mask is an output, so that the gradient keeps one byte an element."""
-    kept = jax.random.uniform(as_key(key), x.shape) >= ratio
+    kept = drawn(jax.random.uniform, as_key(key), x.shape) >= ratio
     return jnp.where(kept, x * _scale(ratio, x), 0), kept
 
 
@@ -86,7 +86,7 @@ def _gaussian(
     same_dtype(mean=mean, ln_var=ln_var)
     same_shape(mean=mean, ln_var=ln_var)
     if eps is None:
-        eps = jax.random.normal(as_key(key), ln_var.shape).astype(mean.dtype)
+        eps = drawn(jax.random.normal, as_key(key), ln_var.shape).astype(mean.dtype)
     with left_to_numpy():
         broadcastable(ln_var=ln_var, eps=eps)
     return mean + jnp.exp(ln_var * 0.5) * eps, eps
@@ -173,7 +173,7 @@ def _simplified_dropconnect(
     expect(math.prod(x.shape[1:]) == W.shape[1], "prod(x.shape[1:]) == W.shape[1]", f"{x.shape[1:]} and {W.shape[1]}")
     shape = (x.shape[0], *W.shape) if batchwise else W.shape
     if mask is None:
-        mask = jax.random.uniform(as_key(key), shape) >= ratio
+        mask = drawn(jax.random.uniform, as_key(key), shape) >= ratio
     expect(mask.shape == shape, f"mask.shape == {shape}", mask.shape)
     y = _connected(x, W, mask, ratio)
     if b is None:
@@ -231,7 +231,7 @@ def simplified_dropconnect(
 def _zoneout(h: Float[Array, "..."], x: Float[Array, "..."], key: Key, ratio: float) -> Float[Array, "..."]:
     with left_to_numpy():
         broadcastable(h=h, x=x)
-    return jnp.where(jax.random.uniform(as_key(key), x.shape) >= ratio, x, h)
+    return jnp.where(drawn(jax.random.uniform, as_key(key), x.shape) >= ratio, x, h)
 
 
 @composed

@@ -10,7 +10,7 @@ from jaxchain.core.arrays import info_of
 from jaxchain.core.config import config
 from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, Undrawn, op
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.core.variable import as_array
 from jaxchain.functions.activation import clipped_relu, elu
 from jaxchain.functions.checks import axis_in_range, same_dtype, same_shape
@@ -166,7 +166,7 @@ def _rrelu(
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Return (y, the slopes): those given, or drawn ones."""
     if slope is None:
-        slope = jax.random.uniform(as_key(key), x.shape, minval=lower, maxval=upper).astype(x.dtype)
+        slope = drawn(jax.random.uniform, as_key(key), x.shape, minval=lower, maxval=upper).astype(x.dtype)
     same_dtype(x=x, r=slope)
     same_shape(x=x, r=slope)
     return jnp.where(x >= 0, x, x * slope), slope

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core import random as _streams
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 
 Size = int | Sequence[int] | None
 
@@ -47,7 +47,7 @@ def normal(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np.
         size: Shape.
         dtype: Floating type.
     """
-    return loc + scale * jax.random.normal(_key(), _shape(size, loc, scale), dtype)
+    return loc + scale * drawn(jax.random.normal, _key(), _shape(size, loc, scale), dtype=dtype)
 
 
 def uniform(low: Any = 0.0, high: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
@@ -59,7 +59,7 @@ def uniform(low: Any = 0.0, high: Any = 1.0, size: Size = None, dtype: Any = np.
         size: Shape.
         dtype: Floating type.
     """
-    return low + (high - low) * jax.random.uniform(_key(), _shape(size, low, high), dtype)
+    return low + (high - low) * drawn(jax.random.uniform, _key(), _shape(size, low, high), dtype=dtype)
 
 
 def random(size: Size = None, dtype: Any = np.float32) -> jax.Array:
@@ -161,7 +161,7 @@ def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np.
         size: Shape.
         dtype: Floating type.
     """
-    return loc + scale * jax.random.gumbel(_key(), _shape(size, loc, scale), dtype)
+    return loc + scale * drawn(jax.random.gumbel, _key(), _shape(size, loc, scale), dtype=dtype)
 
 
 def laplace(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
@@ -173,7 +173,7 @@ def laplace(loc: Any = 0.0, scale: Any = 1.0, size: Size = None, dtype: Any = np
         size: Shape.
         dtype: Floating type.
     """
-    return loc + scale * jax.random.laplace(_key(), _shape(size, loc, scale), dtype)
+    return loc + scale * drawn(jax.random.laplace, _key(), _shape(size, loc, scale), dtype=dtype)
 
 
 def exponential(scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) -> jax.Array:
@@ -184,7 +184,7 @@ def exponential(scale: Any = 1.0, size: Size = None, dtype: Any = np.float32) ->
         size: Shape.
         dtype: Floating type.
     """
-    return scale * jax.random.exponential(_key(), _shape(size, scale), dtype)
+    return scale * drawn(jax.random.exponential, _key(), _shape(size, scale), dtype=dtype)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.optimizers.hyperparameter import split
 
 TIMINGS = ("pre", "post")
@@ -238,7 +238,7 @@ def exponential_decay_noise(xp: Any, shape: tuple[int, ...], dtype: Any, hook: A
         opt: The update rule, which has ``t``.
     """
     sigma = jnp.sqrt(hook.eta / (1.0 + opt.t) ** 0.55)
-    return (sigma * jax.random.normal(as_key(jnp.asarray(next_key())), shape, jnp.float32)).astype(dtype)
+    return (sigma * drawn(jax.random.normal, as_key(jnp.asarray(next_key())), shape, dtype=jnp.float32)).astype(dtype)
 
 
 class GradientNoise:

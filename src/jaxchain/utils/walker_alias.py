@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.op import Key, op
-from jaxchain.core.random import as_key, next_key
+from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 
 
 @op(label="WalkerAlias", name="walker_alias")
 def _sample(threshold: jax.Array, values: jax.Array, key: Key, shape: tuple[int, ...]) -> jax.Array:
-    at = jax.random.uniform(as_key(key), shape, maxval=threshold.shape[0])
+    at = drawn(jax.random.uniform, as_key(key), shape, maxval=threshold.shape[0])
     column = jnp.minimum(at.astype(jnp.int32), threshold.shape[0] - 1)
     return values[2 * column + (threshold[column] < at - column).astype(jnp.int32)]
 
