@@ -1,9 +1,9 @@
 """Jaxprs that NumPy runs on the host, with the same bits: programs that only move data, questions about values.
 
 Sequences of varying lengths are cut, padded and joined in a pattern of their own in every batch. Compiling each pattern
-takes a hundred milliseconds and more; moving the data takes microseconds. So a program whose equations move data,
-choose data or add two numbers is run equation by equation on the host until it has been called `AFTER` times. What has
-no rule here, is traced, or lives on another device than a CPU, goes to the compiled program at once.
+takes tens of milliseconds; moving the data takes microseconds. So a program whose equations move data, choose data or
+add two numbers is run equation by equation on the host until that has taken about as long as compiling it. What has no
+rule here, is traced, or lives on another device than a CPU, goes to the compiled program at once.
 
 A guard that asks little (``x[0, 0] > 0``) is answered here, too: XLA would hand it to another thread and wait.
 """
@@ -22,7 +22,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from jaxchain.core.compat import Tracer, bytes_of, in_trace
 
-AFTER = 4  # calls before it is compiled
+COMPILING = 2e-2  # seconds
+CALL, BYTE = 4e-5, 2.5e-10  # seconds of a call on the host, and of each byte that it reads or writes
 LARGE = 2**22  # bytes that move in one call; more is left to the compiler
 SHORT = 2**12  # elements that an answer makes: NumPy is done with them before XLA has begun
 
@@ -309,20 +310,24 @@ class Mover:
         compiled: The jitted function.
         closed: Its jaxpr.
         single: Whether it returns one array and not a tuple.
+        size: Bytes that a call reads and writes.
+
+    Attributes:
+        left: Calls before it is compiled.
     """
 
-    def __init__(self, compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool) -> None:
+    def __init__(self, compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool, size: int) -> None:
         self.compiled, self.closed, self.single = compiled, closed, single
         jaxpr = closed.jaxpr
         self.takes, self.gives = ([cast(Any, v.aval) for v in vs] for vs in (jaxpr.invars, jaxpr.outvars))
         self.steps: Steps | None = None
-        self.calls = 0
+        self.left = round(COMPILING / (CALL + BYTE * size))
 
     def __call__(self, *args: Any) -> Any:
         """Run it."""
-        if self.calls >= AFTER or in_trace() or not all(map(_fits, args, self.takes)):
+        if self.left <= 0 or in_trace() or not all(map(_fits, args, self.takes)):
             return self.compiled(*args)
-        self.calls += 1
+        self.left -= 1
         arrays = [np.asarray(a, aval.dtype) for a, aval in zip(args, self.takes, strict=True)]
         if self.steps is None:
             self.steps = Steps(self.closed)
@@ -354,4 +359,4 @@ def mover(compiled: Callable[..., Any], closed: ClosedJaxpr, single: bool) -> Ca
     size = bytes_of(avals) if all(hasattr(a, "shape") for a in avals) else None  # tokens have none
     if not jaxpr.eqns or size is None or size > LARGE or not only_moves(jaxpr):
         return compiled
-    return Mover(compiled, closed, single)
+    return Mover(compiled, closed, single, size)
