@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -330,6 +332,105 @@ def test_forget_leads_to_parameters_in_every_mode(name):
     for got in found[1:]:
         for a, b in zip(got, found[0], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+# What a body does to the graph, or to what the step itself has made. Each is (body of w, h, made by the step).
+def unchains(h, made, c):
+    c.unchain()
+
+
+def unchains_what_leads_to_it(h, made, c):
+    F.tanh(c).unchain_backward()
+
+
+def unchains_a_variable_outside(h, made, c):
+    h.unchain_backward()
+
+
+def unchains_its_own(h, made, c):
+    F.tanh(Variable(c.array)).unchain_backward()
+
+
+def replaces_an_array(h, made, c):
+    made.v.array = c.array
+
+
+def sets_a_gradient(h, made, c):
+    made.v.grad = c.array
+
+
+def sets_an_attribute(h, made, c):
+    made.last = c
+
+
+def fills_a_list(h, made, c):
+    made.list.append(c)
+
+
+def replaces_an_array_in_a_tuple(h, made, c):
+    made.tuple[0].array = c.array
+
+
+def counts_in_numpy(h, made, c):
+    made.buffer += 1
+
+
+SIDE_EFFECTS = [unchains, unchains_what_leads_to_it, unchains_a_variable_outside, unchains_its_own, replaces_an_array]
+SIDE_EFFECTS += [sets_a_gradient, sets_an_attribute, fills_a_list, replaces_an_array_in_a_tuple, counts_in_numpy]
+
+
+@pytest.mark.parametrize("loop", ["scan", "cond"])
+@pytest.mark.parametrize("effect", SIDE_EFFECTS, ids=lambda f: f.__name__)
+def test_what_a_body_does_to_the_graph_and_to_what_the_step_made(effect, loop):
+    def step(w, xs):
+        h, k = w * 2.0, w * 0.5
+        made = types.SimpleNamespace(v=Variable(XS[0]), last=k, list=[k], tuple=(Variable(XS[1]),), buffer=np.zeros(1))
+
+        def body(c, x):
+            effect(h, made, c)
+            c = F.tanh(c + x)
+            return c, c * 2.0
+
+        if loop == "scan":
+            c, y = jaxchain.scan(body, h, xs)
+        else:
+            c, y = jaxchain.cond(w.array[0, 0] > -100, body, body, h, xs[0])
+        seen = made.v, made.last, made.list[-1], made.tuple[0]
+        total = sum(F.sum(v) * (i + 1) for i, v in enumerate((c, y, h, *seen)))
+        total.backward()
+        return total, w.grad, xs.grad, made.v.grad, made.buffer[0], len(made.list)
+
+    expected, got = [run(Variable(XS[0]), Variable(XS)) for run in (step, jaxchain.static(step))]
+    for a, b in zip(got, expected, strict=True):
+        assert (a is None) == (b is None)
+        if b is not None:
+            np.testing.assert_allclose(getattr(a, "array", a), getattr(b, "array", b), rtol=1e-5, atol=1e-6)
+
+
+def test_a_state_that_begins_without_a_gradient():
+    def make():
+        model = L.Linear(3, 3)
+
+        def program(xs):
+            h = F.tanh(xs.array[0])
+            assert not h.requires_grad
+            return jaxchain.scan(lambda c, x: (F.tanh(model(c) + x), c * 2.0), h, xs)
+
+        return program, model
+
+    same(make, [(XS,)], 1)
+
+
+def test_what_a_body_does_not_depend_on_has_no_gradient():
+    def step(w, xs):
+        c, _ = jaxchain.scan(lambda c, x: (c * 2.0 + x.array, None), w, xs)
+        F.sum(c).backward()
+        return w.grad, xs.grad
+
+    for call in (step, jaxchain.static(step)):
+        gw, gx = call(Variable(XS[0]), Variable(XS))
+        np.testing.assert_array_equal(gw, np.full_like(XS[0], 2.0 ** len(XS)))
+        assert gx is None
 
 
 def test_a_state_that_begins_as_an_array():

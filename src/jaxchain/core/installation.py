@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxchain.core.arrays import Info
@@ -32,7 +32,7 @@ from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
-from jaxchain.core.state import Walk
+from jaxchain.core.state import Walk, is_as_before
 from jaxchain.core.variable import Variable
 
 lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
@@ -57,6 +57,16 @@ class FoundNode(VariableNode):
 
 
 _INFO: Any = VariableNode.__dict__["info"]
+
+
+def cells_of(walk: Walk, variables: Iterable[Variable]) -> list[tuple[Any, ...]]:
+    """Return what the cells of a walk, and Variables, hold now: (read or write it, its owner, its key, its value)."""
+    found: list[tuple[Any, ...]] = []
+    for v in (*walk.parameters, *variables):
+        found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
+    found += [("contents", c, None, contents_of(c)) for c, _ in walk.contents]
+    slots = [*walk.places, *walk.plain]
+    return found + [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
 
 
 class Installation:
@@ -234,14 +244,7 @@ class Installation:
 
     def snapshot(self) -> list[tuple[Any, ...]]:
         """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
-        found: list[tuple[Any, ...]] = [("array", p, None, p._array) for p in self.walk.parameters]
-        found += [("grad", p, None, p._grad) for p in self.walk.parameters]
-        for v, _ in self.variables.values():
-            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-        found += [("contents", c, None, contents_of(c)) for c, _ in self.walk.contents]
-        slots = [*self.walk.places, *self.walk.plain]
-        found += [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
-        return found
+        return cells_of(self.walk, [v for v, _ in self.variables.values()])
 
     def put_back(self, snapshot: Sequence[tuple[Any, ...]]) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""
@@ -251,6 +254,10 @@ class Installation:
                 same = holds(owner, old)
                 if not same:
                     refill(owner, old)
+            elif how == "buffer":
+                same = is_as_before(owner, old)
+                if not same:
+                    owner[...] = old
             elif how == "item":
                 same = owner[key] is old
                 if not same:

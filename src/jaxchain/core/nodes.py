@@ -242,6 +242,13 @@ class Scope:
     def __init__(self, outer: Scope | None, link: Any) -> None:
         self.outer, self.link, self.count = outer, link, 0
 
+    def is_within(self, other: Scope) -> bool:
+        """Return whether a scope is another one, or inside it."""
+        scope: Scope | None = self
+        while scope is not None and scope is not other:
+            scope = scope.outer
+        return scope is not None
+
     @property
     def names(self) -> str:
         """Where the link is below the one that called it: ``l1``, or ``layers/0`` if the list itself was not called."""

@@ -126,9 +126,12 @@ class Walk:
     Args:
         roots: (name, object) pairs to start from.
         rules: Whether to go from parameters on to their update rules.
+        known: Objects of another walk (`objects`), which are left out.
     """
 
-    def __init__(self, roots: Iterable[tuple[str, Any]], rules: bool = True) -> None:
+    def __init__(
+        self, roots: Iterable[tuple[str, Any]], rules: bool = True, known: dict[int, Any] | None = None
+    ) -> None:
         self.parameters: list[Parameter] = []
         self.parameter_names: list[str] = []
         self.places: list[tuple[Any, Any]] = []
@@ -157,7 +160,7 @@ class Walk:
         self.rules = rules
         self.methods: list[tuple[Any, str, Any]] = []  # (class, name, method): the user's, and those of ours that run
         self.typed: list[Any] = []  # objects with attributes: they may be given another class
-        self._seen: dict[int, Any] = {}
+        self._seen: dict[int, Any] = dict(known or {})
         self._stack: list[tuple[str, Any]] = list(roots)[::-1]
         while self._stack:
             while self._stack:

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxchain.core.cells import contents_of
+from jaxchain.core.cells import contents_of, found_in
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, StartOver, refuse
-from jaxchain.core.installation import Installation
+from jaxchain.core.installation import Installation, cells_of
 from jaxchain.core.nodes import Scope, VariableNode, scope_path
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.scopes import scope_name
+from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
 
@@ -66,6 +67,8 @@ class Trace:
         self.installation: Installation | None = None
         self.reads_grads = False  # whether the program looked at a gradient that it found ...
         self.misses_grads = False  # ... or at one that is None, and a tracer stood there
+        self.body: tuple[Scope, set[VariableNode]] | None = None  # of a loop, traced by itself: its scope and inputs
+        self.cuts = 0  # how often a body would have cut the graph that leads to it
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
@@ -82,6 +85,25 @@ class Trace:
             if self.installation.found_grads[id(array)] is None:
                 self.misses_grads = True
                 raise StartOver
+
+    @contextlib.contextmanager
+    def inside(self, scope: Scope, inputs: set[VariableNode]) -> Iterator[None]:
+        """The body of a loop or branch is traced by itself in the block: its inputs stand for what leads to it."""
+        outer, self.body = self.body, (scope, inputs)
+        try:
+            yield
+        finally:
+            self.body = outer
+
+    def cuts_outside(self, node: VariableNode) -> bool:
+        """Return whether a node that is to be cut from what led to it is outside the body: it is left as it is."""
+        if self.body is None:
+            return False
+        scope, inputs = self.body
+        function = node.creator_node
+        outside = node in inputs if function is None else not (function.scope and function.scope.is_within(scope))
+        self.cuts += outside
+        return outside
 
     def next_key(self) -> Any:
         """Return the next key of the stream, as a tracer."""
@@ -101,10 +123,17 @@ class Trace:
         """Return whether a parameter was initialised that was not there before, as far as is known."""
         return any(isinstance(owner, Parameter) and id(owner) not in self.lifted for owner, _ in self.inits)
 
-    def snapshot(self, more: Sequence[tuple[Any, ...]] = ()) -> Any:
-        """Return what every cell holds now, `more` cells among them, that `Installation.snapshot` does not know."""
+    def snapshot(self, function: Callable[..., Any] | None = None) -> Any:
+        """Return what every cell holds now: those of the state, and what a function of the step's own can reach."""
         assert self.installation is not None
-        return [*self.installation.snapshot(), *more], *map(len, (self.reports, self.prints, self.inits, self.missing))
+        cells = self.installation.snapshot()
+        if function is not None:
+            walk = Walk([("function", function)], known=self.installation.walk.objects)
+            cells += cells_of(walk, found_in(walk.places))
+            cells += [
+                ("buffer", buffer, None, buffer.copy()) for _, buffer, _ in walk.buffers if buffer.flags.writeable
+            ]
+        return cells, *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""

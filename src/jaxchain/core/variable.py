@@ -366,6 +366,8 @@ class Variable:
 
     def unchain(self) -> None:
         """Forget the function that made this variable: it becomes a leaf."""
+        if _is_outside(self._node):
+            return
         if self._node.creator_node is not None:
             self._node.unchain()
             self._value = off_tape(self._value)
@@ -378,6 +380,8 @@ class Variable:
         while stack:
             node = stack.pop()
             function = node.creator_node
+            if _is_outside(node):
+                continue
             if function is not None:
                 stack.extend(function.inputs)
                 function.unchain()
@@ -502,6 +506,12 @@ class Variable:
     def _repr_html_(self) -> str:
         """Draw it in a notebook."""
         return importlib.import_module("jaxchain.views.notebook").variable_html(self)
+
+
+def _is_outside(node: VariableNode) -> bool:
+    """Return whether a node stands for what is outside the body of a loop that is being traced: Python will cut it."""
+    trace = thread_state().trace
+    return trace is not None and trace.cuts_outside(node)
 
 
 def _end(node: VariableNode) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from types import FunctionType, MethodType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import ARRAY_LIKE, info_of
-from jaxchain.core.cells import SlotView, contents_of
 from jaxchain.core.compat import jaxpr_as_fun
 from jaxchain.core.config import thread_state, using_config
 from jaxchain.core.errors import call_site
@@ -48,6 +46,7 @@ class Body:
         self.wrapped = [(isinstance(x, Variable), isinstance(x, Variable) and x.requires_grad) for x in leaves]
         self.out_tree: Any = None
         self.out_wrapped: list[bool] = []
+        self.out_requires: list[bool] = []  # which of them have a gradient
         self.shapes: list[jax.ShapeDtypeStruct] = []
         self.captured: list[Variable] = []
         # what the outputs depend on: positions of inputs, identities of captured Variables
@@ -77,7 +76,8 @@ class Body:
         trace.by_jax = trace.taped = True  # the gradient of its gradient is JAX's
         state.scope = self.scope
         try:
-            with cluster(self.name) as scope, using_config("enable_backprop", record):
+            own = {n for n in nodes if n is not None}
+            with cluster(self.name) as scope, trace.inside(scope, own), using_config("enable_backprop", record):
                 result = self.function(*jax.tree_util.tree_unflatten(self.tree, inputs))
         finally:
             state.scope = outer
@@ -87,6 +87,7 @@ class Body:
                 trace.counts = counts
         outputs, self.out_tree = jax.tree.flatten(result)
         self.out_wrapped = [isinstance(y, Variable) for y in outputs]
+        self.out_requires = [isinstance(y, Variable) and y.requires_grad for y in outputs]
         return nodes, outputs, scope
 
     def arrays(self, arrays: Sequence[Any]) -> list[Any]:
@@ -101,8 +102,8 @@ class Body:
             Irregular: It writes state or looks at values.
         """
         trace = thread_state().trace
-        before, draws = trace.snapshot(_closed_over(self.function)), trace.draws
-        looks = trace.questions.inner
+        before, draws = trace.snapshot(self.function), trace.draws
+        looks, cuts = trace.questions.inner, trace.cuts
         captured: dict[VariableNode, Variable] = {}
 
         def probe(*arrays: Any) -> list[Any]:
@@ -125,6 +126,8 @@ class Body:
             raise Irregular("it writes state")
         if trace.questions.inner != looks:  # and caught what that raises
             raise Irregular("it looks at values")
+        if trace.cuts != cuts:
+            raise Irregular("it cuts the graph that leads to it")
         self.captured = list(captured.values())
 
     def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:
@@ -143,29 +146,6 @@ class Body:
         return [
             (found[n] if n is not None and n in found else zeros_of(a)) if is_inexact(a) else None for n, a in targets
         ]
-
-
-def _closed_over(function: Any) -> list[tuple[Any, ...]]:
-    """Return what a function has from outside, its names and its lists, dicts and sets: more cells for a snapshot.
-
-    The walk for state knows those that were there before the step; these may be the step's own.
-    """
-    found: list[tuple[Any, ...]] = []
-    seen, stack = set(), [function]
-    while stack:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if type(value) in (list, dict, set):
-            found.append(("contents", value, None, contents_of(value)))
-        elif isinstance(value, FunctionType):
-            names = [(view, view["cell_contents"]) for view in map(SlotView, value.__closure__ or ())]
-            found += [("item", view, "cell_contents", contents) for view, contents in names]
-            stack += [contents for _, contents in names]
-        elif isinstance(value, partial | MethodType):
-            stack.append(value.func if isinstance(value, partial) else value.__func__)
-    return found
 
 
 def is_inexact(array: Any) -> bool:
@@ -246,21 +226,13 @@ def _captured(
         if node in own:
             continue
         function = node.creator_node
-        if function is not None and _within(function.scope, scope):
+        if function is not None and function.scope is not None and function.scope.is_within(scope):
             stack += function.inputs
         elif node.info.differentiable:
             variable = node.get_variable_or_none()
             if variable is not None:
                 found[node] = variable
     return found, seen.intersection(own)
-
-
-def _within(scope: Any, cluster: Scope) -> bool:
-    while scope is not None:
-        if scope is cluster:
-            return True
-        scope = scope.outer
-    return False
 
 
 # -- the node of the tape ----------------------------------------------------------------------------------------------
@@ -303,16 +275,16 @@ def record(
     name: str,
     inputs: Sequence[Any],
     outputs: Sequence[Any],
-    wrapped: Sequence[bool],
+    body: Body,
     gradient: Callable[[], Callable[..., Sequence[Any]]],
 ) -> list[Any]:
     """Return the outputs, Variables where the body gave Variables, with one node behind those that have a gradient.
 
     Args:
         name: Label of the node.
-        inputs: Variables and arrays.
+        inputs: Variables and arrays: the body's own, then what it captured.
         outputs: Arrays.
-        wrapped: Which outputs are Variables.
+        body: The body: which outputs are Variables, and which of its inputs they depend on.
         gradient: Makes, where there is a gradient, the function of the input arrays and the gradients of the
             differentiable outputs that returns one gradient per input.
     """
@@ -322,16 +294,19 @@ def record(
         x._node if isinstance(x, Variable) else VariableNode(info_of(a, False))
         for x, a in zip(inputs, arrays, strict=True)
     )
-    needs = tuple(i for i, n in enumerate(nodes) if n.info.differentiable)
+    wrapped, given = body.out_wrapped, len(body.wrapped)
+    differentiable = [i for i, n in enumerate(nodes) if n.info.differentiable]
     connected = [w and bool(jnp.issubdtype(y.dtype, jnp.inexact)) for w, y in zip(wrapped, outputs, strict=True)]
     ordinal = 0
     if state.scope is not None:
         ordinal = state.scope.count
         state.scope.count += 1
-    if not (state.record and needs and any(connected)):
-        return [Variable(y, requires_grad=False) if w else y for w, y in zip(wrapped, outputs, strict=True)]
+    if not (state.record and differentiable and any(connected)):
+        wants = body.out_requires  # leaves that the body made may
+        return [Variable(y, requires_grad=r) if w else y for w, r, y in zip(wrapped, wants, outputs, strict=True)]
     node = _ControlNode()
-    node.name, node.arrays, node.inputs, node.needs = name, arrays, nodes, needs
+    node.name, node.arrays, node.inputs = name, arrays, nodes
+    node.needs = needs = tuple(i for i in differentiable if i >= given or i in body.reached)
     backward = gradient()
     node.backward = lambda *flat: [g for i, g in enumerate(backward(*flat)) if i in needs]
     node.shapes = [struct_of(y) for y, c in zip(outputs, connected, strict=True) if c]

@@ -3,8 +3,8 @@
 In eager mode they are Python, and every op is in the graph, inside a cluster. In static mode they become `lax.cond`,
 `lax.while_loop` and `lax.scan`, one node of the tape: its gradient runs the body once more with the tape on and walks
 it backward, so it is the gradient of eager mode. A body that does what the lax primitives cannot repeat (writes state,
-draws random numbers in one branch only, looks at values, changes shapes) is run as Python in static mode, too: then its
-branches are guarded variants and its loops are unrolled.
+cuts the graph that leads to it, draws random numbers in one branch only, looks at values, changes shapes) is run as
+Python in static mode, too: then its branches are guarded variants and its loops are unrolled.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _lax_cond(value: Any, true_fun: Any, false_fun: Any, operands: tuple[Any, ..
 
         return backward
 
-    results = record("cond", [*leaves, *captured], outputs, first.out_wrapped, gradient)
+    results = record("cond", [*leaves, *captured], outputs, first, gradient)
     return jax.tree_util.tree_unflatten(first.out_tree, results)
 
 
@@ -247,11 +247,17 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
     got = [(s.shape, s.dtype) for s in body.shapes[:n_carry]]
     if got != [(a.shape, a.dtype) for a in carry] or body.out_tree.children()[:1] != [carry_tree]:
         raise Irregular("the state changes its structure, shape or dtype")
-    was, is_ = [w for w, _ in body.wrapped[:n_carry]], body.out_wrapped[:n_carry]
-    if any(w and not i for w, i in zip(was, is_, strict=True)):
+    was, is_ = body.wrapped[:n_carry], body.out_wrapped[:n_carry]
+    if any(w and not i for (w, _), i in zip(was, is_, strict=True)):
         raise Irregular("the state is no Variable any more")
-    if was != is_:  # arrays to begin with, Variables from the second call on
-        carry_leaves = [Variable(x) if i and not w else x for x, w, i in zip(carry_leaves, was, is_, strict=True)]
+    begins = [  # an array, or without a gradient, to begin with; a Variable, or with one, from the second call on
+        (i and not w) or (g and not had) for (w, had), i, g in zip(was, is_, body.out_requires, strict=False)
+    ]
+    if any(begins):
+        carry_leaves = [
+            Variable(a, requires_grad=g) if b else x
+            for a, x, b, g in zip(carry, carry_leaves, begins, body.out_requires, strict=False)
+        ]
         return _lax_scan(f, jax.tree_util.tree_unflatten(carry_tree, carry_leaves), leaves, xs_tree, count, reverse)
     trace, captured = state.trace, body.captured
     start, draws = trace.draws, body.draws
@@ -309,6 +315,6 @@ def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, re
         return backward
 
     inputs = [*carry_leaves, *leaves, *captured]
-    results = record("scan", inputs, [*last, *ys], body.out_wrapped, gradient)
+    results = record("scan", inputs, [*last, *ys], body, gradient)
     final = jax.tree_util.tree_unflatten(body.out_tree, results)
     return final[0], final[1]
