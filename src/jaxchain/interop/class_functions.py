@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -48,8 +48,7 @@ def _average_pooling_nd(x, /, ndim, ksize, stride=None, pad=0, cover_all=False, 
 
 
 def _max_pooling_nd(x, /, ndim, ksize, stride=None, pad=0, cover_all=True, return_indices=False):
-    result: Any = F.max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices=True)
-    y, indexes = result
+    y, indexes = F.max_pooling_nd(x, ksize, stride, pad, cover_all, return_indices=True)
     return y, {"indexes": indexes}
 
 
@@ -59,7 +58,7 @@ def _unpooling_nd(x, /, ndim, ksize, stride=None, pad=0, outsize=None, cover_all
 
 def _dropout(x, /, dropout_ratio, mask=None, return_mask=False):
     with using_config("train", True):
-        y, mask = F.dropout(x, dropout_ratio, mask=mask, return_mask=True)
+        y, mask = cast(Any, F.dropout(x, dropout_ratio, mask=mask, return_mask=True))
     return y, {"mask": mask}
 
 
