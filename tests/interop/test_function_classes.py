@@ -1,5 +1,7 @@
 """Chainer's classes of functions. The values are Chainer 7.8.1's."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -135,6 +137,23 @@ def test_sizes_are_attributes_as_chainers():
     assert (function.sy, function.sx, function.ph, function.pw, function.groups) == (2, 2, 1, 0, 1)
     with pytest.raises(TypeError, match="dropout_ratio"):
         class_of("Dropout")()
+
+
+def test_hooks_see_a_class_once():
+    seen = []
+
+    class Labels(jaxchain.FunctionHook):
+        def forward_postprocess(self, function, in_data):
+            seen.append(function.label)
+
+    with Labels():
+        F.sum(class_of("ReLU")().apply((x,))[0]).backward()
+    assert seen[:2] == ["ReLU", "Sum"] and "ReLU" not in seen[1:]
+
+
+def test_a_class_can_be_pickled():
+    function = pickle.loads(pickle.dumps(class_of("AddConstant")(2)))
+    assert function.apply((x,))[0].array.tolist() == [3, 4]
 
 
 def test_there_is_no_class_of_what_jaxchain_has_no_function_of():

@@ -7,11 +7,12 @@ for. A node is an instance if it has the label of the class's nodes, as it has i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
         return cls.forward is FunctionClass.forward and cls.forward_cpu is not FunctionClass.forward_cpu
 
     def _first_argument(self) -> Any:
-        return next(iter((*self._args, *self._kwargs.values())), "")
+        return next(iter((*self._args, *self._kwargs.values())), None)
 
     def _call(self, inputs: Sequence[Any], again: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Run the function.
@@ -124,7 +125,7 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
         biases = [i for i in range(2, len(inputs)) if names[i : i + 1] in (["b"], ["beta"])]
         self.retain_inputs([i for i in range(len(inputs)) if i not in biases])
         again = any(name in self._kwargs for name in self._kept)  # a mask, say, is drawn once
-        with no_backprop_mode():
+        with no_backprop_mode(), _unseen():
             results, kept = self._call([as_variable(x) for x in inputs], again)
         vars(self).update(kept)
         self._kept = tuple(kept)
@@ -137,7 +138,7 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
     def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the gradients of the inputs that are asked for."""
         read = dict(zip(self._input_indexes_to_retain or (), self.get_retained_inputs(), strict=True))
-        with force_backprop_mode(), using_config("in_recomputing", True):
+        with force_backprop_mode(), using_config("in_recomputing", True), _unseen():
             # one Variable may be two inputs; the values of a bias are read by no gradient
             inputs = [F.identity(read[i]) if i in read else _zeros(x) for i, x in enumerate(self.inputs)]
             pairs = [(y, g) for y, g in zip(self._call(inputs, True)[0], grad_outputs, strict=True) if g is not None]
@@ -149,6 +150,19 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
                 enable_double_backprop=True,
             )
         )
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Return a context in which hooks see no functions: they see the class's node."""
+    state = thread_state()
+    hooks, state.hooks = state.hooks, {}
+    state.refresh()
+    try:
+        yield
+    finally:
+        state.hooks = hooks
+        state.refresh()
 
 
 def _attributes(arguments: dict[str, Any], plane: bool) -> dict[str, Any]:
@@ -226,3 +240,11 @@ def class_of(name: str) -> type[FunctionNode] | None:
     if label != name:
         members["label"] = property(lambda self: label.replace("{}", _number(self._first_argument())))
     return _Labelled(name, (FunctionClass,), members)
+
+
+def __getattr__(name: str) -> Any:
+    """Return a class by its name, which is how `pickle` finds it."""
+    cls = class_of(name) if name[:1].isupper() else None
+    if cls is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return cls
