@@ -135,7 +135,9 @@ def test_sizes_are_attributes_as_chainers():
         Twice(2).apply((image,))
     function = class_of("Convolution2DFunction")(2, (1, 0), cudnn_fast=True)
     assert (function.sy, function.sx, function.ph, function.pw, function.groups) == (2, 2, 1, 0, 1)
-    with pytest.raises(TypeError, match="dropout_ratio"):
+    function = class_of("Unpooling2D")(2, outsize=(4, 5))
+    assert (function.kh, function.sx, function.outh, function.outw, function.cover_all) == (2, 2, 4, 5, True)
+    with pytest.raises(TypeError, match=r"Dropout: .*dropout_ratio(.|\n)*test_function_classes.py:"):
         class_of("Dropout")()
 
 

@@ -56,6 +56,14 @@ def _unpooling_nd(x, /, ndim, ksize, stride=None, pad=0, outsize=None, cover_all
     return F.unpooling_nd(x, ksize, stride, pad, outsize, cover_all)
 
 
+def _unpooling_2d(x, /, ksize, stride=None, pad=0, outsize=None, cover_all=True):
+    return F.unpooling_2d(x, ksize, stride, pad, outsize, cover_all)
+
+
+def _upsampling_2d(x, /, indexes, ksize, stride=None, pad=0, outsize=None, cover_all=True):
+    return F.upsampling_2d(x, indexes, ksize, stride, pad, outsize, cover_all)
+
+
 def _dropout(x, /, dropout_ratio, mask=None, return_mask=False):
     with using_config("train", True):
         y, mask = cast(Any, F.dropout(x, dropout_ratio, mask=mask, return_mask=True))
@@ -185,7 +193,9 @@ CLASSES: dict[str, tuple[str, Callable[..., Any]]] = {
     "ConvolutionND": ("", _convolution_nd),
     "Deconvolution2DFunction": ("", _deconvolution_2d),
     "DeconvolutionND": ("", _deconvolution_nd),
+    "Unpooling2D": ("", _unpooling_2d),
     "UnpoolingND": ("", _unpooling_nd),
+    "Upsampling2D": ("", _upsampling_2d),
     "ScatterAdd": ("", lambda a, b, /, slices: F.scatter_add(a, slices, b)),
     "Where": ("", lambda x, y, /, condition: F.where(condition, x, y)),
     "Concat": ("", lambda *xs, axis=1: F.concat(xs, axis)),

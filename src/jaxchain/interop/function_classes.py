@@ -19,6 +19,7 @@ import numpy as np
 
 import jaxchain.functions as F
 from jaxchain.core.config import force_backprop_mode, no_backprop_mode, thread_state, using_config
+from jaxchain.core.errors import user_line
 from jaxchain.core.function_node import FunctionNode
 from jaxchain.core.graph import grad
 from jaxchain.core.op import Op
@@ -28,7 +29,13 @@ from jaxchain.interop.class_functions import CLASSES
 from jaxchain.utils import type_check
 
 _INPUTS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-_PAIRS = {"ksize": ("kh", "kw"), "stride": ("sy", "sx"), "pad": ("ph", "pw"), "dilate": ("dy", "dx")}
+_PAIRS = {
+    "ksize": ("kh", "kw"),
+    "stride": ("sy", "sx"),
+    "pad": ("ph", "pw"),
+    "dilate": ("dy", "dx"),
+    "outsize": ("outh", "outw"),
+}
 
 
 class _Labelled(type(FunctionNode)):
@@ -70,7 +77,10 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
         if len(own) == len(parameters):  # a function of jaxchain's: which are inputs is known at the call
             return
         own = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.KEYWORD_ONLY else p for p in own]
-        bound = inspect.Signature(own).bind(*args, **kwargs)
+        try:
+            bound = inspect.Signature(own).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}\nat {user_line(2)}") from None
         bound.apply_defaults()
         self._args, self._kwargs = (), {p.name: bound.arguments[p.name] for p in own if p.kind is not p.VAR_KEYWORD}
         vars(self).update(_attributes(self._kwargs, "2D" in type(self).node_label))
@@ -172,7 +182,7 @@ def _attributes(arguments: dict[str, Any], plane: bool) -> dict[str, Any]:
     found = {name: value for name, value in arguments.items() if name not in _PAIRS}
     for name, pair in _PAIRS.items():
         if name in arguments:
-            value = arguments["ksize"] if arguments[name] is None else arguments[name]
+            value = arguments["ksize"] if name == "stride" and arguments[name] is None else arguments[name]
             found |= zip(pair, value if np.iterable(value) else (value, value), strict=True)
     return found
 
