@@ -279,7 +279,7 @@ image, W = np.ones((1, 1, 3, 3), "f"), np.ones((2, 1, 3, 3), "f")
 print(Convolution2DFunction(1, 1).apply((image, W))[0].array[0, 1].tolist())
 print(LinearFunction().apply((np.ones((1, 2), "f"), np.ones((1, 2), "f"), np.ones(1, "f")))[0].array.tolist())
 with chainer.using_config("train", False):
-    print(Dropout(0.5).apply((x,))[0].array.tolist())
+    print(Dropout(0.5, np.float32([2, 0, 2])).apply((x,))[0].array.tolist())
 """
 
 
@@ -290,7 +290,7 @@ def test_classes_of_functions_are_types_of_nodes_functions_and_bases(tmp_path):
         "[0.0, 12.0, 27.0] [0.0, 12.0, 18.0]",
         "[[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]",
         "[[3.0]]",
-        "[-1.0, 2.0, 3.0]",
+        "[-2.0, 0.0, 6.0]",
     ]
 
 

@@ -180,7 +180,8 @@ def _divide_constant(x: Float[Array, "..."], value: float) -> Float[Array, "..."
 def divide(lhs, rhs):
     """Return ``lhs / rhs`` of floating arrays; see `add` for dtypes and shapes."""
     if isinstance(rhs, Number):
-        return _multiply_constant(lhs, 1.0 / rhs)
+        # the reciprocal of a half is rounded when it meets `lhs` only
+        return _multiply_constant(lhs, 1.0 / (np.float64(rhs) if isinstance(rhs, np.floating) else rhs))
     return _divide(lhs, _operand(lhs, rhs))
 
 

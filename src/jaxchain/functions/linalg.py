@@ -259,7 +259,7 @@ def batch_det(a: Float[Array, "..."]) -> Float[Array, "m"]:
         Array([8.], dtype=float32)
     """
     _square("a", a, 3)
-    return in_single(jnp.linalg.det)(a)
+    return in_single(jnp.linalg.det)(a) if a.shape[1] else jnp.ones(a.shape[:1], a.dtype)
 
 
 @composed

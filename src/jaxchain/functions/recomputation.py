@@ -1,6 +1,7 @@
 """Trading time for memory: `forget` keeps a function's inputs only, and runs it again for the gradient."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jax import lax
@@ -38,8 +39,7 @@ class Forget(FunctionNode):
     def forward(self, inputs):
         """Run the function without a graph."""
         self.retain_inputs(range(len(inputs)))
-        counter, name = _draws()
-        self.first_draw = getattr(counter, name)
+        self.first_draw = next_draw()
         trace = thread_state().trace
         by_jax = trace is not None and trace.by_jax and config.enable_backprop
         with using_config("enable_backprop", by_jax):
@@ -60,14 +60,8 @@ class Forget(FunctionNode):
         if thread_state().trace is not None:
             arrays = lax.optimization_barrier(arrays)  # else XLA finds the forward's results equal, and keeps them
         xs = [Variable(a) for a in arrays]
-        counter, name = _draws()
-        later = getattr(counter, name)
-        setattr(counter, name, self.first_draw)
-        try:
-            with force_backprop_mode(), using_config("in_recomputing", True):
-                ys = [identity(y) for y in _called(self.function, xs)]
-        finally:
-            setattr(counter, name, later)
+        with force_backprop_mode(), using_config("in_recomputing", True), drawn_again(self.first_draw):
+            ys = [identity(y) for y in _called(self.function, xs)]
         wanted = [(y, g) for y, g in zip(ys, grad_outputs, strict=True) if g is not None]
         backward([y for y, _ in wanted], [g for _, g in wanted])
         gxs = tuple(xs[i].grad_var for i in target_input_indexes)
@@ -76,6 +70,24 @@ class Forget(FunctionNode):
             return gxs
         refused = refused_twice(tuple(None if g is None else g._array for g in gxs), arrays, NOT_TWICE)
         return tuple(None if g is None else Variable(g) for g in refused)
+
+
+def next_draw() -> int:
+    """Return the number of the next draw of a random key."""
+    counter, name = _draws()
+    return getattr(counter, name)
+
+
+@contextlib.contextmanager
+def drawn_again(first: int) -> Iterator[None]:
+    """Return a context in which the random numbers are those from a draw on."""
+    counter, name = _draws()
+    later = getattr(counter, name)
+    setattr(counter, name, first)
+    try:
+        yield
+    finally:
+        setattr(counter, name, later)
 
 
 def _draws() -> tuple[Any, str]:

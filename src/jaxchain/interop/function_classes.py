@@ -7,75 +7,35 @@ for. A node is an instance if it has the label of the class's nodes, as it has i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
-import operator
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import jaxchain.functions as F
-from jaxchain.core.config import force_backprop_mode, no_backprop_mode
+from jaxchain.core.config import force_backprop_mode, no_backprop_mode, thread_state, using_config
+from jaxchain.core.errors import user_line
 from jaxchain.core.function_node import FunctionNode
 from jaxchain.core.graph import grad
 from jaxchain.core.op import Op
-from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.variable import Variable, as_array, as_variable
+from jaxchain.functions.recomputation import drawn_again, next_draw
+from jaxchain.interop.class_functions import CLASSES
+from jaxchain.utils import type_check
 
-CLASSES: dict[str, tuple[str, Callable[..., Any]]] = {
-    "Absolute": ("|_|", abs),
-    "Neg": ("__neg__", operator.neg),
-    "Add": ("_ + _", F.add),
-    "AddConstant": ("_ + {}", lambda x, value: x + value),
-    "Sub": ("_ - _", operator.sub),
-    "SubFromConstant": ("{} - _", lambda x, value: value - x),
-    "Mul": ("_ * _", operator.mul),
-    "MulConstant": ("_ * {}", lambda x, value: x * value),
-    "Div": ("_ / _", operator.truediv),
-    "DivFromConstant": ("{} / _", lambda x, value: value / x),
-    "PowVarVar": ("_ ** _", operator.pow),
-    "PowVarConst": ("_ ** {}", lambda x, value: x**value),
-    "PowConstVar": ("{} ** _", lambda x, value: value**x),
-    "BatchDet": ("det", F.batch_det),
-    "AveragePoolingND": (
-        "",
-        lambda x, ndim, ksize, stride=None, pad=0, cover_all=False, pad_value=0: F.average_pooling_nd(
-            x, ksize, stride, pad, pad_value
-        ),
-    ),
-    "MaxPoolingND": (
-        "",
-        lambda x, ndim, ksize, stride=None, pad=0, cover_all=True, return_indices=False: F.max_pooling_nd(
-            x, ksize, stride, pad, cover_all
-        ),
-    ),
-    "ConvolutionND": (
-        "",
-        lambda x, W, b=None, ndim=0, stride=1, pad=0, cover_all=False, dilate=1, groups=1: F.convolution_nd(
-            x, W, b, stride, pad, cover_all, dilate, groups
-        ),
-    ),
-    "DeconvolutionND": (
-        "",
-        lambda x, W, b=None, ndim=0, stride=1, pad=0, outsize=None, dilate=1, groups=1: F.deconvolution_nd(
-            x, W, b, stride, pad, outsize, dilate, groups
-        ),
-    ),
-    "UnpoolingND": (
-        "",
-        lambda x, ndim, ksize, stride=None, pad=0, outsize=None, cover_all=True: F.unpooling_nd(
-            x, ksize, stride, pad, outsize, cover_all
-        ),
-    ),
-    "ScatterAdd": ("", lambda a, b, slices: F.scatter_add(a, slices, b)),
-    "Where": ("", lambda x, y, condition: F.where(condition, x, y)),
+_INPUTS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+_PAIRS = {
+    "ksize": ("kh", "kw"),
+    "stride": ("sy", "sx"),
+    "pad": ("ph", "pw"),
+    "dilate": ("dy", "dx"),
+    "outsize": ("outh", "outw"),
 }
-"""Classes whose nodes have another label (else: empty) or whose arguments are not the function's.
-
-``{}`` in a label stands for a number.
-"""
 
 
 class _Labelled(type(FunctionNode)):
@@ -100,42 +60,98 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
     """Base of the classes: the function as a node, with a derived backward pass of any order.
 
     Args:
-        *args: The function's arguments behind its inputs.
+        *args: The arguments of Chainer's class.
         **kwargs: The same, by name.
     """
 
     function: Any = None
+    node_label = ""
+    _first_draw = 0
+    _kept: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         self._args, self._kwargs = args, kwargs
+        parameters = list(inspect.signature(type(self).function).parameters.values())
+        own = [p for p in parameters if p.kind not in _INPUTS]
+        if len(own) == len(parameters):  # a function of jaxchain's: which are inputs is known at the call
+            return
+        own = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.KEYWORD_ONLY else p for p in own]
+        try:
+            bound = inspect.Signature(own).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}\nat {user_line(2)}") from None
+        bound.apply_defaults()
+        self._args, self._kwargs = (), {p.name: bound.arguments[p.name] for p in own if p.kind is not p.VAR_KEYWORD}
+        vars(self).update(_attributes(self._kwargs, "2D" in type(self).node_label))
 
     def __call__(self, *inputs: Any) -> Any:
         """Call the function. The result is a Variable, or a tuple of several."""
         outputs = self.apply(inputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _call(self, inputs: Any) -> tuple[Variable, ...]:
+    @classmethod
+    def _forward_in_numpy(cls) -> bool:
+        return cls.forward is FunctionClass.forward and cls.forward_cpu is not FunctionClass.forward_cpu
+
+    def _first_argument(self) -> Any:
+        return next(iter((*self._args, *self._kwargs.values())), None)
+
+    def _call(self, inputs: Sequence[Any], again: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Run the function.
+
+        Args:
+            inputs: Its inputs.
+            again: Draw what was drawn the last time, or take what was kept.
+
+        Returns:
+            The outputs, and what Chainer's class keeps as attributes.
+        """
         function = type(self).function
-        names = list(inspect.signature(function).parameters)[len(inputs) :]
-        if names[:1] == ["b"]:  # a bias that is not given
-            names = names[1:]
-        result = function(*inputs, **dict(zip(names, self._args, strict=False)), **self._kwargs)
-        return tuple(result) if isinstance(result, tuple | list) else (result,)
+        arguments = self._kwargs
+        if self._args:
+            names = list(inspect.signature(function).parameters)[len(inputs) :]
+            if names[:1] == ["b"]:  # a bias that is not given
+                names = names[1:]
+            arguments = dict(zip(names, self._args, strict=False)) | arguments
+        if again:
+            if thread_state().trace is None:
+                arguments = arguments | {name: vars(self)[name] for name in self._kept if name in arguments}
+            with drawn_again(self._first_draw):
+                result = function(*inputs, **arguments)
+        else:
+            self._first_draw = next_draw()
+            result = function(*inputs, **arguments)
+        result = tuple(result) if isinstance(result, tuple | list) else (result,)
+        return (result[:-1], result[-1]) if result and isinstance(result[-1], dict) else (result, {})
 
     def forward(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the function's arrays. All inputs and outputs are kept for `backward`."""
-        self.retain_inputs(range(len(inputs)))
-        with no_backprop_mode():
-            outputs = tuple(as_array(y) for y in self._call(inputs))
+        """Return the function's arrays: what `forward_cpu` gives, which a subclass may replace."""
+        return self.forward_cpu(inputs)
+
+    def forward_cpu(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the function's arrays. Inputs and outputs are kept for `backward`; a bias is not."""
+        names = list(inspect.signature(type(self).function).parameters)
+        biases = [i for i in range(2, len(inputs)) if names[i : i + 1] in (["b"], ["beta"])]
+        self.retain_inputs([i for i in range(len(inputs)) if i not in biases])
+        again = any(name in self._kwargs for name in self._kept)  # a mask, say, is drawn once
+        with no_backprop_mode(), _unseen():
+            results, kept = self._call([as_variable(x) for x in inputs], again)
+        vars(self).update(kept)
+        self._kept = tuple(kept)
+        outputs = tuple(as_array(y) for y in results)
         self.retain_outputs(range(len(outputs)))
-        return outputs
+        return tuple(map(np.array, outputs)) if any(isinstance(x, np.ndarray) for x in inputs) else outputs
+
+    forward_gpu = forward_cpu
 
     def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the gradients of the inputs that are asked for."""
-        with force_backprop_mode():
-            inputs = [F.identity(x) for x in self.get_retained_inputs()]  # one Variable may be two inputs
-            pairs = [(y, g) for y, g in zip(self._call(inputs), grad_outputs, strict=True) if g is not None]
+        read = dict(zip(self._input_indexes_to_retain or (), self.get_retained_inputs(), strict=True))
+        with force_backprop_mode(), using_config("in_recomputing", True), _unseen():
+            # one Variable may be two inputs; the values of a bias are read by no gradient
+            inputs = [F.identity(read[i]) if i in read else _zeros(x) for i, x in enumerate(self.inputs)]
+            pairs = [(y, g) for y, g in zip(self._call(inputs, True)[0], grad_outputs, strict=True) if g is not None]
         return tuple(
             grad(
                 [y for y, _ in pairs],
@@ -144,6 +160,57 @@ class FunctionClass(FunctionNode, metaclass=_Labelled):
                 enable_double_backprop=True,
             )
         )
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Return a context in which hooks see no functions: they see the class's node."""
+    state = thread_state()
+    hooks, state.hooks = state.hooks, {}
+    state.refresh()
+    try:
+        yield
+    finally:
+        state.hooks = hooks
+        state.refresh()
+
+
+def _attributes(arguments: dict[str, Any], plane: bool) -> dict[str, Any]:
+    """Return what Chainer's class calls its arguments: in a class for images, sizes are two numbers."""
+    if not plane:
+        return arguments
+    found = {name: value for name, value in arguments.items() if name not in _PAIRS}
+    for name, pair in _PAIRS.items():
+        if name in arguments:
+            value = arguments["ksize"] if name == "stride" and arguments[name] is None else arguments[name]
+            found |= zip(pair, value if np.iterable(value) else (value, value), strict=True)
+    return found
+
+
+def _zeros(node: Any) -> Variable:
+    return Variable(np.zeros(node.shape, node.dtype))
+
+
+class Pooling2D(FunctionNode):
+    """Base of the classes of pooling that users write.
+
+    Args:
+        ksize: Window size, a number or two.
+        stride: Step of the windows; None for ``ksize``.
+        pad: Padding.
+        cover_all: Whether every element is in some window.
+        return_indices: For the subclass.
+    """
+
+    def __init__(
+        self, ksize: Any, stride: Any = None, pad: Any = 0, cover_all: bool = True, return_indices: bool = False
+    ) -> None:
+        sizes = {"ksize": ksize, "stride": stride, "pad": pad}
+        vars(self).update(_attributes(sizes, True), cover_all=cover_all, return_indices=return_indices)
+
+    def check_type_forward(self, in_types: Any) -> None:
+        """Check that the input is a batch of images."""
+        type_check.expect(in_types.size() == 1, in_types[0].dtype.kind == "f", in_types[0].ndim == 4)
 
 
 @functools.cache
@@ -163,12 +230,14 @@ def _number(value: Any) -> str:
 
 
 @functools.cache
-def class_of(name: str) -> type[FunctionClass] | None:
+def class_of(name: str) -> type[FunctionNode] | None:
     """Return one of Chainer's classes, or None: jaxchain has no such function.
 
     Args:
         name: Name of the class.
     """
+    if name == "Pooling2D":
+        return Pooling2D
     label, function = CLASSES.get(name) or _functions().get(name.replace("_", "").lower()) or (name, None)
     label = label or name
     if function is None or (label.isidentifier() and label[:1].isupper() and label != name):
@@ -179,5 +248,13 @@ def class_of(name: str) -> type[FunctionClass] | None:
         "__doc__": f"The function {label!r} as a class.",
     }
     if label != name:
-        members["label"] = property(lambda self: label.replace("{}", "".join(map(_number, self._args[:1]))))
+        members["label"] = property(lambda self: label.replace("{}", _number(self._first_argument())))
     return _Labelled(name, (FunctionClass,), members)
+
+
+def __getattr__(name: str) -> Any:
+    """Return a class by its name, which is how `pickle` finds it."""
+    cls = class_of(name) if name[:1].isupper() else None
+    if cls is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return cls
