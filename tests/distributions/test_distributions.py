@@ -104,7 +104,9 @@ def test_shapes_support_and_parameters(row):
 
 
 COUNT = 40_000
-SAMPLED = [p for p in ROWS if p.values[0].name not in ("Normal, none", "Normal, tails")]
+# rows that are there for what they are evaluated at would draw what others draw
+ELSEWHERE = (", none", ", tails", ", at the mode", ", outside", ", checked")
+SAMPLED = [p for p in ROWS if not p.values[0].name.endswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize("row", SAMPLED)
@@ -173,7 +175,7 @@ def test_the_same_seed_samples_the_same_in_both_modes(row):
     def draw(arrays):
         queue = iter(arrays)
         d, _ = row.make(D, lambda _: Variable(next(queue)))
-        return d.sample(3).array
+        return d.sample((2, 3)).array  # of the shape of the test above, whose programs it shares
 
     jaxchain.seed(7)
     eager = [np.asarray(draw(values)) for _ in range(2)]
