@@ -43,7 +43,7 @@ def same(actual, expected, what):
 
 
 def lines_of(subject, every):
-    """Return the lines that call a function: all that Chainer refuses, which compile nothing, and each so many-th other."""
+    """Return lines that call a function: all that Chainer refuses, which compile nothing, and each so many-th other."""
     known, mine = golden("calls"), [line for line in calls.LINES if calls.subject(line) == subject]
     good = [line for line in mine if not known.get(f"{line}/error")][::every]
     return [line for line in mine if line in good or known.get(f"{line}/error")]

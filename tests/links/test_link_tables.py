@@ -10,7 +10,7 @@ TABLES = [path.stem for path in sorted(walk.CONFORMANCE.glob("link_cases_*.py"))
 ROWS = [pytest.param(table, case, id=case.name) for table in TABLES for case in importlib.import_module(table).CASES]
 
 
-# Rows that give a link other arguments, or have it find them out: their programs in static mode go with the slow sweeps.
+# Rows that give a link other arguments, or have it find them out: in static mode they go with the slow sweeps.
 VARIANTS = (
     *("_lazy", "_short", "_groups", "_dilate", "_nobias", "_state", "_shuffled", "_transpose", "_max", "_proj"),
     *("_gamma", "_beta", "_eps", "_factor", "_bounds", "_finetune"),
