@@ -7,6 +7,7 @@ import inspect
 import warnings
 from pathlib import Path
 
+import calls
 import jax
 import numpy as np
 import pytest
@@ -37,6 +38,13 @@ TOLERANCE = {"float16": 5e-3, "float32": 1.0, "float64": 1e-6}
 @functools.cache
 def golden(table):
     return Packed(HERE / "golden" / f"{table}.npz")
+
+
+# The functions that test_calls.py runs in static mode, too: their rows there go with the slow sweeps.
+CALLED = {calls.subject(line) for line in calls.LINES if not golden("calls").get(f"{line}/error")}
+STATIC_ROWS = [
+    pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * (p.id in CALLED or p.values[0].heavy)) for p in ROWS
+]
 
 
 def precision(dtype):
@@ -141,7 +149,7 @@ def test_second_derivative(case):
     assert got == pytest.approx(expected, rel=2e-5, abs=2e-6 * max(1, sum(x.size for x in inputs)))
 
 
-@pytest.mark.parametrize("case", LIGHT_ROWS)
+@pytest.mark.parametrize("case", STATIC_ROWS)
 def test_static_equals_eager(case):
     key, sample = f"{case.name}/0", case.samples[0]
     ys, inputs, gxs = run(case, key, sample, "float32")
