@@ -168,7 +168,11 @@ def test_gradients_through_samples_are_those_of_the_formula():
     np.testing.assert_allclose(g_scale.array, eps.sum(0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("row", SAMPLED)
+# one row of a distribution in the suite, all in the slow sweeps
+FIRST = [pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * (", " in p.id)) for p in SAMPLED]
+
+
+@pytest.mark.parametrize("row", FIRST)
 def test_the_same_seed_samples_the_same_in_both_modes(row):
     values = [np.array(v, "float32") for v in row.params.values()]
 
