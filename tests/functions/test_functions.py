@@ -22,8 +22,9 @@ from jaxchain.core import movement
 HERE = Path(__file__).parent
 TABLES = [path.stem for path in sorted(HERE.glob("cases_*.py"))]
 CASES = {case.name: (table[6:], case) for table in TABLES for case in importlib.import_module(table).CASES}
-# The slow sweeps: samples of a row after the third, and what takes long to compile and is like another row.
-LATER = {f"{name}/{i}" for name, (_, case) in CASES.items() for i in range(3, len(case.samples))}
+# The suite runs so many samples of a row, its edges and its dtypes; the slow sweeps run the other samples, too.
+IN_SUITE = 2
+LATER = {f"{name}/{i}" for name, (_, case) in CASES.items() for i in range(IN_SUITE, len(case.samples))}
 CALLS = [
     pytest.param(name, key, id=key, marks=[pytest.mark.slow] * (key in LATER))
     for name, (_, case) in CASES.items()
