@@ -13,7 +13,7 @@ ROWS = [pytest.param(table, case, id=case.name) for table in TABLES for case in 
 # Rows that give a link other arguments, or have it find them out: in static mode they go with the slow sweeps.
 VARIANTS = (
     *("_lazy", "_short", "_groups", "_dilate", "_nobias", "_state", "_shuffled", "_transpose", "_max", "_proj"),
-    *("_gamma", "_beta", "_eps", "_factor", "_bounds", "_finetune"),
+    *("_gamma", "_beta", "_eps", "_factor", "_bounds", "_finetune", "relu_none"),
 )
 IN_MODES = [
     pytest.param(
