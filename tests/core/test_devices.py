@@ -26,10 +26,11 @@ def run(devices, program, *arguments):
     assert run.returncode == 0 and run.stdout.endswith("done\n"), run.stderr[-3000:]
 
 
-EVERY = [pytest.param(how, "every", marks=pytest.mark.slow) for how in ("static", "link")]
+WAYS = ("eager", "static", "link")
+EVERY = [pytest.param(how, "every", marks=pytest.mark.slow) for how in WAYS]
 
 
-@pytest.mark.parametrize(("how", "optimizers"), [("eager", "every"), ("static", "some"), ("link", "some"), *EVERY])
+@pytest.mark.parametrize(("how", "optimizers"), [*((how, "some") for how in WAYS), *EVERY])
 def test_a_program_on_two_devices(how, optimizers):
     run(2, "program_devices.py", how, optimizers)
 

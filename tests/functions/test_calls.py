@@ -11,7 +11,7 @@ import jaxchain
 from jaxchain import Variable
 
 SUBJECTS = sorted({calls.subject(line) for line in calls.LINES})
-part = pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+part = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 
 
 @pytest.fixture(autouse=True)

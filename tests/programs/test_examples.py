@@ -44,6 +44,7 @@ def test_digits_mlp_saves_what_it_learnt(tmp_path):
     assert model.predictor.l1.W.shape == (100, 64)
 
 
+@pytest.mark.slow  # links/test_flax_function.py trains with modules, too
 def test_flax_module():
     pytest.importorskip("sklearn")
     pytest.importorskip("tqdm")
