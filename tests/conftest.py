@@ -1,5 +1,6 @@
 """Shared by all tests: the CPU unless JAX_PLATFORMS says otherwise, one compilation cache for all workers, `mode`."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -25,6 +26,11 @@ arrays.OFTEN = 10**9  # else the tests that came before decide which one compile
 def pytest_runtest_setup(item):
     if item.get_closest_marker("cpu") and jax.default_backend() != "cpu":
         pytest.skip("JAX's default device is not a CPU")
+
+
+def pytest_collection_finish(session):
+    gc.collect()
+    gc.freeze()  # thousands of tests are not looked at again and again
 
 
 @pytest.fixture(params=["eager", "static"])

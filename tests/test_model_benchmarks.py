@@ -16,7 +16,12 @@ PEERS = {
 }
 MODELS = ("mlp", "resnet", "lstm", "block")
 # The peers make the one model that compiles in a moment; jaxchain makes all.
-CASES = [("mlp", name) for name in PEERS] + [(model, name) for model in MODELS for name in OURS]
+# What the others do in eager mode goes with the slow sweeps.
+CASES = [("mlp", name) for name in PEERS] + [
+    pytest.param(model, name, marks=[pytest.mark.slow] * (model != "mlp" and name == "jaxchain eager"))
+    for model in MODELS
+    for name in OURS
+]
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,13 @@ def run(devices, program, *arguments):
     assert run.returncode == 0 and run.stdout.endswith("done\n"), run.stderr[-3000:]
 
 
-@pytest.mark.parametrize("how", ["eager", "static", "link"])
-def test_a_program_on_two_devices(how):
-    run(2, "program_devices.py", how)
+WAYS = ("eager", "static", "link")
+EVERY = [pytest.param(how, "every", marks=pytest.mark.slow) for how in WAYS]
+
+
+@pytest.mark.parametrize(("how", "optimizers"), [*((how, "some") for how in WAYS), *EVERY])
+def test_a_program_on_two_devices(how, optimizers):
+    run(2, "program_devices.py", how, optimizers)
 
 
 def test_a_program_on_a_mesh_with_explicit_axes():

@@ -220,7 +220,8 @@ seeds, dtypes = st.integers(0, 99), st.sampled_from(["float32", "float64"])
 TOLERANCES = {"float32": (2e-3, 2e-4), "float64": (1e-7, 1e-9), "twice": (1e-4, 1e-7)}  # twice: gradients of gradients
 
 
-amount = pytest.mark.parametrize("examples", [3, pytest.param(16, marks=pytest.mark.slow)])
+many = pytest.param(16, marks=pytest.mark.slow)
+amount = pytest.mark.parametrize("examples", [3, many])
 
 
 def over(examples, check, **strategies):
@@ -237,7 +238,7 @@ def test_static_equals_eager_on_random_programs(mode, examples):
     over(examples, check, program=programs, seed=seeds, dtype=dtypes)
 
 
-@amount
+@pytest.mark.parametrize("examples", [2, many])
 @pytest.mark.parametrize("mode", ["step", "link"])
 def test_static_equals_eager_with_gradients_of_gradients(mode, examples):
     def check(program, seed):

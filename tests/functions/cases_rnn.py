@@ -109,9 +109,9 @@ CASES = [
             (S(ones(2, 2), ones(3, 8)), TypeError, "shape[0]"),
         ],
     ),
-    Case("n_step_bilstm", stacked("lstm", 2), errors=misfits("lstm", 2), label=None, rtol=1e-4),
-    Case("n_step_gru", stacked("gru", 1), errors=misfits("gru", 1), label=None, rtol=1e-4),
-    Case("n_step_bigru", stacked("gru", 2), errors=misfits("gru", 2), label=None, rtol=1e-4),
+    Case("n_step_bilstm", stacked("lstm", 2), errors=misfits("lstm", 2), label=None, rtol=1e-4, heavy=True),
+    Case("n_step_gru", stacked("gru", 1), errors=misfits("gru", 1), label=None, rtol=1e-4, heavy=True),
+    Case("n_step_bigru", stacked("gru", 2), errors=misfits("gru", 2), label=None, rtol=1e-4, heavy=True),
     Case(
         "n_step_rnn",
         [*stacked("rnn", 1), *stacked("rnn", 1, activation="relu")[:3]],

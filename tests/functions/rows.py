@@ -72,6 +72,8 @@ class Case:
         retains: Inputs by name, outputs as y0, y1, ..., that the node keeps for the gradient; None: not checked.
         warns: Pattern of the DeprecationWarning that the call gives.
         fills: For a row without edges: the values that its first sample also runs on (see `FILLS`).
+        heavy: Its gradients take seconds to compile, and another row has its machinery: second derivative and static
+            mode go with the slow sweeps.
         better: Why a value may be other than Chainer's where Chainer's is nan or infinite.
     """
 
@@ -86,6 +88,7 @@ class Case:
     order: int = 2
     label: object = "golden"
     fills: tuple = ("ties", "large", "unknown")
+    heavy: bool = False
     better: str = ""
     retains: object = None
     rtol: float = 1e-5

@@ -62,7 +62,11 @@ PLAIN = {  # without groups, over one and two axes: XLA's own kernel, but for th
     "no samples": ((0, 3, 6, 6), (2, 3, 3, 3), (1, 1), [(1, 1), (1, 1)], (1, 1)),
     "fewer places than elements": ((2, 3, 5, 5), (4, 3, 5, 5), (1, 1), [(0, 0), (1, 0)], (1, 1)),
 }
-PLAIN_TYPES = [(name, dtype) for name in list(PLAIN)[:4] for dtype in ("float16", "bfloat16", "float64")]
+PLAIN_TYPES = [
+    pytest.param(name, dtype, marks=[pytest.mark.slow] * (i > 0))
+    for i, name in enumerate(list(PLAIN)[:4])
+    for dtype in ("float16", "bfloat16", "float64")
+]
 
 
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in PLAIN), *PLAIN_TYPES])

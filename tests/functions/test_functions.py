@@ -7,6 +7,7 @@ import inspect
 import warnings
 from pathlib import Path
 
+import calls
 import jax
 import numpy as np
 import pytest
@@ -20,8 +21,16 @@ from jaxchain import Variable
 HERE = Path(__file__).parent
 TABLES = [path.stem for path in sorted(HERE.glob("cases_*.py"))]
 CASES = {case.name: (table[6:], case) for table in TABLES for case in importlib.import_module(table).CASES}
-CALLS = [(name, key) for name, (_, case) in CASES.items() for key, *_ in case.calls()]
+# The suite runs so many samples of a row, its edges and its dtypes; the slow sweeps run the other samples, too.
+IN_SUITE = 2
+LATER = {f"{name}/{i}" for name, (_, case) in CASES.items() for i in range(IN_SUITE, len(case.samples))}
+CALLS = [
+    pytest.param(name, key, id=key, marks=[pytest.mark.slow] * (key in LATER))
+    for name, (_, case) in CASES.items()
+    for key, *_ in case.calls()
+]
 ROWS = [pytest.param(case, id=name) for name, (_, case) in CASES.items()]
+LIGHT_ROWS = [pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * p.values[0].heavy) for p in ROWS]
 # relative to the largest element: NumPy and XLA sum in another order, in float16 also at another precision
 TOLERANCE = {"float16": 5e-3, "float32": 1.0, "float64": 1e-6}
 
@@ -29,6 +38,13 @@ TOLERANCE = {"float16": 5e-3, "float32": 1.0, "float64": 1e-6}
 @functools.cache
 def golden(table):
     return Packed(HERE / "golden" / f"{table}.npz")
+
+
+# The functions that test_calls.py runs in static mode, too: their rows there go with the slow sweeps.
+CALLED = {calls.subject(line) for line in calls.LINES if not golden("calls").get(f"{line}/error")}
+STATIC_ROWS = [
+    pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * (p.id in CALLED or p.values[0].heavy)) for p in ROWS
+]
 
 
 def precision(dtype):
@@ -69,7 +85,7 @@ def close(actual, expected, dtype, case, what):
     )
 
 
-@pytest.mark.parametrize(("name", "key"), CALLS, ids=[key for _, key in CALLS])
+@pytest.mark.parametrize(("name", "key"), CALLS)
 def test_value_and_gradient_are_chainers(name, key):
     table, case = CASES[name]
     sample, dtype = next((s, d) for k, s, d in case.calls() if k == key)
@@ -93,7 +109,7 @@ def test_value_and_gradient_are_chainers(name, key):
         assert ys[0].creator.label == known.get(f"{key}/label")
 
 
-@pytest.mark.parametrize("case", [p for p in ROWS if p.values[0].order == 2])
+@pytest.mark.parametrize("case", [p for p in LIGHT_ROWS if p.values[0].order == 2])
 def test_second_derivative(case):
     key, sample = f"{case.name}/0", case.samples[0]
     rng = np.random.RandomState(3)
@@ -133,7 +149,7 @@ def test_second_derivative(case):
     assert got == pytest.approx(expected, rel=2e-5, abs=2e-6 * max(1, sum(x.size for x in inputs)))
 
 
-@pytest.mark.parametrize("case", ROWS)
+@pytest.mark.parametrize("case", STATIC_ROWS)
 def test_static_equals_eager(case):
     key, sample = f"{case.name}/0", case.samples[0]
     ys, inputs, gxs = run(case, key, sample, "float32")

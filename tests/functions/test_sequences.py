@@ -163,7 +163,7 @@ def test_one_program_of_a_random_field_serves_all_lengths():
     assert plan.forward._cache_size() == other.forward._cache_size() == pullback.compiled._cache_size() == 1
 
 
-@pytest.mark.parametrize("sizes", PATTERNS[:2])
+@pytest.mark.parametrize("sizes", [PATTERNS[0], pytest.param(PATTERNS[1], marks=pytest.mark.slow)])
 def test_sequences_in_a_random_field_do_not_know_of_each_other(sizes):
     """Losses, best labels, gradients and their gradients are those of each sequence alone."""
     cost, xs, ys = field(sizes)

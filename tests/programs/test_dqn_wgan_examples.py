@@ -10,6 +10,7 @@ import jaxchain
 import jaxchain.links as L
 
 
+@pytest.mark.slow
 def test_wgan_gp(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

@@ -30,6 +30,7 @@ def test_vae(tmp_path):
         assert (tmp_path / "static" / name).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_dcgan(tmp_path):
     eager, static = logs("dcgan", tmp_path)
     assert len(eager) == 4

@@ -22,8 +22,16 @@ def run(*arguments, cwd=None, **variables):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 
-@pytest.mark.parametrize("mode", ["eager", "static"])
-@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda p: p.stem)
+# programs that compile for long run in one mode in the suite, in the other one in the slow sweeps
+SLOW = {("word_vectors", "static"), ("adversarial", "eager"), ("language_model", "eager")}
+RUNS = [
+    pytest.param(script, mode, id=f"{script.stem}-{mode}", marks=[pytest.mark.slow] * ((script.stem, mode) in SLOW))
+    for script in sorted(SCRIPTS.glob("*.py"))
+    for mode in ("eager", "static")
+]
+
+
+@pytest.mark.parametrize(("script", "mode"), RUNS)
 def test_the_output_is_chainers(script, mode):
     result = run(script, "--mode", mode)
     assert result.returncode == 0, result.stderr

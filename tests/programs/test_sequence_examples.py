@@ -41,6 +41,7 @@ def test_char_lm(tmp_path):
     assert (tmp_path / "eager" / "sample.txt").read_text() == text
 
 
+@pytest.mark.slow
 def test_varying_length(tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("tqdm")
@@ -53,6 +54,7 @@ def test_varying_length(tmp_path):
     assert (tmp_path / "static" / "confusion.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_tree_lstm(tmp_path):
     pytest.importorskip("tqdm")
     main = load("tree_lstm/train.py").main

@@ -118,8 +118,15 @@ def entries(obj):
     return serializer.target
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("make", MODELS)
+PAIRS = [(MLP, "sgd"), (CNN, "momentum"), (RNN, "adam"), (Sequences, "adam")]  # the others go with the slow sweeps
+EVERY = [
+    pytest.param(make, optimizer, marks=() if (make, optimizer) in PAIRS else pytest.mark.slow)
+    for make in MODELS
+    for optimizer in OPTIMIZERS
+]
+
+
+@pytest.mark.parametrize(("make", "optimizer"), EVERY)
 def test_both_modes_train_alike(make, optimizer):
     runs, losses = {}, {}
     for mode in ("eager", "static"):  # one after the other: a model is initialised, and masks are drawn, as it runs

@@ -384,6 +384,7 @@ def expand_dims(x: Shaped[Array, "..."], axis: int) -> Shaped[Array, "..."]:
         >>> F.expand_dims(np.zeros((2, 3), np.float32), -1).shape
         (2, 3, 1)
     """
+    axis = int(axis)  # as Chainer takes 1.0
     axis_in_range("x", x, axis, extra=1)
     return jnp.expand_dims(x, axis)
 
