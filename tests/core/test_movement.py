@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jax import lax
 
+import jaxchain
 import jaxchain.functions as F
-from jaxchain import Variable
+from jaxchain import Parameter, Variable
 from jaxchain.core import movement
 
 X = np.arange(24, dtype=np.float32).reshape(4, 6) - 7
@@ -119,6 +120,18 @@ def test_nothing_is_compiled_until_it_comes_again_and_again():
         np.testing.assert_array_equal(y.array, known)
         np.testing.assert_array_equal(parts[1].grad, np.full((5, 3), 4, np.float32))
     assert plan.forward.calls == movement.AFTER
+
+
+@pytest.mark.cpu
+def test_what_was_moved_to_the_only_device_compiles_nothing_either():
+    device = jaxchain.get_device("@numpy")
+    x, p = Variable(np.ones((3, 7), np.float32)), Parameter(0)
+    x.to_device(device)
+    p.to_device(device)
+    p.initialize((3, 8))
+    for moved in (x, p, Variable(device.send(np.ones((3, 9), np.float32)))):
+        plan = F.concat([moved, moved], axis=0).creator.plan
+        assert not moved.array.committed and plan.forward.calls == 1
 
 
 def test_results_are_arrays_of_their_own():
