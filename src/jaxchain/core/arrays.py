@@ -160,7 +160,7 @@ def placed(array: Any, place: Any) -> Any:
     """Return an array on a `jax.Device`, or as a sharding says. `device_put` to a device leaves the type of an array
     that comes from a mesh, which no program on that device takes (jax 0.10 to 0.12); to its sharding, it does not.
 
-    Where a CPU is all there is, what is there is not bound to it (committed): programs of small arrays ask (`movement`).
+    Where a CPU is all there is, no array is bound to it (committed): `movement` leaves those that are to XLA.
     """
     free = not isinstance(array, Tracer) and not getattr(array, "committed", False)
     if free and isinstance(place, jax.Device) and _is_alone(place):
