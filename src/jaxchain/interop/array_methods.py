@@ -73,11 +73,17 @@ def _iterated(jaxs: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return iterate
 
 
+def _is_numpys(value: Any) -> bool:
+    if isinstance(value, jax.Array):
+        return not is_tracer(value) and _on_cpu(value)
+    return isinstance(value, np.ndarray | np.generic | int | float | complex)
+
+
 def _moved(jaxs: Callable[..., Any], numpys: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(jaxs)
     def move(*args: Any, **kwargs: Any) -> Any:
         leaves, form = jax.tree_util.tree_flatten((args, kwargs))
-        if any(is_tracer(leaf) or (isinstance(leaf, jax.Array) and not _on_cpu(leaf)) for leaf in leaves):
+        if not all(map(_is_numpys, leaves)):
             return jaxs(*args, **kwargs)
         leaves = [np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
         args, kwargs = jax.tree_util.tree_unflatten(form, leaves)
