@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jax import lax
 
+import jaxchain
 import jaxchain.functions as F
-from jaxchain import Variable
+from jaxchain import Parameter, Variable
 from jaxchain.core import movement
 
 X = np.arange(24, dtype=np.float32).reshape(4, 6) - 7
@@ -127,6 +128,21 @@ def test_large_arrays_are_left_to_the_compiler_sooner():
     x = np.zeros((2**18,), np.float32)
     reshape = jax.jit(lambda x: x.reshape(2, -1))
     assert 20 < movement.mover(reshape, reshape.trace(x).jaxpr, True).left < 50
+
+
+@pytest.mark.cpu
+def test_what_was_moved_to_the_only_device_compiles_nothing_either():
+    device = jaxchain.get_device("@numpy")
+    x, p = Variable(np.ones((3, 7), np.float32)), Parameter(0)
+    x.to_device(device)
+    p.to_device(device)
+    p.initialize((3, 8))
+    for moved in (x, p, Variable(device.send(np.ones((3, 9), np.float32)))):
+        y = F.concat([moved, moved], axis=0)
+        mover = y.creator.plan.forward
+        left = mover.left
+        F.concat([moved, moved], axis=0).array.block_until_ready()
+        assert y.array.shape[0] == 6 and not moved.array.committed and mover.left == left - 1
 
 
 def test_results_are_arrays_of_their_own():

@@ -1331,6 +1331,7 @@ EAGER = {
         (lambda: Box(log=[]), lambda box, x: box.log.append(str(x)) or 1),
         (lambda: Box(log=[]), lambda box, x: box.log.append(" ".join(map(str, [x.array]))) or 1),
     ],
+    "it cuts an array by a value": [(Box, lambda box, x: len(x.array[: x.array[0].astype(int)]))],
     "config.train was changed": [(Box, lambda box, x: _evaluated() or 2)],
     "it calls jaxchain.seed": [(Box, lambda box, x: jaxchain.seed(3) or F.dropout(np.ones(2, "f")))],
     "NumPy array box.buffer was changed in place": [

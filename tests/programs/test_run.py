@@ -144,7 +144,7 @@ def test_arrays_have_more_of_numpys_methods(tmp_path):
 INDICES = """
 import jax, numpy as np, chainer
 xp = chainer.links.Linear(1, 1).xp
-a = xp.asarray(np.arange(12, dtype="f").reshape(3, 4))
+a = chainer.get_device("-1").send(np.arange(12, dtype="f").reshape(3, 4))
 rows = [True, False, True]
 for i in (1, (1, 2), (slice(None), -1), [0, 2], rows, None, (0, [1, 3]), xp.asarray([2, 0]), (a > 5).any(1)):
     print(a[i].tolist(), type(a[i]) is type(a))
@@ -156,6 +156,8 @@ for i in (3, [3], (0, -5), xp.asarray([4])):
 print([float(row.sum()) for row in a], jax.jit(lambda i: a[i])(5).tolist(), jax.jit(lambda x: x[1])(a).tolist())
 b = xp.asarray(np.arange(50, dtype="f"))
 print([len(b[b > n]) + len(b[n:]) for n in range(5)])
+join = xp.concatenate([b, xp.stack([b[1], 2.5]), np.zeros(1)])
+print([p.tolist() for p in xp.split(join, [2, 51])[::2]], type(join) is type(a), jax.jit(xp.vstack)([b, b]).shape)
 """
 
 
@@ -179,6 +181,7 @@ def test_arrays_on_a_cpu_are_indexed_by_numpy(tmp_path, mode):
     assert lines[9:13] == ["IndexError"] * 4
     assert lines[13] == "[6.0, 22.0, 38.0] [8.0, 9.0, 10.0, 11.0] [4.0, 5.0, 6.0, 7.0]"
     assert lines[14] == "[99, 97, 95, 93, 91]"
+    assert lines[15] == "[[0.0, 1.0], [2.5, 0.0]] True (2, 50)"
 
 
 def test_installed_packages_that_import_chainer_may_write_into_arrays(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from typing import Any
@@ -150,10 +151,20 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
     return value if value.devices() == devices else jax.device_put(value, next(iter(devices)))
 
 
+@functools.cache
+def _is_alone(device: Any) -> bool:
+    return device.platform == "cpu" and jax.devices() == [device]
+
+
 def placed(array: Any, place: Any) -> Any:
     """Return an array on a `jax.Device`, or as a sharding says. `device_put` to a device leaves the type of an array
     that comes from a mesh, which no program on that device takes (jax 0.10 to 0.12); to its sharding, it does not.
+
+    Where a CPU is all there is, no array is bound to it (committed): `movement` leaves those that are to XLA.
     """
+    free = not isinstance(array, Tracer) and not getattr(array, "committed", False)
+    if free and isinstance(place, jax.Device) and _is_alone(place):
+        return jax.device_put(array)
     return jax.device_put(array, SingleDeviceSharding(place) if isinstance(place, jax.Device) else place)
 
 

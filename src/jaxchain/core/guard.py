@@ -15,6 +15,7 @@ import builtins
 import contextlib
 import functools
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -203,7 +204,8 @@ def _refused(name: str, what: str) -> Callable[..., Any]:
         questions = here()
         if questions is None or (questions.caught and what == _TAKEN):
             return original(tracer, *args, **kwargs)
-        refuse(f"it {what}: {_line()}")
+        cut = what == _WRITTEN and sys._getframe(1).f_globals.get("__name__", "").startswith("jax.")  # for JAX's error
+        refuse(f"it {_CUT if cut else what}: {_line()}")
 
     return method
 
@@ -236,6 +238,7 @@ def _print(*args: Any, **kwargs: Any) -> None:
 
 _real_print = builtins.print
 _TAKEN, _WRITTEN = "takes a value out of the program", "formats a value"
+_CUT = "cuts an array by a value, as in x[:n] (F.get_item compiles a variant for each)"
 _HOOKS = {n: _answered(n, k) for n, k in (("__bool__", bool), ("__int__", int), ("__index__", int), ("item", int))}
 _HOOKS |= {n: _refused(n, _TAKEN) for n in ("__float__", "__complex__", "__array__", "tolist", "tobytes")}
 _HOOKS |= {  # what is done about a value that is still being computed

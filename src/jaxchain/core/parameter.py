@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import ARRAY_TYPES, Info, as_shape, from_numpy
+from jaxchain.core.arrays import ARRAY_TYPES, Info, as_shape, from_numpy, placed
 from jaxchain.core.config import get_dtype, thread_state
 from jaxchain.core.errors import user_line
 from jaxchain.core.nodes import VariableNode
@@ -101,7 +101,7 @@ class Parameter(Variable):
         array = make_array(self.initializer, as_shape(shape))
         if self._home is not None:
             with jax.ensure_compile_time_eval():
-                array = jax.device_put(array, self._home)
+                array = placed(array, self._home)
         self.array = array
         if self.grad_cleared == "to zeros":
             self.grad = np.zeros(array.shape, array.dtype)

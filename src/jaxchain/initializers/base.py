@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import as_shape
+from jaxchain.core.arrays import as_shape, placed
 from jaxchain.core.config import get_dtype
 
 
@@ -209,7 +209,7 @@ def generate_array(
         array = make(initializer, shape, dtype)
         if xp is np:
             return np.asarray(array, dtype)
-        return jax.device_put(np.array(array, dtype), device)  # a copy: JAX may alias it; jnp.array would compile one
+        return placed(np.array(array, dtype), device)  # a copy: JAX may alias it; jnp.array would compile one
 
 
 def get_initializer(initializer: Any) -> Callable:
