@@ -31,9 +31,7 @@ HOSTILE = [
 
 
 def shown(name: str) -> str:
-    """What must be seen of a name: control and bidirectional characters and surrogates are dropped; XML text has no line
-    breaks here.
-    """
+    """What must be seen of a name: without control characters, surrogates, changes of direction and line breaks."""
     kept = "".join(c for c in name if c == "\n" or (ord(c) >= 32 and not 0xD800 <= ord(c) <= 0xDFFF))
     return " ".join(kept.replace("\u202e", "").split())
 

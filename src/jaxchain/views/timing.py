@@ -101,7 +101,7 @@ class NodeTimer(TimerHook):
 def node_times(
     call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None], rounds: int = ROUNDS
 ) -> list[tuple[str, str, float]]:
-    """Return (label, link path, seconds) of each function of an eager call, in order: the shortest of some calls, which other programs disturbed least.
+    """Return (label, link path, seconds) of each function of an eager call, in order: the shortest of some calls.
 
     Args:
         call: A Link or a function on Variables.
