@@ -10,6 +10,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import datasets, iterators, optimizers, serializers, training
 from jaxchain.dataset import concat_examples
+from jaxchain.utils.type_check import InvalidType
 
 X, T = np.ones((4, 2), np.float32), np.zeros(4, np.int32)
 
@@ -52,6 +53,8 @@ def updater(optimizer=None):
         ),
         (lambda: F.softmax_cross_entropy(X, T.astype("f")), TypeError, r"integer dtype(.|\n)*t: float32, \(4,\)"),
         (lambda: F.max_pooling_2d(X[None, None], 5, cover_all=False), AssertionError, "positive. Actual: 0"),
+        (lambda: jaxchain.scan(lambda h, x: h + x, X[0], X), InvalidType, r"f returns \(state, y\)(.|\n)*ArrayImpl"),
+        (lambda: L.Linear(X), TypeError, r"in whole numbers, got .*\.\.\."),
         (lambda: jaxchain.Variable(X) * (X,), TypeError, r"class 'tuple'>\nat .*test_mistakes"),
         (
             lambda: serializers.save_npz(L.Linear(2), "a.npz"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from typing import Any
 
 import jax
@@ -125,9 +126,10 @@ def as_shape(size: Any) -> tuple[int, ...]:
     try:
         shape = (operator.index(size),) if np.ndim(size) == 0 else tuple(map(operator.index, size))
     except (TypeError, ValueError):
-        raise TypeError(f"expected a size, or a sequence of sizes, in whole numbers, got {size!r}") from None
+        got = reprlib.repr(size)
+        raise TypeError(f"expected a size, or a sequence of sizes, in whole numbers, got {got}") from None
     if any(n < 0 for n in shape):
-        raise ValueError(f"expected sizes of 0 or more, got {size!r}")
+        raise ValueError(f"expected sizes of 0 or more, got {reprlib.repr(size)}")
     return shape
 
 
