@@ -197,7 +197,7 @@ def scan(
         of the same size; the gradient keeps the states and runs `f` once more. Numbers come out as arrays.
 
     Raises:
-        InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither; `f` returns no pair.
+        InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither; `f` gives no pair.
 
     Source: `jax.lax.scan`.
     """
