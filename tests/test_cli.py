@@ -301,7 +301,7 @@ def test_export_and_run_exported(model, capsys):
         (["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--weights", "no.npz"], "no.npz"),
         (
             ["export", "the_model.py:MLP", "--input", "1,4", "--out", "x", "--weights", "the_model.py"],
-            "--weights the_model.py: File is not a zip file",
+            "load_npz: the_model.py is no npz file: File is not a zip file",
         ),
         (["export", "the_model.py:MLP", "--input", "1,5", "--out", "x"], "exporting it failed"),
         (["export", "the_model.py:nothing", "--out", "x"], "no 'nothing' in the_model.py"),

@@ -188,7 +188,7 @@ def test_the_state_is_left_as_it_was_after_an_error_and_by_a_training_step():
     before = state_of(model)
     found = contrast(step, X, T, repeats=2)
     assert found.agrees() and found.forward.retained is None  # nothing is kept any more, but was
-    cells = [f"optimizer.target.predictor.{name}" for name in ("b", "W")]
+    cells = [f"model.predictor.{name}" for name in ("W", "b")]
     assert [d.name for d in found.gradients] == cells and found.backward is None  # its own: it was run as it is
     assert [d.name for d in found.outputs] == ["output", *(f"{name} afterwards" for name in cells)]
     assert "with gradients" not in found.levels

@@ -239,9 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, or 1 if the modes differ or a model learns too little.
     """
     parser = argparse.ArgumentParser(prog="jaxchain demo", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("jaxchain-demo"), help="folder for plots and views")
-    parser.add_argument("--epochs", type=int, default=10, help="sweeps over the training set")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("jaxchain-demo"), help="folder (default jaxchain-demo)")
+    parser.add_argument("--epochs", type=int, default=10, help="sweeps over the training set (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of data, parameters and draws (default 1)")
     parser.add_argument("--model", choices=("MLP", "CNN"), action="append", help="default: both")
     options = parser.parse_args(argv)
     if options.epochs < 1:

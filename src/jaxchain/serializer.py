@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 
@@ -33,6 +34,20 @@ class AbstractSerializer:
         raise NotImplementedError
 
 
+def serialize_method(obj: Any) -> Any:
+    """Return ``obj.serialize``.
+
+    Raises:
+        TypeError: It has none: the object's and the file's places were mixed up, say.
+    """
+    if not hasattr(obj, "serialize"):
+        raise TypeError(
+            f"expected an object with serialize(serializer), such as a link or an optimizer, got {reprlib.repr(obj)} "
+            "(the file is the first argument: save_npz(file, obj), load_npz(file, obj))"
+        )
+    return obj.serialize
+
+
 class Serializer(AbstractSerializer):
     """Base class of serializers."""
 
@@ -42,7 +57,7 @@ class Serializer(AbstractSerializer):
         Args:
             obj: The object.
         """
-        obj.serialize(self)
+        serialize_method(obj)(self)
 
 
 class Deserializer(AbstractSerializer):
@@ -54,4 +69,4 @@ class Deserializer(AbstractSerializer):
         Args:
             obj: The object.
         """
-        obj.serialize(self)
+        serialize_method(obj)(self)

@@ -827,7 +827,7 @@ def test_layers_are_named_as_the_program_writes_them():
     f = jaxchain.static(lambda x: model(x))
     f(X)
     read = f.explain().to_dict()["variants"][0]["lifted"]
-    assert read == ["model[2].b", "model[2].W", "model[0].b", "model[0].W", "x"]
+    assert read == ["model[0].W", "model[0].b", "model[2].W", "model[2].b", "x"]
     model[1] = F.tanh
     f(X)
     assert f.compiles[1].reason.startswith("model[1] <function relu")

@@ -154,7 +154,8 @@ def test_uninitialised_parameters_are_left_alone():
 
 def test_a_target_without_parameters():
     optimizer = optimizers.SGD().setup(jaxchain.Chain())
-    optimizer.update()
+    with pytest.warns(UserWarning, match="Chain has no parameters"):
+        optimizer.update()
     assert optimizer.t == 1
 
 

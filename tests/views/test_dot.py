@@ -25,14 +25,15 @@ HOSTILE = [
     "日本語 \U0001f600",
     "\ud800 lone surrogate",
     "%s %d {0}",
+    "right \u202e to left",
     "",
 ]
 
 
 def shown(name: str) -> str:
-    """What must be seen of a name: control characters and surrogates are dropped; XML text has no line breaks here."""
+    """What must be seen of a name: without control characters, surrogates, changes of direction and line breaks."""
     kept = "".join(c for c in name if c == "\n" or (ord(c) >= 32 and not 0xD800 <= ord(c) <= 0xDFFF))
-    return " ".join(kept.split())
+    return " ".join(kept.replace("\u202e", "").split())
 
 
 def svg_texts(svg: bytes) -> list[str]:

@@ -86,6 +86,8 @@ def test_a_loop_stands_where_its_ops_are():
     assert set(loops[0]["own"]) == {n["id"] for n in both["panes"][0]["nodes"]}
     assert dict(both["totals"])["kernels"] == report.backward.kernels
     assert dict(forward["totals"])["kernels"] == report.forward.kernels
+    assert len(both["panes"][2]["nodes"]) + both["panes"][2]["inside"] == report.backward.kernels
+    assert both["panes"][2]["inside"] > 0
 
 
 def test_no_program_is_an_error():

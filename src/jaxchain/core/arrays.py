@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import reprlib
 from typing import Any
 
 import jax
@@ -121,11 +122,16 @@ def as_shape(size: Any) -> tuple[int, ...]:
 
     Raises:
         TypeError: A size is no whole number.
+        ValueError: A size is negative.
     """
     try:
-        return (operator.index(size),) if np.ndim(size) == 0 else tuple(map(operator.index, size))
+        shape = (operator.index(size),) if np.ndim(size) == 0 else tuple(map(operator.index, size))
     except (TypeError, ValueError):
-        raise TypeError(f"expected a size, or a sequence of sizes, in whole numbers, got {size!r}") from None
+        got = reprlib.repr(size)
+        raise TypeError(f"expected a size, or a sequence of sizes, in whole numbers, got {got}") from None
+    if any(n < 0 for n in shape):
+        raise ValueError(f"expected sizes of 0 or more, got {reprlib.repr(size)}")
+    return shape
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:

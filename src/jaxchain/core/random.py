@@ -9,6 +9,7 @@ parameter that is initialised inside a trace does not shift the masks that follo
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,7 +49,15 @@ initializers = Stream(0, 1)
 
 
 def seed(value: int) -> None:
-    """Restart both streams from `value`: the same seed gives the same draws, in either mode."""
+    """Restart both streams from `value`: the same seed gives the same draws, in either mode.
+
+    Raises:
+        TypeError: It is no whole number.
+    """
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"seed: expected a whole number, got {value!r}") from None
     if (trace := thread_state().trace) is not None:
         trace.seeded()
     for tag, stream in enumerate((ops, initializers)):

@@ -162,11 +162,19 @@ class Walk:
         self.typed: list[Any] = []  # objects with attributes: they may be given another class
         self._seen: dict[int, Any] = dict(known or {})
         self._stack: list[tuple[str, Any]] = list(roots)[::-1]
+        self._ruled: list[tuple[str, Parameter]] = []  # their rules come later: an optimizer names what they share
         while self._stack:
             while self._stack:
-                self._visit(*self._stack.pop())
+                name, obj = self._stack.pop()
+                known = len(self._stack)
+                self._visit(name, obj)
+                self._stack[known:] = self._stack[known:][::-1]  # in their order: what has two names has the first
+            for name, parameter in self._ruled:
+                self._place(f"{name}.update_rule", SlotView(parameter), "update_rule", parameter.update_rule, False)
+            self._ruled.clear()
             for module in self.modules:
                 self._module(module, frozenset(self.names))
+            self._stack.reverse()
         self.sizes = [len(c) for c in self.sized]
         self.types = list(map(type, self.typed))
         self.codes = list(map(CODE, self.functions))
@@ -197,7 +205,7 @@ class Walk:
             self.parameters.append(obj)
             self.parameter_names.append(name)
             if self.rules:
-                self._place(f"{name}.update_rule", SlotView(obj), "update_rule", obj.update_rule, False)
+                self._ruled.append((name, obj))
         elif isinstance(obj, jax.Array | Variable):
             pass  # lifted by the place that holds it
         elif isinstance(obj, np.ndarray):

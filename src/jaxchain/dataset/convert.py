@@ -253,9 +253,11 @@ def _stack(arrays: Sequence[Any], padding: Any) -> Any:
         arrays = np.asarray(arrays)  # type: ignore[assignment]
     if padding is not None:
         return _pad(arrays, padding)
-    if isinstance(arrays[0], jax.Array):
-        return jnp.stack(arrays)  # type: ignore[arg-type]
-    return _narrow(np.stack(arrays))
+    try:
+        return jnp.stack(arrays) if isinstance(arrays[0], jax.Array) else _narrow(np.stack(arrays))  # type: ignore[arg-type]
+    except ValueError:
+        shapes = ", ".join(dict.fromkeys(str(np.shape(a)) for a in arrays))
+        raise ValueError(f"concat_examples: expected examples of one shape, got {shapes}: padding= evens out") from None
 
 
 def _pad(arrays: Sequence[Any], padding: Any) -> Any:

@@ -23,8 +23,8 @@ class TupleDataset:
         if not datasets:
             raise ValueError("no datasets are given")
         for i, dataset in enumerate(datasets):
-            if len(dataset) != len(datasets[0]):
-                raise ValueError(f"dataset of the index {i} has a wrong length")
+            if (length := len(dataset)) != (expected := len(datasets[0])):
+                raise ValueError(f"dataset of the index {i} has a wrong length: expected {expected}, got {length}")
         self._datasets = datasets
         self._length = len(datasets[0])
 

@@ -15,7 +15,7 @@ from jax import lax
 from jax.export import is_symbolic_dim
 from jaxtyping import Float, Num, Shaped
 
-from jaxchain.core.errors import expect
+from jaxchain.core.errors import expect, user_line
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import Variable, as_array
 from jaxchain.functions.checks import broadcastable, same_dtype
@@ -46,7 +46,7 @@ def _operand(x: Any, other: Any) -> Any:
         )  # type: ignore[attr-defined]
     if is_symbolic_dim(other):  # a size, in an export
         return jnp.asarray(other).astype(x.dtype)
-    raise TypeError(f"Value must be a scalar, array or Variable.\nActual: {type(other)}")
+    raise TypeError(f"Value must be a scalar, array or Variable.\nActual: {type(other)}\nat {user_line()}")
 
 
 # -- addition and subtraction -----------------------------------------------------------------------------------------

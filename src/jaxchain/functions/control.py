@@ -197,7 +197,7 @@ def scan(
         of the same size; the gradient keeps the states and runs `f` once more. Numbers come out as arrays.
 
     Raises:
-        InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither.
+        InvalidType: The `xs` differ in length, or their length is not `length`, or there is neither; `f` gives no pair.
 
     Source: `jax.lax.scan`.
     """
@@ -214,7 +214,10 @@ def scan(
     with cluster("scan"):
         for i in order:
             x = jax.tree_util.tree_unflatten(xs_tree, [_at(leaf, i) for leaf in leaves])
-            state, collected[i] = f(state, x)
+            pair = f(state, x)
+            if not (isinstance(pair, tuple | list) and len(pair) == 2):
+                raise InvalidType("scan: f returns (state, y)", type(pair).__name__, f"at {user_line()}")
+            state, collected[i] = pair
         if not collected:
             return with_arrays(state), None
         ys = [jax.tree.flatten(collected[i])[0] for i in range(count)]

@@ -42,7 +42,7 @@ def positive(sizes: Sequence[int], error: type[Exception] = AssertionError) -> N
     names = ("Height", "Width") if len(sizes) == 2 else ("Every size",) * len(sizes)
     for name, size in zip(names, sizes, strict=True):
         if size <= 0:
-            raise error(f"{name} in the output should be positive.")
+            raise error(f"{name} in the output should be positive. Actual: {size}")
 
 
 def _add_bias(y: Array, b: Array | None, channels: int) -> Array:

@@ -74,7 +74,11 @@ def _(gy, y, x, t, class_weight, normalize, ignore_label, reduce):
 def _soft_target_cross_entropy(
     x: Float[Array, "..."], t: Float[Array, "..."], reduce: str, soft_target_loss: str
 ) -> Float[Array, "..."]:
-    same_shape(x=x, t=t)
+    expect(
+        t.shape == x.shape,
+        "t: labels, of an integer dtype, or probabilities, in the shape of x",
+        f"t: {t.dtype}, {t.shape}; x: {x.shape}",
+    )
     log_p = jax.nn.log_softmax(x, 1)
     t = jax.lax.stop_gradient(t)
     if soft_target_loss == "kl-divergence":

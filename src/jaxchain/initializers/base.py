@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import as_shape, placed
+from jaxchain.core.arrays import ARRAY_TYPES, as_shape, placed
 from jaxchain.core.config import get_dtype
 
 
@@ -226,8 +226,8 @@ def get_initializer(initializer: Any) -> Callable:
 
     if initializer is None:
         return LeCunNormal()
-    if np.isscalar(initializer) or isinstance(initializer, np.ndarray | jax.Array):
+    if isinstance(initializer, ARRAY_TYPES) or (np.isscalar(initializer) and not isinstance(initializer, str)):
         return Constant(initializer)
     if not callable(initializer):
-        raise TypeError(f"invalid type of initializer: {type(initializer)}")
+        raise TypeError(f"invalid type of initializer: expected an Initializer, number or array, got {initializer!r}")
     return initializer

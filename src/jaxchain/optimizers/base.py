@@ -8,6 +8,7 @@ run in Python, in Chainer's order.
 from __future__ import annotations
 
 import math
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 from jaxchain.core import graph
 from jaxchain.core.arrays import zeros
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import user_line
+from jaxchain.core.errors import user_line, warn
 from jaxchain.core.parameter import Parameter
 from jaxchain.link import Link
 from jaxchain.optimizers.compiled import apply_updates
@@ -106,7 +107,7 @@ class Optimizer:
             TypeError: It is not a link.
         """
         if not isinstance(link, Link):
-            raise TypeError("optimization target must be a link")
+            raise TypeError(f"optimization target must be a link, got {reprlib.repr(link)}")
         self.target = link
         self._own_clock = Clock()
         self._hooks = Hooks()
@@ -344,9 +345,15 @@ class GradientMethod(Optimizer):
 
         Raises:
             RuntimeError: The optimizer is not set up.
+            TypeError: The loss function is none.
         """
         hooks = self._check_set_up()
         if lossfun is not None:
+            if not callable(lossfun):
+                raise TypeError(
+                    f"update: expected a loss function and its arguments, got {type(lossfun).__name__}: "
+                    f"optimizer.update(model, x, t), or loss.backward() and then optimizer.update()\nat {user_line()}"
+                )
             loss = lossfun(*args, **kwds)
             if self._use_cleargrads:
                 self.target.cleargrads()
@@ -357,6 +364,12 @@ class GradientMethod(Optimizer):
             del loss
         clock = self._clock
         params = list(self.target.params())
+        if not params:
+            warn(
+                f"{type(self).__name__}.update: {type(self.target).__name__} has no parameters: links and parameters "
+                "have to be assigned inside `with self.init_scope():`",
+                UserWarning,
+            )
         if type(self).reallocate_cleared_grads is GradientMethod.reallocate_cleared_grads:
             _reallocate(params)
         else:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxchain.core.arrays import zeros
+from jaxchain.core.arrays import ARRAY_LIKE, zeros
 from jaxchain.optimizers.base import GradientMethod
 from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy, plain_number
 from jaxchain.optimizers.update_rule import UpdateRule
@@ -79,6 +79,8 @@ def hyperparameters(**values: Any) -> Hyperparameter:
     """Return hyperparameters with values."""
     made = Hyperparameter()
     for name, value in values.items():
+        if value is not None and not isinstance(value, (bool, int, float, *ARRAY_LIKE)):
+            raise TypeError(f"{name}: expected a number, got {type(value).__name__}. A model is given to setup(model)")
         setattr(made, name, value)
     return made
 

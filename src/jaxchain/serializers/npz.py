@@ -21,7 +21,7 @@ import numpy as np
 
 from jaxchain.core.arrays import beside, from_numpy
 from jaxchain.core.variable import as_array
-from jaxchain.serializer import Deserializer, Serializer
+from jaxchain.serializer import Deserializer, Serializer, serialize_method
 from jaxchain.serializers.files import check_archive, write_whole
 
 IgnoreNames = str | Callable[[str], bool] | Sequence["str | Callable[[str], bool]"] | None
@@ -149,7 +149,7 @@ class Archive(Mapping[str, Any]):
     def __init__(self, file: Any) -> None:
         check_archive(file)
         self._zip = zipfile.ZipFile(file)
-        self._names = {n.removesuffix(".npy"): n for n in self._zip.namelist()}
+        self._names = {n.removesuffix(".npy"): n for n in self._zip.namelist() if n.endswith(".npy")}
 
     def __getitem__(self, key: str) -> Any:
         """Return an entry."""
@@ -326,8 +326,14 @@ def load_npz(file: Any, obj: Any, path: str = "", strict: bool = True, ignore_na
         MissingKeys: A `KeyError`: keys are missing. The message lists all missing and unexpected keys and wrong shapes.
         ValueError: A shape does not fit (all differences are listed), or an entry would need pickle.
         TypeError: A type does not fit.
+        BadZipFile: It is no npz file.
     """
-    with Archive(file) as archive:
+    serialize_method(obj)
+    try:
+        archive = Archive(file)
+    except zipfile.BadZipFile as error:
+        raise zipfile.BadZipFile(f"load_npz: {file} is no npz file: {error}") from None
+    with archive:
         deserializer = NpzDeserializer(archive, path, strict, ignore_names)
         try:
             deserializer.load(obj)

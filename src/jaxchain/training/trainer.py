@@ -56,6 +56,8 @@ class Trainer:
         self.out = out
         self.reporter = Reporter()
         for name, optimizer in updater.get_all_optimizers().items():
+            if optimizer.target is None:
+                raise RuntimeError(f"optimizer {name!r} is not set up: call optimizer.setup(model)")
             self.reporter.add_observer(name, optimizer.target)
             self.reporter.add_observers(name, optimizer.target.namedlinks(skipself=True))
         self._done = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ def get_trigger(trigger: Any) -> Any:
         trigger: A callable (returned as it is), the arguments of an `IntervalTrigger`, e.g. ``(1, "epoch")``, or None:
             never.
 
+    Raises:
+        TypeError: It is none of these.
+
     Examples:
         >>> str(jaxchain.training.get_trigger((2, "epoch")))
         "IntervalTrigger(2, 'epoch')"
@@ -26,6 +30,8 @@ def get_trigger(trigger: Any) -> Any:
         return _never
     from jaxchain.training.triggers.interval import IntervalTrigger
 
+    if isinstance(trigger, str) or not isinstance(trigger, Iterable):
+        raise TypeError(f"expected a trigger: (number, 'epoch' or 'iteration'), a function or None, got {trigger!r}")
     return IntervalTrigger(*trigger)
 
 

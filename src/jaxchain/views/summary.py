@@ -110,8 +110,8 @@ class Summary:
 def summary(model: Link, *args: object, **kwargs: object) -> Summary:
     """Return a table of a model on given arguments. The model is left as it was.
 
-    Times are medians of five calls, children included. In static mode each link is compiled by itself, so its children
-    may add up to more than it takes: what is compiled together is fused.
+    Times are the shortest of five calls, children included. In static mode each link is compiled by itself, so its
+    children may add up to more than it takes: what is compiled together is fused.
 
     Args:
         model: The model.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 import warnings
 from collections import defaultdict
@@ -102,7 +101,7 @@ class NodeTimer(TimerHook):
 def node_times(
     call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None], rounds: int = ROUNDS
 ) -> list[tuple[str, str, float]]:
-    """Return (label, link path, seconds) of each function of an eager call, in order: medians of some calls.
+    """Return (label, link path, seconds) of each function of an eager call, in order: the shortest of some calls.
 
     Args:
         call: A Link or a function on Variables.
@@ -125,7 +124,7 @@ def node_times(
     reset()
     last = found[-1]
     same = [nodes for nodes in found[1:] if [n[:2] for n in nodes] == [n[:2] for n in last]]
-    return [(*node[:2], statistics.median(nodes[k][2] for nodes in same)) for k, node in enumerate(last)]
+    return [(*node[:2], min(nodes[k][2] for nodes in same)) for k, node in enumerate(last)]
 
 
 def node_count(call: Callable[..., Any], args: Any, kwargs: Any, reset: Callable[[], None]) -> int:
@@ -161,7 +160,7 @@ def link_times(
         rounds.append(hook)
     reset()
     calls = rounds[-1].calls
-    eager = {key: statistics.median(r.seconds[key] for r in rounds[1:]) for key in calls}
+    eager = {key: min(r.seconds[key] for r in rounds[1:]) for key in calls}
     compiled: dict[int, float] = {}
     reached = [child for _, child in model.namedlinks() if id(child) in calls]
     for child in reached if len(reached) <= COMPILED_LINKS else [model]:
@@ -189,7 +188,7 @@ def _alone(child: Link, calls: list[tuple[Any, Any]], reset: Callable[[], None])
             return None
         finally:
             reset()
-    return None if function.eager_reasons else statistics.median(found[2:])
+    return None if function.eager_reasons else min(found[2:])
 
 
 def _is_variable(value: Any) -> bool:

@@ -12,6 +12,15 @@ from jaxchain.dataset.convert import concat_examples
 from jaxchain.training.updaters.base import Step, Updater, as_device, check_mode, convert, jax_device
 
 
+def _by_name(name: str, expected: str, method: str, given: Any) -> dict[str, Any]:
+    """Return what an updater was given by name (alone it is ``"main"``), if it has the method."""
+    named = dict(given) if isinstance(given, Mapping) else {"main": given}
+    for each in named.values():
+        if not hasattr(each, method):
+            raise TypeError(f"{name}: expected {expected}, got {type(each).__name__}")
+    return named
+
+
 class StandardUpdater(Updater):
     """Takes a batch, and updates the parameters by the gradients of its loss.
 
@@ -32,6 +41,7 @@ class StandardUpdater(Updater):
         mode: ``"eager"`` or ``"static"``. None: ``config.mode`` at each update.
 
     Raises:
+        TypeError: `iterator` or `optimizer` is something else, a dataset say.
         ValueError: There is no such mode.
 
     Attributes:
@@ -60,8 +70,9 @@ class StandardUpdater(Updater):
         mode: str | None = None,
     ) -> None:
         self._mode = check_mode(type(self).__name__, mode)
-        self._iterators: dict[str, Any] = dict(iterator) if isinstance(iterator, Mapping) else {"main": iterator}
-        self._optimizers: dict[str, Any] = dict(optimizer) if isinstance(optimizer, Mapping) else {"main": optimizer}
+        name = type(self).__name__
+        self._iterators = _by_name(name, "an iterator", "__next__", iterator)
+        self._optimizers = _by_name(name, "an optimizer", "update", optimizer)
         self._device = as_device(device)
         self._input_device = self._device if input_device is None else as_device(input_device)
         if self._device is not None:

@@ -14,13 +14,14 @@ _NO_LOOK: Mapping[str, str] = {}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*\Z")
 _RECORD_SYNTAX = re.compile(r"([{}|<>])")
 _ENTITY = re.compile(r"&(?=#?\w+;)")  # Graphviz reads XML entities in labels: a name "&lt;" would be drawn as "<"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def escape(value: Any) -> str:
     r"""Return `value` as a quoted DOT string that shows exactly its text.
 
-    Backslashes and quotes are escaped, new lines become ``\n``, control characters (no XML may hold them) are dropped.
+    Backslashes and quotes are escaped, new lines become ``\n``. Control characters (no XML may hold them), and
+    those that turn round the order of the letters, are dropped.
     """
     text = _ENTITY.sub("&amp;", _CONTROL.sub("", str(value)))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -250,7 +250,7 @@ def _called(node: LinkedNode) -> str:
 _FATES = {
     "kernel": "A kernel of its own.",
     "fused": "Fused: its kernels compute others, too.",
-    "library call": "A library call: matrix product, convolution, sort, ...",
+    "library call": "A library call: matrix product, convolution, sort, on a CPU many sums.",
     "free": "Free: the same bytes.",
     "removed": "Removed.",
     "no equation": "No equation: it ran in Python only.",
@@ -339,7 +339,12 @@ def _hlo(linked: Linked, names: _Frames) -> dict[str, Any]:
             }
         )
     ids = {n["id"] for n in nodes}
-    return {"name": "optimised HLO", "nodes": nodes, "edges": _spliced(linked.hlo, "h", ids, homes.__getitem__)}
+    return {
+        "name": "optimised HLO",
+        "nodes": nodes,
+        "edges": _spliced(linked.hlo, "h", ids, homes.__getitem__),
+        "inside": linked.hlo.attributes["kernels"] - len(nodes),  # those in loops, branches and calls
+    }
 
 
 def _spliced(graph: Graph, prefix: str, keep: set[str], home: Callable[[str], str]) -> list[list[str]]:
