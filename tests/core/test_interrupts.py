@@ -1,4 +1,4 @@
-"""`KeyboardInterrupt`, or what a signal handler raises, at any line where it may come: no state is lost or half done."""
+"""`KeyboardInterrupt`, or what a signal handler raises, at any line: no state is lost or half done."""
 
 import linecache
 import logging
