@@ -18,12 +18,12 @@ from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
-from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.config import lock, thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, lock, read
+from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched

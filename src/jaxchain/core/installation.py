@@ -7,7 +7,6 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +33,6 @@ from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
-
-lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 
 
 class FoundNode(VariableNode):

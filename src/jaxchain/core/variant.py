@@ -34,11 +34,10 @@ from jaxchain.core.cells import (
     template_of,
 )
 from jaxchain.core.compat import bytes_of, fingerprint, numerics, with_numerics, without_dead_code
-from jaxchain.core.config import is_debug
+from jaxchain.core.config import is_debug, lock
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.exact import devices_of, exact_jit, has_only_cpus
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
-from jaxchain.core.installation import lock
 from jaxchain.core.movement import ANSWERS, SHORT, Steps, elements, only_moves
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
