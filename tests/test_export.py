@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -251,6 +252,29 @@ def test_arguments_in_containers_and_numbers():
         exported((a, b), {"b": b}, 4)
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_arrays_of_64_bits_come_in_as_they_do_to_the_model(wide, tmp_path):
+    def f(x, i):
+        return F.sum(x) * 2, i + 1
+
+    x, i = np.ones((2, 3)), np.arange(2)
+    with jax.enable_x64(wide):
+        export(f, x, i).save(tmp_path / "m.jaxchain")
+        y, j = load_exported(tmp_path / "m.jaxchain")(x, i)
+        assert (str(y.dtype), str(j.dtype)) == (("float64", "int64") if wide else ("float32", "int32"))
+    if wide:
+        with jax.enable_x64(False), pytest.raises(ExportError, match=r"takes x: float64\[batch,3\], and"):
+            load_exported(tmp_path / "m.jaxchain")
+
+
+def test_arrays_of_another_type_than_the_program_takes_are_not_saved(tmp_path):
+    exported = export(L.Linear(3, 2), X[:, :, 0, 0])
+    exported.W.array = exported.W.array.astype(np.float16)
+    with pytest.raises(ExportError, match=r"takes /W: float32\[2,3\], and this link holds /W: float16\[2,3\]"):
+        exported.save(tmp_path / "m.jaxchain")
+    assert not os.listdir(tmp_path)
+
+
 def test_sizes_by_name():
     def f(x, w):
         return F.matmul(x, w)
@@ -320,8 +344,8 @@ def test_wrong_targets_and_calls():
     with pytest.raises(ExportError, match="the result of f holds a object"):
         export(f, X)
     exported = export(L.Linear(3, 2), X[:, :, 0, 0])
-    with pytest.raises(TypeError, match=r"Linear: expected x: float32\[batch,3\].*got x: float64\[4,3\]"):
-        exported(X[:, :, 0, 0].astype(np.float64))
+    with pytest.raises(TypeError, match=r"Linear: expected x: float32\[batch,3\].*got x: float16\[4,3\]"):
+        exported(X[:, :, 0, 0].astype(np.float16))
     with pytest.raises(TypeError, match="expected the arguments"):
         exported(X[:, :, 0, 0], X[:, :, 0, 0])
 
@@ -351,6 +375,11 @@ def test_files_that_were_cut_off_or_changed(tmp_path):
             continue
         # a bit of the zip's own bookkeeping, such as a date: every part is as it was
         np.testing.assert_array_equal(loaded(X[:, :, 0, 0]).array, load_exported(path)(X[:, :, 0, 0]).array)
+    changed = bytearray(data)
+    changed[data.rindex(b"PK\1\2") + 8] ^= 1  # says that a part is encrypted
+    bad.write_bytes(changed)
+    with pytest.raises(ExportError, match=r"bad.jaxchain: .*encrypted"):
+        load_exported(os.fsencode(bad))
 
 
 def rewritten(path, bad, name, change):
@@ -390,6 +419,8 @@ def test_other_files(tmp_path):
     np.savez(tmp_path / "m.npz", a=X)
     with pytest.raises(ExportError, match=r"no exported program: it has no manifest.json"):
         load_exported(tmp_path / "m.npz")
+    with pytest.raises(IsADirectoryError, match=rf"directory: '{re.escape(str(tmp_path))}'$"):
+        export(L.Linear(3, 2), X[:, :, 0, 0]).save(tmp_path)
 
 
 def test_the_file_is_the_same_every_time(tmp_path):

@@ -386,6 +386,24 @@ def test_serialize():
     assert other.a.count == 3 and float(other.a.W.array[0]) == 7 and isinstance(other.a.mean, jax.Array)
 
 
+def test_saving_writes_nothing_back():
+    """Another thread may have set something since it was read."""
+
+    class Slow(DictionarySerializer):
+        def __call__(self, key, value):
+            if key == "W":
+                link.W.array = np.ones(2)
+            else:
+                link.mean = jax.numpy.ones(2)
+            return super().__call__(key, value)
+
+    link = L.Linear(1, 2, nobias=True)
+    link.W.array = np.zeros(2)
+    link.add_persistent("mean", np.zeros(2, np.float32))
+    link.serialize(Slow())
+    assert float(link.W.array[0]) == float(link.mean[0]) == 1
+
+
 def test_loading_initialises():
     saver = DictionarySerializer()
     saver.save(L.Linear(3, 4))

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -275,15 +274,23 @@ class Exported(ParameterTree):
             path: The file; the usual ending is ``.jaxchain``.
 
         Raises:
+            ExportError: A parameter or another state array has another shape or dtype than the program takes.
             ImportError: The package `flatbuffers` is missing.
         """
         params, cells = self._cells()
         entries = [e for e in self.manifest["state"] if e["kind"] != KEY]
         values = _in_order(entries, [p.array for p in params], [owner.__dict__[name] for owner, name in cells])
+        values = [np.asarray(as_array(value)) for value in values]
+        for entry, value in zip(entries, values, strict=True):
+            if _describe(spec_of(entry["name"], value)) != _describe(entry):
+                raise ExportError(
+                    f"{self.manifest['name']}: the program takes {_describe(entry)}, and this link holds "
+                    f"{_describe(spec_of(entry['name'], value))}"
+                )
         parts = {
             MANIFEST: json.dumps(self.manifest, indent=1).encode(),
             PROGRAM: self._program.serialized(),
-            **{f"arrays/{i}": np.asarray(as_array(value)).tobytes() for i, value in enumerate(values)},
+            **{f"arrays/{i}": value.tobytes() for i, value in enumerate(values)},
         }
         sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in parts.items())
 
@@ -307,11 +314,11 @@ def path_of(name: str) -> tuple[str, ...]:
 
 
 def spec_of(name: str, value: Any) -> dict[str, Any]:
-    """Return name, shape and dtype of an array as plain data; symbolic sizes as strings."""
+    """Return name, shape and dtype of an array, as it comes in, as plain data; symbolic sizes as strings."""
     return {
         "name": name,
         "shape": [d if isinstance(d, int) else str(d) for d in value.shape],
-        "dtype": str(value.dtype),
+        "dtype": str(jax.dtypes.canonicalize_dtype(value.dtype)),
     }
 
 
@@ -326,7 +333,8 @@ def _text(structure: Any, specs: Sequence[Mapping[str, Any]]) -> str:
 def _check_inputs(manifest: Mapping[str, Any], leaves: Sequence[Any]) -> None:
     sizes: dict[str, int] = {}
     for spec, leaf in zip(manifest["inputs"], leaves, strict=True):
-        fits = str(leaf.dtype) == spec["dtype"] and len(leaf.shape) == len(spec["shape"])
+        given = spec_of(spec["name"], leaf)
+        fits = given["dtype"] == spec["dtype"] and len(leaf.shape) == len(spec["shape"])
         for want, got in zip(spec["shape"], leaf.shape, strict=False):
             if isinstance(want, str):  # a name; JAX itself checks what is computed from names, such as 2*b
                 if got == 0:  # JAX takes what it computed from names for positive
@@ -335,9 +343,7 @@ def _check_inputs(manifest: Mapping[str, Any], leaves: Sequence[Any]) -> None:
             fits = fits and want == got
         if not fits:
             known = f" with {', '.join(f'{k} = {v}' for k, v in sizes.items())}" if sizes else ""
-            raise TypeError(
-                f"{manifest['name']}: expected {_describe(spec)}{known}, got {_describe(spec_of(spec['name'], leaf))}"
-            )
+            raise TypeError(f"{manifest['name']}: expected {_describe(spec)}{known}, got {_describe(given)}")
 
 
 def _check_platform(manifest: Mapping[str, Any]) -> None:
@@ -366,7 +372,8 @@ def load_exported(path: str | os.PathLike[str]) -> Exported:
             not read. Nothing was run.
         FileNotFoundError: There is no such file.
     """
-    where = f"load_exported: {os.fspath(path)}"
+    path = os.fsdecode(path)
+    where = f"load_exported: {path}"
     parts = _read(path, where)
     try:
         manifest = json.loads(parts[MANIFEST])
@@ -380,13 +387,18 @@ def load_exported(path: str | os.PathLike[str]) -> Exported:
                 f"{where}: made by jax {manifest['jax']} (calling convention {version}); jax {jax.__version__} reads "
                 f"{oldest} to {newest}: export it again, or use another version of JAX"
             )
+        expected = [*manifest["state"], *manifest["inputs"]]
+        wide = [e for e in expected if jax.dtypes.canonicalize_dtype(e["dtype"]) != jnp.dtype(e["dtype"])]
+        if wide:
+            raise ExportError(
+                f"{where}: takes {_describe(wide[0])}, and jax_enable_x64 is off: switch it on, or export it without"
+            )
         entries = [e for e in manifest["state"] if e["kind"] != KEY]
         arrays = [
             np.frombuffer(parts[f"arrays/{i}"], jnp.dtype(e["dtype"])).reshape(e["shape"])
             for i, e in enumerate(entries)
         ]
         program = Program.deserialized(parts[PROGRAM], manifest)
-        expected = [*manifest["state"], *manifest["inputs"]]
         if [spec_of(e["name"], a) for e, a in zip(expected, program.program.in_avals, strict=True)] != [
             {k: e[k] for k in ("name", "shape", "dtype")} for e in expected
         ]:
@@ -398,7 +410,7 @@ def load_exported(path: str | os.PathLike[str]) -> Exported:
     return Exported(program, arrays)
 
 
-def _read(path: str | os.PathLike[str], where: str) -> dict[str, bytes]:
+def _read(path: str, where: str) -> dict[str, bytes]:
     """Return the parts of a file, each checked against its sum."""
     try:
         check_archive(path)
@@ -406,8 +418,8 @@ def _read(path: str | os.PathLike[str], where: str) -> dict[str, bytes]:
             parts = {name: archive.read(name) for name in archive.namelist()}
     except FileNotFoundError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, OSError) as error:
-        raise ExportError(f"{where}: no exported program, or damaged: {error}") from error
+    except Exception as error:  # zipfile's own, those of the decompressors, RuntimeError of what says it is encrypted
+        raise ExportError(f"{where}: no exported program, or damaged: {error!r}") from error
     sums = dict(line.split("  ", 1)[::-1] for line in parts.pop(SUMS, b"").decode("utf-8", "replace").splitlines())
     if not {MANIFEST, PROGRAM} <= parts.keys():
         raise ExportError(f"{where}: no exported program: it has no {MANIFEST} or no {PROGRAM}")

@@ -192,7 +192,7 @@ def _symbolic(leaves: Sequence[Any], names: Sequence[str], batch: str | Sequence
                 raise ValueError(f"it has {len(sizes)} sizes")
         except ValueError as error:
             raise ExportError(f"export: batch: {shape!r} does not fit {name} of shape {x.shape}: {error}") from None
-        specs.append(jax.ShapeDtypeStruct(sizes, x.dtype))
+        specs.append(jax.ShapeDtypeStruct(sizes, jax.dtypes.canonicalize_dtype(x.dtype)))
     return specs
 
 

@@ -84,6 +84,13 @@ class Root(Chain):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_link_of_ours_names_the_line_of_its_call(mode):
+    link = getattr(jaxchain.Sequential(F.log, L.Linear(3, 2)), "static" if mode == "static" else "eager")()
+    with pytest.raises(RuntimeError, match=rf"result of log\nat .*test_debug.py:{line_of('the call')}, in"):
+        link(-X)  # the call
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_nan_in_the_backward_pass_of_a_link(mode):
     model = Root()
     with jaxchain.using_config("mode", mode):

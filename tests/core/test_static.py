@@ -19,7 +19,10 @@ import jaxchain.links as L
 from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
 from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import EagerFallback, RecompileWarning
+from jaxchain.core.installation import Installation
 from jaxchain.core.static import Static, trace
+from jaxchain.core.variant import Variant
+from jaxchain.serializers.npz import serialize
 
 RNG = np.random.RandomState(0)
 X = RNG.rand(6, 3).astype(np.float32)
@@ -929,6 +932,40 @@ def test_threads_do_not_see_each_others_traces():
     for t in threads:
         t.join()
     assert len(results) == 4 and len(set(results)) == 1
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Installation, "freeze"), (Variant, "write")], ids=["trace", "call"])
+def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, name, monkeypatch):
+    """Tracers, or arrays whose buffers a call has taken over."""
+    model, found = L.BatchNormalization(3), []
+    optimizer = optimizers.Adam().setup(model)
+
+    @jaxchain.static
+    def step(x):
+        model.cleargrads()
+        F.sum(model(x) ** 2).backward()
+        optimizer.update()
+
+    def read():
+        begin.wait()
+        found.extend(np.asarray(p.array) for p in model.params())
+        found.extend(serialize(model).values())
+
+    if owner is Variant:
+        step(X)
+        step(X)
+    begin, thread, original = threading.Event(), threading.Thread(target=read), getattr(owner, name)
+
+    def beside(*args):
+        begin.set()
+        thread.join(0.1)
+        return original(*args)
+
+    thread.start()
+    monkeypatch.setattr(owner, name, beside)
+    step(X)
+    thread.join()
+    assert len(found) == 2 + 5
 
 
 def test_threads_may_step_one_model():

@@ -18,12 +18,13 @@ from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
-from jaxchain.core.config import thread_state, using_config
+from jaxchain.core.config import lock, thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
 from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
-from jaxchain.core.installation import Installation, lock, read
+from jaxchain.core.installation import Installation, read
+from jaxchain.core.interrupts import whole
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
@@ -219,13 +220,23 @@ class Attempt:
         arrays = [None if a is None else next(rest) for a in self.arrays]
         grads = [None if g is None else next(rest) for g in self.tracked_grads]
         places = [next(rest) for _ in self.places]
-        installation = trace.installation = Installation(walk, arrays, grads, places, self.held)
+        installation = trace.installation = Installation(walk, self.held)
         outer, initialised = (state.trace, state.scope), random.initializers.count
-        state.trace, state.scope = trace, trace.root
-        state.refresh()
         questions = trace.questions
         ok = False
+
+        def leave() -> None:
+            state.trace, state.scope = outer
+            state.refresh()
+            installation.restore()
+            if not (ok and trace.inits):  # what is initialised on the way stays so
+                questions.refused = questions.refused or self.effects.undone()
+            self.effects.forget_tracers()
+
         try:
+            installation.install(arrays, grads, places)
+            state.trace, state.scope = trace, trace.root
+            state.refresh()
             installation.freeze()
             stand_ins, arguments = self._stand_ins(rest)
             result = self._call(stand_ins)
@@ -243,12 +254,7 @@ class Attempt:
         except (Undecided, Refused, StartOver):
             return (questions.undecided,)
         finally:
-            state.trace, state.scope = outer
-            state.refresh()
-            installation.restore()
-            if not (ok and trace.inits):  # what is initialised on the way stays so
-                questions.refused = questions.refused or self.effects.undone()
-            self.effects.forget_tracers()
+            whole(leave)
             if ok:
                 for owner, value in trace.inits:
                     if isinstance(owner, Parameter):
@@ -391,18 +397,23 @@ def borrowed(target: Any, make: Callable[[list[Parameter]], Trace]) -> Iterator[
         cells = read(walk)
         assert cells is not None
         arrays, grads, values = cells
-        installed = Installation(walk, arrays, [None] * len(grads), values)
+        installed = Installation(walk)
         outer = state.trace, state.scope
-        state.trace = make(walk.parameters)
-        state.trace.installation = installed
-        state.scope = state.trace.root
-        state.refresh()
-        try:
-            yield
-        finally:
+
+        def leave() -> None:
             state.trace, state.scope = outer
             state.refresh()
             installed.restore()
+
+        try:
+            installed.install(arrays, [None] * len(grads), values)
+            state.trace = make(walk.parameters)
+            state.trace.installation = installed
+            state.scope = state.trace.root
+            state.refresh()
+            yield
+        finally:
+            whole(leave)
 
 
 def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], list[str]]:

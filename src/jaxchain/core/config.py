@@ -58,6 +58,7 @@ class ThreadState:
 
 local = threading.local()
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
+lock = threading.RLock()  # held by who traces, or makes a call that takes over buffers: the cells hold what is no array
 
 
 def thread_state() -> ThreadState:

@@ -27,6 +27,7 @@ from jax.extend.core import jaxpr_as_fun
 from jaxchain.core.compat import Tracer, trace_state, without_dead_code
 from jaxchain.core.config import config, thread_state
 from jaxchain.core.errors import StaticError, call_site, format_source, source_of
+from jaxchain.core.interrupts import patched
 
 Outcome = bool | int
 
@@ -253,16 +254,9 @@ _HOOKS |= {n: _refused(n, _WRITTEN) for n in ("__format__", "__repr__")}
 def answering() -> Iterator[None]:
     """Answer the questions asked of this thread's trace for the time of the block. One block at a time."""
     global _real_print
-    own = {name: Tracer.__dict__.get(name) for name in _HOOKS}
-    for name, method in _HOOKS.items():
-        setattr(Tracer, name, method)
-    _real_print, builtins.print = builtins.print, _print
-    try:
+    _real_print = builtins.print
+    with patched([*((Tracer, name, method) for name, method in _HOOKS.items()), (builtins, "print", _print)]):
         yield
-    finally:
-        builtins.print = _real_print
-        for name, original in own.items():
-            delattr(Tracer, name) if original is None else setattr(Tracer, name, original)
 
 
 def evaluate(closed: Any, values: Sequence[Any]) -> Outcome:

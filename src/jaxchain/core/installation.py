@@ -7,7 +7,6 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,8 +33,6 @@ from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.state import Walk, is_as_before
 from jaxchain.core.variable import Variable
-
-lock = threading.RLock()  # one trace at a time: other threads must not see its tracers
 
 
 class FoundNode(VariableNode):
@@ -70,24 +67,14 @@ def cells_of(walk: Walk, variables: Iterable[Variable]) -> list[tuple[Any, ...]]
 
 
 class Installation:
-    """The cells of a walk with other values in them, for the time of a trace.
+    """The cells of a walk, to have other values in them for the time of a trace.
 
     Args:
         walk: The cells.
-        arrays: New parameter arrays, one per parameter (None: leave).
-        grads: New gradients, one per parameter.
-        values: Flat arrays of the places, in order.
         held: Which of the Variables in places others hold, too.
     """
 
-    def __init__(
-        self,
-        walk: Walk,
-        arrays: Sequence[Any],
-        grads: Sequence[Any],
-        values: Sequence[Any],
-        held: Sequence[bool] = (),
-    ) -> None:
+    def __init__(self, walk: Walk, held: Sequence[bool] = ()) -> None:
         self.walk, self.held = walk, held
         self.ends: list[int] = []
         self.dropped: list[int] = []
@@ -99,12 +86,21 @@ class Installation:
         self.cut: set[int] = set()  # Variables from which no gradient goes on
         self._variable_tracers: dict[int, tuple[Any, Any]] = {}
         self.looked_at: set[int] = set()  # those whose types the program looks at
-        rest = iter(values)
         self.standing: list[Any] = []
+        self.installed: list[Any] = []
+
+    def install(self, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
+        """Put other values into the cells. `restore` takes them out again, also where this was interrupted.
+
+        Args:
+            arrays: New parameter arrays, one per parameter (None: leave).
+            grads: New gradients, one per parameter.
+            values: Flat arrays of the places, in order.
+        """
+        walk, rest = self.walk, iter(values)
         for container, key, name in walk.outside:
             self.standing.append(substitute(name, container[key]))
             container[key] = self.standing[-1]
-        self.installed: list[Any] = []
         for (container, key), template in zip(walk.places, walk.templates, strict=True):
             old = container[key]
             new = self._build(template, old, rest)

@@ -28,7 +28,7 @@ from jax.sharding import PartitionSpec
 from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
-from jaxchain.core.config import local, thread_state
+from jaxchain.core.config import local, lock, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
 from jaxchain.core.movement import mover
@@ -447,6 +447,12 @@ class Op:
 
     def leaked(self) -> LeakedVariable:
         """Return the error for an input whose array existed only while a static call was traced."""
+        if not lock.acquire(blocking=False):
+            return LeakedVariable(
+                f"{self.name}: an input is being traced: another thread makes the first call of a static function that "
+                f"reads it. Make that call first, or run a copy of the model (model.copy('copy'))\nat {user_line(3)}"
+            )
+        lock.release()
         return LeakedVariable(
             f"{self.name}: an input was made inside a static call and used after it: its array existed only while the "
             f"call was traced. Return it from the function instead\nat {user_line(3)}"

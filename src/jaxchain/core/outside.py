@@ -40,6 +40,7 @@ from jaxchain.core.errors import (
     source_of,
 )
 from jaxchain.core.guard import here, refuse
+from jaxchain.core.interrupts import patched
 
 CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
 ALWAYS = sys.maxsize
@@ -83,17 +84,8 @@ def watched() -> Iterator[None]:
     patches += [(datetime, kind.__name__, _timeless(kind)) for kind in (datetime.datetime, datetime.date)]
     patches += [(logging.Logger, "_log", _logged), (_environ, "__getitem__", _environment), (warnings, "warn", _warned)]
     patches += [(sys, name, Unused(f"sys.{name}", getattr(sys, name))) for name in ("stdout", "stderr", "stdin")]
-    originals = [(owner, name, vars(owner).get(name)) for owner, name, _ in patches]
-    for owner, name, new in patches:
-        setattr(owner, name, new)
-    try:
+    with patched(patches):
         yield
-    finally:
-        for owner, name, original in originals:
-            if original is None:  # its class inherits it
-                delattr(owner, name)
-            else:
-                setattr(owner, name, original)
 
 
 def is_iterator(value: Any) -> bool:

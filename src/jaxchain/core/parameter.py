@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxchain.core.arrays import ARRAY_TYPES, Info, as_shape, from_numpy, placed
-from jaxchain.core.config import get_dtype, thread_state
+from jaxchain.core.config import get_dtype, lock, thread_state
 from jaxchain.core.errors import user_line
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.variable import Variable, as_jax
@@ -52,6 +52,19 @@ class Parameter(Variable):
     def is_initialized(self) -> bool:
         """Whether the array exists."""
         return self._array is not None
+
+    @property
+    def array(self) -> Any:
+        """The array (`jax.Array`, immutable: assign a new one), or None if not initialised."""
+        with lock:  # another thread may be tracing, or taking its buffer over
+            return _ARRAY.__get__(self)
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        _ARRAY.__set__(self, value)
+
+    data = array
+    raw_array = array
 
     @property
     def dtype(self) -> np.dtype:
@@ -219,6 +232,9 @@ class SharedParameter(Parameter):
     def __setstate__(self, state: Any) -> None:
         grad, self.grad_cleared, self.update_rule = state
         self._grad = None if grad is None else from_numpy(grad)
+
+
+_ARRAY: Any = Variable.__dict__["array"]
 
 
 def _initial_dtype(initializer: Any) -> np.dtype:

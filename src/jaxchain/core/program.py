@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.arrays import Info, has_nan, info_of
 from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
-from jaxchain.core.errors import format_source
+from jaxchain.core.errors import format_source, user_line
 from jaxchain.core.scopes import tag_of
 from jaxchain.core.spread import spread_as, zeros_of
 
@@ -62,15 +62,17 @@ def nan_error(name: str, program: Pruned, values: Sequence[Any]) -> RuntimeError
     """Return the error of a program that gave NaN: it names the node and the user's line where the first one arose."""
     found = _first_nan(program.closed, program.filled(values))
     if found is not None:
-        return RuntimeError(f"NaN is detected on the result of {found}")
+        label, source = found
+        line = format_source(source) or user_line(2)  # without one, no code of the user's led from the call to it
+        return RuntimeError(f"NaN is detected on the result of {label}\nat {line}")
     return RuntimeError(
         f"NaN is detected on the result of {name}, compiled, and in none of its nodes run one by one: "
         "jaxchain.verify says more"
     )
 
 
-def _first_nan(closed: ClosedJaxpr, values: Sequence[Any]) -> str | None:
-    """Return the node that gives the first NaN, with the user's line, or None; a node inside a loop or branch."""
+def _first_nan(closed: ClosedJaxpr, values: Sequence[Any]) -> tuple[str, Any] | None:
+    """Return the node that gives the first NaN, and the user's line, or None; a node inside a loop or branch."""
     sources: dict[str, Any] = {}  # of the forward nodes, by scope
     for eqn, inputs, outputs in equations(closed, values):
         path, source = origin(eqn)
@@ -86,7 +88,7 @@ def _first_nan(closed: ClosedJaxpr, values: Sequence[Any]) -> str | None:
                     return inside
             label = str(eqn.params.get("name", eqn.primitive)) if tag is None else tag.label
             backward = " (backward)" if tag is not None and tag.role == "backward" else ""
-            return f"{label}{backward}\nat {format_source(source)}"
+            return f"{label}{backward}", source
     return None
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxchain.core import random
 from jaxchain.core.arguments import argument_names, is_traceable, leaves_of, objects_of
 from jaxchain.core.attempt import Attempt, Raised
+from jaxchain.core.config import lock
 from jaxchain.core.guard import NotCompilable, Outcome
-from jaxchain.core.installation import lock
 from jaxchain.core.state import Walk, is_user_module
 from jaxchain.core.traced import Called, Traced
 

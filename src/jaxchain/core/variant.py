@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import operator
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -32,12 +33,11 @@ from jaxchain.core.cells import (
     template_of,
 )
 from jaxchain.core.compat import fingerprint, numerics, with_numerics
-from jaxchain.core.config import is_debug
+from jaxchain.core.config import is_debug, lock
 from jaxchain.core.deferred import WAITING
 from jaxchain.core.exact import devices_of, exact_jit
 from jaxchain.core.foresight import Foresight
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
-from jaxchain.core.installation import lock
 from jaxchain.core.joined import joined
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
@@ -413,8 +413,26 @@ class Variant:
                 values[i] = array
         return values
 
-    def finish(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+    def finish(self, outputs: Sequence[Any], leaves: Sequence[Any], given: list[Any]) -> Any:
         """Write the results of a call back, replay its reports and return its result.
+
+        Args:
+            outputs: What the program gave.
+            leaves: The arguments of the call.
+            given: The same as it came; emptied when all is written.
+        """
+        outputs = self.write(outputs, leaves)
+        random.ops.count += self.draws
+        given.clear()
+        for values, observer, report in self.reports:
+            report({k: build(outputs) for k, build in values.items()}, observer)
+        result = self.result(outputs)
+        for shared in self.once:
+            shared.made = None
+        return result
+
+    def write(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """Write the results of a call back, and return the outputs. Done once more, it does the same.
 
         Behind the outputs stand the Variables that may come out as they are: the arguments, and those found in places.
         """
@@ -438,13 +456,17 @@ class Variant:
                 leaves[i].array = build(outputs)
             else:
                 leaves[i]._grad = build(outputs)
-        random.ops.count += self.draws
-        for values, observer, report in self.reports:
-            report({k: build(outputs) for k, build in values.items()}, observer)
-        result = self.result(outputs)
-        for shared in self.once:
-            shared.made = None
-        return result
+        return outputs
+
+    def settle(self, given: Sequence[Any], leaves: Sequence[Any]) -> None:
+        """Write what an interrupted call gave, `KeyboardInterrupt` for instance: all of it, as buffers may be gone."""
+        for outputs in given:
+            outputs = self.restored(outputs)
+            if self.checks and not np.asarray(outputs[-1]):
+                self._put_back(outputs)
+            else:
+                self.write(outputs, leaves)
+                random.ops.count += self.draws
 
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
@@ -462,37 +484,42 @@ class Variant:
         if self.grad_arguments or self.ends:
             self.check_ends(leaves)
         # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
-        taking = bool(self.donated and self.hits)
-        if taking:
-            lock.acquire()
+        if not self.donated or not self.hits:
+            return self._call(leaves)
+        with lock:
+            return self._call(leaves)
+
+    def _call(self, leaves: Sequence[Any]) -> Any:
+        values = self.gather(leaves)
+        if self.asks and not self.fits(values):
+            self.misses += 1
+            return MISS
+        taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
+        if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
+            del taken
+            for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
+                if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
+                    values[i] = copied(values[i])
+        given: list[Any] = []  # what the program gave, until it is written
         try:
-            values = self.gather(leaves)
-            if self.asks and not self.fits(values):
-                self.misses += 1
-                return MISS
-            taken = operator.itemgetter(*self.donated)(values) if len(self.donated) > 1 else ()
-            if not taken or max(map(sys.getrefcount, taken)) > HELD_IN_TUPLE:
-                del taken
-                for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
-                    if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
-                        values[i] = copied(values[i])
-            try:
-                outputs = self.restored(self.compiled(*values))
-            except (TypeError, ValueError):
-                self.check_arrays(values)
-                raise
+            given.extend(itertools.starmap(self.compiled, (values,)))  # no signal comes between the call and the list
+            outputs = self.restored(given[0])
             if self.checks and not np.asarray(outputs[-1]):
-                self.misses += 1
                 self._put_back(outputs)
+                given.clear()
+                self.misses += 1
                 self.miss(outputs[self.predicates])
                 return MISS
             if self.debug and any(has_nan(y) for y in outputs if y is not None):
+                given.clear()
                 raise nan_error(self.name, self.pruned, values)
             self.hits += 1
-            return self.finish(outputs, leaves)
-        finally:
-            if taking:
-                lock.release()
+            return self.finish(outputs, leaves, given)
+        except BaseException as error:
+            self.settle(given, leaves)
+            if not given and isinstance(error, TypeError | ValueError):
+                self.check_arrays(values)
+            raise
 
     def check_arrays(self, values: Sequence[Any]) -> None:
         """Raise `VariantMismatch` if a cell holds what is no array, or one on another device than others do."""

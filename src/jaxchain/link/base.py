@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxchain.backends.device import default, of_array
 from jaxchain.core.calls import located
-from jaxchain.core.config import get_dtype, thread_state
+from jaxchain.core.config import get_dtype, lock, thread_state
 from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import as_jax
@@ -467,18 +467,23 @@ class Link(DeviceResident, Hierarchy):
             serializer: The serializer or deserializer.
         """
         attributes = self.__dict__
-        for name in sorted(self._params):
-            param = attributes[name]
-            data = serializer(name, param.array)
-            if data is not None and data is not param.array:
-                old, data = param.array, data if isinstance(data, jax.Array) else np.asarray(data)
-                dtype = get_dtype(getattr(param.initializer, "dtype", None)) if old is None else old.dtype
-                param.array = data if data.dtype == dtype else data.astype(dtype)
-        for name in sorted(self._persistent):
-            home = self._home(name)
-            home[name] = _as_persistent(serializer(name, home[name]))
-        for name, child in self._named_children():
-            child.serialize(serializer[name])
+        with lock:  # no static step of another thread comes in between
+            for name in sorted(self._params):
+                param = attributes[name]
+                old = param.array
+                data = serializer(name, old)
+                if data is not None and data is not old:
+                    data = data if isinstance(data, jax.Array) else np.asarray(data)
+                    dtype = get_dtype(getattr(param.initializer, "dtype", None)) if old is None else old.dtype
+                    param.array = data if data.dtype == dtype else data.astype(dtype)
+            for name in sorted(self._persistent):
+                home = self._home(name)
+                value = home[name]
+                data = serializer(name, value)
+                if data is not value:
+                    home[name] = _as_persistent(data)
+            for name, child in self._named_children():
+                child.serialize(serializer[name])
 
     # -- hooks -------------------------------------------------------------------------------------
 
