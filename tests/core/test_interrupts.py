@@ -10,7 +10,7 @@ import numpy as np
 import jaxchain
 import jaxchain.functions as F
 from jaxchain import Chain, Parameter, Variable
-from jaxchain.core import background, installation, interrupts, random, variant
+from jaxchain.core import background, foresight, installation, interrupts, random, variant
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.static import trace
@@ -83,7 +83,7 @@ def step(model, x):
 
 def test_a_compiled_step_is_done_or_not_begun(monkeypatch):
     """Its buffers are gone with the call: what it gave has to be written, whatever comes."""
-    monkeypatch.setattr(variant, "is_small", lambda _: False)  # the guards are in the program, which has the buffers
+    monkeypatch.setattr(foresight, "is_small", lambda _: False)  # the guards are in the program, which has the buffers
     monkeypatch.setattr(background, "is_busy", lambda: True)  # the two variants are not merged
     model, compiled = Model(), jaxchain.static(step)
     for x in (X, -X, X, -X):

@@ -166,9 +166,9 @@ class Walk:
         while self._stack:
             while self._stack:
                 name, obj = self._stack.pop()
-                known = len(self._stack)
+                base = len(self._stack)
                 self._visit(name, obj)
-                self._stack[known:] = self._stack[known:][::-1]  # in their order: what has two names has the first
+                self._stack[base:] = self._stack[base:][::-1]  # in their order: what has two names has the first
             for name, parameter in self._ruled:
                 self._place(f"{name}.update_rule", SlotView(parameter), "update_rule", parameter.update_rule, False)
             self._ruled.clear()
