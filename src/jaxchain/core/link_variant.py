@@ -280,7 +280,7 @@ class LinkVariant(Variant):
             node.made = [outputs[self.differentiable[place]] for place in self.inner]
             node.residuals = outputs[self.predicates.stop : len(outputs) - self.checks]
             node.attach(outputs, self.differentiable)
-        return self.finish(outputs, leaves, [])
+        return self.finish(outputs, leaves, [(outputs, self.draws)])
 
     def _node(self, values: Sequence[Any], arrays: Sequence[Any], state: Any) -> LinkNode:
         node = LinkNode()

@@ -413,17 +413,16 @@ class Variant:
                 values[i] = array
         return values
 
-    def finish(self, outputs: Sequence[Any], leaves: Sequence[Any], given: list[Any]) -> Any:
+    def finish(self, outputs: Sequence[Any], leaves: Sequence[Any], given: list[tuple[Any, int]]) -> Any:
         """Write the results of a call back, replay its reports and return its result.
 
         Args:
             outputs: What the program gave.
             leaves: The arguments of the call.
-            given: The same as it came; emptied when all is written.
+            given: The same as it came, and how many keys were drawn; emptied when all is written.
         """
         outputs = self.write(outputs, leaves)
-        random.ops.count += self.draws
-        given.clear()
+        random.ops.count += given.pop()[1]  # not counted again if an interrupt comes behind it
         for values, observer, report in self.reports:
             report({k: build(outputs) for k, build in values.items()}, observer)
         result = self.result(outputs)
@@ -458,15 +457,15 @@ class Variant:
                 leaves[i]._grad = build(outputs)
         return outputs
 
-    def settle(self, given: Sequence[Any], leaves: Sequence[Any]) -> None:
+    def settle(self, given: Sequence[tuple[Any, int]], leaves: Sequence[Any]) -> None:
         """Write what an interrupted call gave, `KeyboardInterrupt` for instance: all of it, as buffers may be gone."""
-        for outputs in given:
+        for outputs, draws in given:
             outputs = self.restored(outputs)
             if self.checks and not np.asarray(outputs[-1]):
                 self._put_back(outputs)
             else:
                 self.write(outputs, leaves)
-                random.ops.count += self.draws
+                random.ops.count += draws
 
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
@@ -500,10 +499,10 @@ class Variant:
             for i in self.donated:  # an array that somebody else holds is copied: its buffer must not be taken over
                 if sys.getrefcount(values[i]) > HELD and isinstance(values[i], jax.Array):
                     values[i] = copied(values[i])
-        given: list[Any] = []  # what the program gave, until it is written
-        try:
-            given.extend(itertools.starmap(self.compiled, (values,)))  # no signal comes between the call and the list
-            outputs = self.restored(given[0])
+        given: list[tuple[Any, int]] = []  # what the program gave, until it is written, and how many keys it drew
+        try:  # no signal comes between the call and the list
+            given.extend(zip(itertools.starmap(self.compiled, (values,)), (self.draws,), strict=True))
+            outputs = self.restored(given[0][0])
             if self.checks and not np.asarray(outputs[-1]):
                 self._put_back(outputs)
                 given.clear()
