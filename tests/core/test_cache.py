@@ -65,6 +65,37 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
     assert not cache._safe(tmp_path / "file" / "below")
 
 
+def test_what_was_used_longest_ago_is_deleted_beyond_the_limit(tmp_path):
+    for kind, name, age in (("a", "old", 40), ("a", "new", 1), ("b", "oldest", 50), ("b", "newer", 0)):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / name).write_bytes(bytes(100))
+        os.utime(tmp_path / kind / name, (1e9 - age, 1e9 - 60))  # read later than written
+
+    def left():
+        return sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+
+    cache.tidy(tmp_path, 400)
+    assert left() == ["new", "newer", "old", "oldest"]
+    cache.tidy(tmp_path, 299)
+    assert left() == ["new", "newer"]
+    cache.tidy(tmp_path, 0)
+    assert left() == []
+
+
+def test_the_users_folder_is_tidied_once_a_day_and_no_other(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(cache, "tidy", done.append)
+    cache.tidy_daily(tmp_path).join()
+    assert done == [tmp_path] and cache.tidy_daily(tmp_path) is None
+    os.utime(tmp_path / "tidied", (1e9, 1e9))
+    cache.tidy_daily(tmp_path).join()
+    assert len(done) == 2
+    run(XDG_CACHE_HOME=str(tmp_path / "home"))
+    assert (tmp_path / "home" / "jaxchain" / "tidied").exists()
+    run(JAXCHAIN_CACHE=str(tmp_path / "own"))
+    assert not (tmp_path / "own" / "tidied").exists()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mappings are counted on Linux only")
 def test_ever_new_shapes_do_not_use_up_the_memory_mappings(monkeypatch):
     step = jaxchain.static(lambda x: F.tanh(x) * 2)

@@ -4,7 +4,8 @@ The second start of a program compiles nothing it has compiled before, and ops o
 folder is `$JAXCHAIN_CACHE`, else `jaxchain/` in the user's cache folder (`$XDG_CACHE_HOME`, ``~/.cache``); with
 ``JAXCHAIN_CACHE=off`` there is none. A cache that JAX was told of, by `$JAX_COMPILATION_CACHE_DIR`,
 `jax_enable_compilation_cache` or `jax.config`, is left as it is. The folder holds machine code: it must belong to the
-user and be writable by nobody else, and each kind of CPU has a folder of its own, for homes that machines share.
+user and be writable by nobody else, and each kind of CPU has a folder of its own, for homes that machines share. Once
+a day what was used longest ago is deleted from the user's cache folder, until the rest takes a gibibyte at most.
 
 Within a process there is a limit too: each program that XLA compiles for the CPU takes about three memory mappings,
 Linux gives a process 65,530 of them (`vm.max_map_count`), and the compiler crashes the process when none is left. Eager
@@ -19,6 +20,8 @@ import hashlib
 import os
 import platform
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from jaxchain.core.errors import StaticError
 
 VARIABLE = "JAXCHAIN_CACHE"
+LIMIT = 2**30  # bytes in the user's cache folder
+DAY = 86400  # seconds
 
 
 def _machine() -> str:
@@ -61,11 +66,48 @@ def enable() -> Path | None:
     if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
         return None
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(chosen or Path(home, "jaxchain")).expanduser() / _machine()
+    root = Path(chosen or Path(home, "jaxchain")).expanduser()
+    folder = root / _machine()
     if not _safe(folder):
         return None
+    if not chosen:
+        tidy_daily(root)
     _set(jax_compilation_cache_dir=str(folder), **EVERYTHING)
     return folder
+
+
+def tidy_daily(root: Path) -> threading.Thread | None:
+    """Start to `tidy` a folder beside the program, unless that was done today; returns the thread that does."""
+    stamp = root / "tidied"
+    try:
+        if stamp.exists() and time.time() - stamp.stat().st_mtime < DAY:
+            return None
+        stamp.touch()
+    except OSError:
+        return None
+    thread = threading.Thread(target=tidy, args=(root,), name="jaxchain-tidy", daemon=True)
+    thread.start()
+    return thread
+
+
+def tidy(root: Path, limit: int = LIMIT) -> None:
+    """Delete files below a folder, those that were used longest ago first, until the rest takes `limit` bytes at most.
+
+    A program whose file is gone is compiled again.
+    """
+    found: list[tuple[float, int, str]] = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(OSError):  # another process has deleted it
+                status = os.stat(path := os.path.join(folder, name), follow_symlinks=False)
+                found.append((max(status.st_atime, status.st_mtime), status.st_size, path))
+    size = sum(size for _, size, _ in found)
+    for _, bytes_, path in sorted(found):
+        if size <= limit:
+            return
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        size -= bytes_
 
 
 EVERYTHING = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
