@@ -53,6 +53,50 @@ def test_arguments_exit_codes_and_main_are_pythons(tmp_path):
     assert result.stdout == "__main__ ['--x', '1', '--mode', 'eager'] (3, 2) 7.8.1 static\n"
 
 
+def test_modules_are_run_as_python_runs_them(tmp_path):
+    package = tmp_path / "package" / "inner"
+    package.mkdir(parents=True)
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "bad.py").write_text("import nothing_there\n")
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text(
+        "import chainer.links as L\n"
+        "def first():\n"
+        "    l = L.Linear(2, 2)\n"
+        "    l.W.data[0, 0] = 7\n"
+        "    return l.W.data[0, 0]\n"
+    )
+    (package / "__main__.py").write_text(
+        "import sys\nfrom .net import first\nprint(__name__, __spec__.name, __package__, sys.argv[1:], first())\n"
+    )
+    result = run("--mode", "static", "-m", "package.inner", "--x", "1", cwd=tmp_path)
+    assert result.stdout == "__main__ package.inner.__main__ package.inner ['--x', '1'] 7.0\n", result.stderr
+    result = run("-m", "package.nowhere", cwd=tmp_path)
+    assert result.returncode == 2 and "no module 'package.nowhere' to run" in result.stderr
+    result = run("-m", "package.bad", cwd=tmp_path)
+    assert result.returncode == 1 and "No module named 'nothing_there'" in result.stderr
+    assert "jaxchain" not in result.stderr
+
+
+def test_what_a_program_loads_by_hand_may_write_into_arrays(tmp_path):
+    (tmp_path / "net.py").write_text("import chainer.links as L\nl = L.Linear(2, 2)\nl.W.data[0, 0] = 7\n")
+    (tmp_path / "program.py").write_text(
+        "import importlib.machinery, importlib.util, runpy\n"
+        "spec = importlib.util.spec_from_file_location('one', 'net.py')\n"
+        "one = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(one)\n"
+        "two = importlib.machinery.SourceFileLoader('two', 'net.py').load_module()\n"  # as `imp.load_source` does
+        "three = runpy.run_path('net.py')\n"
+        "text = open('net.py').read()\n"
+        "four = {}\n"
+        "exec(text, four)\n"
+        "exec(compile(text, 'net.py', 'exec'))\n"
+        "print([float(m.W.data[0, 0]) for m in (one.l, two.l, three['l'], four['l'], l)])\n"
+    )
+    result = run("program.py", cwd=tmp_path)
+    assert result.stdout == "[7.0, 7.0, 7.0, 7.0, 7.0]\n", result.stderr
+
+
 def test_a_traceback_shows_the_program_and_what_jaxchain_has_not(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import chainer\n\nchainer.functions.convolutoin_2d(1)\n")
@@ -90,6 +134,8 @@ def test_absent_libraries_are_absent(tmp_path):
     [
         (["nowhere.py"], "can't open file"),
         ([], "no script is given"),
+        (["-m"], "unknown option -m"),
+        (["-m", "no_such_module"], "no module 'no_such_module' to run"),
         (["--mode", "fast", "a.py"], "expected eager or static"),
     ],
 )

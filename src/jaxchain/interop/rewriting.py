@@ -42,7 +42,7 @@ WRITERS = frozenset("at scatter_add put place putmask fill_diagonal shuffle".spl
 `scatter_add` is one by another name."""
 RUNNING = ("running_mean", "running_var")
 """Arguments of batch normalisation that it changes in place."""
-HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS}
+COMPILE = "__jaxchain_compile__"
 _OPERATIONS = {
     ast.Add: "iadd",
     ast.Sub: "isub",
@@ -299,8 +299,13 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> Any:
-        """Rewrite calls whose running statistics are attributes."""
+        """Rewrite calls whose running statistics are attributes, and those that compile or run a text."""
         self.generic_visit(node)
+        function = getattr(node.func, "id", None)
+        if function == "exec" and node.args:
+            node.args[0] = self._placed(ast.Call(ast.Name(COMPILE, ast.Load()), node.args[:1], []), node)
+        elif function == "compile" and [getattr(a, "value", None) for a in node.args[2:]] == ["exec"]:
+            node.func = self._placed(ast.Name(COMPILE, ast.Load()), node)
         places = [k for k in node.keywords if k.arg in RUNNING and isinstance(k.value, ast.Attribute)]
         if not places:
             return node
@@ -340,7 +345,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
 
-def compile_program(source: bytes | str, filename: str) -> Any:
+def compile_program(source: bytes | bytearray | str, filename: str) -> Any:
     """Return the code of a program, its in-place writes rewritten. `HELPERS` must be among the builtins.
 
     Args:
@@ -349,6 +354,16 @@ def compile_program(source: bytes | str, filename: str) -> Any:
     """
     tree = numpy_questions.Rewriter().visit(_Rewriter().visit(ast.parse(source, filename)))
     return compile(tree, filename, "exec", dont_inherit=True)
+
+
+def compiled(source: Any, filename: str = "<string>", mode: str = "exec") -> Any:
+    """Do ``compile(source, filename, "exec")`` for a program, and what `exec` does to a text; code stays as it is."""
+    if isinstance(source, bytes | bytearray | str):
+        return compile_program(source, filename)
+    return compile(source, filename, mode) if isinstance(source, ast.AST) else source
+
+
+HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS, COMPILE: compiled}
 
 
 class ProgramLoader(importlib.machinery.SourceFileLoader):

@@ -1,10 +1,11 @@
 """`jaxchain run script.py`: a program written for Chainer, untouched, on jaxchain.
 
-As with ``python script.py``, the program is ``__main__``, sees its own arguments in `sys.argv`, its folder first in
-`sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all for the life of the
-process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's environment variables,
-in-place writes to arrays and questions about NumPy are rewritten (`rewriting`), `numpy.random.seed` seeds jaxchain's
-streams, too, the array module has `random` (`array_random`), and arrays have more of NumPy's methods (`array_methods`).
+As with ``python script.py`` and ``python -m module``, the program is ``__main__``, sees its own arguments in `sys.argv`,
+its folder first in `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all
+for the life of the process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's
+environment variables, in-place writes to arrays and questions about NumPy are rewritten (`rewriting`),
+`numpy.random.seed` seeds jaxchain's streams, too, the array module has `random` (`array_random`), and arrays have more
+of NumPy's methods (`array_methods`).
 """
 
 from __future__ import annotations
@@ -12,22 +13,25 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.machinery
+import importlib.util
 import os
 import re
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxchain.core.config import MODES, global_config
 from jaxchain.core.random import seed
 from jaxchain.interop import chainer_modules, rewriting
-from jaxchain.interop.rewriting import HELPERS, ProgramLoader, compile_program
+from jaxchain.interop.rewriting import HELPERS, ProgramLoader, compile_program, compiled
 from jaxchain.iterators.launch import in_workers
 
 USAGE = """usage: jaxchain run [--mode eager|static] script.py [arguments of the script]
+       jaxchain run [--mode eager|static] -m module [arguments of the module]
 
 Run a program written for Chainer, untouched: `import chainer` gives jaxchain.
 
@@ -51,8 +55,24 @@ class RunError(Exception):
     """The command line cannot be read, or there is no such script."""
 
 
-def parse(argv: Sequence[str]) -> tuple[str | None, list[str], str | None]:
-    """Return (script, its arguments, mode) of a command line. The script is None where help is asked for.
+class Command(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+        program: A file or, with `is_module`, a module; None where help is asked for.
+        arguments: The program's own.
+        mode: Mode to start in; None: eager.
+        is_module: Whether `program` is the name of a module.
+    """
+
+    program: str | None
+    arguments: list[str]
+    mode: str | None = None
+    is_module: bool = False
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """Read a command line.
 
     Args:
         argv: What follows ``jaxchain run``.
@@ -60,14 +80,14 @@ def parse(argv: Sequence[str]) -> tuple[str | None, list[str], str | None]:
     Raises:
         RunError: There is no script, or an option before it is unknown.
     """
-    rest, mode, script = list(argv), None, None
+    rest, mode, program, is_module = list(argv), None, None, False
     arguments: list[str] = []
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
         if word == "--":
-            if script is None and rest:
-                script = rest.pop(0)
+            if program is None and rest:
+                program = rest.pop(0)
             arguments += rest
             break
         if name == "--mode":
@@ -77,19 +97,21 @@ def parse(argv: Sequence[str]) -> tuple[str | None, list[str], str | None]:
                 if not equals:
                     rest.pop(0)
                 continue
-            if script is None:
+            if program is None:
                 raise RunError(f"--mode: expected eager or static, got {given!r}")
-        if script is not None:
+        if program is not None:
             arguments.append(word)
         elif word in ("-h", "--help"):
-            return None, [], None
+            return Command(None, [])
+        elif word == "-m" and rest:
+            program, is_module = rest.pop(0), True
         elif word.startswith("-"):
             raise RunError(f"unknown option {word} before the script\n{USAGE}")
         else:
-            script = word
-    if script is None:
+            program = word
+    if program is None:
         raise RunError(f"no script is given\n{USAGE}")
-    return script, arguments, mode
+    return Command(program, arguments, mode, is_module)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -104,11 +126,12 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         RunError: The command line cannot be read, or there is no such script.
     """
-    script, arguments, mode = parse(argv)
-    if script is None:
+    command = parse(argv)
+    if command.program is None:
         print(USAGE, end="")
         return 0
-    return run_script(script, arguments, mode)
+    run = run_module if command.is_module else run_script
+    return run(command.program, command.arguments, command.mode)
 
 
 def run_script(script: str, arguments: Sequence[str] = (), mode: str | None = None) -> int:
@@ -132,27 +155,65 @@ def run_script(script: str, arguments: Sequence[str] = (), mode: str | None = No
     except OSError as error:
         raise RunError(f"can't open file {path!r}: {error.strerror}") from None
     prepare(os.path.dirname(os.path.realpath(path)))
+    names = _main(path, [script, *arguments], mode)
+    names["__loader__"] = importlib.machinery.SourceFileLoader("__main__", path)
+    return _guarded(lambda: exec(compile_program(source, path), names))
+
+
+def run_module(module: str, arguments: Sequence[str] = (), mode: str | None = None) -> int:
+    """Run a module, or a package's `__main__`, in this process, which is given up to it.
+
+    Args:
+        module: Its name; it is looked for in the current folder first.
+        arguments: Its arguments.
+        mode: Mode to start in; None: eager.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        RunError: There is no such module, or it has no source.
+    """
+    prepare(os.getcwd())
+
+    def run() -> None:  # what imports the packages above it runs some of the program, too
+        try:
+            spec = importlib.util.find_spec(module)
+            if spec is not None and spec.submodule_search_locations is not None:
+                spec = importlib.util.find_spec(f"{module}.__main__")
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise
+            spec = None
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            raise RunError(f"no module {module!r} to run (looked in the current folder, too)")
+        path = spec.loader.get_filename(spec.name)
+        names = _main(path, [path, *arguments], mode)
+        names.update(__loader__=spec.loader, __spec__=spec, __package__=spec.parent)
+        exec(spec.loader.get_code(spec.name), names)
+
+    return _guarded(run)
+
+
+def _main(path: str, argv: list[str], mode: str | None) -> dict[str, Any]:
+    """Put the program's own `__main__` and arguments in place, and return the names of the former."""
     if mode is not None:
         global_config.mode = mode
-    sys.argv = [script, *arguments]
+    sys.argv = argv
     main_module = ModuleType("__main__")
     main_module.__dict__.update(
-        __file__=path,
-        __builtins__=builtins,
-        __spec__=None,
-        __package__=None,
-        __cached__=None,
-        __annotations__={},
-        __loader__=importlib.machinery.SourceFileLoader("__main__", path),
+        __file__=path, __builtins__=builtins, __spec__=None, __package__=None, __cached__=None, __annotations__={}
     )
     sys.modules["__main__"] = main_module
-    return _guarded(lambda: exec(compile_program(source, path), main_module.__dict__))
+    return main_module.__dict__
 
 
 def _guarded(program: Callable[[], Any]) -> int:
     """Call a program and return the exit code that Python would leave with."""
     try:
         program()
+    except RunError:  # no module to run
+        raise
     except SystemExit as stop:
         if stop.code is None or isinstance(stop.code, int):
             return stop.code or 0
@@ -193,27 +254,31 @@ def _explain(error: BaseException) -> None:
             error.add_note("jaxchain run: `chainer` is jaxchain here, and jaxchain does not have this name.")
 
 
-class _ProgramFinder(importlib.machinery.PathFinder):
-    """Finds modules in the program's folder and those that import Chainer; their in-place writes are rewritten."""
+_folder = ""  # the program's
+_get_code = importlib.machinery.SourceFileLoader.get_code
 
-    folder = ""
 
-    @classmethod
-    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
-        """Return the spec of one of the program's modules; None for others."""
-        spec = super().find_spec(fullname, path, target)
-        origin = None if spec is None or not spec.has_location else spec.origin
-        if spec is None or origin is None or not origin.endswith(".py") or not cls._is_programs(origin):
-            return None
-        spec.loader = ProgramLoader(spec.name, origin)
-        return spec
-
-    @classmethod
-    def _is_programs(cls, file: str) -> bool:
-        if "site-packages" not in file and os.path.realpath(file).startswith(cls.folder + os.sep):
-            return True
+def _is_programs(file: str) -> bool:
+    """Return whether a file is in the program's folder, or imports Chainer: then it is rewritten when it is loaded."""
+    if "site-packages" not in file and os.path.realpath(file).startswith(_folder + os.sep):
+        return True
+    try:
         with open(file, "rb") as source:
             return _IMPORTS.search(source.read()) is not None
+    except OSError:
+        return False
+
+
+def _code_of(loader: importlib.machinery.SourceFileLoader, fullname: str) -> Any:
+    """Return the code of a module, however it is loaded: imported, by `imp.load_source`, by a spec of its file."""
+    path = loader.get_filename(fullname)
+    return ProgramLoader(fullname, path).get_code(fullname) if _is_programs(path) else _get_code(loader, fullname)
+
+
+def _compiled_by_runpy(source: Any, filename: str, mode: str, *rest: Any, **options: Any) -> Any:
+    if _is_programs(filename):
+        return compiled(source, filename, mode)
+    return compile(source, filename, mode, *rest, **options)
 
 
 def prepare(folder: str) -> None:
@@ -233,10 +298,10 @@ def prepare(folder: str) -> None:
     chainer_modules.install()
     for name, helper in HELPERS.items():
         setattr(builtins, name, helper)
-    _ProgramFinder.folder = folder
-    if _ProgramFinder not in sys.meta_path:
-        paths: Any = sys.meta_path
-        paths.insert(0, _ProgramFinder)
+    global _folder
+    _folder = folder
+    importlib.machinery.SourceFileLoader.get_code = _code_of  # type: ignore[method-assign]
+    vars(runpy)["compile"] = _compiled_by_runpy  # `run_path`
     for name, room in (("random", array_random), ("testing", np.testing)):
         if not hasattr(jnp, name):
             setattr(jnp, name, room)
