@@ -1,6 +1,6 @@
 """`jaxchain run script.py`: a program written for Chainer, untouched, on jaxchain.
 
-As with ``python script.py`` and ``python -m module``, the program is ``__main__``, sees its own arguments in `sys.argv`,
+As with ``python script.py`` and ``python -m module``, the program is ``__main__``, sees its arguments in `sys.argv`,
 its folder first in `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all
 for the life of the process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's
 environment variables, in-place writes to arrays and questions about NumPy are rewritten (`rewriting`),
@@ -20,7 +20,7 @@ import runpy
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -190,7 +190,7 @@ def run_module(module: str, arguments: Sequence[str] = (), mode: str | None = No
         path = spec.loader.get_filename(spec.name)
         names = _main(path, [path, *arguments], mode)
         names.update(__loader__=spec.loader, __spec__=spec, __package__=spec.parent)
-        exec(spec.loader.get_code(spec.name), names)
+        exec(cast("Any", spec.loader.get_code(spec.name)), names)
 
     return _guarded(run)
 
@@ -301,7 +301,7 @@ def prepare(folder: str) -> None:
     global _folder
     _folder = folder
     importlib.machinery.SourceFileLoader.get_code = _code_of  # type: ignore[method-assign]
-    vars(runpy)["compile"] = _compiled_by_runpy  # `run_path`
+    setattr(runpy, "compile", _compiled_by_runpy)  # noqa: B010 - what `run_path` calls
     for name, room in (("random", array_random), ("testing", np.testing)):
         if not hasattr(jnp, name):
             setattr(jnp, name, room)
