@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any, cast
 
 from jaxchain.interop import numpy_questions, stores
@@ -360,7 +361,7 @@ def compiled(source: Any, filename: str = "<string>", mode: str = "exec") -> Any
     """Do ``compile(source, filename, "exec")`` for a program, and what `exec` does to a text; code stays as it is."""
     if isinstance(source, bytes | bytearray | str):
         return compile_program(source, filename)
-    return compile(source, filename, mode) if isinstance(source, ast.AST) else source
+    return source if isinstance(source, CodeType) else compile(source, filename, mode)
 
 
 HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS, COMPILE: compiled}
