@@ -97,6 +97,42 @@ def test_what_a_program_loads_by_hand_may_write_into_arrays(tmp_path):
     assert result.stdout == "[7.0, 7.0, 7.0, 7.0, 7.0]\n", result.stderr
 
 
+OLD = """
+import base64, collections, fractions, inspect, threading, time, warnings
+warnings.simplefilter("ignore")
+import imp
+import numpy as np, chainer
+xp = chainer.Variable(np.zeros(1, np.float32)).xp
+print(np.float is float, np.int is int, np.object is object, np.bool(1) == True, np.float_ is np.float64)
+print(np.NaN, np.Inf, np.NINF, np.math.sqrt(4), int(np.product([2, 3])), np.in1d([[1, 2]], [2]), np.asfarray([1]).dtype)
+print(np.msort([[2], [1]]).tolist(), np.round_(2.4) == 2, np.trapz([1, 2, 3]) == 4, np.mat([1, 2]).shape)
+print(np.find_common_type([np.float32], [np.int64, np.float64]), np.find_common_type([np.int32], [np.float64]))
+print(np.fromstring(b"ab", np.uint8), np.fromstring("1 2", sep=" "), np.array((1, 2), copy=False))
+a = np.zeros(2)
+print(np.array(a, copy=False) is a, np.array(a, np.float32, copy=False).dtype, np.VisibleDeprecationWarning.__name__)
+print(collections.Iterable.__name__, fractions.gcd(6, 4), tuple(inspect.getargspec(lambda a, b=1: 0)))
+print(time.clock() >= 0, threading.Thread().isAlive(), len(base64.encodestring(b"a")), imp.load_source("m", "net.py").x)
+print(int(xp.product(xp.asarray([2, 3]))), xp.float is float, xp.array(xp.zeros(2), copy=False).shape)
+"""
+
+
+def test_names_that_numpy_and_python_have_dropped_are_there(tmp_path):
+    (tmp_path / "net.py").write_text("x = 1")
+    (tmp_path / "program.py").write_text(OLD)
+    result = run("program.py", cwd=tmp_path)
+    assert result.stdout.splitlines() == [  # as NumPy 1.23.5 and Python 3.8 print it
+        "True True True True True",
+        "nan inf -inf 2.0 6 [False  True] float64",
+        "[[1], [2]] True True (1, 2)",
+        "float32 float64",
+        "[97 98] [1. 2.] [1 2]",
+        "True float32 VisibleDeprecationWarning",
+        "Iterable 2 (['a', 'b'], None, None, (1,))",
+        "True False 5 1",
+        "6 True (2,)",
+    ], result.stderr
+
+
 def test_a_traceback_shows_the_program_and_what_jaxchain_has_not(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import chainer\n\nchainer.functions.convolutoin_2d(1)\n")

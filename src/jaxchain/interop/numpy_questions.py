@@ -79,8 +79,12 @@ class Rewriter(ast.NodeTransformer):
         return answer
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Rewrite ``isinstance(x, ...ndarray)``."""
+        """Rewrite ``isinstance(x, ...ndarray)``, and what NumPy 1 called "no copy unless it is needed"."""
         self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "array":  # np.array(x, copy=False)
+            for keyword in node.keywords:
+                if keyword.arg == "copy" and getattr(keyword.value, "value", None) is False:
+                    keyword.value = ast.copy_location(ast.Constant(None), node)
         if isinstance(node.func, ast.Name) and node.func.id == "isinstance" and len(node.args) == 2:
             named = (n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", None) for n in ast.walk(node.args[1]))
             if "ndarray" in named:

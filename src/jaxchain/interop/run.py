@@ -4,8 +4,8 @@ As with ``python script.py`` and ``python -m module``, the program is ``__main__
 its folder first in `sys.path`, and its uncaught exceptions as tracebacks without frames of this file. Differences, all
 for the life of the process: `chainer` is jaxchain (`chainer_modules`), the configuration starts from Chainer's
 environment variables, in-place writes to arrays and questions about NumPy are rewritten (`rewriting`),
-`numpy.random.seed` seeds jaxchain's streams, too, the array module has `random` (`array_random`), and arrays have more
-of NumPy's methods (`array_methods`).
+`numpy.random.seed` seeds jaxchain's streams, too, the array module has `random` (`array_random`), arrays have more of
+NumPy's methods (`array_methods`), and names that NumPy and Python have dropped since are back (`old_names`).
 """
 
 from __future__ import annotations
@@ -248,6 +248,8 @@ def _explain(error: BaseException) -> None:
     """Say in a note that a name is jaxchain's to have, where Python's message cannot."""
     if isinstance(error, ImportError):
         name = str(error.name)
+        if name in ("six", "protobuf", "filelock"):
+            error.add_note(f"jaxchain run: Chainer brought {name} along; jaxchain does not: pip install {name}")
         if name in chainer_modules.ABSENT:
             error.add_note(f"jaxchain run: {name} is not available here; arrays are JAX's, on a GPU, too.")
         elif name.partition(".")[0] == "chainer" and not isinstance(error, ModuleNotFoundError):
@@ -292,7 +294,7 @@ def prepare(folder: str) -> None:
     """
     import jax.numpy as jnp
 
-    from jaxchain.interop import array_methods, array_random
+    from jaxchain.interop import array_methods, array_random, old_names
 
     _configure()
     chainer_modules.install()
@@ -306,6 +308,7 @@ def prepare(folder: str) -> None:
         if not hasattr(jnp, name):
             setattr(jnp, name, room)
     array_methods.install()
+    old_names.install()
     _seed_both()
     if not sys.flags.safe_path:
         sys.path[0] = folder
