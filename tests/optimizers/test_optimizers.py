@@ -789,6 +789,24 @@ def test_gradients_of_losses_that_were_not_scaled_are_not_divided():
     np.testing.assert_allclose(link.W.array, 0)
 
 
+@pytest.mark.parametrize(
+    ("hook", "grad", "expected"),
+    [
+        (optimizer_hooks.GradientClipping(1.0), [300.0, 400.0], [0.6, 0.8]),  # the sum of squares is beyond float16
+        (optimizer_hooks.GradientLARS(), [0.0, 0.0], [0.0, 0.0]),  # eps is 0 in float16
+        (optimizer_hooks.GradientLARS(weight_decay=0.5), [300.0, 400.0], [0.8487, 1.1312]),
+    ],
+    ids=["clipping", "lars", "lars-decay"],
+)
+def test_norms_of_float16_are_taken_in_float32(hook, grad, expected):
+    link = L.Parameter(np.float16([1.0, 1.0]))
+    optimizer = optimizers.SGD(1.0).setup(link)
+    optimizer.add_hook(hook)
+    link.W.grad = np.float16(grad)
+    optimizer.update()
+    np.testing.assert_allclose(link.W.array, 1 - np.float16(expected), atol=1e-3)
+
+
 def test_small_gradients_of_float16_are_divided_in_float32():
     link = jaxchain.Link()
     with link.init_scope():

@@ -117,6 +117,11 @@ def hook_program(kind: type[GradientHook], statics: Any, times: tuple[int, ...] 
     return jax.jit(hook)
 
 
+def _wide(a: jax.Array) -> jax.Array:
+    """Return an array in which squares of float16 can be added, and 1e-9 is not 0."""
+    return a.astype(jnp.promote_types(a.dtype, jnp.float32))
+
+
 class WeightDecay(GradientHook):
     r"""Weight decay, :math:`g \leftarrow g + \lambda p`.
 
@@ -135,8 +140,7 @@ class WeightDecay(GradientHook):
         """Return ``g + rate p``; where the loss was scaled, so is the rate."""
         decayed = []
         for p, g, scale in zip(params, grads, h.loss_scales, strict=True):
-            wide = jnp.promote_types(g.dtype, jnp.float32)
-            rate = h.rate if scale is None else h.rate * jnp.asarray(scale, wide)
+            rate = h.rate if scale is None else h.rate * jnp.asarray(scale, _wide(g).dtype)
             decayed.append((g + rate * p).astype(g.dtype))
         return decayed
 
@@ -176,9 +180,9 @@ class GradientClipping(GradientHook):
     def gradients(h: Any, params: Arrays, grads: Arrays, times: Sequence[int] | None = None) -> Arrays:
         """Return ``g min(1, threshold / norm)``; as in Chainer, once for each place that a parameter has."""
         times = [1] * len(grads) if times is None else times
-        norm = jnp.sqrt(sum(n * jnp.sum(g * g) for g, n in zip(grads, times, strict=True)))
+        norm = jnp.sqrt(sum(n * jnp.sum(jnp.square(_wide(g))) for g, n in zip(grads, times, strict=True)))
         rate = jnp.minimum(h.threshold / norm, 1)
-        return [g * rate.astype(g.dtype) ** n for g, n in zip(grads, times, strict=True)]
+        return [(g * rate**n).astype(g.dtype) for g, n in zip(grads, times, strict=True)]
 
 
 class GradientHardClipping(GradientHook):
@@ -221,7 +225,7 @@ class GradientLARS(GradientHook):
         """Return ``(g + decay p) |p| / (eps + |g| + decay |p|)`` where ``|p|`` is above the threshold."""
         scaled = []
         for p, g in zip(params, grads, strict=True):
-            p_norm, g_norm = jnp.linalg.norm(p.ravel()), jnp.linalg.norm(g.ravel())
+            p_norm, g_norm = (jnp.linalg.norm(_wide(a).ravel()) for a in (p, g))
             rate = jnp.where(p_norm > h.threshold, p_norm / (h.eps + g_norm + h.weight_decay * p_norm), 1.0)
             scaled.append(((g + h.weight_decay * p) * rate).astype(g.dtype))
         return scaled
