@@ -5,12 +5,15 @@ The answers beside the scripts (`*.out`) were recorded with Chainer 7.8.1: ``pyt
 
 import contextlib
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import jaxchain
 from jaxchain.interop import chainer_modules
 
 SCRIPTS = Path(__file__).parent / "chainer_scripts"
@@ -458,6 +461,13 @@ def test_chainermn_is_a_communicator_of_one_process(tmp_path, mode):
         "ValueError Unrecognized communicator: 'tcp'; there are naive,",
         "AttributeError chainermn.nothing: jaxchain has ChainerMN for one ",
     ]
+
+
+def test_pickles_of_chainers_objects_say_what_to_do():
+    with pytest.raises(pickle.UnpicklingError, match="save_npz"):
+        chainer_modules.resolve("chainer.variable")._recover_parameter(np.zeros(1), "W", None, None, None, None)
+    with pytest.raises(pickle.UnpicklingError, match="not made by jaxchain"):
+        jaxchain.optimizer.Hyperparameter().__setstate__({"_parent": None, "alpha": 0.1})
 
 
 def test_names_that_have_no_meaning_say_why():

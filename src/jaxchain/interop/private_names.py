@@ -6,6 +6,7 @@ sequences `permutate_list`.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,6 +66,18 @@ def as_vec(x: Any) -> Any:
     return x.reshape(-1)
 
 
+def refuse_pickle(*_: Any) -> Any:
+    """Stand for what a pickle of Chainer's Variables and Parameters calls.
+
+    Raises:
+        UnpicklingError: Always.
+    """
+    raise pickle.UnpicklingError(
+        "this is a pickle of Chainer's objects, which hold Chainer's own attributes. Load it with Chainer, save it with "
+        "chainer.serializers.save_npz(file, model), and load that file here with load_npz"
+    )
+
+
 NAMES: dict[str, Any] = {
     "_get_link_hooks": lambda: thread_state().link_hooks,
     "backends.cuda.numpy": np,
@@ -81,6 +94,8 @@ NAMES: dict[str, Any] = {
     "utils.array.as_vec": as_vec,
     "utils.type_check.Variable": type_check.make_variable,
     "utils.type_check.in_light_mode": lambda: False,  # types are always expressions here
+    "variable._create_variable": refuse_pickle,
+    "variable._recover_parameter": refuse_pickle,
 }
 """By Chainer's path."""
 MODULES = {"_backend": backend}

@@ -6,6 +6,7 @@ Hyperparameters and the clock declare ``_lifted_scalars``, so static mode takes 
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +84,10 @@ class Hyperparameter:
         return self._parent, {k: plain_number(v) for k, v in self.__dict__.items()}
 
     def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple):  # Chainer's
+            raise pickle.UnpicklingError(
+                "Hyperparameter: this pickle was not made by jaxchain: use serializers.save_npz"
+            )
         object.__setattr__(self, "_parent", state[0])
         object.__setattr__(self, "_known", (None, None))
         self.__dict__.update(state[1])
