@@ -73,7 +73,7 @@ def refuse_pickle(*_: Any) -> Any:
         UnpicklingError: Always.
     """
     raise pickle.UnpicklingError(
-        "this is a pickle of Chainer's objects, which hold Chainer's own attributes. Load it with Chainer, save it with "
+        "this is a pickle of Chainer's objects, which hold Chainer's attributes. Load it with Chainer, save it with "
         "chainer.serializers.save_npz(file, model), and load that file here with load_npz"
     )
 
