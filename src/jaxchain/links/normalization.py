@@ -14,8 +14,9 @@ from jaxchain.core.config import config, get_dtype
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.normalization import batch_normalization_with_statistics
-from jaxchain.initializers import _get_initializer, generate_array
+from jaxchain.initializers import generate_array
 from jaxchain.initializers.base import Typed
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
@@ -91,10 +92,10 @@ class BatchNormalization(Link):
         self._highprec_dtype = get_dtype(dtype, map_mixed16=np.float32)
         with self.init_scope():
             if use_gamma:
-                initializer = _get_initializer(1 if initial_gamma is None else initial_gamma)
+                initializer = get_initializer(initial_gamma, 1)
                 self.gamma = Parameter(Typed(initializer, self._highprec_dtype))
             if use_beta:
-                initializer = _get_initializer(0 if initial_beta is None else initial_beta)
+                initializer = get_initializer(initial_beta, 0)
                 self.beta = Parameter(Typed(initializer, self._highprec_dtype))
         self.avg_mean: Any = None
         self.avg_var: Any = None
@@ -113,7 +114,7 @@ class BatchNormalization(Link):
                 parameter.initialize(shape)
 
     def _statistic(self, initializer: Any, default: float, shape: tuple[int, ...]) -> Any:
-        initializer = _get_initializer(default if initializer is None else initializer)
+        initializer = get_initializer(initializer, default)
         return generate_array(initializer, shape, dtype=self._highprec_dtype)
 
     @property
@@ -190,8 +191,8 @@ class LayerNormalization(Link):
         super().__init__()
         self.eps = eps
         with self.init_scope():
-            self.gamma = Parameter(_get_initializer(1 if initial_gamma is None else initial_gamma))
-            self.beta = Parameter(_get_initializer(0 if initial_beta is None else initial_beta))
+            self.gamma = Parameter(get_initializer(initial_gamma, 1))
+            self.beta = Parameter(get_initializer(initial_beta, 0))
         if size is not None:
             self._initialize_params(size)
 

@@ -14,8 +14,8 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.decorrelation import decorrelated_batch_normalization_with_statistics
 from jaxchain.functions.renormalization import batch_renormalization_with_statistics
-from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Typed
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 from jaxchain.links.normalization import BatchNormalization
 from jaxchain.serializer import Deserializer
@@ -260,8 +260,8 @@ class GroupNormalization(Link):
         dtype = get_dtype(None, map_mixed16=np.float32)
         with self.init_scope():
             self.groups = groups
-            self.gamma = Parameter(Typed(_get_initializer(1 if initial_gamma is None else initial_gamma), dtype))
-            self.beta = Parameter(Typed(_get_initializer(0 if initial_beta is None else initial_beta), dtype))
+            self.gamma = Parameter(Typed(get_initializer(initial_gamma, 1), dtype))
+            self.beta = Parameter(Typed(get_initializer(initial_beta, 0), dtype))
             self.eps = eps
         if size is not None:
             self._initialize_params(size)
