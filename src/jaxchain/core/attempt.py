@@ -25,11 +25,12 @@ from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
+from jaxchain.core.inventory import SAMPLE
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.spread import zeros_of
-from jaxchain.core.state import SAMPLE, Walk
+from jaxchain.core.state import Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable

@@ -27,11 +27,12 @@ from jaxchain.core.cells import (
 )
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
+from jaxchain.core.inventory import is_as_before
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
-from jaxchain.core.state import Walk, is_as_before
+from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from jaxchain.core.cells import ATOMS, UNSET, SlotView, refill
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
+from jaxchain.core.kinds import is_record, slots_of
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outside import is_iterator
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.state import Walk, is_record, slots_of
+from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable, as_array
 
 
