@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.core import graph
-from jaxchain.core.arrays import zeros
+from jaxchain.core.arrays import KEPT, zeros
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line, warn
 from jaxchain.core.parameter import Parameter
@@ -494,13 +494,15 @@ def _reallocate(params: Iterable[Parameter]) -> None:
             param._grad = _zeros(array.shape, array.dtype)
 
 
-_zeros_cache: dict[Any, jax.Array] = {}
+_small_zeros: dict[Any, jax.Array] = {}
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     if thread_state().trace is not None:
         return jnp.zeros(shape, dtype)
-    found = _zeros_cache.get((shape, dtype))
+    found = _small_zeros.get((shape, dtype))
     if found is None or found.is_deleted():
-        found = _zeros_cache[shape, dtype] = zeros(shape, dtype)
+        found = zeros(shape, dtype)
+        if found.nbytes <= KEPT:
+            _small_zeros[shape, dtype] = found
     return found
