@@ -20,7 +20,30 @@ from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
-class BatchNormalization(Link):
+class Averaging(Link):
+    """What layers share that keep running averages of the statistics of batches.
+
+    Attributes:
+        decay: What is left of an average at each batch.
+        N: Number of batches since fine-tuning began.
+    """
+
+    decay: float
+    N: int
+
+    def _decay_of_batch(self, finetune: bool) -> float:
+        """Return what is left of the averages at this batch; in fine-tuning all batches count alike."""
+        if not finetune:
+            return self.decay
+        self.N += 1
+        return 1.0 - 1.0 / self.N
+
+    def start_finetuning(self) -> None:
+        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
+        self.N = 0
+
+
+class BatchNormalization(Averaging):
     """Batch normalisation layer.
 
     In training mode it normalises with the statistics of the batch and keeps their moving averages; otherwise
@@ -148,23 +171,13 @@ class BatchNormalization(Link):
             return F.fixed_batch_normalization(
                 x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, axis=self.axis
             )
-        if finetune:
-            self.N += 1
-            decay = 1.0 - 1.0 / self.N
-        else:
-            decay = self.decay
         if config.in_recomputing:  # the statistics of this batch are in already
-            if finetune:
-                self.N -= 1
-            return F.batch_normalization(x, gamma, beta, eps=self.eps, decay=decay, axis=self.axis)
+            return F.batch_normalization(x, gamma, beta, eps=self.eps, axis=self.axis)
+        decay = self._decay_of_batch(finetune)
         y, self.avg_mean, self.avg_var = batch_normalization_with_statistics(
             x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, decay=decay, axis=self.axis
         )
         return y
-
-    def start_finetuning(self) -> None:
-        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
-        self.N = 0
 
 
 class LayerNormalization(Link):
