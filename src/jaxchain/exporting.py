@@ -217,13 +217,11 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
         paths.update({id(inner.__dict__[n]): f"{prefix}/{n}" for n in inner._params})
         paths.update({(id(inner._home(n)), n): f"{prefix}/{n}" for n in inner._persistent})
     lifted, taken = traced.lifted, set(paths.values())
-    cells, at = {0: (KEY, KEY)}, 1
-    names = traced.inputs
-    for p in lifted.arrays:
+    names, walk = traced.inputs, lifted.walk
+    cells = {0: (KEY, KEY)}
+    for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0]):
         cells[at] = (PARAM, paths.get(id(p)) or _clean(names[at], taken))
-        at += 1
-    at += len(lifted.grads)
-    walk = lifted.walk
+    at = lifted.bounds["places"][0]
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         known = paths.get((id(container), key)) if count(template) == 1 else None
         for _ in range(count(template)):
@@ -253,8 +251,8 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
     avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
     probes = _probes(traced)
     number = {id(v.array): i for i, v in enumerate(probes[: len(avals)])}
-    parameters = {id(p): at for at, p in enumerate(lifted.arrays, 1)}
-    places, at = {}, 1 + len(lifted.arrays) + len(lifted.grads)
+    parameters = {id(p): at for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0])}
+    places, at = {}, lifted.bounds["places"][0]
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         places[id(container), key] = at, template
         at += count(template)

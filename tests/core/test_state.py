@@ -1491,6 +1491,24 @@ def test_an_argument_that_is_an_iterator():
         assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
 
 
+def test_iterators_files_and_clocks_are_handed_on():
+    """For the time of a trace something else lies in their place; what comes out, or is stored elsewhere, is they."""
+    first, second = iter([1]), iter([2])
+    source = types.SimpleNamespace(
+        pair=(first, 1), clock=time.time, next=second.__next__, call=functools.partial(next, first), file=io.StringIO()
+    )
+    kept = types.SimpleNamespace()
+
+    @jaxchain.static
+    def step(x, a):
+        kept.__dict__.update(vars(source), inner=source.pair[0])
+        return F.relu(x), a
+
+    for a in (first, second, first):
+        assert step(variable(1), a)[1] is a
+        assert kept.inner is first and all(vars(kept)[key] is value for key, value in vars(source).items())
+
+
 @pytest.mark.parametrize(
     "make", [lambda x: (h for h in [x]), lambda x: map(F.relu, [x]), lambda x: zip([x], strict=True)]
 )

@@ -87,7 +87,7 @@ class Installation:
         self.cut: set[int] = set()  # Variables from which no gradient goes on
         self._variable_tracers: dict[int, tuple[Any, Any]] = {}
         self.looked_at: set[int] = set()  # those whose types the program looks at
-        self.standing: list[Any] = []
+        self.originals: dict[int, tuple[Any, Any]] = {}  # see `outside.substitute`
         self.installed: list[Any] = []
 
     def install(self, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
@@ -100,8 +100,7 @@ class Installation:
         """
         walk, rest = self.walk, iter(values)
         for container, key, name in walk.outside:
-            self.standing.append(substitute(name, container[key]))
-            container[key] = self.standing[-1]
+            container[key] = substitute(name, container[key], self.originals)
         for (container, key), template in zip(walk.places, walk.templates, strict=True):
             old = container[key]
             new = self._build(template, old, rest)
@@ -159,21 +158,13 @@ class Installation:
                 found.append((name, "array", p, None, p._array))
             if p._grad is not g:
                 found.append((f"{name}.grad", "grad", p, None, p.grad))
-        for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
-            try:
-                now = container[key]
-            except MISSING:
+        places = zip(walk.places, walk.place_names, self.installed, strict=True)
+        plain = zip(walk.plain, walk.plain_names, walk.plain_values, strict=True)
+        for (container, key), name, given in itertools.chain(places, plain):
+            now = _value(container, key, _GONE)
+            if now is _GONE:
                 found.append((name, "delete", container, key, None))
-                continue
-            if now is not new:
-                found.append((name, "item", container, key, now))
-        for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
-            try:
-                now = container[key]
-            except MISSING:
-                found.append((name, "delete", container, key, None))
-                continue
-            if now is not old and not any(now is s for s in self.standing):
+            elif now is not given and self.originals.get(id(now), (now, now))[1] is not given:
                 found.append((name, "item", container, key, now))
         added = walk.added()
         found += [(key, "item", view, key, value) for view, key, value in added]
@@ -296,11 +287,14 @@ class Installation:
                 container[key] = old
 
 
-def _value(container: Any, key: Any) -> Any:
+_GONE = object()
+
+
+def _value(container: Any, key: Any, default: Any = None) -> Any:
     try:
         return container[key]
     except MISSING:
-        return None
+        return default
 
 
 def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:

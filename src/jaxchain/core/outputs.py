@@ -87,6 +87,7 @@ class Outputs:
 
     Attributes:
         came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
+        originals: What lies in the place of something during the trace comes out as that: see `outside.substitute`.
         gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays
             (-1: it does not come out, it is written to).
         repeated: What was found in several places.
@@ -97,6 +98,7 @@ class Outputs:
         self.walk = walk
         self.shared = shared
         self.came_in: dict[int, int] = {}
+        self.originals: dict[int, tuple[Any, Any]] = {}
         self.gives_back: dict[int, int] = {}
         self.repeated: set[int] = set()
         self.once: dict[int, Once] = {}
@@ -132,6 +134,9 @@ class Outputs:
             NotCompilable: It is something that cannot be made anew.
         """
         walk, at = self.walk, id(value)
+        if at in self.originals:
+            original = self.originals[at][1]
+            return lambda outputs: original
         if is_tracer(value):
             at = self.add(value)
             return lambda outputs: as_array(outputs[at])
