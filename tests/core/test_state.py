@@ -43,6 +43,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable
 from jaxchain.core.explain import EagerFallback
+from jaxchain.core.untouched import untouched
 
 State = collections.namedtuple("State", "h c")
 
@@ -1489,6 +1490,18 @@ def test_an_argument_that_is_an_iterator():
     step, values = jaxchain.static(lambda x, a: x * next(a)), [iter([2, 3]), (k for k in (4, 5))]
     with pytest.warns(EagerFallback, match=r"next value of the iterator a,(.|\n)*Ways out: do that outside"):
         assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
+
+
+@pytest.mark.parametrize("make", [list, set, lambda items: collections.deque(items, 2)], ids=["list", "set", "deque"])
+def test_containers_are_left_untouched(make):
+    box = make([1, 2])
+
+    def change():
+        (box.add if isinstance(box, set) else box.append)(3)
+
+    with untouched(change):
+        change()
+    assert box == make([1, 2])
 
 
 def test_iterators_files_and_clocks_are_handed_on():

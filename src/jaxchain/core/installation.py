@@ -13,9 +13,9 @@ from typing import Any
 from jaxchain.core.arrays import Info
 from jaxchain.core.cells import (
     ARRAY,
+    GONE,
     MISSING,
     NUMBER,
-    UNSET,
     Template,
     View,
     contents_of,
@@ -23,6 +23,7 @@ from jaxchain.core.cells import (
     refill,
     take,
     tuple_of,
+    value_at,
     variables_in,
 )
 from jaxchain.core.compat import is_tracer
@@ -161,8 +162,8 @@ class Installation:
         places = zip(walk.places, walk.place_names, self.installed, strict=True)
         plain = zip(walk.plain, walk.plain_names, walk.plain_values, strict=True)
         for (container, key), name, given in itertools.chain(places, plain):
-            now = _value(container, key, _GONE)
-            if now is _GONE:
+            now = value_at(container, key)
+            if now is GONE:
                 found.append((name, "delete", container, key, None))
             elif now is not given and self.originals.get(id(now), (now, now))[1] is not given:
                 found.append((name, "item", container, key, now))
@@ -198,7 +199,7 @@ class Installation:
         """
         places = zip(self.walk.place_names, self.saved_places, strict=True)
         homes = {id(v): (name, c, key) for name, (c, key, old, _) in places for v in variables_in(old)}
-        left = {id(v) for c, key in self.walk.places for v in variables_in(_value(c, key))}
+        left = {id(v) for c, key in self.walk.places for v in variables_in(value_at(c, key))}
         self.ends, self.dropped = [], []
         writes = []
         for i, (v, _) in self.variables.items():
@@ -259,8 +260,6 @@ class Installation:
 
     def restore(self) -> None:
         """Put every cell back as it was; once more, also what was initialised in the trace and stayed so."""
-        for view, key, _ in self.walk.added():
-            view[key] = UNSET
         for p, array, grad, info, creator, rank in self.saved:
             if not isinstance(p, SharedParameter):
                 p._array = array
@@ -273,9 +272,7 @@ class Installation:
         for variable, (array, grad, info, creator) in self.variables.values():
             variable._array, variable._grad = array, grad
             variable._node.info, variable._node.creator_node = info, creator
-        for container, contents in self.walk.contents:
-            if not holds(container, contents):
-                refill(container, contents)
+        self.walk.restore_containers()
         for container, key, old, new in self.saved_places:
             if new is not old or (isinstance(container, View) and container[key] is not old):
                 container[key] = old
@@ -285,16 +282,6 @@ class Installation:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old
-
-
-_GONE = object()
-
-
-def _value(container: Any, key: Any, default: Any = None) -> Any:
-    try:
-        return container[key]
-    except MISSING:
-        return default
 
 
 def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxchain.core.cells import MISSING, UNSET, SlotView, Template, alike, same, take
+from jaxchain.core.cells import MISSING, UNSET, SlotView, Template, alike, holds, refill, same, take
 from jaxchain.core.kinds import is_record
 from jaxchain.core.outside import environment_difference
 from jaxchain.core.parameter import Parameter
@@ -211,6 +211,14 @@ class Inventory:
         changed = (name for name, buffer, copy in self.buffers if not is_as_before(buffer, copy))
         name = next(changed, None)
         return None if name is None else f"NumPy array {name} was changed in place"
+
+    def restore_containers(self) -> None:
+        """Let namespaces and containers hold what they held."""
+        for view, key, _ in self.added():
+            view[key] = UNSET
+        for container, contents in self.contents:
+            if not holds(container, contents):
+                refill(container, contents)
 
     def restore_buffers(self) -> None:
         """Write back what small NumPy arrays held."""

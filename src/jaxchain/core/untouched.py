@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxchain.core import random
-from jaxchain.core.cells import UNSET
+from jaxchain.core.cells import value_at, variables_in
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
@@ -61,9 +61,7 @@ class _State:
         self.places = [(c, k, c[k]) for c, k in (*walk.places, *walk.plain)]
         variables = {id(v): v for v in (*walk.parameters, *given) if isinstance(v, Variable)}
         for _, _, value in self.places:
-            for v in value if isinstance(value, tuple) else (value,):
-                if isinstance(v, Variable):
-                    variables[id(v)] = v
+            variables.update((id(v), v) for v in variables_in(value))
         for v in variables.values():
             v._grad_array()  # cut out of what a compiled step gave: from here on the same array whoever reads it
         self.variables = [
@@ -77,22 +75,14 @@ class _State:
 
     def restore(self) -> None:
         """Put it back."""
-        for view, key, _ in self.walk.added():
-            view[key] = UNSET
         for v, array, gradient, info, creator, rank in self.variables:
             v._array, v._grad = array, gradient
             v.node.info, v.node.creator_node, v.node.rank = info, creator, rank
         for p, cleared in self.cleared:
             p.grad_cleared = cleared
-        for container, contents in self.walk.contents:
-            if isinstance(container, dict):
-                if container.keys() != contents.keys():
-                    container.clear()
-                container.update(contents)
-            else:
-                container[:] = contents
+        self.walk.restore_containers()
         for container, key, old in self.places:
-            if not _holds(container, key, old):
+            if value_at(container, key) is not old:
                 container[key] = old
         for buffer, copy in self.buffers:
             buffer[...] = copy
@@ -100,10 +90,3 @@ class _State:
             stream.restore(words)
         np.random.set_state(self.numpy)
         python_random.setstate(self.python)
-
-
-def _holds(container: Any, key: Any, value: Any) -> bool:
-    try:
-        return container[key] is value
-    except (KeyError, IndexError, AttributeError, ValueError):
-        return False
