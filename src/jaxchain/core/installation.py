@@ -7,7 +7,7 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jaxchain.core.arrays import Info
@@ -19,8 +19,6 @@ from jaxchain.core.cells import (
     Template,
     View,
     contents_of,
-    holds,
-    refill,
     take,
     tuple_of,
     value_at,
@@ -28,7 +26,6 @@ from jaxchain.core.cells import (
 )
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
-from jaxchain.core.inventory import is_as_before
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
@@ -56,16 +53,6 @@ class FoundNode(VariableNode):
 
 
 _INFO: Any = VariableNode.__dict__["info"]
-
-
-def cells_of(walk: Walk, variables: Iterable[Variable]) -> list[tuple[Any, ...]]:
-    """Return what the cells of a walk, and Variables, hold now: (read or write it, its owner, its key, its value)."""
-    found: list[tuple[Any, ...]] = []
-    for v in (*walk.parameters, *variables):
-        found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-    found += [("contents", c, None, contents_of(c)) for c, _ in walk.contents]
-    slots = [*walk.places, *walk.plain]
-    return found + [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
 
 
 class Installation:
@@ -230,33 +217,6 @@ class Installation:
     def looks_at(self) -> list[bool]:
         """Return for each place whether the program looks at the type of a Variable in there."""
         return [any(id(v._node) in self.looked_at for v in variables_in(old)) for _, _, old, _ in self.saved_places]
-
-    def snapshot(self) -> list[tuple[Any, ...]]:
-        """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
-        return cells_of(self.walk, [v for v, _ in self.variables.values()])
-
-    def put_back(self, snapshot: Sequence[tuple[Any, ...]]) -> bool:
-        """Put every cell back as it was at a snapshot; return whether anything had changed."""
-        changed = False
-        for how, owner, key, old in snapshot:
-            if how == "contents":
-                same = holds(owner, old)
-                if not same:
-                    refill(owner, old)
-            elif how == "buffer":
-                same = is_as_before(owner, old)
-                if not same:
-                    owner[...] = old
-            elif how == "item":
-                same = owner[key] is old
-                if not same:
-                    owner[key] = old
-            else:
-                same = getattr(owner, f"_{how}") is old
-                if not same:
-                    setattr(owner, f"_{how}", old)
-            changed = changed or not same
-        return changed
 
     def restore(self) -> None:
         """Put every cell back as it was; once more, also what was initialised in the trace and stayed so."""

@@ -16,16 +16,30 @@ from typing import Any
 
 import numpy as np
 
-from jaxchain.core.cells import MISSING, UNSET, SlotView, Template, alike, holds, refill, same, take
+from jaxchain.core.cells import (
+    MISSING,
+    UNSET,
+    SlotView,
+    Template,
+    alike,
+    contents_of,
+    holds,
+    refill,
+    same,
+    take,
+    value_at,
+)
 from jaxchain.core.kinds import is_record
 from jaxchain.core.outside import environment_difference
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.variable import Variable
 
 LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at every call, in 5 ms ...
 BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
 ADDED = "an attribute or item was added or removed"
 CODE = operator.attrgetter("__code__")
+Held = tuple[str, Any, Any, Any]  # what a cell is, its owner, its key, what it held
 
 
 def is_large(buffer: np.ndarray) -> bool:
@@ -212,6 +226,23 @@ class Inventory:
         name = next(changed, None)
         return None if name is None else f"NumPy array {name} was changed in place"
 
+    def snapshot(self, variables: Iterable[Variable] = (), buffers: bool = False) -> list[Held]:
+        """Return what every cell holds now, for `put_back`.
+
+        Args:
+            variables: Variables whose arrays and gradients are meant, too: those of parameters are.
+            buffers: Whether the contents of NumPy arrays are meant, too.
+        """
+        found: list[Held] = []
+        for v in (*self.parameters, *variables):
+            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
+        found += [("contents", c, None, contents_of(c)) for c, _ in self.contents]
+        slots = [*self.places, *self.plain]
+        found += [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
+        if buffers:
+            found += [("buffer", b, None, b.copy()) for _, b, _ in self.buffers if b.flags.writeable]
+        return found
+
     def restore_containers(self) -> None:
         """Let namespaces and containers hold what they held."""
         for view, key, _ in self.added():
@@ -272,6 +303,31 @@ class Inventory:
         self.__dict__.update(other.__dict__, environment=self.environment)
         self._seen = seen
         return moved
+
+
+def put_back(snapshot: Iterable[Held]) -> bool:
+    """Put every cell back as it was at a snapshot; return whether anything had changed."""
+    changed = False
+    for how, owner, key, old in snapshot:
+        if how == "contents":
+            same = holds(owner, old)
+            if not same:
+                refill(owner, old)
+        elif how == "buffer":
+            same = is_as_before(owner, old)
+            if not same:
+                owner[...] = old
+        elif how == "item":
+            same = value_at(owner, key) is old
+            if not same:
+                owner[key] = old
+        else:
+            attribute = "_value" if how == "array" else "_grad"
+            same = getattr(owner, attribute) is old
+            if not same:
+                setattr(owner, attribute, old)
+        changed = changed or not same
+    return changed
 
 
 def _corresponds(old: Any, new: Any, moved: dict[int, Any]) -> bool:
