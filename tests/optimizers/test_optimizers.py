@@ -160,6 +160,9 @@ def test_uninitialised_parameters_are_left_alone():
     optimizer = optimizers.Adam().setup(model)
     optimizer.update()
     assert model.l1.W.array is None and model.l1.W.update_rule.state is None and optimizer.t == 1
+    optimizer.loss_scaling()
+    optimizer.update()
+    assert optimizer.t == 2
 
 
 def test_a_target_without_parameters():

@@ -255,7 +255,7 @@ class Optimizer:
             return
         scaling.is_nan = False
         for name, param in self.target.namedparams():
-            if not bool(jnp.isfinite(param.grad).all()):
+            if param.is_initialized and not bool(jnp.isfinite(param.grad).all()):
                 scaling.is_nan = scaling.was_nan = True
                 warnings.warn(
                     f"Non finite number found in param.grad of {name} (iteration: {self.t}, loss_scale: "
