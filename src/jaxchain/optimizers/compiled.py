@@ -149,21 +149,12 @@ def call_update(
     ]
 
 
-def apply_updates(
-    name: str,
-    params: Sequence[Parameter],
-    pre: Sequence[Any] = (),
-    post: Sequence[Any] = (),
-    scales: Any = None,
-) -> None:
-    """Update parameters with rules of ours, in one compiled call.
+def _grouped(params: Sequence[Parameter]) -> tuple[list[Any], ...]:
+    """Put parameters into groups whose rules have everything in common but their slots.
 
-    Args:
-        name: Name of the program.
-        params: Initialised parameters with gradients.
-        pre: Pure hooks of the optimizer, before.
-        post: Pure hooks of the optimizer, after.
-        scales: The loss scale of each parameter, or None; None: no gradient is divided.
+    Returns:
+        Group of each parameter, -1 for those that are not updated; slots of each parameter; of each group what it is
+        compiled for, its numbers, its number of updates, the numbers of its hooks.
     """
     groups: dict[Any, int] = {}
     details: list[Group] = []
@@ -194,6 +185,26 @@ def apply_updates(
             inner.append((before_numbers, after_numbers))
         members.append(group)
         slots.append(tuple([state[s] for s in names]) if names and state else ())
+    return members, slots, details, numbers, ts, inner
+
+
+def apply_updates(
+    name: str,
+    params: Sequence[Parameter],
+    pre: Sequence[Any] = (),
+    post: Sequence[Any] = (),
+    scales: Any = None,
+) -> None:
+    """Update parameters with rules of ours, in one compiled call.
+
+    Args:
+        name: Name of the program.
+        params: Initialised parameters with gradients.
+        pre: Pure hooks of the optimizer, before.
+        post: Pure hooks of the optimizer, after.
+        scales: The loss scale of each parameter, or None; None: no gradient is divided.
+    """
+    members, slots, details, numbers, ts, inner = _grouped(params)
     pre_static, pre_numbers = hooks_of(pre)
     post_static, post_numbers = hooks_of(post)
     scaled, distinct = scales_apart(scales)
