@@ -403,14 +403,7 @@ class Link(DeviceResident, Hierarchy):
         """
         from jaxchain.link.sequential import Sequential
 
-        repeated = Sequential()
-        if n_repeat <= 0:
-            return repeated
-        if mode not in COPY_MODES:
-            raise ValueError(f"The 'mode' argument should be either 'init', 'copy', or 'share'. But {mode} was given.")
-        for _ in range(n_repeat):
-            repeated.append(self.copy(mode))
-        return repeated
+        return Sequential(*[self.copy(mode) for _ in range(n_repeat)])
 
     def device_resident_accept(self, visitor: DeviceResidentsVisitor) -> None:
         """Show parameters, persistent arrays and child links to a visitor. Override it to show other arrays, too.
