@@ -121,7 +121,7 @@ def contrast(model_or_fn: Any, *args: Any, repeats: int = 30, gradients: bool = 
 @contextmanager
 def links_follow_the_mode(target: Any) -> Iterator[None]:
     """Let links that are switched to static run eagerly, too: here the mode is chosen from outside."""
-    switched = [v for v in Walk([("target", target)])._seen.values() if isinstance(v, Link) and v._mode == "static"]
+    switched = [v for v in Walk([("target", target)]).objects.values() if isinstance(v, Link) and v._mode == "static"]
     for link in switched:
         link._mode = None
     try:

@@ -23,7 +23,7 @@ class Distribution:
     are all there is to it: a compiled call that returns a distribution returns one like it.
     """
 
-    _is_record = True  # for `core.state`
+    _is_record = True  # for `core.kinds`
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from jaxchain.core.cells import count, found_in, take
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
+from jaxchain.core.outputs import Write
 from jaxchain.core.program import Pruned
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
@@ -217,13 +218,11 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
         paths.update({id(inner.__dict__[n]): f"{prefix}/{n}" for n in inner._params})
         paths.update({(id(inner._home(n)), n): f"{prefix}/{n}" for n in inner._persistent})
     lifted, taken = traced.lifted, set(paths.values())
-    cells, at = {0: (KEY, KEY)}, 1
-    names = traced.inputs
-    for p in lifted.arrays:
+    names, walk = traced.inputs, lifted.walk
+    cells = {0: (KEY, KEY)}
+    for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0]):
         cells[at] = (PARAM, paths.get(id(p)) or _clean(names[at], taken))
-        at += 1
-    at += len(lifted.grads)
-    walk = lifted.walk
+    at = lifted.bounds["places"][0]
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         known = paths.get((id(container), key)) if count(template) == 1 else None
         for _ in range(count(template)):
@@ -246,37 +245,48 @@ def _probes(traced: Traced) -> list[Variable]:
     return [*probes, *behind]
 
 
-def _writes_of(traced: Traced, name: str) -> dict[int, int]:
-    """Return {input: output} of the state that a call leaves behind."""
+def _left_in(
+    write: Write, probes: Sequence[Variable], parameters: dict[int, int], places: dict[Any, tuple[int, Any]]
+) -> tuple[int, list[Any]] | None:
+    """Return the first input of the cell that a write fills, and the arrays; None: it fills none that is an input.
+
+    Args:
+        write: The write.
+        probes: What `_probes` returned.
+        parameters: The inputs that are parameters, by identity.
+        places: The first input of each place, and its template.
+    """
+    at: Any = write.index  # known where the cell is an array
+    if write.how == "array" and id(write.container) in parameters:
+        return parameters[id(write.container)], [probes[at].array]
+    if write.how not in ("item", "place.array") or (id(write.container), write.key) not in places:
+        return None
+    home, template = places[id(write.container), write.key]
+    if write.how == "place.array":
+        return (
+            None if template[0] == "tuple" else (home, [probes[at].array])
+        )  # of several Variables one: not told which
+    assert write.build is not None
+    values: list[Any] = []
+    return (home, values) if take(template, write.build(probes), values) else None
+
+
+def _writes_of(traced: Traced, name: str, probes: Sequence[Variable], number: dict[int, int]) -> dict[int, int]:
+    """Return {input: output} of the state that a call leaves behind. `number`: the outputs by identity of a probe."""
     lifted, writes, lost = traced.lifted, {}, []
     walk = lifted.walk
     avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
-    probes = _probes(traced)
-    number = {id(v.array): i for i, v in enumerate(probes[: len(avals)])}
-    parameters = {id(p): at for at, p in enumerate(lifted.arrays, 1)}
-    places, at = {}, 1 + len(lifted.arrays) + len(lifted.grads)
+    parameters = {id(p): at for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0])}
+    places, at = {}, lifted.bounds["places"][0]
     for (container, key), template in zip(walk.places, walk.templates, strict=True):
         places[id(container), key] = at, template
         at += count(template)
     for write in lifted.writes:
-        values: list[Any] = []
-        output: Any = write.index  # known where the place is an array
-        build: Any = write.build
-        home = parameters.get(id(write.container)) if write.how == "array" else None
-        if home is not None:
-            values = [probes[output].array]
-        elif write.how in ("item", "place.array") and (id(write.container), write.key) in places:
-            home, template = places[id(write.container), write.key]
-            if write.how == "place.array" and template[0] == "tuple":  # in one of several Variables there
-                home = None
-            elif write.how == "place.array":
-                values = [probes[output].array]
-            elif not take(template, build(probes), values):
-                home = None
-        if home is None:
+        found = _left_in(write, probes, parameters, places)
+        if found is None:
             lost += [] if write.how in ("grad", "place.grad") else [write.name]
             continue
-        for i, value in enumerate(values, home):
+        for i, value in enumerate(found[1], found[0]):
             before, after = traced.jaxpr.jaxpr.invars[i].aval, avals[number[id(value)]]
             if (before.shape, before.dtype) == (after.shape, after.dtype):
                 writes[i] = number[id(value)]
@@ -299,9 +309,10 @@ def _writes_of(traced: Traced, name: str) -> dict[int, int]:
 def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: dict[str, Any]) -> Exported:
     """Return the program of a trace."""
     lifted, name = traced.lifted, facts["name"]
-    cells, writes = _cells_of(traced, link), _writes_of(traced, name)
-    jaxpr = traced.jaxpr
-    live = lifted.live
+    jaxpr, live = traced.jaxpr, lifted.live
+    probes = _probes(traced)
+    number = {id(v.array): i for i, v in enumerate(probes[: len(jaxpr.jaxpr.outvars)])}
+    cells, writes = _cells_of(traced, link), _writes_of(traced, name, probes, number)
     first = len(live) - len(specs)
     gradients = [traced.inputs[i] for i in range(first) if live[i] and i not in cells]
     if gradients:
@@ -311,8 +322,6 @@ def _exported(traced: Traced, link: Link | None, specs: Sequence[Any], facts: di
     state = sorted(
         (i for i in cells if live[i] or i in writes), key=lambda i: (cells[i][0] == KEY, path_of(cells[i][1]))
     )
-    probes = _probes(traced)
-    number = {id(v.array): i for i, v in enumerate(probes[: len(jaxpr.jaxpr.outvars)])}
     results = [number[id(as_array(v))] for v in lifted.result(probes)]
     wanted = [*results, *writes.values()]
     order = [*state, *range(first, len(live))]

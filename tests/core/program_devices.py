@@ -7,6 +7,7 @@ import warnings
 
 import jax
 import numpy as np
+import optax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -170,6 +171,19 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", EagerFallback)
     np.testing.assert_allclose(parallel_losses((first, second)), parallel_losses(None), rtol=1e-5)
 assert any("its arrays are on several devices" in str(w.message) for w in caught) == (mode != "eager")
+
+# the same where the first part was left where it was, which binds it to no device; any optimizer
+if mode == "eager":
+    for made in (optimizers.MomentumSGD(0.1), optimizers.Optax(optax.sgd(0.1, momentum=0.9))):
+        jaxchain.seed(0)
+        parts = Parts(None)
+        parts.two.to_device(second)
+        made.setup(parts)
+        for _ in range(2):
+            parts.cleargrads()
+            F.sum(parts.two(F.copy(parts.one(X), second))).backward()
+            made.update()
+        assert [place(p.array) for p in (*parts.two.params(), *parts.one.params())] == [second] * 2 + [first] * 2
 
 # batches and parameters that are spread over both devices: the same losses, and each stays spread
 mesh = jax.make_mesh((2,), ("d",), axis_types=(AxisType.Auto,))

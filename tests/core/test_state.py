@@ -43,6 +43,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable
 from jaxchain.core.explain import EagerFallback
+from jaxchain.core.untouched import untouched
 
 State = collections.namedtuple("State", "h c")
 
@@ -1489,6 +1490,36 @@ def test_an_argument_that_is_an_iterator():
     step, values = jaxchain.static(lambda x, a: x * next(a)), [iter([2, 3]), (k for k in (4, 5))]
     with pytest.warns(EagerFallback, match=r"next value of the iterator a,(.|\n)*Ways out: do that outside"):
         assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
+
+
+@pytest.mark.parametrize("make", [list, set, lambda items: collections.deque(items, 2)], ids=["list", "set", "deque"])
+def test_containers_are_left_untouched(make):
+    box = make([1, 2])
+
+    def change():
+        (box.add if isinstance(box, set) else box.append)(3)
+
+    with untouched(change):
+        change()
+    assert box == make([1, 2])
+
+
+def test_iterators_files_and_clocks_are_handed_on():
+    """For the time of a trace something else lies in their place; what comes out, or is stored elsewhere, is they."""
+    first, second = iter([1]), iter([2])
+    source = types.SimpleNamespace(
+        pair=(first, 1), clock=time.time, next=second.__next__, call=functools.partial(next, first), file=io.StringIO()
+    )
+    kept = types.SimpleNamespace()
+
+    @jaxchain.static
+    def step(x, a):
+        kept.__dict__.update(vars(source), inner=source.pair[0])
+        return F.relu(x), a
+
+    for a in (first, second, first):
+        assert step(variable(1), a)[1] is a
+        assert kept.inner is first and all(vars(kept)[key] is value for key, value in vars(source).items())
 
 
 @pytest.mark.parametrize(

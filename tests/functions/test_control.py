@@ -185,6 +185,8 @@ def test_scan_without_xs_and_errors():
         jaxchain.scan(lambda h, x: (h, x), Variable(UP), {"a": XS, "b": XS[:2]})
     with pytest.raises(TypeError, match="length"):
         jaxchain.scan(lambda h, x: (h, x), Variable(UP))
+    with pytest.raises(TypeError, match=r"returns \(state, y\)"):
+        jaxchain.static(lambda x: jaxchain.scan(lambda h, x: (h, x, x), x[0], x))(XS)
 
 
 def test_scan_second_derivative():

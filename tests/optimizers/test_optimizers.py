@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 
 import jax
@@ -144,12 +145,24 @@ def test_gradients_that_are_none_become_zeros():
     np.testing.assert_array_equal(model.l2.b.array, before["/l2/b"])
 
 
+def test_large_zeros_and_ones_go_with_their_last_user():
+    model = jaxchain.Link(p=(1000, 700))
+    optimizers.SGD().setup(model).reallocate_cleared_grads()
+    jaxchain.grad([F.exp(model.p)], [model.p])
+    del model
+    gc.collect()
+    assert all(array.shape != (1000, 700) for array in jax.live_arrays())
+
+
 def test_uninitialised_parameters_are_left_alone():
     model = MLP(None)
     model.cleargrads()
     optimizer = optimizers.Adam().setup(model)
     optimizer.update()
     assert model.l1.W.array is None and model.l1.W.update_rule.state is None and optimizer.t == 1
+    optimizer.loss_scaling()
+    optimizer.update()
+    assert optimizer.t == 2
 
 
 def test_a_target_without_parameters():

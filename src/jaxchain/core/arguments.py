@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxchain.core.arrays import ARRAY_LIKE, NUMPY_TYPES, array_info, array_infos
 from jaxchain.core.cells import tuple_of
+from jaxchain.core.kinds import is_record
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.state import is_record
 from jaxchain.core.variable import Variable
 
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace

@@ -134,6 +134,9 @@ def as_shape(size: Any) -> tuple[int, ...]:
     return shape
 
 
+KEPT = 2**20  # bytes of an array of zeros or ones up to which it is made once and kept
+
+
 def zeros(shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Return zeros; `jnp.zeros` would compile a program for every shape. Sizes may be symbolic in a trace."""
     try:

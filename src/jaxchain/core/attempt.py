@@ -25,11 +25,12 @@ from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
+from jaxchain.core.inventory import SAMPLE
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.spread import zeros_of
-from jaxchain.core.state import SAMPLE, Walk
+from jaxchain.core.state import Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
@@ -268,7 +269,8 @@ class Attempt:
         """Return what stands for the arguments; and of those that are Variables of their own, what they were."""
         installation = cast(Installation, self.trace.installation)
         leaves, names = self.called.leaves, self.called.names
-        stand_ins = [substitute(name, leaf) for name, leaf in zip(names, leaves, strict=True)]
+        originals = installation.originals
+        stand_ins = [substitute(name, leaf, originals) for name, leaf in zip(names, leaves, strict=True)]
         arguments: list[Argument] = []
         known = {i: leaf for i, (leaf, _) in installation.variables.items()}
         for i in self.dynamic:
@@ -312,7 +314,7 @@ class Attempt:
         installation = cast(Installation, trace.installation)
         first = len(installation.found) + len(self.called.leaves)
         came_in = {**installation.positions, **{id(v): i - first for i, v, _, _ in arguments}}
-        outputs.came_in = came_in
+        outputs.came_in, outputs.originals = came_in, installation.originals
         self.result = outputs.builder(result)
         outputs.name = "argument"
         self.argument_writes = []

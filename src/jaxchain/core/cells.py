@@ -167,6 +167,17 @@ def refill(container: Any, contents: Any) -> None:
     container.extend(contents) if isinstance(container, collections.deque) else container.update(contents)
 
 
+GONE = object()
+
+
+def value_at(container: Any, key: Any) -> Any:
+    """Return the value of a cell; `GONE` if there is no such cell any more."""
+    try:
+        return container[key]
+    except MISSING:
+        return GONE
+
+
 # -- values in places --------------------------------------------------------------------------------------------------
 
 

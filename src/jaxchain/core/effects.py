@@ -16,7 +16,8 @@ import numpy as np
 from jaxchain.core.cells import refill, same
 from jaxchain.core.config import global_config, thread_state
 from jaxchain.core.errors import library_files
-from jaxchain.core.state import Walk, is_as_before
+from jaxchain.core.inventory import is_as_before
+from jaxchain.core.state import Walk
 
 Stream = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # its name, how to read its state, how to write it
 

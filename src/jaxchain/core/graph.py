@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import Info, beside, off_tape
+from jaxchain.core.arrays import KEPT, Info, beside, off_tape
 from jaxchain.core.backprop import compiled_walk
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import recording, thread_state
@@ -52,14 +52,16 @@ def _given(grad: Any, create_graph: bool) -> Any:
     return as_jax(grad)
 
 
-_ones_cache: dict[Info, jax.Array] = {}
+_small_ones: dict[Info, jax.Array] = {}
 
 
 def _ones(info: Info) -> jax.Array:
-    ones = _ones_cache.get(info)
+    ones = _small_ones.get(info)
     if ones is None or ones.is_deleted():
         with jax.ensure_compile_time_eval():
-            ones = _ones_cache[info] = jax.device_put(np.ones(info.shape, info.dtype))
+            ones = jax.device_put(np.ones(info.shape, info.dtype))
+        if ones.nbytes <= KEPT:
+            _small_ones[info] = ones
     return ones
 
 

@@ -7,22 +7,21 @@ what the trace changed and puts the old values back, also when it fails. Only co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jaxchain.core.arrays import Info
 from jaxchain.core.cells import (
     ARRAY,
+    GONE,
     MISSING,
     NUMBER,
-    UNSET,
     Template,
     View,
     contents_of,
-    holds,
-    refill,
     take,
     tuple_of,
+    value_at,
     variables_in,
 )
 from jaxchain.core.compat import is_tracer
@@ -31,7 +30,7 @@ from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
-from jaxchain.core.state import Walk, is_as_before
+from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
 
@@ -56,16 +55,6 @@ class FoundNode(VariableNode):
 _INFO: Any = VariableNode.__dict__["info"]
 
 
-def cells_of(walk: Walk, variables: Iterable[Variable]) -> list[tuple[Any, ...]]:
-    """Return what the cells of a walk, and Variables, hold now: (read or write it, its owner, its key, its value)."""
-    found: list[tuple[Any, ...]] = []
-    for v in (*walk.parameters, *variables):
-        found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-    found += [("contents", c, None, contents_of(c)) for c, _ in walk.contents]
-    slots = [*walk.places, *walk.plain]
-    return found + [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
-
-
 class Installation:
     """The cells of a walk, to have other values in them for the time of a trace.
 
@@ -86,7 +75,7 @@ class Installation:
         self.cut: set[int] = set()  # Variables from which no gradient goes on
         self._variable_tracers: dict[int, tuple[Any, Any]] = {}
         self.looked_at: set[int] = set()  # those whose types the program looks at
-        self.standing: list[Any] = []
+        self.originals: dict[int, tuple[Any, Any]] = {}  # see `outside.substitute`
         self.installed: list[Any] = []
 
     def install(self, arrays: Sequence[Any], grads: Sequence[Any], values: Sequence[Any]) -> None:
@@ -99,8 +88,7 @@ class Installation:
         """
         walk, rest = self.walk, iter(values)
         for container, key, name in walk.outside:
-            self.standing.append(substitute(name, container[key]))
-            container[key] = self.standing[-1]
+            container[key] = substitute(name, container[key], self.originals)
         for (container, key), template in zip(walk.places, walk.templates, strict=True):
             old = container[key]
             new = self._build(template, old, rest)
@@ -158,21 +146,13 @@ class Installation:
                 found.append((name, "array", p, None, p._array))
             if p._grad is not g:
                 found.append((f"{name}.grad", "grad", p, None, p.grad))
-        for (container, key), name, new in zip(walk.places, walk.place_names, self.installed, strict=True):
-            try:
-                now = container[key]
-            except MISSING:
+        places = zip(walk.places, walk.place_names, self.installed, strict=True)
+        plain = zip(walk.plain, walk.plain_names, walk.plain_values, strict=True)
+        for (container, key), name, given in itertools.chain(places, plain):
+            now = value_at(container, key)
+            if now is GONE:
                 found.append((name, "delete", container, key, None))
-                continue
-            if now is not new:
-                found.append((name, "item", container, key, now))
-        for (container, key), name, old in zip(walk.plain, walk.plain_names, walk.plain_values, strict=True):
-            try:
-                now = container[key]
-            except MISSING:
-                found.append((name, "delete", container, key, None))
-                continue
-            if now is not old and not any(now is s for s in self.standing):
+            elif now is not given and self.originals.get(id(now), (now, now))[1] is not given:
                 found.append((name, "item", container, key, now))
         added = walk.added()
         found += [(key, "item", view, key, value) for view, key, value in added]
@@ -206,7 +186,7 @@ class Installation:
         """
         places = zip(self.walk.place_names, self.saved_places, strict=True)
         homes = {id(v): (name, c, key) for name, (c, key, old, _) in places for v in variables_in(old)}
-        left = {id(v) for c, key in self.walk.places for v in variables_in(_value(c, key))}
+        left = {id(v) for c, key in self.walk.places for v in variables_in(value_at(c, key))}
         self.ends, self.dropped = [], []
         writes = []
         for i, (v, _) in self.variables.items():
@@ -238,37 +218,8 @@ class Installation:
         """Return for each place whether the program looks at the type of a Variable in there."""
         return [any(id(v._node) in self.looked_at for v in variables_in(old)) for _, _, old, _ in self.saved_places]
 
-    def snapshot(self) -> list[tuple[Any, ...]]:
-        """Return what every cell holds now: (read or write it, its owner, its key, its value)."""
-        return cells_of(self.walk, [v for v, _ in self.variables.values()])
-
-    def put_back(self, snapshot: Sequence[tuple[Any, ...]]) -> bool:
-        """Put every cell back as it was at a snapshot; return whether anything had changed."""
-        changed = False
-        for how, owner, key, old in snapshot:
-            if how == "contents":
-                same = holds(owner, old)
-                if not same:
-                    refill(owner, old)
-            elif how == "buffer":
-                same = is_as_before(owner, old)
-                if not same:
-                    owner[...] = old
-            elif how == "item":
-                same = owner[key] is old
-                if not same:
-                    owner[key] = old
-            else:
-                same = getattr(owner, f"_{how}") is old
-                if not same:
-                    setattr(owner, f"_{how}", old)
-            changed = changed or not same
-        return changed
-
     def restore(self) -> None:
         """Put every cell back as it was; once more, also what was initialised in the trace and stayed so."""
-        for view, key, _ in self.walk.added():
-            view[key] = UNSET
         for p, array, grad, info, creator, rank in self.saved:
             if not isinstance(p, SharedParameter):
                 p._array = array
@@ -281,9 +232,7 @@ class Installation:
         for variable, (array, grad, info, creator) in self.variables.values():
             variable._array, variable._grad = array, grad
             variable._node.info, variable._node.creator_node = info, creator
-        for container, contents in self.walk.contents:
-            if not holds(container, contents):
-                refill(container, contents)
+        self.walk.restore_containers()
         for container, key, old, new in self.saved_places:
             if new is not old or (isinstance(container, View) and container[key] is not old):
                 container[key] = old
@@ -293,13 +242,6 @@ class Installation:
                     container[key] = old
             elif isinstance(container, dict) and container.get(key, self) is not old:
                 container[key] = old
-
-
-def _value(container: Any, key: Any) -> Any:
-    try:
-        return container[key]
-    except MISSING:
-        return None
 
 
 def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:

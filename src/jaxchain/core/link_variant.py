@@ -290,8 +290,5 @@ class LinkVariant(Variant):
         )
         node.rank = max((n.rank for n in node.inputs), default=0)
         node.scope, node.site, node.outputs = state.scope, call_site(3), ()
-        node.ordinal = 0
-        if state.scope is not None:
-            node.ordinal = state.scope.count
-            state.scope.count += 1
+        node.ordinal = 0 if state.scope is None else state.scope.next_ordinal()
         return node

@@ -25,8 +25,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jaxchain.core.cells import View, found_in, same
 from jaxchain.core.compat import fingerprint
 from jaxchain.core.guard import Guard, passed
+from jaxchain.core.kinds import is_record
 from jaxchain.core.spread import spec
-from jaxchain.core.state import is_record
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable
 

@@ -249,6 +249,11 @@ class Scope:
             scope = scope.outer
         return scope is not None
 
+    def next_ordinal(self) -> int:
+        """Return which op of the call comes now, and count it."""
+        self.count += 1
+        return self.count - 1
+
     @property
     def names(self) -> str:
         """Where the link is below the one that called it: ``l1``, or ``layers/0`` if the list itself was not called."""

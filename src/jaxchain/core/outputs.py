@@ -15,10 +15,11 @@ import numpy as np
 from jaxchain.core.cells import ATOMS, UNSET, SlotView, refill
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
+from jaxchain.core.kinds import is_record, slots_of
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.outside import is_iterator
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.state import Walk, is_record, slots_of
+from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable, as_array
 
 
@@ -86,6 +87,7 @@ class Outputs:
 
     Attributes:
         came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
+        originals: What lies in the place of something during the trace comes out as that: see `outside.substitute`.
         gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays
             (-1: it does not come out, it is written to).
         repeated: What was found in several places.
@@ -96,6 +98,7 @@ class Outputs:
         self.walk = walk
         self.shared = shared
         self.came_in: dict[int, int] = {}
+        self.originals: dict[int, tuple[Any, Any]] = {}
         self.gives_back: dict[int, int] = {}
         self.repeated: set[int] = set()
         self.once: dict[int, Once] = {}
@@ -131,6 +134,9 @@ class Outputs:
             NotCompilable: It is something that cannot be made anew.
         """
         walk, at = self.walk, id(value)
+        if at in self.originals:
+            original = self.originals[at][1]
+            return lambda outputs: original
         if is_tracer(value):
             at = self.add(value)
             return lambda outputs: as_array(outputs[at])

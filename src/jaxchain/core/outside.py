@@ -104,24 +104,34 @@ def has_substitute(value: Any) -> bool:
     return id(value) in _FUNCTIONS or is_iterator(value) or _is_file(value) or isinstance(value, queue.SimpleQueue)
 
 
-def substitute(name: str, value: Any) -> Any:
-    """Return what lies in the place of a value while a trace is on, the value itself if `has_substitute` says no."""
+def substitute(name: str, value: Any, originals: dict[int, tuple[Any, Any]]) -> Any:
+    """Return what lies in the place of a value while a trace is on, the value itself if `has_substitute` says no.
+
+    Args:
+        name: What the program calls the value.
+        value: The value.
+        originals: By identity of what lies in the place of something: (that, what it stands for); filled here.
+    """
     if not has_substitute(value):
         return value
+    made = _substitute(name, value, originals)
+    originals[id(made)] = made, value
+    return made
+
+
+def _substitute(name: str, value: Any, originals: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(value, tuple):
-        return tuple_of(type(value), [substitute(f"{name}[{i}]", v) for i, v in enumerate(value)])
+        return tuple_of(type(value), [substitute(f"{name}[{i}]", v, originals) for i, v in enumerate(value)])
     if isinstance(value, functools.partial):
-        keywords = {k: substitute(name, v) for k, v in value.keywords.items()}
-        return type(value)(substitute(name, value.func), *(substitute(name, v) for v in value.args), **keywords)
+        func, *args = (substitute(name, v, originals) for v in (value.func, *value.args))
+        return type(value)(func, *args, **{k: substitute(name, v, originals) for k, v in value.keywords.items()})
     if id(value) in _FUNCTIONS:
         return _FUNCTIONS[id(value)]
     if isinstance(value, _BOUND):
         return getattr(Untaken(name), value.__name__)
-    return (
-        Untaken(name)
-        if is_iterator(value)
-        else Unused(f"the open file {name}" if _is_file(value) else f"the queue {name}", value)
-    )
+    if is_iterator(value):
+        return Untaken(name)
+    return Unused(f"the open file {name}" if _is_file(value) else f"the queue {name}", value)
 
 
 _BOUND = (types.MethodWrapperType, types.BuiltinFunctionType)  # the latter are methods, too

@@ -476,20 +476,15 @@ class StaticLink(Static):
         return self.link._enter(state, Scope(state.scope, self.link), self.run, args, kwargs)
 
 
-def call_link(link: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Call a link in static mode: compiled, with one differentiable node in the eager graph.
+def static_link(link: Any, function: Callable[..., Any] | None = None) -> StaticLink:
+    """Return the compiled calls of a link, made on first use, and anew where its forward function was replaced.
+
+    A call of it leaves one differentiable node in the eager graph.
 
     Args:
         link: The link.
-        function: What to run: its bound `forward`.
-        args: Positional arguments of the call.
-        kwargs: Keyword arguments of the call.
+        function: What a call runs; None: its `forward`, bound.
     """
-    return static_link(link, function)(*args, **kwargs)
-
-
-def static_link(link: Any, function: Callable[..., Any] | None = None) -> StaticLink:
-    """Return the compiled calls of a link, made on first use, and anew where its forward function was replaced."""
     entry, run = link._static, function or link._forward
     if entry is None or (entry.run != run and _was_replaced(link, entry.run, run)):
         entry = link._static = StaticLink(link, run)

@@ -15,7 +15,8 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, StartOver, refuse
-from jaxchain.core.installation import Installation, cells_of
+from jaxchain.core.installation import Installation
+from jaxchain.core.inventory import put_back
 from jaxchain.core.nodes import Scope, VariableNode, scope_path
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.scopes import scope_name
@@ -126,24 +127,21 @@ class Trace:
     def snapshot(self, function: Callable[..., Any] | None = None) -> Any:
         """Return what every cell holds now: those of the state, and what a function of the step's own can reach."""
         assert self.installation is not None
-        cells = self.installation.snapshot()
+        walk = self.installation.walk
+        cells = walk.snapshot([v for v, _ in self.installation.variables.values()])
         if function is not None:
-            walk = Walk([("function", function)], known=self.installation.walk.objects)
-            cells += cells_of(walk, found_in(walk.places))
-            cells += [
-                ("buffer", buffer, None, buffer.copy()) for _, buffer, _ in walk.buffers if buffer.flags.writeable
-            ]
+            walk = Walk([("function", function)], known=walk.objects)
+            cells += walk.snapshot(found_in(walk.places), buffers=True)
         return cells, *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""
-        assert self.installation is not None
         cells, *counts = snapshot
         lists = (self.reports, self.prints, self.inits, self.missing)
         changed = [len(values) for values in lists] != counts
         for values, length in zip(lists, counts, strict=True):
             del values[length:]
-        return self.installation.put_back(cells) or changed
+        return put_back(cells) or changed
 
     def report(self, values: dict[str, Any], observer: Any, again: Callable[..., None]) -> None:
         """Remember what was reported: it is an output, reported by ``again(values, observer)`` after every call."""

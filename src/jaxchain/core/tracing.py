@@ -14,7 +14,8 @@ from jaxchain.core.arguments import argument_names, is_traceable, leaves_of, obj
 from jaxchain.core.attempt import Attempt, Raised
 from jaxchain.core.config import lock
 from jaxchain.core.guard import NotCompilable, Outcome
-from jaxchain.core.state import Walk, is_user_module
+from jaxchain.core.kinds import is_user_module
+from jaxchain.core.state import Walk
 from jaxchain.core.traced import Called, Traced
 
 MAX_RETRACES = 8

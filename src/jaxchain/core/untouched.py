@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jaxchain.core import random
-from jaxchain.core.cells import UNSET
+from jaxchain.core.cells import found_in
+from jaxchain.core.inventory import put_back
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
 
@@ -58,52 +59,25 @@ class _State:
     def __init__(self, target: Any, args: Any, kwargs: Any) -> None:
         given = jax.tree_util.tree_leaves((args, kwargs), is_leaf=lambda v: isinstance(v, Variable))
         self.walk = walk = Walk([("target", target), *(("argument", v) for v in given if not isinstance(v, Variable))])
-        self.places = [(c, k, c[k]) for c, k in (*walk.places, *walk.plain)]
-        variables = {id(v): v for v in (*walk.parameters, *given) if isinstance(v, Variable)}
-        for _, _, value in self.places:
-            for v in value if isinstance(value, tuple) else (value,):
-                if isinstance(v, Variable):
-                    variables[id(v)] = v
-        for v in variables.values():
+        variables = [v for v in (*given, *found_in([*walk.places, *walk.plain])) if isinstance(v, Variable)]
+        held = list({id(v): v for v in (*walk.parameters, *variables)}.values())
+        for v in held:
             v._grad_array()  # cut out of what a compiled step gave: from here on the same array whoever reads it
-        self.variables = [
-            (v, v._array, v._grad, v.node.info, v.node.creator_node, v.node.rank) for v in variables.values()
-        ]
+        self.cells = walk.snapshot(variables, buffers=True)
+        self.nodes = [(v.node, v.node.info, v.node.creator_node, v.node.rank) for v in held]
         self.cleared = [(p, p.grad_cleared) for p in walk.parameters]
-        # whole copies: of a large array the walk itself keeps some elements, enough to notice a change
-        self.buffers = [(buffer, buffer.copy()) for _, buffer, _ in walk.buffers if buffer.flags.writeable]
         self.streams = [(s, s.state()) for s in (random.ops, random.initializers)]
         self.numpy, self.python = np.random.get_state(), python_random.getstate()
 
     def restore(self) -> None:
         """Put it back."""
-        for view, key, _ in self.walk.added():
-            view[key] = UNSET
-        for v, array, gradient, info, creator, rank in self.variables:
-            v._array, v._grad = array, gradient
-            v.node.info, v.node.creator_node, v.node.rank = info, creator, rank
+        self.walk.restore_containers()
+        put_back(self.cells)
+        for node, info, creator, rank in self.nodes:
+            node.info, node.creator_node, node.rank = info, creator, rank
         for p, cleared in self.cleared:
             p.grad_cleared = cleared
-        for container, contents in self.walk.contents:
-            if isinstance(container, dict):
-                if container.keys() != contents.keys():
-                    container.clear()
-                container.update(contents)
-            else:
-                container[:] = contents
-        for container, key, old in self.places:
-            if not _holds(container, key, old):
-                container[key] = old
-        for buffer, copy in self.buffers:
-            buffer[...] = copy
         for stream, words in self.streams:
             stream.restore(words)
         np.random.set_state(self.numpy)
         python_random.setstate(self.python)
-
-
-def _holds(container: Any, key: Any, value: Any) -> bool:
-    try:
-        return container[key] is value
-    except (KeyError, IndexError, AttributeError, ValueError):
-        return False

@@ -297,10 +297,7 @@ def record(
     wrapped, given = body.out_wrapped, len(body.wrapped)
     differentiable = [i for i, n in enumerate(nodes) if n.info.differentiable]
     connected = [w and bool(jnp.issubdtype(y.dtype, jnp.inexact)) for w, y in zip(wrapped, outputs, strict=True)]
-    ordinal = 0
-    if state.scope is not None:
-        ordinal = state.scope.count
-        state.scope.count += 1
+    ordinal = 0 if state.scope is None else state.scope.next_ordinal()
     if not (state.record and differentiable and any(connected)):
         wants = body.out_requires  # leaves that the body made may
         return [Variable(y, requires_grad=r) if w else y for w, r, y in zip(wrapped, wants, outputs, strict=True)]

@@ -9,7 +9,9 @@ Python in static mode, too: then its branches are guarded variants and its loops
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -233,91 +235,123 @@ def _at(leaf: Any, i: int) -> Any:
 
 
 def _lax_scan(f: Any, init: Any, leaves: list[Any], xs_tree: Any, count: int, reverse: bool) -> tuple[Any, Any]:
-    state = thread_state()
     carry_leaves, carry_tree = jax.tree.flatten(init)
     carry_leaves = [x if isinstance(x, Variable) else jnp.asarray(x) for x in carry_leaves]
     carry = [as_jax(on_tape(x)) for x in carry_leaves]
     xs = [as_jax(on_tape(x)) for x in leaves]
-    wraps = [isinstance(x, Variable) for x in leaves]
     first = [
-        Variable(a[0], requires_grad=x.requires_grad) if w else a[0] for a, w, x in zip(xs, wraps, leaves, strict=True)
+        Variable(a[0], requires_grad=x.requires_grad) if isinstance(x, Variable) else a[0]
+        for a, x in zip(xs, leaves, strict=True)
     ]
     body = Body(f, (init, jax.tree_util.tree_unflatten(xs_tree, first)), "scan")
     body.examine([*carry, *(a[0] for a in xs)])
-    n_carry = len(carry)
-    if jax.tree_util.tree_structure((init, 0)).num_leaves != n_carry + 1 or len(body.shapes) < n_carry:
-        raise Irregular("the state changes its structure")
-    got = [(s.shape, s.dtype) for s in body.shapes[:n_carry]]
-    if got != [(a.shape, a.dtype) for a in carry] or body.out_tree.children()[:1] != [carry_tree]:
+    settled = _settled_state(body, carry_leaves, carry, carry_tree)
+    if settled is not None:
+        return _lax_scan(f, jax.tree_util.tree_unflatten(carry_tree, settled), leaves, xs_tree, count, reverse)
+    loop = _Loop(body, carry, xs, count, reverse)
+    last, (ys, states) = loop.run(loop.held, carry, xs)
+    thread_state().trace.draws = loop.start + body.draws * count
+    inputs = [*carry_leaves, *leaves, *body.captured]
+    results = record("scan", inputs, [*last, *ys], body, lambda: loop.gradient(states))
+    final = jax.tree_util.tree_unflatten(body.out_tree, results)
+    return final[0], final[1]
+
+
+def _settled_state(body: Body, leaves: list[Any], arrays: list[Any], tree: Any) -> list[Any] | None:
+    """Return what to begin with in the place of the first state, so that every turn gives the kind of state that it is
+    given; None if it does.
+
+    Raises:
+        Irregular: There is none.
+    """
+    n, parts = len(leaves), body.out_tree.children()
+    if len(parts) != 2:
+        raise Irregular("it returns no pair")
+    got = [(s.shape, s.dtype) for s in body.shapes[:n]]
+    if got != [(a.shape, a.dtype) for a in arrays] or parts[0] != tree:
         raise Irregular("the state changes its structure, shape or dtype")
-    was, is_ = body.wrapped[:n_carry], body.out_wrapped[:n_carry]
+    was, is_ = body.wrapped[:n], body.out_wrapped[:n]
     if any(w and not i for (w, _), i in zip(was, is_, strict=True)):
         raise Irregular("the state is no Variable any more")
     begins = [  # an array, or without a gradient, to begin with; a Variable, or with one, from the second call on
         (i and not w) or (g and not had) for (w, had), i, g in zip(was, is_, body.out_requires, strict=False)
     ]
-    if any(begins):
-        carry_leaves = [
-            Variable(a, requires_grad=g) if b else x
-            for a, x, b, g in zip(carry, carry_leaves, begins, body.out_requires, strict=False)
-        ]
-        return _lax_scan(f, jax.tree_util.tree_unflatten(carry_tree, carry_leaves), leaves, xs_tree, count, reverse)
-    trace, captured = state.trace, body.captured
-    start, draws = trace.draws, body.draws
-    steps = jnp.arange(count, dtype=np.uint32)
-    turns = steps[::-1] if reverse else steps  # how many calls went before
+    if not any(begins):
+        return None
+    return [
+        Variable(a, requires_grad=g) if b else x
+        for a, x, b, g in zip(arrays, leaves, begins, body.out_requires, strict=False)
+    ]
 
-    def step(held: Any, carry: Any, turn: Any, x: Any) -> Any:
-        with in_place(captured, held), keys(start + draws * turn):
-            outputs = body.arrays([*carry, *x])
-        return outputs[:n_carry], (outputs[n_carry:], carry)
 
-    held = [v._array for v in captured]
-    step = as_it_is_now(step, held, carry, turns[0], [a[0] for a in xs])
+class _Loop:
+    """A body as the step of `lax.scan`, and its gradient, which goes back over the states that `run` keeps.
 
-    def run(held: Any, carry: Any, xs: Any) -> Any:
-        return jax.lax.scan(lambda c, e: step(held, c, *e), carry, (turns, xs), reverse=reverse)
+    Args:
+        body: The body, examined: (state, x) -> (state, y).
+        carry: The first state.
+        xs: What is scanned over.
+        count: How many turns.
+        reverse: From the last element to the first.
 
-    last, (ys, states) = run(held, carry, xs)
-    trace.draws = start + draws * count
+    Attributes:
+        held: The arrays of what the body captured.
+        start: How many keys were drawn before.
+    """
 
-    def gradient() -> Callable[..., Any]:
+    def __init__(self, body: Body, carry: list[Any], xs: list[Any], count: int, reverse: bool) -> None:
+        self.body, self.carry, self.xs, self.reverse = body, carry, xs, reverse
+        self.held = [v._array for v in body.captured]
+        self.start = thread_state().trace.draws
+        steps = jnp.arange(count, dtype=np.uint32)
+        self.turns = steps[::-1] if reverse else steps  # how many calls went before
+        self.step = as_it_is_now(self._step, self.held, carry, self.turns[0], [a[0] for a in xs])
+
+    @contextlib.contextmanager
+    def _turn(self, held: Any, turn: Any) -> Iterator[None]:
+        with in_place(self.body.captured, held), keys(self.start + self.body.draws * turn):
+            yield
+
+    def _step(self, held: Any, carry: Any, turn: Any, x: Any) -> Any:
+        with self._turn(held, turn):
+            outputs = self.body.arrays([*carry, *x])
+        return outputs[: len(carry)], (outputs[len(carry) :], carry)
+
+    def run(self, held: Any, carry: Any, xs: Any) -> Any:
+        """Return the last state, and of every turn (y, the state before it)."""
+        return jax.lax.scan(lambda c, e: self.step(held, c, *e), carry, (self.turns, xs), reverse=self.reverse)
+
+    def gradient(self, states: list[Any]) -> Callable[..., list[Any]]:
+        """Return the gradient as `record` wants it. `states`: those that `run` gave for these inputs."""
+        body, n = self.body, len(self.carry)
         gys = [s if w and is_inexact(s) else None for w, s in zip(body.out_wrapped, body.shapes, strict=True)]
 
-        def gradients(held: Any, turn: Any, at: Any, x: Any, g_state: Any, g_y: Any) -> Any:
-            with in_place(captured, held), keys(start + draws * turn):
-                grads = body.gradients([*at, *x], [*g_state, *g_y], captured)
-            n = n_carry + len(x)
+        def of_turn(held: Any, turn: Any, at: Any, x: Any, g_state: Any, g_y: Any) -> Any:
+            with self._turn(held, turn):
+                grads = body.gradients([*at, *x], [*g_state, *g_y], body.captured)
             # where the state is no Variable, or none that has a gradient, nothing goes on
-            state = [g if w is not None else None for g, w in zip(grads[:n_carry], g_state, strict=True)]
-            return state, grads[n_carry:n], grads[n:]
+            state = [g if w is not None else None for g, w in zip(grads[:n], g_state, strict=True)]
+            return state, grads[n : n + len(x)], grads[n + len(x) :]
 
-        gradients = as_it_is_now(gradients, held, turns[0], carry, [a[0] for a in xs], gys[:n_carry], gys[n_carry:])
+        example = self.held, self.turns[0], self.carry, [a[0] for a in self.xs], gys[:n], gys[n:]
+        pull = as_it_is_now(of_turn, *example)
 
         def backward(*flat: Any) -> list[Any]:
+            inputs = self.carry, self.xs, self.held
             rest = iter(flat)
-            inputs = [[next(rest) for _ in part] for part in (carry, xs, held)]
-            known = all(a is b for a, b in zip(flat, (*carry, *xs, *held), strict=False))
+            carry, xs, held = ([next(rest) for _ in part] for part in inputs)
+            known = all(a is b for a, b in zip(flat, itertools.chain(*inputs), strict=False))
             # differentiated again, the states are a function of the inputs
-            kept = states if known else run(inputs[2], *inputs[:2])[1][1]
-            g_last, g_ys = (
-                [None if g is None else next(rest) for g in part] for part in (gys[:n_carry], gys[n_carry:])
-            )
+            kept = states if known else self.run(held, carry, xs)[1][1]
+            g_last, g_ys = ([None if g is None else next(rest) for g in part] for part in (gys[:n], gys[n:]))
 
             def back(sums: Any, element: Any) -> Any:
-                g_state, g_held = sums
-                turn, at, x, g_y = element
-                g_state, g_x, more = gradients(inputs[2], turn, at, x, g_state, g_y)
+                (g_state, g_held), (turn, at, x, g_y) = sums, element
+                g_state, g_x, more = pull(held, turn, at, x, g_state, g_y)
                 return (g_state, [a + b for a, b in zip(g_held, more, strict=True)]), g_x
 
-            zeros = [jnp.zeros_like(h) for h in inputs[2]]
-            elements = turns, kept, inputs[1], g_ys
-            (g_first, g_held), g_xs = jax.lax.scan(back, (g_last, zeros), elements, reverse=not reverse)
+            sums, elements = (g_last, [jnp.zeros_like(h) for h in held]), (self.turns, kept, xs, g_ys)
+            (g_first, g_held), g_xs = jax.lax.scan(back, sums, elements, reverse=not self.reverse)
             return [*g_first, *g_xs, *g_held]
 
         return backward
-
-    inputs = [*carry_leaves, *leaves, *captured]
-    results = record("scan", inputs, [*last, *ys], body, gradient)
-    final = jax.tree_util.tree_unflatten(body.out_tree, results)
-    return final[0], final[1]

@@ -18,8 +18,8 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
 from jaxchain.functions.checks import integer, one_of, same_dtype
 from jaxchain.functions.composed import composed
-from jaxchain.functions.n_step_recurrent import in_steps, pad_steps, unpad_steps
 from jaxchain.functions.shape import padded
+from jaxchain.functions.steps import in_steps, pad_steps, unpad_steps
 
 
 def _together(cost: Array, xs: Sequence[Array], sizes: Array | None) -> tuple[Array, Array]:

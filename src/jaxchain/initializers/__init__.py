@@ -3,12 +3,12 @@
 from jaxchain.initializers.base import Initializer as Initializer
 from jaxchain.initializers.base import generate_array as generate_array
 from jaxchain.initializers.base import get_fans as get_fans
-from jaxchain.initializers.base import get_initializer as _get_initializer
 from jaxchain.initializers.constant import Constant as Constant
 from jaxchain.initializers.constant import Identity as Identity
 from jaxchain.initializers.constant import NaN as NaN
 from jaxchain.initializers.constant import One as One
 from jaxchain.initializers.constant import Zero as Zero
+from jaxchain.initializers.conversion import get_initializer as _get_initializer
 from jaxchain.initializers.random import GlorotNormal as GlorotNormal
 from jaxchain.initializers.random import GlorotUniform as GlorotUniform
 from jaxchain.initializers.random import HeNormal as HeNormal

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxchain.core.arrays import ARRAY_TYPES, as_shape, placed
+from jaxchain.core.arrays import as_shape, placed
 from jaxchain.core.config import get_dtype
 
 
@@ -210,24 +210,3 @@ def generate_array(
         if xp is np:
             return np.asarray(array, dtype)
         return placed(np.array(array, dtype), device)  # a copy: JAX may alias it; jnp.array would compile one
-
-
-def get_initializer(initializer: Any) -> Callable:
-    """Return the initializer that an argument such as ``initialW`` stands for.
-
-    Args:
-        initializer: None (LeCunNormal), scalar or array (Constant), or callable (itself).
-
-    Raises:
-        TypeError: None of these.
-    """
-    from jaxchain.initializers.constant import Constant
-    from jaxchain.initializers.random import LeCunNormal
-
-    if initializer is None:
-        return LeCunNormal()
-    if isinstance(initializer, ARRAY_TYPES) or (np.isscalar(initializer) and not isinstance(initializer, str)):
-        return Constant(initializer)
-    if not callable(initializer):
-        raise TypeError(f"invalid type of initializer: expected an Initializer, number or array, got {initializer!r}")
-    return initializer

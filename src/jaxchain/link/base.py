@@ -22,8 +22,10 @@ from jaxchain.core.calls import located
 from jaxchain.core.config import get_dtype, lock, thread_state
 from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.static import static_link
 from jaxchain.core.variable import as_jax
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
+from jaxchain.initializers.constant import NaN
 from jaxchain.link.hierarchy import Hierarchy
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs
 
@@ -132,9 +134,7 @@ class Link(DeviceResident, Hierarchy):
         if mode is not None or state.static or outer.__class__ is BrokenScope:
             outermost = (state.static and outer is None) or outer.__class__ is BrokenScope
             if (mode == "static" or (outermost and mode != "eager")) and state.trace is None:
-                from jaxchain.core.static import call_link
-
-                return call_link(self, function, args, kwargs)
+                return static_link(self, function)(*args, **kwargs)
         state.scope = Scope(outer, self)
         try:
             if state.trace is None and not state.link_hooks and not self._hooks:
@@ -186,8 +186,6 @@ class Link(DeviceResident, Hierarchy):
 
     def explain(self) -> Explanation:
         """Return why and when calls of this link were compiled; print it."""
-        from jaxchain.core.static import static_link
-
         return static_link(self).explain()
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -200,8 +198,6 @@ class Link(DeviceResident, Hierarchy):
         Raises:
             StaticError: The call cannot be compiled, or it branches on a value and there are only shapes.
         """
-        from jaxchain.core.static import static_link
-
         return static_link(self).lower(*args, **kwargs)
 
     def save_cache(self, folder: str | os.PathLike[str]) -> int:
@@ -213,8 +209,6 @@ class Link(DeviceResident, Hierarchy):
         Raises:
             StaticError: The folder cannot be made, or others can write to it.
         """
-        from jaxchain.core.static import static_link
-
         return static_link(self).save_cache(folder)
 
     def summary(self, *args: Any, **kwargs: Any) -> Any:
@@ -300,8 +294,6 @@ class Link(DeviceResident, Hierarchy):
         if name in self.__dict__:
             raise AttributeError(f"cannot register a new parameter {name}: attribute exists")
         if initializer is None:
-            from jaxchain.initializers import NaN
-
             initializer = NaN(dtype)
         with self.init_scope():
             setattr(self, name, Parameter(initializer, shape))
@@ -411,14 +403,7 @@ class Link(DeviceResident, Hierarchy):
         """
         from jaxchain.link.sequential import Sequential
 
-        repeated = Sequential()
-        if n_repeat <= 0:
-            return repeated
-        if mode not in COPY_MODES:
-            raise ValueError(f"The 'mode' argument should be either 'init', 'copy', or 'share'. But {mode} was given.")
-        for _ in range(n_repeat):
-            repeated.append(self.copy(mode))
-        return repeated
+        return Sequential(*[self.copy(mode) for _ in range(n_repeat)])
 
     def device_resident_accept(self, visitor: DeviceResidentsVisitor) -> None:
         """Show parameters, persistent arrays and child links to a visitor. Override it to show other arrays, too.

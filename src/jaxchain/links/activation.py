@@ -10,8 +10,9 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import Initializer, _get_initializer
+from jaxchain.initializers import Initializer
 from jaxchain.initializers.base import Reshaped
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Chain, Link
 from jaxchain.links.linear import Linear
 
@@ -33,7 +34,7 @@ class PReLU(Link):
     def __init__(self, shape: Any = (), init: Any = 0.25) -> None:
         super().__init__()
         with self.init_scope():
-            self.W = Parameter(_get_initializer(init), shape)
+            self.W = Parameter(get_initializer(init), shape)
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape ``(n, *shape, ...)``; the result has the same one."""
@@ -57,7 +58,7 @@ class Swish(Link):
     def __init__(self, beta_shape: Any, beta_init: Any = 1.0) -> None:
         super().__init__()
         with self.init_scope():
-            self.beta = Parameter(_get_initializer(beta_init), beta_shape)
+            self.beta = Parameter(get_initializer(beta_init), beta_shape)
 
     def forward(self, x: Any) -> Variable:
         """Apply it to `x`, any shape; the result has the same one."""

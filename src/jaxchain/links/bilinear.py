@@ -10,7 +10,7 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
@@ -82,4 +82,4 @@ class Bilinear(Link):
 def _parameter(initial: Any, shape: tuple[int, ...]) -> Parameter:
     if isinstance(initial, np.ndarray | jax.Array) and initial.shape != shape:
         raise AssertionError(f"Bilinear: expected an initial array of shape {shape}, got {initial.shape}")
-    return Parameter(_get_initializer(initial), shape)
+    return Parameter(get_initializer(initial), shape)

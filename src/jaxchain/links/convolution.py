@@ -10,7 +10,7 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
@@ -46,13 +46,13 @@ class Filter(Link):
         self, in_channels: int | None, out_channels: int, nobias: bool, initialW: Any, initial_bias: Any
     ) -> None:
         with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
+            self.W = Parameter(get_initializer(initialW))
             if in_channels is not None:
                 self._initialize_params(in_channels)
             if nobias:
                 self.b = None
             else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_channels)
+                self.b = Parameter(get_initializer(initial_bias, 0), out_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
         """Make the filter, now that the channels of the input are known."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from jaxchain import functions as F
-from jaxchain import initializers
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.convolution import conv_outsize
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers import HeNormal
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Chain, Link
 from jaxchain.links.convolution import Convolution2D, Filter, pair
 
@@ -56,11 +56,10 @@ class DepthwiseConvolution2D(Link):
         self.channel_multiplier = channel_multiplier
         self.nobias = nobias
         with self.init_scope():
-            initialW = initializers.HeNormal(0.5**0.5) if initialW is None else initialW
-            self.W = Parameter(_get_initializer(initialW))
+            self.W = Parameter(get_initializer(initialW, HeNormal(0.5**0.5)))
             self.b = None
             if not nobias:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(get_initializer(initial_bias, 0))
         if in_channels is not None:
             self._initialize_params(in_channels)
 
@@ -247,10 +246,10 @@ class DeformableConvolution2DSampler(Link):
         self.pad = pair(pad)
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = Parameter(_get_initializer(0 if initialW is None else initialW))
+            self.W = Parameter(get_initializer(initialW, 0))
             self.b = None
             if not nobias:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(get_initializer(initial_bias, 0))
         if in_channels is not None:
             self._initialize_params(in_channels)
 
@@ -317,10 +316,10 @@ class LocalConvolution2D(Link):
         self.nobias = nobias
         self.out_channels = out_channels
         with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
+            self.W = Parameter(get_initializer(initialW))
             self.b = None
             if not nobias:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias))
+                self.b = Parameter(get_initializer(initial_bias, 0))
             if in_channels is not None and in_size is not None:
                 self._initialize_params(in_channels, pair(in_size))
 

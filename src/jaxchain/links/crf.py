@@ -9,7 +9,7 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 from jaxchain.links.n_step_recurrent import by_falling_length
 
@@ -36,7 +36,7 @@ class CRF1d(Link):
     def __init__(self, n_label: int, initial_cost: Any = None) -> None:
         super().__init__()
         with self.init_scope():
-            self.cost = Parameter(_get_initializer(0 if initial_cost is None else initial_cost), (n_label, n_label))
+            self.cost = Parameter(get_initializer(initial_cost, 0), (n_label, n_label))
 
     def forward(self, xs: Any, ys: Any, reduce: str = "mean", transpose: bool = False) -> Variable:
         """Return the negative log-likelihood.

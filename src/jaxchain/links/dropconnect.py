@@ -9,7 +9,8 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import HeNormal, _get_initializer
+from jaxchain.initializers import HeNormal
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
@@ -51,13 +52,13 @@ class SimplifiedDropconnect(Link):
         self.out_size = out_size
         self.ratio = ratio
         with self.init_scope():
-            self.W = Parameter(_get_initializer(HeNormal(0.5**0.5) if initialW is None else initialW))
+            self.W = Parameter(get_initializer(initialW, HeNormal(0.5**0.5)))
             if in_size is not None:
                 self._initialize_params(in_size)
             if nobias:
                 self.b = None
             else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
+                self.b = Parameter(get_initializer(initial_bias, 0), out_size)
 
     def _initialize_params(self, in_size: int) -> None:
         self.W.initialize((self.out_size, in_size))

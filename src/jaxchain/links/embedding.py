@@ -7,7 +7,8 @@ from typing import Any
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.initializers import Normal, _get_initializer
+from jaxchain.initializers import Normal
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
@@ -35,7 +36,7 @@ class EmbedID(Link):
         super().__init__()
         self.ignore_label = ignore_label
         with self.init_scope():
-            initializer = Normal(1.0) if initialW is None else _get_initializer(initialW)
+            initializer = get_initializer(initialW, Normal(1.0))
             self.W = Parameter(initializer, (in_size, out_size))
 
     @classmethod

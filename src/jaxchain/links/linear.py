@@ -9,7 +9,7 @@ from typing import Any
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Chain, Link
 
 
@@ -46,13 +46,13 @@ class Linear(Link):
         self.in_size = in_size
         self.out_size = out_size
         with self.init_scope():
-            self.W = Parameter(_get_initializer(initialW))
+            self.W = Parameter(get_initializer(initialW))
             if in_size is not None:
                 self._initialize_params(in_size)
             if nobias:
                 self.b = None
             else:
-                self.b = Parameter(_get_initializer(0 if initial_bias is None else initial_bias), out_size)
+                self.b = Parameter(get_initializer(initial_bias, 0), out_size)
 
     def _initialize_params(self, in_size: int) -> None:
         self.W.initialize((self.out_size, in_size))  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ class Bias(Link):
         super().__init__()
         if shape is not None:
             with self.init_scope():
-                self.b = Parameter(_get_initializer(0), shape)
+                self.b = Parameter(get_initializer(0), shape)
         self.axis = axis
 
     def forward(self, *xs: Any) -> Variable:
@@ -162,7 +162,7 @@ class Scale(Chain):
             raise ValueError("bias_shape should be given if W is not learnt parameter and bias_term is True.")
         with self.init_scope():
             if W_shape is not None:
-                self.W = Parameter(_get_initializer(1), W_shape)
+                self.W = Parameter(get_initializer(1), W_shape)
             if bias_term:
                 self.bias = Bias(axis, bias_shape if W_shape is None else W_shape)
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxchain import functions as F
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import ChainList, Link
 
 
@@ -45,8 +45,8 @@ class NStepRNNBase(ChainList):
         initial_bias: Any = None,
     ) -> None:
         direction = 2 if self.use_bi_direction else 1
-        W = _get_initializer(initialW)
-        b = _get_initializer(0 if initial_bias is None else initial_bias)
+        W = get_initializer(initialW)
+        b = get_initializer(initial_bias, 0)
         super().__init__()
         for layer in range(n_layers):
             for _ in range(direction):

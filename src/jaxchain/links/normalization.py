@@ -14,12 +14,36 @@ from jaxchain.core.config import config, get_dtype
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.normalization import batch_normalization_with_statistics
-from jaxchain.initializers import _get_initializer, generate_array
+from jaxchain.initializers import generate_array
 from jaxchain.initializers.base import Typed
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
-class BatchNormalization(Link):
+class Averaging(Link):
+    """What layers share that keep running averages of the statistics of batches.
+
+    Attributes:
+        decay: What is left of an average at each batch.
+        N: Number of batches since fine-tuning began.
+    """
+
+    decay: float
+    N: int
+
+    def _decay_of_batch(self, finetune: bool) -> float:
+        """Return what is left of the averages at this batch; in fine-tuning all batches count alike."""
+        if not finetune:
+            return self.decay
+        self.N += 1
+        return 1.0 - 1.0 / self.N
+
+    def start_finetuning(self) -> None:
+        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
+        self.N = 0
+
+
+class BatchNormalization(Averaging):
     """Batch normalisation layer.
 
     In training mode it normalises with the statistics of the batch and keeps their moving averages; otherwise
@@ -91,10 +115,10 @@ class BatchNormalization(Link):
         self._highprec_dtype = get_dtype(dtype, map_mixed16=np.float32)
         with self.init_scope():
             if use_gamma:
-                initializer = _get_initializer(1 if initial_gamma is None else initial_gamma)
+                initializer = get_initializer(initial_gamma, 1)
                 self.gamma = Parameter(Typed(initializer, self._highprec_dtype))
             if use_beta:
-                initializer = _get_initializer(0 if initial_beta is None else initial_beta)
+                initializer = get_initializer(initial_beta, 0)
                 self.beta = Parameter(Typed(initializer, self._highprec_dtype))
         self.avg_mean: Any = None
         self.avg_var: Any = None
@@ -113,7 +137,7 @@ class BatchNormalization(Link):
                 parameter.initialize(shape)
 
     def _statistic(self, initializer: Any, default: float, shape: tuple[int, ...]) -> Any:
-        initializer = _get_initializer(default if initializer is None else initializer)
+        initializer = get_initializer(initializer, default)
         return generate_array(initializer, shape, dtype=self._highprec_dtype)
 
     @property
@@ -147,23 +171,13 @@ class BatchNormalization(Link):
             return F.fixed_batch_normalization(
                 x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, axis=self.axis
             )
-        if finetune:
-            self.N += 1
-            decay = 1.0 - 1.0 / self.N
-        else:
-            decay = self.decay
         if config.in_recomputing:  # the statistics of this batch are in already
-            if finetune:
-                self.N -= 1
-            return F.batch_normalization(x, gamma, beta, eps=self.eps, decay=decay, axis=self.axis)
+            return F.batch_normalization(x, gamma, beta, eps=self.eps, axis=self.axis)
+        decay = self._decay_of_batch(finetune)
         y, self.avg_mean, self.avg_var = batch_normalization_with_statistics(
             x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, decay=decay, axis=self.axis
         )
         return y
-
-    def start_finetuning(self) -> None:
-        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
-        self.N = 0
 
 
 class LayerNormalization(Link):
@@ -190,8 +204,8 @@ class LayerNormalization(Link):
         super().__init__()
         self.eps = eps
         with self.init_scope():
-            self.gamma = Parameter(_get_initializer(1 if initial_gamma is None else initial_gamma))
-            self.beta = Parameter(_get_initializer(0 if initial_beta is None else initial_beta))
+            self.gamma = Parameter(get_initializer(initial_gamma, 1))
+            self.beta = Parameter(get_initializer(initial_beta, 0))
         if size is not None:
             self._initialize_params(size)
 

@@ -7,8 +7,8 @@ from typing import Any
 from jaxchain import functions as F
 from jaxchain.core.arrays import zeros
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Blocks, Gates
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Chain
 from jaxchain.links.linear import Linear
 
@@ -62,17 +62,17 @@ class _LSTM(Chain):
         assert out_size is not None
         super().__init__()
         self.state_size = out_size
-        bias = _get_initializer(0 if bias_init is None else bias_init)
-        forget_bias = _get_initializer(1 if forget_bias_init is None else forget_bias_init)
+        bias = get_initializer(bias_init, 0)
+        forget_bias = get_initializer(forget_bias_init, 1)
         with self.init_scope():
             self.upward = Linear(
                 in_size,
                 4 * out_size,
-                initialW=Blocks(_get_initializer(upward_init), 4),
+                initialW=Blocks(get_initializer(upward_init), 4),
                 initial_bias=Gates(bias, bias, forget_bias, bias),
             )
             self.lateral = Linear(
-                out_size, 4 * out_size, nobias=True, initialW=Blocks(_get_initializer(lateral_init), 4)
+                out_size, 4 * out_size, nobias=True, initialW=Blocks(get_initializer(lateral_init), 4)
             )
 
 

@@ -14,10 +14,10 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.decorrelation import decorrelated_batch_normalization_with_statistics
 from jaxchain.functions.renormalization import batch_renormalization_with_statistics
-from jaxchain.initializers import _get_initializer
 from jaxchain.initializers.base import Typed
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
-from jaxchain.links.normalization import BatchNormalization
+from jaxchain.links.normalization import Averaging, BatchNormalization
 from jaxchain.serializer import Deserializer
 
 
@@ -107,10 +107,7 @@ class BatchRenormalization(BatchNormalization):
             old = self._before or (self.avg_mean, self.avg_var)
             y, _, _ = batch_renormalization_with_statistics(x, gamma, beta, *old, *bounds, self.eps)
             return y
-        decay = self.decay
-        if finetune:
-            self.N += 1
-            decay = 1.0 - 1.0 / self.N
+        decay = self._decay_of_batch(finetune)
         old = self.avg_mean, self.avg_var
         if not config.enable_backprop:  # perhaps the first run of `functions.forget`
             self._before = old
@@ -141,7 +138,7 @@ class _OneGroup(Deserializer):
         return jnp.broadcast_to(jnp.asarray(loaded, value.dtype), value.shape)
 
 
-class DecorrelatedBatchNormalization(Link):
+class DecorrelatedBatchNormalization(Averaging):
     """Batch normalisation that also makes the channels of a group uncorrelated.
 
     In training mode it whitens with the statistics of the batch and keeps their moving averages; otherwise
@@ -210,18 +207,11 @@ class DecorrelatedBatchNormalization(Link):
             return F.fixed_decorrelated_batch_normalization(x, self.avg_mean, self.avg_projection, groups=self.groups)
         if config.in_recomputing:  # the statistics of this batch are in already
             return F.decorrelated_batch_normalization(x, groups=self.groups, eps=self.eps)
-        decay = self.decay
-        if finetune:
-            self.N += 1
-            decay = 1.0 - 1.0 / self.N
+        decay = self._decay_of_batch(finetune)
         y, self.avg_mean, self.avg_projection = decorrelated_batch_normalization_with_statistics(
             x, self.avg_mean, self.avg_projection, groups=self.groups, eps=self.eps, decay=decay
         )
         return y
-
-    def start_finetuning(self) -> None:
-        """Start to count batches from 0 for fine-tuning. Not needed the first time."""
-        self.N = 0
 
 
 class GroupNormalization(Link):
@@ -260,8 +250,8 @@ class GroupNormalization(Link):
         dtype = get_dtype(None, map_mixed16=np.float32)
         with self.init_scope():
             self.groups = groups
-            self.gamma = Parameter(Typed(_get_initializer(1 if initial_gamma is None else initial_gamma), dtype))
-            self.beta = Parameter(Typed(_get_initializer(0 if initial_beta is None else initial_beta), dtype))
+            self.gamma = Parameter(Typed(get_initializer(initial_gamma, 1), dtype))
+            self.beta = Parameter(Typed(get_initializer(initial_beta, 0), dtype))
             self.eps = eps
         if size is not None:
             self._initialize_params(size)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.core import graph
-from jaxchain.core.arrays import zeros
+from jaxchain.core.arrays import KEPT, zeros
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import user_line, warn
 from jaxchain.core.parameter import Parameter
@@ -255,7 +255,7 @@ class Optimizer:
             return
         scaling.is_nan = False
         for name, param in self.target.namedparams():
-            if not bool(jnp.isfinite(param.grad).all()):
+            if param.is_initialized and not bool(jnp.isfinite(param.grad).all()):
                 scaling.is_nan = scaling.was_nan = True
                 warnings.warn(
                     f"Non finite number found in param.grad of {name} (iteration: {self.t}, loss_scale: "
@@ -494,13 +494,15 @@ def _reallocate(params: Iterable[Parameter]) -> None:
             param._grad = _zeros(array.shape, array.dtype)
 
 
-_zeros_cache: dict[Any, jax.Array] = {}
+_small_zeros: dict[Any, jax.Array] = {}
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     if thread_state().trace is not None:
         return jnp.zeros(shape, dtype)
-    found = _zeros_cache.get((shape, dtype))
+    found = _small_zeros.get((shape, dtype))
     if found is None or found.is_deleted():
-        found = _zeros_cache[shape, dtype] = zeros(shape, dtype)
+        found = zeros(shape, dtype)
+        if found.nbytes <= KEPT:
+            _small_zeros[shape, dtype] = found
     return found

@@ -120,33 +120,41 @@ def hooks_of(hooks: Collection[Any]) -> tuple[Any, list[dict[str, Any]]]:
     return tuple((kind, statics) for kind, _, statics in parts), [numbers for _, numbers, _ in parts]
 
 
-def _on_one(compiled: Callable[..., Any], members: Sequence[int], arguments: tuple[Any, ...]) -> Any:
-    """Call an update of parameters that are on several devices on the first one's; the results go to their own."""
-    places = [p.sharding for p in arguments[4]]
-    new, changed, states = compiled(*jax.device_put(arguments, places[0]))
-    own = [place for place, member in zip(places, members, strict=True) if member >= 0]
-    return (
-        list(map(jax.device_put, new, own)),
-        None if changed is None else list(map(jax.device_put, changed, places)),
-        [jax.device_put(s, place) for s, place in zip(states, places, strict=True)],
-    )
-
-
-def apply_updates(
-    name: str,
-    params: Sequence[Parameter],
-    pre: Sequence[Any] = (),
-    post: Sequence[Any] = (),
-    scales: Any = None,
-) -> None:
-    """Update parameters with rules of ours, in one compiled call.
+def call_update(
+    name: str, compiled: Callable[..., Any], arguments: tuple[Any, ...], homes: Callable[[], tuple[Any, ...]]
+) -> Any:
+    """Call a compiled update, on one device if what it takes is on several.
 
     Args:
         name: Name of the program.
-        params: Initialised parameters with gradients.
-        pre: Pure hooks of the optimizer, before.
-        post: Pure hooks of the optimizer, after.
-        scales: The loss scale of each parameter, or None; None: no gradient is divided.
+        compiled: The update.
+        arguments: What it takes.
+        homes: Makes a tree of shardings like the results: where they are put if what the update takes is on several
+            devices. None: where they are.
+    """
+    trace = thread_state().trace
+    if trace is not None:
+        with trace.update_scope(name):
+            return compiled(*arguments)
+    try:
+        return compiled(*arguments)
+    except ValueError:
+        if len(devices_of(jax.tree_util.tree_leaves(arguments))) < 2:
+            raise
+    places = homes()
+    results = compiled(*jax.device_put(arguments, jax.tree_util.tree_leaves(places)[0]))
+    return [
+        found if place is None or found is None else list(map(jax.device_put, found, place))
+        for found, place in zip(results, places, strict=True)
+    ]
+
+
+def _grouped(params: Sequence[Parameter]) -> tuple[list[Any], ...]:
+    """Put parameters into groups whose rules have everything in common but their slots.
+
+    Returns:
+        Group of each parameter, -1 for those that are not updated; slots of each parameter; of each group what it is
+        compiled for, its numbers, its number of updates, the numbers of its hooks.
     """
     groups: dict[Any, int] = {}
     details: list[Group] = []
@@ -177,6 +185,26 @@ def apply_updates(
             inner.append((before_numbers, after_numbers))
         members.append(group)
         slots.append(tuple([state[s] for s in names]) if names and state else ())
+    return members, slots, details, numbers, ts, inner
+
+
+def apply_updates(
+    name: str,
+    params: Sequence[Parameter],
+    pre: Sequence[Any] = (),
+    post: Sequence[Any] = (),
+    scales: Any = None,
+) -> None:
+    """Update parameters with rules of ours, in one compiled call.
+
+    Args:
+        name: Name of the program.
+        params: Initialised parameters with gradients.
+        pre: Pure hooks of the optimizer, before.
+        post: Pure hooks of the optimizer, after.
+        scales: The loss scale of each parameter, or None; None: no gradient is divided.
+    """
+    members, slots, details, numbers, ts, inner = _grouped(params)
     pre_static, pre_numbers = hooks_of(pre)
     post_static, post_numbers = hooks_of(post)
     scaled, distinct = scales_apart(scales)
@@ -190,18 +218,12 @@ def apply_updates(
         [p.grad for p in params],
         slots,
     )
-    trace = thread_state().trace
-    if trace is None:
-        try:
-            new, grads, states = compiled(*arguments)
-        except ValueError:
-            devices = devices_of(arguments[4])
-            if len(devices) < 2:
-                raise
-            new, grads, states = _on_one(compiled, members, arguments)
-    else:
-        with trace.update_scope(name):
-            new, grads, states = compiled(*arguments)
+
+    def homes() -> tuple[Any, ...]:
+        places = [p._array.sharding for p in params]
+        return [place for place, member in zip(places, members, strict=True) if member >= 0], places, places
+
+    new, grads, states = call_update(name, compiled, arguments, homes)
     arrays = iter(new)
     for p, member, values in zip(params, members, states, strict=True):
         if member >= 0:

@@ -18,7 +18,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
 from jaxchain.optimizers.base import GradientMethod
-from jaxchain.optimizers.compiled import apply_hooks, hooks_of, scale_of_each, scales_apart, unscaled
+from jaxchain.optimizers.compiled import apply_hooks, call_update, hooks_of, scale_of_each, scales_apart, unscaled
 from jaxchain.optimizers.hooks import Hooks
 from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
@@ -333,12 +333,12 @@ class Optax(GradientMethod):
             list(self._leaves.values()),
             value,
         )
-        trace = thread_state().trace
-        if trace is None:
-            new, grads, leaves = compiled(*arguments)
-        else:
-            with trace.update_scope(name):
-                new, grads, leaves = compiled(*arguments)
+
+        def homes() -> tuple[Any, ...]:
+            places = [p._array.sharding for p in params]
+            return places, places, None  # the state is one of all parameters
+
+        new, grads, leaves = call_update(name, compiled, arguments, homes)
         for p, array in zip(params, new, strict=True):
             if paths[id(p)] and paths[id(p)] not in frozen:
                 p._array = array

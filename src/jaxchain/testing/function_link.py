@@ -11,7 +11,7 @@ import numpy as np
 from jaxchain import gradient_check
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
-from jaxchain.initializers import _get_initializer
+from jaxchain.initializers.conversion import get_initializer
 from jaxchain.testing.array import assert_allclose
 
 Arrays = tuple[Any, ...]
@@ -324,7 +324,7 @@ class InitializerArgument:
     def __init__(self, argument_value: Any, expected_initializer: Any) -> None:
         if expected_initializer is None:
             raise ValueError("expected_initializer is None; it must be what the link takes in place of the argument")
-        _get_initializer(expected_initializer)  # it raises if it is none
+        get_initializer(expected_initializer)  # it raises if it is none
         self.argument_value = argument_value
         self.expected_initializer = expected_initializer
 
@@ -363,7 +363,7 @@ class LinkInitializersTestCase(_LinkCase):
                 name = self.param_names[i]
                 actual = np.asarray(self._parameter(link, name).array)
                 expected = np.empty_like(actual)
-                _get_initializer(pair.expected_initializer)(expected)
+                get_initializer(pair.expected_initializer)(expected)
                 try:
                     assert_allclose(expected, actual, **(self.check_initializers_options or {}))
                 except AssertionError as error:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxchain.core.compat import values_of
-from jaxchain.core.state import is_record
+from jaxchain.core.kinds import is_record
 from jaxchain.core.variable import Variable
 from jaxchain.views.report import Difference
 

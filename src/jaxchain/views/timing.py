@@ -16,6 +16,7 @@ from jaxchain.core.variable import Variable
 from jaxchain.function_hooks import TimerHook
 from jaxchain.link import Link
 from jaxchain.link_hook import LinkHook
+from jaxchain.views.compare import is_variable
 
 ROUNDS = 5
 COMPILED_LINKS = 24  # each costs a compile: a table of a larger model gives static times of the model alone
@@ -37,7 +38,7 @@ class _Calls(LinkHook):
         arguments = (args.args, args.kwargs)
         jax.block_until_ready(_arrays(arguments))
         if len(self.calls[id(args.link)]) <= CALLS:
-            self.calls[id(args.link)].append(jax.tree_util.tree_map(_leaf, arguments, is_leaf=_is_variable))
+            self.calls[id(args.link)].append(jax.tree_util.tree_map(_leaf, arguments, is_leaf=is_variable))
         self._running.append(time.perf_counter())
 
     def forward_postprocess(self, args: Any) -> None:
@@ -191,12 +192,8 @@ def _alone(child: Link, calls: list[tuple[Any, Any]], reset: Callable[[], None])
     return None if function.eager_reasons else min(found[2:])
 
 
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
-
-
 def _arrays(value: Any) -> list[Any]:
-    leaves = jax.tree_util.tree_leaves(value, is_leaf=_is_variable)
+    leaves = jax.tree_util.tree_leaves(value, is_leaf=is_variable)
     return [a for v in leaves if isinstance(a := v.array if isinstance(v, Variable) else v, jax.Array)]
 
 

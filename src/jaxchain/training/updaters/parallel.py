@@ -134,14 +134,8 @@ class ParallelUpdater(StandardUpdater):
         main.to_device(self._device)
         _collect(main)
 
-    def update_core(self) -> None:
-        """Make one update with the batch split over the devices."""
-        iterator = self.get_iterator("main")
-        self._update(iterator.next())
-        if self.auto_new_epoch and iterator.is_new_epoch:
-            self.get_optimizer("main").new_epoch(auto=True)
-
-    def _update(self, batch: Sequence[Any]) -> None:
+    def _update_on(self, batch: Sequence[Any]) -> None:
+        """Split a batch over the devices, and update by it."""
         n = len(self._devices)
         even = len(batch) % self._n_split == 0
         if not even and len(batch) not in self._uneven:
@@ -225,17 +219,12 @@ class MultiprocessParallelUpdater(ParallelUpdater):
         """Return True: nothing but JAX is needed."""
         return True
 
-    def update_core(self) -> None:
-        """Make one update with a part of the batch from each iterator."""
-        iterator = self.get_iterator("main")
-        parts = [iterator.next(), *(other.next() for other in self._others)]
-        if len({len(part) for part in parts}) == 1:  # interleave, as `_update` deals out in turn
-            batch = [part[i] for i in range(len(parts[0])) for part in parts]
-        else:
-            batch = [example for part in parts for example in part]
-        self._update(batch)
-        if self.auto_new_epoch and iterator.is_new_epoch:
-            self.get_optimizer("main").new_epoch(auto=True)
+    def _next_batch(self) -> list[Any]:
+        """Return a batch with a part from each iterator."""
+        parts = [self.get_iterator("main").next(), *(other.next() for other in self._others)]
+        if len({len(part) for part in parts}) == 1:  # interleave, as `_update_on` deals out in turn
+            return [part[i] for i in range(len(parts[0])) for part in parts]
+        return [example for part in parts for example in part]
 
     def finalize(self) -> None:
         """Finalize the iterators."""

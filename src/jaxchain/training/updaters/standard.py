@@ -153,13 +153,19 @@ class StandardUpdater(Updater):
 
     def update_core(self) -> None:
         """Make one update: subclasses override this."""
-        iterator = self._iterators["main"]
-        arrays = convert(self.converter, iterator.next(), self.input_device)
+        self._update_on(self._next_batch())
+        if self.auto_new_epoch and self.get_iterator("main").is_new_epoch:
+            self.get_optimizer("main").new_epoch(auto=True)
+
+    def _next_batch(self) -> Any:
+        return self.get_iterator("main").next()
+
+    def _update_on(self, batch: Any) -> None:
+        """Convert a batch, and update by it."""
+        arrays = convert(self.converter, batch, self.input_device)
         if self._keep_batch:
             self._last_batch = arrays
         self._update_by(arrays)
-        if self.auto_new_epoch and iterator.is_new_epoch:
-            self._optimizers["main"].new_epoch(auto=True)
 
     def _update_by(self, arrays: Any) -> None:
         """Update the main optimizer's model by a converted batch: the part that is compiled.
