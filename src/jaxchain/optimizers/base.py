@@ -82,8 +82,8 @@ class Optimizer:
         clock.t = value
         for param in self.target.params() if self.target is not None else ():
             rule = param.update_rule
-            if isinstance(rule, UpdateRule) and rule._status[2] is clock and rule._status[0]:
-                rule._status = (True, rule._status[1] + difference, *rule._status[2:])
+            if isinstance(rule, UpdateRule) and rule._status.clock is clock and rule._status.enabled:
+                rule._status = rule._status._replace(offset=rule._status.offset + difference)
 
     @property
     def epoch(self) -> Any:
@@ -314,7 +314,7 @@ class GradientMethod(Optimizer):
         repeated = set(map(id, rounds[1])) if len(rounds) > 1 else ()
         for param in params:
             rule = param.update_rule
-            if isinstance(rule, UpdateRule) and (rule._status[2] is clock) is (id(param) in repeated):
+            if isinstance(rule, UpdateRule) and (rule._status.clock is clock) is (id(param) in repeated):
                 rule._join(Clock() if id(param) in repeated else clock)
         return rounds
 
@@ -428,7 +428,7 @@ class GradientMethod(Optimizer):
         """Update parameter by parameter where a rule is the user's; those of ours in one call before them."""
         clock = self._clock
         rules = [p.update_rule for p in params if isinstance(p.update_rule, UpdateRule)]
-        own = [rule._status[2] for rule in rules if rule._status[0] and rule._status[2] is not clock]
+        own = [rule._status.clock for rule in rules if rule._status.enabled and rule._status.clock is not clock]
         clocks = (clock, *own)
         for each in own:  # of parameters that are in several places
             each.t = each.t + 1

@@ -161,7 +161,7 @@ def _grouped(params: Sequence[Parameter]) -> tuple[list[Any], ...]:
     numbers, ts, inner, members, slots = [], [], [], [], []
     for p in params:
         rule = p.update_rule
-        if rule is None or not rule._status[0]:
+        if rule is None or not rule._status.enabled:
             members.append(-1)
             slots.append(())
             continue

@@ -46,7 +46,7 @@ class OptaxRule(UpdateRule):
         return optimizer._leaves if optimizer is not None and self.path in optimizer._names else None
 
     def _is_pure(self) -> bool:
-        hooks = self._status[3]
+        hooks = self._status.hooks
         return hooks is None or not (hooks.pre or hooks.post)
 
     def _begin(self, param: Parameter) -> Callable[[], None] | None:
@@ -357,7 +357,7 @@ class Optax(GradientMethod):
 
     def _call_rule_hooks(self, params: Sequence[Parameter], timing: str) -> None:
         for p in params:
-            hooks: Hooks | None = p.update_rule._status[3] if isinstance(p.update_rule, OptaxRule) else None
+            hooks: Hooks | None = p.update_rule._status.hooks if isinstance(p.update_rule, OptaxRule) else None
             if hooks is not None and p.update_rule.enabled:
                 for hook in hooks.at(timing):
                     hook(p.update_rule, p)

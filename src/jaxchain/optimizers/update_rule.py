@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,22 @@ class Loader(Protocol):
         """Return what was saved under a key."""
 
 
+class Status(NamedTuple):
+    """What the updates of a rule hang on besides its hyperparameters: one object, compared by identity per static call.
+
+    Attributes:
+        enabled: Whether updates do anything.
+        offset: ``clock.t - t``; while updates are disabled: t.
+        clock: What counts.
+        hooks: The rule's own.
+    """
+
+    enabled: bool
+    offset: Any
+    clock: Clock
+    hooks: Hooks | None
+
+
 class UpdateRule:
     """How one parameter is updated. Subclasses give `transform` and `slots`, or override `update_core` as in Chainer.
 
@@ -57,8 +73,7 @@ class UpdateRule:
     def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
         self._state: dict[str, Any] | None = None
         self._hyper = Hyperparameter() if parent_hyperparam is None else parent_hyperparam
-        # (enabled, clock.t - t, or t while disabled, clock, hooks): one object, compared by identity per static call
-        self._status: tuple[bool, Any, Clock, Hooks | None] = (True, 0, Clock(), None)
+        self._status = Status(True, 0, Clock(), None)
         if not is_pure_rule(type(self)):
             _ = self.hyperparam  # code of the user's will ask for it: better now than inside a trace
 
@@ -97,14 +112,14 @@ class UpdateRule:
     @property
     def enabled(self) -> bool:
         """Whether updates do anything."""
-        return self._status[0]
+        return self._status.enabled
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        old, offset, clock, hooks = self._status
-        if bool(value) != old:
+        enabled, offset, clock, hooks = self._status
+        if bool(value) != enabled:
             # the same step there and back; a plain number, so that compiled programs compare the tuple by identity
-            self._status = (bool(value), plain_number(clock.t - offset), clock, hooks)
+            self._status = Status(bool(value), plain_number(clock.t - offset), clock, hooks)
 
     @property
     def t(self) -> Any:
@@ -116,14 +131,14 @@ class UpdateRule:
     def t(self, value: Any) -> None:
         if value is self.t or (type(value) is int and value == self.t):
             return  # compiled programs know `_status` by identity
-        enabled, _, clock, hooks = self._status
-        self._status = (enabled, clock.t - value if enabled else value, clock, hooks)
+        enabled, _, clock, _ = self._status
+        self._status = self._status._replace(offset=clock.t - value if enabled else value)
 
     def _join(self, clock: Clock) -> None:
         """Count by another clock from now on."""
         t = self.t
-        enabled, _, _, hooks = self._status
-        self._status = (enabled, plain_number(clock.t) - t if enabled else t, clock, hooks)
+        offset = plain_number(clock.t) - t if self.enabled else t
+        self._status = self._status._replace(offset=offset, clock=clock)
 
     def add_hook(self, hook: Callable[..., Any], name: str | None = None, timing: str = "auto") -> None:
         """Add a hook: ``hook(rule, param)``.
@@ -137,10 +152,9 @@ class UpdateRule:
             TypeError: It is not callable.
             KeyError: There is a hook of that name.
         """
-        enabled, offset, clock, hooks = self._status
-        hooks = Hooks() if hooks is None else hooks
+        hooks = self._status.hooks or Hooks()
         hooks.add(hook, name, timing, False)
-        self._status = (enabled, offset, clock, hooks)
+        self._status = self._status._replace(hooks=hooks)
 
     def remove_hook(self, name: str) -> None:
         """Remove a hook.
@@ -148,14 +162,14 @@ class UpdateRule:
         Args:
             name: Its key.
         """
-        hooks = self._status[3]
+        hooks = self._status.hooks
         if hooks is None:
             raise KeyError(name)
         hooks.remove(name)
 
     def _is_pure(self) -> bool:
         """Whether this rule can be part of the compiled update."""
-        hooks = self._status[3]
+        hooks = self._status.hooks
         return (
             is_pure_rule(type(self))
             and _CORES.isdisjoint(self.__dict__)
@@ -169,9 +183,9 @@ class UpdateRule:
         Args:
             param: The parameter, with its gradient.
         """
-        if not self._status[0]:
+        if not self._status.enabled:
             return
-        if not self._status[2].busy:
+        if not self._status.clock.busy:
             self.t = self.t + 1
         if param.array is None:
             return
@@ -193,7 +207,7 @@ class UpdateRule:
             if param.grad is not None:
                 param.grad = param.grad / jnp.asarray(self.factor, param.grad.dtype)
             self.loss_scale = None  # the rule's own hooks see what is divided
-        hooks = self._status[3]
+        hooks = self._status.hooks
         try:
             for hook in hooks.at("pre") if hooks else ():
                 hook(self, param)
@@ -241,10 +255,9 @@ class UpdateRule:
             self.update_core(stand_in)
             param.array = stand_in.array
         elif param.grad is not None:
-            _, offset, clock, _ = self._status
             old_rule, old_status = param.update_rule, self._status
             param.update_rule = self
-            self._status = (True, offset, clock, None)  # hooks are the caller's
+            self._status = old_status._replace(enabled=True, hooks=None)  # hooks are the caller's
             try:
                 apply_updates(f"{type(self).__name__.removesuffix('Rule')}_update", [param])
             finally:
@@ -323,7 +336,7 @@ class UpdateRule:
                 self._state[key] = placed(value, device)  # type: ignore[index]
         if self._fp32_param is not None:
             self._fp32_param.to_device(device)
-        numbers = [self._status[2], self._hyper]
+        numbers = [self._status.clock, self._hyper]
         while (parent := getattr(numbers[-1], "parent", None)) is not None:
             numbers.append(parent)
         for each in numbers:
@@ -437,7 +450,7 @@ def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
         rule._state = {**state, **{k: np.array(v) for k, v in arrays.items()}}
         clock = Clock()
         clock.t = clock_t = int(t)
-        rule._status = (True, 0, clock, None)
+        rule._status = Status(True, 0, clock, None)
         try:
             rule.update_core_cpu(stand_in)
             return np.asarray(stand_in.array), rule._state
@@ -456,7 +469,7 @@ def _update_on_numpy(rule: UpdateRule, param: Parameter) -> None:
         return new, {k: np.asarray(left[k], v.dtype) for k, v in shapes[1].items()}
 
     status = rule._status
-    arguments = (status[2].t - status[1], param.array, param.grad, arrays)
+    arguments = (status.clock.t - status.offset, param.array, param.grad, arrays)
     if traced:
         shapes = jax.tree.map(lambda v: jax.ShapeDtypeStruct(np.shape(v), jnp.result_type(v)), (param.array, arrays))
         param.array, found = jax.pure_callback(run_typed, shapes, *arguments, vmap_method="sequential")
