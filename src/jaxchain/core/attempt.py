@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +25,7 @@ from jaxchain.core.gradients import gradients_of
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
+from jaxchain.core.op_node import OpNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
@@ -471,9 +472,15 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
 
 
 def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-    """Whatever reaches an output of a function reaches its inputs."""
-    came = functools.reduce(operator.or_, (g for g in gys if g is not None))
-    return range(len(function.inputs)), [came] * len(function.inputs)
+    """Whatever reaches an output of an op reaches the inputs it depends on; of another function, all of them."""
+    if function.__class__ is OpNode:
+        plan = function.plan
+        return plan.needs, [_joined(g for at, g in enumerate(gys) if plan.origins[i] >> at & 1) for i in plan.needs]
+    return range(len(function.inputs)), [_joined(gys)] * len(function.inputs)
+
+
+def _joined(bits: Iterable[int | None]) -> int:
+    return functools.reduce(operator.or_, (b for b in bits if b is not None), 0)
 
 
 def _place_names(walk: Walk) -> list[str]:
