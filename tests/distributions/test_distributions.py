@@ -309,6 +309,14 @@ def test_a_compiled_link_returns_a_distribution_that_gradients_flow_through():
         np.testing.assert_allclose(static, eager, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "at", "value"), [("cdf", 0.0, 0.5), ("icdf", 0.5, 2.0)])
+def test_second_gradient_of_laplace_at_its_mode(name, at, value):
+    x = Variable(np.float32([at]))
+    y = getattr(D.Laplace(np.float32([0]), np.float32([1])), name)(x)
+    (gx,) = jaxchain.grad([y], [x], enable_double_backprop=True)
+    assert gx.array == value and jaxchain.grad([gx], [x])[0].array == 0  # Chainer's: the mean of both sides
+
+
 MODULES = ["jaxchain.distribution"] + [f"jaxchain.distributions.{m.name}" for m in pkgutil.iter_modules(D.__path__)]
 
 

@@ -281,6 +281,21 @@ def test_forget_gives_parameters_their_gradients_and_draws_the_same_masks_again(
     assert known[0][2].any()
 
 
+def test_an_output_that_nobody_uses_gives_what_forget_read_no_gradient(mode):
+    class Heads(jaxchain.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.a, self.b = jaxchain.Parameter(W), jaxchain.Parameter(W)
+
+        def forward(self, x):
+            return F.forget(lambda x: F.linear(x, self.a), x), F.forget(lambda x: F.linear(x, self.b), x)
+
+    model = Heads() if mode == "eager" else Heads().static()
+    F.sum(model(X)[0]).backward()
+    assert model.a.grad is not None and model.b.grad is None
+
+
 def test_forget_keeps_its_inputs_only():
     x = Variable(X)
     y = F.forget(lambda a: F.tanh(F.exp(F.sigmoid(a))), x)

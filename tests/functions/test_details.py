@@ -226,6 +226,25 @@ def test_roundings_give_leaves(function, x):
         assert y.creator is None and y.rank <= 0 and not y.requires_grad
 
 
+@pytest.mark.parametrize("function", [F.broadcast, F.identity])
+def test_an_output_that_nobody_uses_gives_its_input_no_gradient(function):
+    def gradients():
+        x, y = Variable(X), Variable(X)
+        F.sum(function(x, y)[1]).backward()
+        return x.grad, y.grad
+
+    class Model(jaxchain.Chain):
+        def forward(self, x, y):
+            return function(x, y)
+
+    x, y = Variable(X), Variable(X)
+    assert gradients()[0] is None and jaxchain.static(gradients)()[0] is None
+    for call in (function, Model().static()):
+        gx, gy = jaxchain.grad([call(x, y)[0]], [x, y], [Variable(X)], enable_double_backprop=True)
+        assert gy is None
+        np.testing.assert_array_equal(gx.array, X)
+
+
 def test_normalize_over_all_axes():
     np.testing.assert_allclose(F.normalize(X, axis=None).array, X / (np.sqrt(506) + 1e-5), rtol=1e-6)
 

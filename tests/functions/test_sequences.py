@@ -55,6 +55,13 @@ def test_crf_of_one_step_gives_its_cost_no_gradient():
     assert cost.grad is None and x.grad.tolist() == [[-0.5, 0.5]]
 
 
+def test_crf1d_asks_for_labels_of_each_time():
+    cost, x, y = np.zeros((2, 2), np.float32), np.zeros((1, 2), np.float32), np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="expected labels for each of the 2 times of xs, got 1"):
+        F.crf1d(cost, [x, x], [y])
+    np.testing.assert_allclose(F.crf1d(cost, [x], [y, y]).array, np.log(2), rtol=1e-6)  # as Chainer
+
+
 @pytest.mark.parametrize(
     "run",
     [
@@ -277,7 +284,7 @@ def test_the_gradient_does_not_run_forward_again():
     h, c, ws, bs = (jax.tree.map(Variable, part) for part in small("lstm", 4, 2))
     hy, *_ = F.n_step_bilstm(1, 0.0, h, c, ws, bs, [np.ones((1, 2), np.float32)] * 3)
     node = hy.creator
-    assert str(node.plan.gradient_jaxpr(None, node.scalars)).count(" scan[") == 2
+    assert str(node.plan.gradient_jaxpr(None, node.plan.needs, node.scalars)).count(" scan[") == 2
 
 
 def test_gradient_through_dropout_has_the_masks_of_the_forward_run():

@@ -92,7 +92,7 @@ def test_three_derivatives_are_finite(function, points):
 def test_log_ndtr_to_third_order():
     """Against the closed forms in r = density / distribution: r, -r (x + r), r ((x + r)^2 - 1 + r (x + r))."""
     with jax.enable_x64(True):
-        x = np.array([-3.0, -1.0, -0.1, 0.1, 1.0, 3.0])
+        x = np.array([-3.0, -1.0, -0.1, 0.0, 0.1, 1.0, 3.0])
         _, r, second, third = derivatives(F.log_ndtr, x, 3)
     np.testing.assert_allclose(second, -r * (x + r), rtol=1e-9)
     np.testing.assert_allclose(third, r * ((x + r) ** 2 - 1 + r * (x + r)), rtol=1e-8)

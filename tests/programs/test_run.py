@@ -503,7 +503,8 @@ print(_call_converter(lambda batch, device: (len(batch), device), arrays, None))
 print([g.tolist() for g in _extract_gates(np.arange(8, dtype="f").reshape(1, 8))])
 order = argsort_list_descent([[1], [1, 2, 3], [1, 2]])
 print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc", order, True))
-print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist())
+print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist(), chainer.utils.array.as_mat(np.ones((2, 1, 1))).tolist())
+chainer.gradient_check.assert_allclose(1, 1)
 print(chainer.utils.type_check.Variable(2, "n") + 1, chainer.utils.type_check.in_light_mode())
 """
 
@@ -518,6 +519,6 @@ def test_private_names_that_programs_copied(tmp_path):
         "(2, None)",
         "[[[0.0, 4.0]], [[1.0, 5.0]], [[2.0, 6.0]], [[3.0, 7.0]]]",
         "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
-        "[1.0, 1.0, 1.0, 1.0]",
+        "[1.0, 1.0, 1.0, 1.0] [[1.0], [1.0]]",
         "n + 1 False",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, cast
 
@@ -21,11 +21,12 @@ from jaxchain.core.compat import live_inputs
 from jaxchain.core.config import lock, thread_state, using_config
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.gradients import gradients_of
+from jaxchain.core.gradients import gradients_of, pull_arrays
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
 from jaxchain.core.inventory import SAMPLE
+from jaxchain.core.op_node import OpNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
@@ -447,9 +448,19 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
     before = [v._grad for v in variables]
     for v in variables:
         v._grad = None
+    wrote: dict[Any, list[Any]] = {}  # by function: to which nodes
+
+    def pull(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        if function.__class__ is OpNode:
+            return pull_arrays(function, gys)
+        was = [v._grad for v in variables]
+        pulled = pull_arrays(function, gys)
+        wrote[function] = [v._node for v, g in zip(variables, was, strict=True) if v._grad is not g]
+        return pulled
+
     with using_config("enable_backprop", False):
         between: dict[Any, Any] = {}
-        found = gradients_of(seeds, on_intermediate=between.__setitem__)
+        found = gradients_of(seeds, pull=pull, on_intermediate=between.__setitem__)
     beside = {v._node: v._grad for v in variables if v._grad is not None}
     for v, gradient in zip(variables, before, strict=True):
         v._grad = gradient
@@ -462,8 +473,16 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
     outputs.arrays += [*(found[node] for node in reached), *(between[node] for _, node in inner)]
     bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
     origins: dict[Any, int] = {}
-    origins |= gradients_of(bits, pull=_pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
-    origins |= dict.fromkeys(beside, (1 << len(seeds)) - 1)  # from whichever of them
+    origins_beside: dict[Any, int] = {}
+
+    def pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
+        for node in wrote.get(function, ()):
+            origins_beside[node] = _joined((origins_beside.get(node), *gys))
+        return _pull_bits(function, gys)
+
+    origins |= gradients_of(bits, pull=pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
+    for node, came in origins_beside.items():
+        origins[node] = origins.get(node, 0) | came
     return Gradients(
         outputs=differentiable,
         inputs=[targets[node] for node in reached],
@@ -473,9 +492,15 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
 
 
 def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-    """Whatever reaches an output of a function reaches its inputs."""
-    came = functools.reduce(operator.or_, (g for g in gys if g is not None))
-    return range(len(function.inputs)), [came] * len(function.inputs)
+    """Whatever reaches an output of an op reaches the inputs it depends on; of another function, all of them."""
+    if function.__class__ is OpNode:
+        plan = function.plan
+        return plan.needs, [_joined(g for at, g in enumerate(gys) if plan.origins[i] >> at & 1) for i in plan.needs]
+    return range(len(function.inputs)), [_joined(gys)] * len(function.inputs)
+
+
+def _joined(bits: Iterable[int | None]) -> int:
+    return functools.reduce(operator.or_, (b for b in bits if b is not None), 0)
 
 
 def _place_names(walk: Walk) -> list[str]:

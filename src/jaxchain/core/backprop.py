@@ -114,7 +114,7 @@ def _compile(
             kept, numbers = retained[function]
             given = tuple(g is not None for g in gys)
             op = function.plan.pullback(None if all(given) else given, function.scalars)
-            return function.plan.needs, fence.around(op.compiled)(*kept, *[g for g in gys if g is not None], *numbers)
+            return op.needs, fence.around(op.compiled)(*kept, *[g for g in gys if g is not None], *numbers)
 
         starts = [(node, stand_in(gradient)) for node, gradient in seeds]
         found = gradients_of(starts, pull=pull, add=fence.around(operator.add))

@@ -6,7 +6,9 @@ No `jax._src`. `jax.core.Tracer` is public; its import is here so that no other 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import operator
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -101,13 +103,18 @@ def live_inputs(jaxpr: Jaxpr, wanted: Sequence[bool] | None = None) -> list[bool
     return [v in live for v in jaxpr.invars]
 
 
-def reached_outputs(jaxpr: Jaxpr, sources: Iterable[int]) -> list[bool]:
-    """Return for each output of a jaxpr whether the inputs at `sources` lead to it."""
-    reached = {jaxpr.invars[i] for i in sources}
+def origins_of(jaxpr: Jaxpr, sources: Iterable[int]) -> list[int]:
+    """Return for each output of a jaxpr which of the inputs at `sources` lead to it: bits, by place in `sources`."""
+    found = {jaxpr.invars[i]: 1 << place for place, i in enumerate(sources)}
+
+    def bits(v: Any) -> int:
+        return 0 if isinstance(v, Literal) else found.get(v, 0)
+
     for eqn in jaxpr.eqns:
-        if any(not isinstance(v, Literal) and v in reached for v in eqn.invars):
-            reached.update(eqn.outvars)
-    return [not isinstance(v, Literal) and v in reached for v in jaxpr.outvars]
+        came = functools.reduce(operator.or_, map(bits, eqn.invars), 0)
+        if came:
+            found.update(dict.fromkeys(eqn.outvars, came))
+    return list(map(bits, jaxpr.outvars))
 
 
 def scan_counts(params: Any) -> tuple[int, int]:

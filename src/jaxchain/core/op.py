@@ -27,7 +27,7 @@ from jax.sharding import PartitionSpec
 
 from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
-from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
+from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, origins_of
 from jaxchain.core.config import local, lock, thread_state
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
@@ -59,6 +59,7 @@ class Plan:
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
         output_only: Whether that is one output and nothing else.
         needs: Positions of the inputs that a gradient goes to; empty if none.
+        origins: By position, from which outputs (bits): there once it is known what the gradient reads.
         size: Bytes of all inputs and outputs.
         alone: How often in a row the result was read at once (core/deferred.py).
         at_once: How many calls from now on do not wait: infinitely many if they are too large.
@@ -77,6 +78,7 @@ class Plan:
         "mesh",
         "needs",
         "op",
+        "origins",
         "out_infos",
         "output_only",
         "pure",
@@ -126,6 +128,7 @@ class Plan:
         size = bytes_of((*infos, *self.out_infos))
         self.at_once: float = math.inf if size is None or size > SMALL else 0
         self.size = size or 0
+        self.origins: dict[int, int] = {}
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None if self.needs else ((), ())
         self.keep: Any = None if self.needs else _picking(())
         self.output_only = False
@@ -144,12 +147,14 @@ class Plan:
         """Return (positions of inputs, positions of outputs) that the gradient reads."""
         if self._retained is None:
             n_in, n_out = len(self.infos), len(self.out_infos)
-            jaxpr = self.gradient_jaxpr(None, scalars)
-            reached = reached_outputs(jaxpr.jaxpr, range(n_in + n_out, n_in + 2 * n_out))
-            empty = any(0 in i.shape for i in (*self.infos, *self.out_infos))
-            if not (empty or all(reached)):  # what no output's gradient leads to gets none, as in Chainer
-                self.needs = tuple(i for i, r in zip(self.needs, reached, strict=True) if r)
-                jaxpr = self.gradient_jaxpr(None, scalars)
+            jaxpr = self.gradient_jaxpr(None, self.needs, scalars)
+            origins = origins_of(jaxpr.jaxpr, range(n_in + n_out, n_in + 2 * n_out))
+            if any(0 in i.shape for i in (*self.infos, *self.out_infos)):  # JAX computes nothing
+                origins = [(1 << n_out) - 1] * len(self.needs)
+            self.origins = dict(zip(self.needs, origins, strict=True))
+            if not all(origins):  # what no output's gradient leads to gets none, as in Chainer
+                self.needs = self.led_to(None)
+                jaxpr = self.gradient_jaxpr(None, self.needs, scalars)
             live = live_inputs(jaxpr.jaxpr)
             self._retained = (
                 tuple(i for i in range(n_in) if live[i]),
@@ -160,7 +165,14 @@ class Plan:
             self._full_jaxpr = jaxpr  # kept for the first pullback: one trace serves both
         return self._retained
 
-    def gradient_jaxpr(self, given: tuple[bool, ...] | None, scalars: Sequence[Any]) -> ClosedJaxpr:
+    def led_to(self, given: tuple[bool, ...] | None) -> tuple[int, ...]:
+        """Return the inputs that the output gradients that are given lead to."""
+        came = -1 if given is None else sum(1 << place for place, g in enumerate(given) if g)
+        return tuple(i for i in self.needs if self.origins[i] & came)
+
+    def gradient_jaxpr(
+        self, given: tuple[bool, ...] | None, needs: tuple[int, ...], scalars: Sequence[Any]
+    ) -> ClosedJaxpr:
         """Trace the gradient: all inputs, all outputs, the output gradients that are given, scalars -> gradients."""
         n_in, n_out = len(self.infos), len(self.out_infos)
         avals = [i.struct for i in (*self.infos, *self.out_infos)]
@@ -170,28 +182,33 @@ class Plan:
             rest = iter(flat[n_in + n_out :])
             ys = flat[n_in : n_in + n_out]
             gys = [next(rest) if p else jnp.zeros_like(y) for p, y in zip(present, ys, strict=True)]
-            return self.gradient(flat[:n_in], ys, gys, list(rest)) if self.needs else ()
+            return self.gradient(flat[:n_in], ys, gys, needs, list(rest)) if needs else ()
 
         if self.mesh is not None and not self.op.is_gradient:
-            full = left_to_xla(full, self.mesh, tuple(spec_of(self.infos[i].struct) for i in self.needs))
+            full = left_to_xla(full, self.mesh, tuple(spec_of(self.infos[i].struct) for i in needs))
         cotangents = [a for a, p in zip(avals[n_in:], present, strict=True) if p]
         return jax.make_jaxpr(full)(*avals, *cotangents, *scalars)
 
     def gradient(
-        self, inputs: Sequence[Any], outputs: Sequence[Any], gys: Sequence[Any], scalars: Sequence[Any]
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        gys: Sequence[Any],
+        needs: tuple[int, ...],
+        scalars: Sequence[Any],
     ) -> tuple[Any, ...]:
         """Return the gradients of the inputs at `needs`. Pure JAX: traced inside the jit of `pullback`."""
         if self.op.rule is not None:
             grads = self.op.apply_rule(self.structure, inputs, outputs, gys, scalars)
-            return tuple(grads[i] for i in self.needs)
+            return tuple(grads[i] for i in needs)
 
         def forward(*wanted: Any) -> Any:
             full = list(inputs)
-            for i, x in zip(self.needs, wanted, strict=True):
+            for i, x in zip(needs, wanted, strict=True):
                 full[i] = x
             return self.pure(*full, *scalars)
 
-        out, vjp = jax.vjp(forward, *(inputs[i] for i in self.needs))
+        out, vjp = jax.vjp(forward, *(inputs[i] for i in needs))
         cotangents = tuple(
             g if jnp.issubdtype(y.dtype, jnp.inexact) else np.zeros(y.shape, jax.dtypes.float0)
             for g, y in zip(gys, (out,) if self.single else out, strict=True)
@@ -595,7 +612,8 @@ class VjpOp(GradientOp):
         self.of = plan
         ins, outs = plan.retained(scalars)
         full = plan._full_jaxpr if given is None else None
-        jaxpr = plan.gradient_jaxpr(given, scalars) if full is None else full
+        self.needs = needs = plan.led_to(given)
+        jaxpr = plan.gradient_jaxpr(given, needs, scalars) if full is None else full
         plan._full_jaxpr = None
         n_in, n_states = len(plan.infos), len(plan.infos) + len(plan.out_infos)
         keep = [*ins, *(n_in + i for i in outs), *range(n_states, len(jaxpr.jaxpr.invars))]
@@ -604,7 +622,7 @@ class VjpOp(GradientOp):
         self.programs: dict[Any, Pruned] = {self.made_with(scalars): pruned}
 
         def trace(kinds: Sequence[Any]) -> Pruned:
-            return Pruned.of(plan.gradient_jaxpr(given, kinds), keep)
+            return Pruned.of(plan.gradient_jaxpr(given, needs, kinds), keep)
 
         self.trace = trace
         self.jit = plan.op.jit
@@ -624,7 +642,7 @@ class VjpOp(GradientOp):
 
     def pure(self, structure: Any) -> Callable[..., Any]:
         """Return the gradient as a function of flat arrays, then scalars; one gradient is not wrapped in a tuple."""
-        if len(self.of.needs) == 1:
+        if len(self.needs) == 1:
             return lambda *flat: self.pure_tuple(*flat)[0]
         return self.pure_tuple
 

@@ -83,8 +83,8 @@ class OpNode(FunctionRecord):
         op = plan._pullbacks.get(given) or plan.pullback(given, self.scalars)
         state = thread_state()
         if state.special:
-            return plan.needs, special_pullback(self, op, gys, state)
-        return plan.needs, op.compiled(*concrete(self.kept), *gys, *self.scalars)
+            return op.needs, special_pullback(self, op, gys, state)
+        return op.needs, op.compiled(*concrete(self.kept), *gys, *self.scalars)
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Return (positions, gradients) of the inputs, as Variables with a graph of their own."""
@@ -98,7 +98,7 @@ class OpNode(FunctionRecord):
         given = tuple(g is not None for g in gys) if any(g is None for g in gys) else None
         op = plan.pullback(given, self.scalars)
         result = op.apply((), (*kept, *(g for g in gys if g is not None)), self.scalars)
-        return plan.needs, result if isinstance(result, tuple) else (result,)
+        return op.needs, result if isinstance(result, tuple) else (result,)
 
 
 def variable_on(node: VariableNode, array: Any) -> Variable:

@@ -100,7 +100,7 @@ def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
     Raises:
         AssertionError: ``xs`` and ``cost`` have another number of labels.
         InvalidType: Other shapes or dtypes do not fit.
-        ValueError: ``reduce`` is unknown.
+        ValueError: ``reduce`` is unknown, or ``ys`` has fewer times than ``xs``.
 
     Source: Lafferty et al. 2001, Conditional random fields.
 
@@ -114,10 +114,11 @@ def crf1d(cost, xs: Sequence[Any], ys: Sequence[Any], reduce: str = "mean"):
         raise AssertionError(
             f"crf1d: expected xs[0].shape[1] == cost.shape[0], got {xs[0].shape[1]} != {cost.shape[0]}"
         )
-    n = min(len(xs), len(ys))
-    if n == 1:  # there are no steps: `cost` gets no gradient, not one of zeros
+    if len(xs) > len(ys):
+        raise ValueError(f"crf1d: expected labels for each of the {len(xs)} times of xs, got {len(ys)}")
+    if len(xs) == 1:  # there are no steps: `cost` gets no gradient, not one of zeros
         cost = as_array(cost)
-    return _crf1d(cost, *_in_steps(xs[:n], ys[:n]), reduce)
+    return _crf1d(cost, *_in_steps(xs, ys[: len(xs)]), reduce)
 
 
 def _largest(x: Array, axis: int) -> Array:

@@ -8,6 +8,10 @@ from jaxtyping import Float, Shaped
 from jaxchain.core.op import Array, op
 
 
+def _magnitude(x: Array) -> Array:
+    return x * jnp.sign(x)  # at 0, the gradient of `jnp.abs` is 1
+
+
 @op(label="LaplaceCDF")
 def laplace_cdf(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Distribution function of the standard Laplace distribution. At 0: gradient 0.5."""
@@ -16,7 +20,7 @@ def laplace_cdf(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @laplace_cdf.vjp
 def _(gy, y, x):
-    return (0.5 - jnp.abs(y - 0.5)) * gy
+    return (0.5 - _magnitude(y - 0.5)) * gy
 
 
 @op(label="LaplaceICDF")
@@ -28,7 +32,7 @@ def laplace_icdf(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @laplace_icdf.vjp
 def _(gy, y, x):
-    return gy / (0.5 - jnp.abs(x - 0.5))
+    return gy / (0.5 - _magnitude(x - 0.5))
 
 
 @op(label="BernoulliLogProb")

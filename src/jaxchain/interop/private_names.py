@@ -17,6 +17,7 @@ from jaxchain.core import type_check
 from jaxchain.core.config import thread_state
 from jaxchain.dataset import convert as _convert
 from jaxchain.links.n_step_recurrent import by_falling_length
+from jaxchain.testing import assert_allclose
 from jaxchain.training.updaters.base import convert
 
 
@@ -78,6 +79,11 @@ def refuse_pickle(*_: Any) -> Any:
     )
 
 
+def as_mat(x: Any) -> Any:
+    """Return an array with two axes: all but the first are one."""
+    return x.reshape(x.shape[0], x.size // x.shape[0])
+
+
 NAMES: dict[str, Any] = {
     "_get_link_hooks": lambda: thread_state().link_hooks,
     "backends.cuda.numpy": np,
@@ -88,9 +94,11 @@ NAMES: dict[str, Any] = {
     "functions.connection.convolution_2d._pair": pair,
     "functions.pooling.pooling_2d._pair": pair,
     "functions.rnn.lstm._extract_gates": extract_gates,
+    "gradient_check.assert_allclose": assert_allclose,
     "links.connection.convolution_2d._pair": pair,
     "links.rnn.n_step_rnn.argsort_list_descent": by_falling_length,
     "links.rnn.n_step_rnn.permutate_list": permutate_list,
+    "utils.array.as_mat": as_mat,
     "utils.array.as_vec": as_vec,
     "utils.type_check.Variable": type_check.make_variable,
     "utils.type_check.in_light_mode": lambda: False,  # types are always expressions here
