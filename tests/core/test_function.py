@@ -14,6 +14,7 @@ import jaxchain
 import jaxchain.functions as F
 from jaxchain import Chain, Function, FunctionHook, FunctionNode, Variable
 from jaxchain.core.errors import InvalidType
+from jaxchain.core.explain import EagerFallback
 from jaxchain.utils import type_check
 
 X = np.random.RandomState(0).randn(3, 4).astype(np.float32)
@@ -663,3 +664,26 @@ def test_what_forward_makes_once_on_the_object_is_of_this_call(function, mode):
     with jaxchain.using_config("mode", "static" if mode == "static" else "eager"):
         for x in ([1, -1], [-1, 2]):
             np.testing.assert_array_equal(run(np.float32(x)), np.maximum(2 * np.float32(x), 0))
+
+
+def test_what_backward_writes_is_there_after_a_compiled_link():
+    class Counted(FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0,))
+            return (inputs[0] ** 2,)
+
+        def backward(self, indexes, grad_outputs):
+            net.backwards += 1
+            return (grad_outputs[0] * 2 * self.get_retained_inputs()[0],)
+
+    class Net(Chain):
+        backwards = 0
+
+        def forward(self, x):
+            return F.sum(Counted().apply((x,))[0])
+
+    net, x = Net(), Variable(np.float32([3]))
+    with pytest.warns(EagerFallback, match="the gradient of one of its functions changes an attribute"):
+        for _ in range(2):
+            net.static()(x).backward()
+    assert (net.backwards, x.grad.tolist()) == (2, [12])
