@@ -59,7 +59,11 @@ PLACES = [
     ("a = np.zeros(2)\nb = a\nnp.add.at(b, [0, 0], 1)", "a", [2, 0]),
     ("a = xp.zeros((2, 2), 'f')\na[0][1] = 3\na[1][a[0] > 0] += 2\na[[0, 1]][0] = 9", "a", [[0, 3], [0, 2]]),
     ("o.h = [xp.zeros(2, 'f')]\no.h[0][xp.array([True, False])] = 5\na = o.h[0]", "a", [5, 0]),
-    ("a = {'k': [xp.zeros((2, 2), 'f')]}\nfor i in 0, 1: a['k'][0][i][i] += i + 1\na = a['k'][0]", "a", [[1, 0], [0, 2]]),
+    (
+        "a = {'k': [xp.zeros((2, 2), 'f')]}\nfor i in 0, 1: a['k'][0][i][i] += i + 1\na = a['k'][0]",
+        "a",
+        [[1, 0], [0, 2]],
+    ),
     ("def f(l):\n  l[0][1] = 4\n  l[1].fill(2)\n  return l\na = f([xp.zeros(2), xp.zeros(2)])", "a", [[0, 4], [2, 2]]),
     ("a = [[0] * 2 for _ in range(2)]\na[1][0] = 1\na[0][1] -= 1", "a", [[0, -1], [1, 0]]),
     ("a = []\nclass Queue:\n  def put(self, x): a.append(x)\nb = xp.ones(1)\nQueue().put(b)\na = [len(a)]", "a", [1]),

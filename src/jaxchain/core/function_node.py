@@ -282,7 +282,6 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
     def _forward_with_backward(self, arrays: tuple[Any, ...]) -> Any:
         """Run `forward`, for JAX's own transformations: JAX's derivative of it is what `backward` says."""
-
         before = visible(self._owner())
 
         def primal(*arrays: Any) -> Any:

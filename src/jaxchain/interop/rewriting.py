@@ -217,22 +217,23 @@ class _Rewriter(ast.NodeTransformer):
             return node.value, ast.Constant(node.attr)
         return None
 
-    def _written(self, target: ast.Subscript) -> tuple[Any, tuple[ast.expr, ast.expr, ast.expr]] | None:
+    def _written(self, target: ast.Subscript) -> tuple[Any, list[ast.expr]] | None:
         """Return what ``base[i][j] = x`` writes into, as syntax: the base, and its owner, attribute and index.
 
-        A base that is no place, and is not given anything then, may be a container of places. None: the statement stays.
+        A base that is no place may be a container of places; it is not given anything. None: the statement stays.
         """
-        indices, base = [self._index(target)], target.value
+        indices: list[ast.expr] = [self._index(target)]
+        base: Any = target.value
         while isinstance(base, ast.Subscript):
             indices, base = [self._index(base), *indices], base.value
         if not (place := self._place(base)):
             if len(indices) == 1:
                 return None
-            place, base = (base, ast.Call(ast.Name(KEY, ast.Load()), indices[:1], [])), None
+            place, base = (base, ast.Call(ast.Name(KEY, ast.Load()), [*indices[:1]], [])), None
             indices = indices[1:]
         if len(indices) > 1:
             indices = [ast.Call(ast.Name(STEPS, ast.Load()), indices, [])]
-        return base, (*place, indices[0])
+        return base, [*place, indices[0]]
 
     def _origins(self, node: Any) -> list[ast.expr]:
         """Return functions that look up the origins of a name, as syntax."""

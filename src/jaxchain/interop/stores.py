@@ -76,7 +76,7 @@ class _Steps:
         return _element(element, self.rest)
 
     def written(self, array: Any, value: Any) -> Any:
-        """Return a changed copy of a JAX array: as in NumPy, a view's element is one of the array's, a copy's is not."""
+        """Return a changed copy of a JAX array; as in NumPy, nothing changes if the first index makes a copy."""
         first = self.first if isinstance(self.first, tuple) else (self.first,)
         if not all(i is None or i is ... or isinstance(i, slice) or np.ndim(i) == 0 for i in first):
             return array
