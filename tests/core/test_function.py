@@ -12,8 +12,9 @@ import pytest
 
 import jaxchain
 import jaxchain.functions as F
-from jaxchain import Function, FunctionHook, FunctionNode, Variable
+from jaxchain import Chain, Function, FunctionHook, FunctionNode, Variable
 from jaxchain.core.errors import InvalidType
+from jaxchain.core.explain import EagerFallback
 from jaxchain.utils import type_check
 
 X = np.random.RandomState(0).randn(3, 4).astype(np.float32)
@@ -615,3 +616,74 @@ def test_numpys_writers_in_a_function(write, expected, mode):
 
     got = (jaxchain.static(gradient) if mode == "static" else gradient)(x)
     np.testing.assert_array_equal(got, expected)
+
+
+class LazyMask(Function):
+    """NumPy code that makes what `backward` reads once."""
+
+    def forward_cpu(self, inputs):
+        if not hasattr(self, "mask"):
+            self.mask = np.array(inputs[0]) > 0
+        return (inputs[0] * self.mask,)
+
+    def backward_cpu(self, inputs, grad_outputs):
+        return (grad_outputs[0] * self.mask,)
+
+
+class LazyMaskNode(FunctionNode):
+    """The same in JAX code, with None in the place of what is made."""
+
+    def __init__(self):
+        self.mask = None
+
+    def forward(self, inputs):
+        if self.mask is None:
+            self.mask = inputs[0] > 0
+        return (inputs[0] * self.mask,)
+
+    def backward(self, indexes, grad_outputs):
+        return (grad_outputs[0] * self.mask.astype(np.float32),)
+
+    def __call__(self, x):
+        return self.apply((x,))[0]
+
+
+@pytest.mark.parametrize("function", [LazyMask, LazyMaskNode])
+@pytest.mark.parametrize("mode", ["eager", "static", "step"])
+def test_what_forward_makes_once_on_the_object_is_of_this_call(function, mode):
+    class Net(Chain):
+        def forward(self, x):
+            return F.sum(function()(x) ** 2)
+
+    def run(x):
+        x = Variable(x)
+        net(x).backward()
+        return x.grad
+
+    net, run = Net(), jaxchain.static(run) if mode == "step" else run
+    with jaxchain.using_config("mode", "static" if mode == "static" else "eager"):
+        for x in ([1, -1], [-1, 2]):
+            np.testing.assert_array_equal(run(np.float32(x)), np.maximum(2 * np.float32(x), 0))
+
+
+def test_what_backward_writes_is_there_after_a_compiled_link():
+    class Counted(FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0,))
+            return (inputs[0] ** 2,)
+
+        def backward(self, indexes, grad_outputs):
+            net.backwards += 1
+            return (grad_outputs[0] * 2 * self.get_retained_inputs()[0],)
+
+    class Net(Chain):
+        backwards = 0
+
+        def forward(self, x):
+            return F.sum(Counted().apply((x,))[0])
+
+    net, x = Net(), Variable(np.float32([3]))
+    with pytest.warns(EagerFallback, match="the gradient of one of its functions changes an attribute"):
+        for _ in range(2):
+            net.static()(x).backward()
+    assert (net.backwards, x.grad.tolist()) == (2, [12])

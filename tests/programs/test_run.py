@@ -506,6 +506,11 @@ print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc",
 print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist(), chainer.utils.array.as_mat(np.ones((2, 1, 1))).tolist())
 chainer.gradient_check.assert_allclose(1, 1)
 print(chainer.utils.type_check.Variable(2, "n") + 1, chainer.utils.type_check.in_light_mode())
+from chainer.training.updaters.multiprocess_parallel_updater import gather_grads, gather_params, scatter_grads
+link, other = (chainer.links.Linear(2, 2, initialW=i) for i in (1, 2))
+link.W.grad = np.float32([[1, 2], [3, 4]])
+scatter_grads(other, gather_grads(link))
+print(gather_params(other).tolist(), other.W.grad.tolist(), other.b.grad.tolist())
 """
 
 
@@ -521,4 +526,5 @@ def test_private_names_that_programs_copied(tmp_path):
         "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
         "[1.0, 1.0, 1.0, 1.0] [[1.0], [1.0]]",
         "n + 1 False",
+        "[2.0, 2.0, 2.0, 2.0, 0.0, 0.0] [[1.0, 2.0], [3.0, 4.0]] [0.0, 0.0]",
     ]

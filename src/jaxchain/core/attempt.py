@@ -250,7 +250,10 @@ class Attempt:
                 position = {id(t): i for i, t in enumerate(tracers)}
                 targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
                 trace.returning = True
+                cells = installation.snapshot()
                 self.gradients = _gradients(self.outputs, targets)
+                if installation.put_back(cells):  # the program is cut in two: only the forward half writes
+                    raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)
         except (Undecided, Refused, StartOver):

@@ -16,7 +16,7 @@ ATTRIBUTE = (
     "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
 )
 STRUCTURE = "the structure of the arguments changed"
-SECOND = "A new kind of call (other shapes, say) runs eagerly once where that is far faster (config.compile_at_once)"
+SELDOM = "A new kind of call (other shapes, say) runs eagerly while that is far faster (config.compile_at_once)"
 
 
 class RecompileWarning(UserWarning):
@@ -107,7 +107,7 @@ class Explanation:
                 lines.append(f"     assumes: {_some(d['guards'])}; {d['misses']} misses")
         lines += [f"  runs in eager mode: {reason}" for reason in self.eager]
         if self.uncompiled:
-            lines.append(f"  ran in eager mode: {self.uncompiled} calls of a kind that had not come before. {SECOND}")
+            lines.append(f"  ran in eager mode: {self.uncompiled} calls of kinds that come seldom. {SELDOM}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -166,7 +166,7 @@ def warn_if_often(name: str, compiles: Sequence[Compile]) -> None:
         reasons = "; ".join(c.reason for c in counted[-3:])
         warn(
             f"{name} was compiled {n} times; last reasons: {reasons}. A compile costs far more than a call. "
-            f"{_remedy(counted[-1])}. {SECOND}. See explain().",
+            f"{_remedy(counted[-1])}. {SELDOM}. See explain().",
             RecompileWarning,
         )
 

@@ -58,7 +58,7 @@ class FunctionAdapter(FunctionNode):
     def _forward(self, arrays: tuple[Any, ...]) -> Any:
         self.retain_inputs(range(len(arrays)))  # an old-style function may look at all of them
         function = self._function
-        outputs, self._left_values = call(function, function.forward, arrays, function._forward_in_numpy())
+        outputs, self._left_values = call(function, function.forward, arrays, function._forward_in_numpy(), afresh=True)
         return outputs
 
     def pullback_graph(self, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:

@@ -28,7 +28,7 @@ from jaxchain.core.config import config, thread_state, using_config
 from jaxchain.core.errors import InvalidType, call_site, format_source, user_line
 from jaxchain.core.guard import caught
 from jaxchain.core.nodes import FunctionRecord, VariableNode
-from jaxchain.core.user_code import UserFunction, call, differ, is_numpy_code, visible
+from jaxchain.core.user_code import UserFunction, call, differ, forget, is_numpy_code, visible
 from jaxchain.core.variable import Variable, as_jax, as_variable, initialized_array, on_tape
 
 _GRADIENTS = (Variable, *ARRAY_LIKE)
@@ -259,7 +259,7 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         return self
 
     def _forward(self, arrays: tuple[Any, ...]) -> Any:
-        outputs, self._left_values = call(self._owner(), self.forward, arrays, self._forward_in_numpy())
+        outputs, self._left_values = call(self._owner(), self.forward, arrays, self._forward_in_numpy(), afresh=True)
         return outputs
 
     def _traced(self, arrays: tuple[Any, ...], trace: Any) -> Any:
@@ -271,6 +271,7 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
         if not trace.taped or not (self._left_values or differ(before, visible(self._owner()))):
             return outputs
         # again: `backward` is traced, too, and reads what is left on the object, in eager mode constants
+        forget(self._owner(), before)
         outputs = self._forward(tuple(map(stop_gradient, arrays)))
         return refused_twice(
             outputs,
@@ -281,8 +282,10 @@ class FunctionNode(UserFunction, FunctionRecord, metaclass=_AnyNode):
 
     def _forward_with_backward(self, arrays: tuple[Any, ...]) -> Any:
         """Run `forward`, for JAX's own transformations: JAX's derivative of it is what `backward` says."""
+        before = visible(self._owner())
 
         def primal(*arrays: Any) -> Any:
+            forget(self._owner(), before)  # it is traced more than once
             outputs = self._forward(arrays)
             if isinstance(outputs, tuple):
                 outputs = tuple(as_jax(y) if isinstance(y, ARRAY_LIKE) else y for y in outputs)

@@ -59,8 +59,8 @@ class Static:
         sizes: What is done about sizes that vary; None: each is a program of its own.
     """
 
-    REMEMBERED = 2**16  # keys that came once
-    CHEAPER = 4  # times that an eager call has to be faster than a compile
+    REMEMBERED = 2**16  # keys that were not compiled for
+    CHEAPER = 4  # times that eager calls have to be faster than a compile
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Static:
         self.eager_outcomes: set[Any] = set()
         self.failed: set[Any] = set()  # keys with which a trace failed, and the eager call did not
         self.unbounded: set[Any] = set()  # keys for which the state differs at every call
-        self.once: set[int] = set()  # hashes of keys that came once and were not compiled for ...
+        self.spent: dict[int, float] = {}  # by hashes of keys not compiled for: seconds that their calls took ...
         self.uncompiled = 0  # ... calls with such keys ...
         self.eager_seconds = 0.0  # ... and the time that the last one took
 
@@ -175,29 +175,31 @@ class Static:
         return self._new(key, leaves, args, kwargs, assumed)
 
     def _of_a_new_kind(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:
-        """Make a call with a key that is not known: where keys are ever new, only one that comes again is compiled for.
+        """Make a call with a key that is not known: where keys are ever new, one that comes often is compiled for.
 
-        A batch of sequences of different lengths, say, may never come again. Where an eager call takes as long as a
-        compile, as it may with shapes that are new to its ops, too, every key is compiled for.
+        A batch of sequences of different lengths, say, may never come again; a number that changes at every step comes
+        a few times. Where an eager call takes as long as a compile, as it may with shapes that are new to its ops, too,
+        every key is compiled for.
         """
         kind = hash(key)
         alike = sum(k[2] == key[2] for k in self.variants)  # under this configuration
-        if alike < config.compile_at_once or kind in self.once or not self._eager_pays():
-            self.once.discard(kind)
+        spent = self.spent.get(kind, 0.0)
+        if alike < config.compile_at_once or not self._eager_pays(spent):
+            self.spent.pop(kind, None)
             return self._new(key, leaves, args, kwargs, ())
-        if len(self.once) >= self.REMEMBERED:
-            self.once.clear()
-        self.once.add(kind)
+        if len(self.spent) >= self.REMEMBERED:
+            self.spent.clear()
         self.uncompiled += 1
         start = time.perf_counter()
         result = self.function_eager(args, kwargs)
         self.eager_seconds = time.perf_counter() - start
+        self.spent[kind] = spent + self.eager_seconds
         return result
 
-    def _eager_pays(self) -> bool:
-        """Return whether the last eager call of a new kind took far less than compiles take."""
+    def _eager_pays(self, spent: float) -> bool:
+        """Return whether a kind's calls so far, and one more like the last, take far less than compiles take."""
         compiles = sum(c.trace_seconds + c.compile_seconds for c in self.compiles)
-        return self.CHEAPER * self.eager_seconds * len(self.compiles) < compiles
+        return self.CHEAPER * (spent + self.eager_seconds) * len(self.compiles) < compiles
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
@@ -386,7 +388,7 @@ class Static:
         self.eager_outcomes.clear()
         self.failed.clear()
         self.unbounded.clear()
-        self.once.clear()
+        self.spent.clear()
         self.uncompiled, self.eager_seconds = 0, 0.0
 
     def __copy__(self) -> Static:

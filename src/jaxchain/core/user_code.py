@@ -55,7 +55,11 @@ def _copies(arrays: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def call(
-    owner: Any, function: Callable[[tuple[Any, ...]], Any], arrays: Sequence[Any], numpy: bool
+    owner: Any,
+    function: Callable[[tuple[Any, ...]], Any],
+    arrays: Sequence[Any],
+    numpy: bool,
+    afresh: bool = False,
 ) -> tuple[Any, bool]:
     """Run the user's code on arrays, by the rule of this module.
 
@@ -64,10 +68,12 @@ def call(
         function: The code: a tuple of arrays -> a tuple of arrays and None.
         arrays: The arrays; None where there is none.
         numpy: It wants NumPy arrays for sure.
+        afresh: What it makes on the object (``if not hasattr(self, "mask")``) is not there when a callback runs again.
 
     Returns:
         (what it returned, whether values of this call were left on the owner by a callback).
     """
+    before = visible(owner)
     if not numpy:
         try:
             with caught():
@@ -75,9 +81,9 @@ def call(
         except Exception as error:
             if not is_numpy_code(error):
                 raise
+        forget(owner, before)
     if not any(isinstance(a, Tracer) for a in arrays):
         return function(_copies(arrays)), False
-    before = visible(owner)
     with _outside_trace(), np.errstate(all="ignore"):  # zeros stand for any values here: only shapes are wanted
         probe = function(tuple(None if a is None else np.zeros(a.shape, a.dtype) for a in arrays))
     if not isinstance(probe, tuple):
@@ -90,6 +96,8 @@ def call(
 
     def run(*values: Any) -> list[np.ndarray]:
         rest = iter(values)
+        if afresh:
+            forget(owner, before)
         with using_config("enable_backprop", False):
             out = function(tuple(np.array(next(rest)) if g else None for g in given))
         return [np.asarray(y, s.dtype) for y, s in zip(out, shapes, strict=True) if s is not None]
@@ -121,6 +129,19 @@ def visible(owner: Any) -> dict[str, Any]:
 def differ(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """Return whether an attribute came, went or was set anew."""
     return before.keys() != after.keys() or any(before[k] is not after[k] for k in before)
+
+
+def forget(owner: Any, before: dict[str, Any]) -> None:
+    """Take back what the user's code made on an object: attributes that were not there, or None.
+
+    Args:
+        owner: The object.
+        before: What was `visible` before.
+    """
+    for name in visible(owner).keys() - before.keys():
+        delattr(owner, name)
+    for name in [k for k, v in before.items() if v is None]:
+        setattr(owner, name, None)
 
 
 class UserFunction:

@@ -1,15 +1,17 @@
 """Names of Chainer's files that are no part of its API, and that programs import: they copied the code around them.
 
-Updaters copy `_call_converter`, converters `_concat_arrays`, LSTM cells `_extract_gates`, layers `_pair`, models of
-sequences `permutate_list`.
+Updaters copy `_call_converter` and `gather_grads`, converters `_concat_arrays`, LSTM cells `_extract_gates`, layers
+`_pair`, models of sequences `permutate_list`.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxchain import backend
@@ -84,6 +86,33 @@ def as_mat(x: Any) -> Any:
     return x.reshape(x.shape[0], x.size // x.shape[0])
 
 
+def gather(of: str, link: Any) -> Any:
+    """Return what a link's parameters hold in one flat array of float32, by their names.
+
+    Args:
+        of: ``"grad"`` (zeros where there is none) or ``"data"``.
+        link: The link.
+    """
+    held = [(p.array, getattr(p, of)) for _, p in sorted(link.namedparams()) if p.array is not None]
+    flat = [jnp.zeros(a.size, np.float32) if v is None else v.ravel().astype(np.float32) for a, v in held]
+    return jnp.concatenate([jnp.zeros(0, np.float32), *flat])
+
+
+def scatter(of: str, link: Any, array: Any) -> None:
+    """Give a link's parameters what `gather` returned of another.
+
+    Args:
+        of: ``"grad"`` or ``"data"``.
+        link: The link.
+        array: The flat array.
+    """
+    start = 0
+    for _, p in sorted(link.namedparams()):
+        if p.array is not None:
+            setattr(p, of, array[start : start + p.size].reshape(p.shape).astype(p.dtype))
+            start += p.size
+
+
 NAMES: dict[str, Any] = {
     "_get_link_hooks": lambda: thread_state().link_hooks,
     "backends.cuda.numpy": np,
@@ -99,6 +128,10 @@ NAMES: dict[str, Any] = {
     "links.rnn.n_step_rnn.argsort_list_descent": by_falling_length,
     "links.rnn.n_step_rnn.permutate_list": permutate_list,
     "utils.array.as_mat": as_mat,
+    "training.updaters.multiprocess_parallel_updater.gather_grads": functools.partial(gather, "grad"),
+    "training.updaters.multiprocess_parallel_updater.gather_params": functools.partial(gather, "data"),
+    "training.updaters.multiprocess_parallel_updater.scatter_grads": functools.partial(scatter, "grad"),
+    "training.updaters.multiprocess_parallel_updater.scatter_params": functools.partial(scatter, "data"),
     "utils.array.as_vec": as_vec,
     "utils.type_check.Variable": type_check.make_variable,
     "utils.type_check.in_light_mode": lambda: False,  # types are always expressions here

@@ -28,6 +28,7 @@ from jaxchain.interop.stores import (
     KEY,
     READ,
     STATISTICS,
+    STEPS,
     UPDATE,
     WRITE,
 )
@@ -179,8 +180,12 @@ class _Scope:
                 plain.add(id(node.target))
             elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and id(node) not in plain:
                 others.add(node.id)
-            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-                self.written.add(node.value.id)
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                base = node.value
+                while isinstance(base, ast.Subscript):  # m[i][j] = x
+                    base = base.value
+                if isinstance(base, ast.Name):
+                    self.written.add(base.id)
             elif isinstance(node, ast.Call):
                 name, function = _called(node), node.func
                 place: Any = function.value if name == "fill" and isinstance(function, ast.Attribute) else None
@@ -212,6 +217,24 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(node, ast.Attribute):
             return node.value, ast.Constant(node.attr)
         return None
+
+    def _written(self, target: ast.Subscript) -> tuple[Any, list[ast.expr]] | None:
+        """Return what ``base[i][j] = x`` writes into, as syntax: the base, and its owner, attribute and index.
+
+        A base that is no place may be a container of places; it is not given anything. None: the statement stays.
+        """
+        indices: list[ast.expr] = [self._index(target)]
+        base: Any = target.value
+        while isinstance(base, ast.Subscript):
+            indices, base = [self._index(base), *indices], base.value
+        if not (place := self._place(base)):
+            if len(indices) == 1:
+                return None
+            place, base = (base, ast.Call(ast.Name(KEY, ast.Load()), [*indices[:1]], [])), None
+            indices = indices[1:]
+        if len(indices) > 1:
+            indices = [ast.Call(ast.Name(STEPS, ast.Load()), indices, [])]
+        return base, [*place, indices[0]]
 
     def _origins(self, node: Any) -> list[ast.expr]:
         """Return functions that look up the origins of a name, as syntax."""
@@ -277,8 +300,8 @@ class _Rewriter(ast.NodeTransformer):
         bindings = _bindings(node)
         self.generic_visit(node)
         target = node.targets[0]
-        if len(node.targets) == 1 and isinstance(target, ast.Subscript) and (place := self._place(target.value)):
-            return self._statement(node, target.value, WRITE, node.value, *place, self._index(target))
+        if len(node.targets) == 1 and isinstance(target, ast.Subscript) and (written := self._written(target)):
+            return self._statement(node, written[0], WRITE, node.value, *written[1])
         if isinstance(target, ast.Name) and bindings:
             node.value = self._given(target, node.value)
         elif bindings:
@@ -292,9 +315,9 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         target = node.target
         operation = ast.Constant(_OPERATIONS[type(node.op)])
-        if isinstance(target, ast.Subscript) and (place := self._place(target.value)):
-            held = ast.Call(ast.Name(READ, ast.Load()), [*place, self._index(target)], [])
-            return self._statement(node, target.value, UPDATE, held, node.value, operation)
+        if isinstance(target, ast.Subscript) and (written := self._written(target)):
+            held = ast.Call(ast.Name(READ, ast.Load()), [*written[1]], [])
+            return self._statement(node, written[0], UPDATE, held, node.value, operation)
         if isinstance(target, ast.Name) and self.scope.origins.get(target.id):
             return self._statement(node, target, COMBINE, ast.Name(target.id, ast.Load()), node.value, operation)
         return node
@@ -327,8 +350,13 @@ class _Rewriter(ast.NodeTransformer):
             return node
         function, name = call.func, _called(call)
         if name == "fill" and isinstance(function, ast.Attribute) and len(call.args) == 1 and not call.keywords:
-            if place := self._place(function.value):
-                return self._statement(node, function.value, FILL, call.args[0], *place)
+            filled = function.value
+            if isinstance(filled, ast.Subscript):
+                place = filled.value, ast.Call(ast.Name(KEY, ast.Load()), [self._index(filled)], [])
+            else:
+                place = self._place(filled)
+            if place:
+                return self._statement(node, filled, FILL, call.args[0], *place)
         elif name == "copyto" and len(call.args) == 2 and not call.keywords:
             target = call.args[0]
             if isinstance(target, ast.Name) or (isinstance(target, ast.Attribute) and target.attr in ATTRIBUTES):

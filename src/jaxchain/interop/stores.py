@@ -1,8 +1,9 @@
 """In-place writes of Chainer's programs on immutable arrays: `param.array[...] = w` becomes an assignment.
 
 A loaded program (interop/rewriting.py) calls these helpers where an element of something is assigned to, where
-something is filled, and where a function writes into its first argument. That something is a *place*: an attribute, or
-a name. If it holds a JAX array, it is assigned a changed copy; anything else is written to in place.
+something is filled, and where a function writes into its first argument. That something is a *place*: an attribute, a
+name, or an item of a container. If it holds a JAX array, it is assigned a changed copy; anything else is written to in
+place.
 
 Where a name was given what an attribute or an item of a container holds (``g = param.grad``), that is its *origin*:
 if the origin still holds the same array, it gets the changed copy, too, also from ``g += x``. A view of
@@ -29,9 +30,9 @@ from jaxchain.core.compat import is_tracer
 from jaxchain.core.variable import Variable, as_array
 
 ATTRIBUTES = ("array", "data", "grad")
-WRITE, READ, UPDATE, FILL, CALL, STATISTICS, COMBINE, BORROW, KEEP, ITEM, INDEX, KEY = (
+WRITE, READ, UPDATE, FILL, CALL, STATISTICS, COMBINE, BORROW, KEEP, ITEM, INDEX, KEY, STEPS = (
     f"__jaxchain_{name}__"
-    for name in "write read update fill call statistics combine borrow keep item index key".split()
+    for name in "write read update fill call statistics combine borrow keep item index key steps".split()
 )
 
 
@@ -42,8 +43,8 @@ class _Index:
         return index
 
 
-def _look_up(owner: Any, name: str | None) -> Any:
-    return owner if name is None else getattr(owner, name)
+def _look_up(owner: Any, name: Name) -> Any:
+    return owner if name is None else owner[name.key] if isinstance(name, _Key) else getattr(owner, name)
 
 
 Origin = Callable[[], tuple[Any, Any]]
@@ -56,6 +57,51 @@ class _Key:
 
     def __init__(self, key: Any) -> None:
         self.key = key
+
+
+Name = str | _Key | None
+"""What of its owner a place is: an attribute, an item, or the owner itself."""
+
+
+class _Steps:
+    """The indices of ``place[i][j]``, one after the other."""
+
+    def __init__(self, *indices: Any) -> None:
+        self.first = indices[0]
+        self.rest = indices[1] if len(indices) == 2 else _Steps(*indices[1:])
+
+    def read(self, array: Any) -> Any:
+        """Return the element."""
+        element = array[_as_index(array, self.first)]
+        return _element(element, self.rest)
+
+    def written(self, array: Any, value: Any) -> Any:
+        """Return a changed copy of a JAX array; as in NumPy, nothing changes if the first index makes a copy."""
+        first = self.first if isinstance(self.first, tuple) else (self.first,)
+        if not all(i is None or i is ... or isinstance(i, slice) or np.ndim(i) == 0 for i in first):
+            return array
+        view = array[self.first]
+        rest = self.rest
+        view = rest.written(view, value) if isinstance(rest, _Steps) else _changed(view, rest, value)
+        return _changed(array, self.first, view)
+
+
+def _as_index(array: Any, index: Any) -> Any:
+    return jnp.asarray(index) if isinstance(array, jax.Array) and isinstance(index, list) else index
+
+
+def _element(array: Any, index: Any) -> Any:
+    return index.read(array) if isinstance(index, _Steps) else array[_as_index(array, index)]
+
+
+def _changed(array: Any, index: Any, value: Any) -> Any:
+    """Return a copy of a JAX array with other elements."""
+    value = as_array(value)
+    if is_tracer(array) or is_tracer(value):
+        return array.at[index].set(jnp.asarray(value, array.dtype))
+    buffer = np.array(array)  # on the host: NumPy's rules for indices, shapes and types
+    buffer[index] = np.asarray(value)
+    return jax.device_put(jnp.array(buffer), array.sharding)
 
 
 def borrow(value: Any) -> Any:
@@ -112,13 +158,13 @@ def _put(owner: Any, name: Any, array: Any) -> None:
         setattr(owner, name, array)
 
 
-def write(value: Any, owner: Any, name: str | None, index: Any, origins: Sequence[Origin] = ()) -> Any:
+def write(value: Any, owner: Any, name: Name, index: Any, origins: Sequence[Origin] = ()) -> Any:
     """Do ``place[index] = value``.
 
     Args:
         value: What is assigned.
         owner: The place's owner, or the array.
-        name: Its attribute.
+        name: Its attribute, or the key of the item.
         index: The index.
         origins: Where the array may have come from.
 
@@ -130,7 +176,10 @@ def write(value: Any, owner: Any, name: str | None, index: Any, origins: Sequenc
     """
     array = _look_up(owner, name)
     if not isinstance(array, jax.Array):
-        array[index] = value
+        if isinstance(index, _Steps):
+            write(value, array, _Key(index.first), index.rest)
+        else:
+            array[index] = value
         return array
     if name is None:
         owner = None  # one name less for the array
@@ -148,31 +197,28 @@ def write(value: Any, owner: Any, name: str | None, index: Any, origins: Sequenc
             "arrays of the array module are immutable, and this one has other names, which would keep the old values: "
             "write into a copy (x = x.copy()) or into a NumPy array"
         )
-    value = as_array(value)
-    if traced or is_tracer(value):
-        changed = array.at[index].set(jnp.asarray(value, array.dtype))
-    else:  # on the host: NumPy's rules for indices, shapes and types
-        buffer = np.array(array)
-        buffer[index] = np.asarray(value)
-        changed = jax.device_put(jnp.array(buffer), array.sharding)
+    if isinstance(name, _Key) and (isinstance(owner, jax.Array) or not hasattr(owner, "__setitem__")):
+        raise TypeError(
+            f"arrays of the array module are immutable, and this one is an element of a {type(owner).__name__}, which "
+            "cannot be given another: write into a copy (x = x.copy()) or into a NumPy array"
+        )
+    changed = index.written(array, value) if isinstance(index, _Steps) else _changed(array, index, value)
     if name is not None:
-        setattr(owner, name, changed)
+        _put(owner, name, changed)
     if origin is not None:
         _put(*origin, changed)
     return changed
 
 
-def read(owner: Any, name: str | None, index: Any) -> list[Any]:
+def read(owner: Any, name: Name, index: Any) -> list[Any]:
     """Return what `update` needs, before the right side is evaluated.
 
     Args:
         owner: The place's owner, or the array.
-        name: Its attribute.
+        name: Its attribute, or the key of the item.
         index: The index.
     """
-    array = _look_up(owner, name)
-    at = jnp.asarray(index) if isinstance(array, jax.Array) and isinstance(index, list) else index
-    return [owner, name, index, array[at]]
+    return [owner, name, index, _element(_look_up(owner, name), index)]
 
 
 def update(held: list[Any], value: Any, operation: str, origins: Sequence[Origin] = ()) -> Any:
@@ -216,13 +262,13 @@ def combine(array: Any, value: Any, operation: str, origins: Sequence[Origin] = 
     return result
 
 
-def fill(value: Any, owner: Any, name: str | None, origins: Sequence[Origin] = ()) -> Any:
+def fill(value: Any, owner: Any, name: Name, origins: Sequence[Origin] = ()) -> Any:
     """Do ``place.fill(value)``, for an array or an object of the program.
 
     Args:
         value: What it is filled with.
         owner: The place's owner, or the array.
-        name: Its attribute.
+        name: Its attribute, or the key of the item.
         origins: Where the array may have come from.
 
     Returns:
@@ -266,7 +312,7 @@ def call(
         keywords: Those with a name.
         view: Returns what the function is given of an array, e.g. ``array.ravel()``.
         owner: The place's owner, or the array.
-        name: Its attribute.
+        name: Its attribute, or the key of the item.
         origins: Where the array may have come from.
 
     Returns:
@@ -322,4 +368,5 @@ HELPERS = {
     ITEM: item,
     INDEX: _Index(),
     KEY: _Key,
+    STEPS: _Steps,
 }
