@@ -703,6 +703,21 @@ def test_reports_are_replayed():
     assert isinstance(jaxchain.as_array(observation["main/loss"]), jax.Array)
 
 
+def test_weakly_typed_arrays_are_another_type():
+    class State:
+        scale = None
+
+    half, state = jnp.ones(3, jnp.bfloat16), State()
+    weak, strong = jnp.asarray(2.0), jnp.asarray(np.float32(2))
+    of_argument = jaxchain.static(lambda scale: scale * half)
+    of_state = jaxchain.static(lambda: state.scale * half)
+    for scale in (weak, strong, weak):
+        state.scale = scale
+        assert of_argument(scale).dtype == of_state().dtype == (scale * half).dtype
+    for step, name in ((of_argument, "arg scale"), (of_state, "state.scale")):
+        assert [c.reason for c in step.compiles] == ["first call", f"{name}: ~float32[] -> float32[]"]
+
+
 def test_shapes_compile_once_each_and_are_explained():
     @jaxchain.static
     def f(x):

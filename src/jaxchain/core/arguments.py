@@ -14,6 +14,7 @@ import numpy as np
 from jaxchain.core.arrays import ARRAY_LIKE, NUMPY_TYPES, array_info, array_infos
 from jaxchain.core.cells import tuple_of
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.spread import exact_type
 from jaxchain.core.state import is_record
 from jaxchain.core.variable import Variable
 
@@ -77,7 +78,8 @@ def key_of(leaf: Any) -> Any:
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
         if not isinstance(leaf, NUMPY_TYPES) or is_traceable(leaf):
-            return array_info(leaf)
+            struct = exact_type(leaf)
+            return struct if struct.weak_type else array_info(leaf)
         if isinstance(leaf, np.ndarray):
             return ("NumPy array", type(leaf), leaf.dtype)  # such a call runs in eager mode
     if isinstance(leaf, float):

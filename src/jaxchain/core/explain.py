@@ -7,8 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from jaxchain.core.ahead import memory_of
 from jaxchain.core.errors import warn
+from jaxchain.core.spread import str_of
 from jaxchain.core.variant import Variant
 
 OFTEN = 8
@@ -178,7 +181,7 @@ def _describe_leaf(key: Any) -> str:
         if key[0] in ("object", "record"):
             return "another object"
         return repr(float.fromhex(key[1]) if isinstance(key[0], type) and issubclass(key[0], float) else key[1])
-    return repr(key)
+    return str_of(key) if isinstance(key, jax.ShapeDtypeStruct) else repr(key)
 
 
 def _changed(old: Any, new: Any, names: Sequence[str]) -> str:
