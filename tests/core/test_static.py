@@ -703,6 +703,29 @@ def test_reports_are_replayed():
     assert isinstance(jaxchain.as_array(observation["main/loss"]), jax.Array)
 
 
+def test_a_pytree_of_a_packages_own_class_comes_out():
+    step = jaxchain.static(lambda x: jax.tree_util.Partial(jnp.multiply, {"x": x * 2}, x=Variable(x)))
+    for i in range(2):
+        made = step(jnp.ones(2) * i)
+        assert type(made) is jax.tree_util.Partial and made.func is jnp.multiply
+        np.testing.assert_array_equal(made.args[0]["x"], [2 * i, 2 * i])
+        np.testing.assert_array_equal(made.keywords["x"].array, [i, i])
+    assert len(step.compiles) == 1
+
+
+def test_without_jit_calls_are_eager():
+    seen = []
+    step = jaxchain.static(lambda x: seen.append(x.array.tolist()) or F.relu(x) * Number.value)
+    for _ in range(2):
+        with jax.disable_jit():
+            np.testing.assert_array_equal(step(Variable(np.float32([-1, 1]))).array, [0, 2])
+    assert seen == [[-1, 1]] * 2 and not step.compiles
+
+
+class Number:
+    value = 2
+
+
 def test_weakly_typed_arrays_are_another_type():
     class State:
         scale = None

@@ -65,6 +65,11 @@ def in_trace() -> bool:
     return trace_state() != EAGER
 
 
+def jit_is_off() -> bool:
+    """Return whether `jax.disable_jit()` holds in this thread now."""
+    return jax.config.jax_disable_jit  # type: ignore[attr-defined]
+
+
 def has_64_bits() -> bool:
     """Return whether 64-bit types are on, in this thread now."""
     return jax.config.jax_enable_x64  # type: ignore[attr-defined]

@@ -562,7 +562,8 @@ class Walk:
         for a, b in zip(self.plain_values, other.plain_values, strict=True):
             if not _corresponds(a, b, moved):
                 return None
-        if not all(map(alike, self.templates, other.templates)):
+        corresponds = functools.partial(_corresponds, moved=moved)
+        if not all(alike(a, b, corresponds) for a, b in zip(self.templates, other.templates, strict=True)):
             return None
         if any(a != b for (_, _, a), (_, _, b) in zip(self.compared, other.compared, strict=True)):
             return None

@@ -293,8 +293,9 @@ class Variant:
             return moved.get(id(container), container)
 
         self.places = [(there(c), k) for c, k in self.places]
-        self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
-        self.unread = [(there(c), k, *rest) for c, k, *rest in self.unread]
+        templates = {(id(c), k): t for (c, k), t in zip(self.walk.places, self.walk.templates, strict=True)}
+        self.mixed = [(there(c), k, templates[id(there(c)), k]) for c, k, _ in self.mixed]
+        self.unread = [(there(c), k, templates[id(there(c)), k], types) for c, k, _, types in self.unread]
         self.holders = [(there(c), k) for c, k in self.holders]
         self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
         for write in self.writes:
