@@ -726,6 +726,26 @@ class Number:
     value = 2
 
 
+def test_what_grows_is_named_unless_it_is_opaque():
+    class Log(list):
+        _opaque = True
+
+    def reasons(log):
+        @jaxchain.static
+        def step(x):
+            jax.debug.callback(lambda value: log.append(value), x)
+            return x * 2
+
+        for _ in range(2):
+            step(jnp.ones(2))
+            jax.effects_barrier()
+        assert len(log) == 2
+        return [c.reason for c in step.compiles]
+
+    assert reasons([]) == ["first call", "an attribute or item of log was added or removed"]
+    assert reasons(Log()) == ["first call"]
+
+
 def test_weakly_typed_arrays_are_another_type():
     class State:
         scale = None

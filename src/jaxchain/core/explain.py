@@ -16,7 +16,8 @@ from jaxchain.core.variant import Variant
 
 OFTEN = 8
 ATTRIBUTE = (
-    "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
+    "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step; "
+    "what only records, in an object whose class says `_opaque = True`"
 )
 STRUCTURE = "the structure of the arguments changed"
 SECOND = "A new kind of call (other shapes, say) runs eagerly once where that is far faster (config.compile_at_once)"

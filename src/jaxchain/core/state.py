@@ -65,7 +65,6 @@ SAMPLE = 65536  # elements of a larger one that are compared
 RUN = ("__call__", "forward", "update_core")  # methods of our classes that a step runs: a program may replace them
 API = ("jaxchain", "jaxchain.functions")  # modules of ours with functions that a step runs: the same
 LISTS = ("_children", "_layers")  # slots whose items go by names as a program writes them: layers[0]
-ADDED = "an attribute or item was added or removed"
 GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
 RECORDS = (
     types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
@@ -142,6 +141,7 @@ class Walk:
         self.plain_values: list[Any] = []
         self.plain_names: list[str] = []
         self.sized: list[Any] = []
+        self.sized_names: list[str] = []
         self.ordered: list[dict[Any, Any]] = []  # dictionaries whose order a program may see
         self._attributes: set[int] = set()  # of our own objects, those that are dictionaries: it may not
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
@@ -233,7 +233,7 @@ class Walk:
             for i, value in enumerate(obj):
                 self._stack.append((f"{name}[{i}]", value))
         elif isinstance(obj, types.MappingProxyType):
-            self.sized.append(obj)
+            self._sized(name, obj)
             for key, value in obj.items():
                 if template_of(value) is None:
                     self._place(f"{name}[{key!r}]", obj, key, value, False)
@@ -271,7 +271,7 @@ class Walk:
         self.typed.append(obj)
         if isinstance(obj, threading.local):
             view = AttributesView(obj)
-            self.sized.append(view)
+            self._sized(name, view)
             self._open(view)
             for key in view.keys():
                 self._place(f"{name}.{key}", view, key, view[key], False)
@@ -307,7 +307,7 @@ class Walk:
                     self._stack += [(f"{base.__qualname__}.{key}", method) for key, method in found.items()]
                 continue
             view = ClassView(base)
-            self.sized.append(vars(base))
+            self._sized(base.__qualname__, vars(base))
             self._open(view)
             for key, member in list(vars(base).items()):
                 name = f"{base.__qualname__}.{key}"
@@ -321,6 +321,15 @@ class Walk:
                         self._stack.append((name, member))
                 elif not key.startswith(("__", "_abc_")):
                     self._place(name, view, key, member, False)
+
+    def _sized(self, name: str, container: Any) -> None:
+        self.sized.append(container)
+        self.sized_names.append(name)
+
+    def _resized(self) -> str:
+        known = zip(self.sized_names, self.sized, self.sizes, strict=True)
+        name = next(name for name, container, size in known if len(container) != size)
+        return f"an attribute or item of {name} was added or removed"
 
     def _open(self, view: Any) -> None:
         self.open.append((view, view.keys()))
@@ -345,7 +354,7 @@ class Walk:
         self._prepare()
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
-        self.sized.append(container)
+        self._sized(name, container)
         self.contents.append((container, contents_of(container)))
         for key in keys:
             self._place(form.format(name, key), container, key, container[key], numbers)
@@ -493,7 +502,7 @@ class Walk:
                 if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
             if list(map(len, self.sized)) != self.sizes:
-                return ADDED
+                return self._resized()
         for (container, key), template, name in self.tuples:
             try:
                 value = container[key]
@@ -502,7 +511,7 @@ class Walk:
             if not take(template, value, []):
                 return f"{name} {_short(value)}"
         if list(map(len, self._other_sized)) != self._other_sizes:
-            return ADDED
+            return self._resized()
         if list(map(CODE, self.functions)) != self.codes:
             return "the code of a function was replaced"
         for held, order in orders:
