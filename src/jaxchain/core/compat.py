@@ -42,6 +42,13 @@ def weakly_typed(tracer: Any) -> Any:
     return convert_element_type_p.bind(tracer, new_dtype=tracer.dtype, weak_type=True, sharding=None)
 
 
+@contextlib.contextmanager
+def usual_promotion() -> Iterator[None]:
+    """Promote dtypes and ranks as JAX does by default, in functions of ours: its stricter settings are for the user's."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def trace_state() -> Any:
     """Return what is equal only inside the same trace: tells our trace from one inside it."""
     return _trace_state(convention="nnx")
