@@ -276,7 +276,9 @@ def alike(a: Template, b: Template, are_same: Callable[[Any, Any], bool]) -> boo
         return are_same(a[1], b[1])
     if a[0] == "var":
         return a == b
-    return a[2] is b[2] and len(a[1]) == len(b[1]) and all(alike(x, y, are_same) for x, y in zip(a[1], b[1], strict=True))
+    return (
+        a[2] is b[2] and len(a[1]) == len(b[1]) and all(alike(x, y, are_same) for x, y in zip(a[1], b[1], strict=True))
+    )
 
 
 def holds_arrays(template: Template) -> bool:

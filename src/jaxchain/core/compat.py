@@ -44,7 +44,7 @@ def weakly_typed(tracer: Any) -> Any:
 
 @contextlib.contextmanager
 def usual_promotion() -> Iterator[None]:
-    """Promote dtypes and ranks as JAX does by default, in functions of ours: its stricter settings are for the user's."""
+    """Promote dtypes and ranks as JAX does by default. Functions of ours need it: strict ones are for a user's."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -70,6 +70,11 @@ EAGER = trace_state()  # outside all traces
 def in_trace() -> bool:
     """Return whether a trace or a transformation is on: ours, or one of JAX's that the user called."""
     return trace_state() != EAGER
+
+
+def is_compiling() -> bool:
+    """Return whether what runs now becomes part of a program of JAX's, as inside `jax.jit`: even constants do."""
+    return in_trace() and is_tracer(jax.lax.full((), 0))
 
 
 def jit_is_off() -> bool:

@@ -57,6 +57,7 @@ from jaxchain.core.cells import (
 from jaxchain.core.errors import is_user_code
 from jaxchain.core.outside import environment_difference, has_substitute
 from jaxchain.core.parameter import Parameter, SharedParameter
+from jaxchain.core.spread import exact_type, str_of
 from jaxchain.core.variable import Variable
 
 LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at every call, in 5 ms ...
@@ -612,8 +613,12 @@ def _is_ours(kind: type) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{type(value).__name__} object"
+    """Return a value as a reason shows it. Every call may ask, so what is in arrays and containers is not looked at."""
+    if isinstance(value, jax.Array):
+        return str_of(exact_type(value))
+    parts = value if isinstance(value, tuple) else (value,)
+    text = repr(value) if all(v is UNSET or isinstance(v, ATOMS) for v in parts) else ""
+    return text if text and len(text) <= 40 else f"{type(value).__name__} object"
 
 
 def _owner_name(name: str) -> str:

@@ -113,7 +113,7 @@ class Static:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the compiled function; compile it first if no variant fits. Inside a trace, JAX's too, it is inlined.
 
-        Link hooks of the thread may change what links do, and want to see every call: then it is not compiled. Nor is it
+        Link hooks of the thread may change what links do, and want to see every call: then it is not compiled, nor
         under `jax.disable_jit()`.
         """
         state = thread_state()

@@ -88,7 +88,7 @@ def load_orbax(directory: str | os.PathLike[str], obj: Any, strict: bool = True)
     """Load an object from an Orbax checkpoint. Arrays come to the devices, and in the shards, of the object's own.
 
     Args:
-        directory: Folder of the checkpoint: one of `save_orbax`, or one of a pytree of dictionaries by the object's paths
+        directory: Folder of the checkpoint: one of `save_orbax`, or one of dictionaries by the object's paths
             (``{"l1": {"W": ..., "b": ...}}``), as ``orbax.checkpoint.StandardCheckpointer`` saves it.
         obj: Anything with ``serialize(serializer)``; its parameters are initialised.
         strict: Whether a missing key is an error; else the value stays as it is.
