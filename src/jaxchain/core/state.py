@@ -617,7 +617,7 @@ def _short(value: Any) -> str:
     if isinstance(value, jax.Array):
         return str_of(exact_type(value))
     parts = value if isinstance(value, tuple) else (value,)
-    text = repr(value) if all(v is UNSET or isinstance(v, ATOMS) for v in parts) else ""
+    text = repr(value) if all(v is UNSET or isinstance(v, (*ATOMS, types.FunctionType)) for v in parts) else ""
     return text if text and len(text) <= 40 else f"{type(value).__name__} object"
 
 
