@@ -78,8 +78,7 @@ def key_of(leaf: Any) -> Any:
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
         if not isinstance(leaf, NUMPY_TYPES) or is_traceable(leaf):
-            struct = exact_type(leaf)
-            return struct if struct.weak_type else array_info(leaf)
+            return exact_type(leaf) if getattr(leaf, "weak_type", False) else array_info(leaf)
         if isinstance(leaf, np.ndarray):
             return ("NumPy array", type(leaf), leaf.dtype)  # such a call runs in eager mode
     if isinstance(leaf, float):
