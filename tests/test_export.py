@@ -290,6 +290,8 @@ def test_sizes_by_name():
         export(f, x, w, batch=["n, k"])
     with pytest.raises(ExportError, match=r"does not fit w of shape \(3, 5\)"):
         export(f, x, w, batch=["n, k", "k"])
+    with pytest.raises(ExportError, match=r"got key of type key<fry>: pass jax.random.key_data"):
+        export(lambda x, key: x, x, jax.random.key(0), batch="fixed")
 
 
 def test_shapes_are_enough_as_examples(model):

@@ -193,6 +193,11 @@ def _symbolic(leaves: Sequence[Any], names: Sequence[str], batch: str | Sequence
                 raise ValueError(f"it has {len(sizes)} sizes")
         except ValueError as error:
             raise ExportError(f"export: batch: {shape!r} does not fit {name} of shape {x.shape}: {error}") from None
+        if jax.numpy.issubdtype(x.dtype, jax.dtypes.extended):
+            raise ExportError(
+                f"export: expected numbers, got {name} of type {x.dtype}: pass jax.random.key_data(key), and make it a "
+                "key again inside, with jax.random.wrap_key_data"
+            )
         specs.append(jax.ShapeDtypeStruct(sizes, jax.dtypes.canonicalize_dtype(x.dtype)))
     return specs
 

@@ -203,6 +203,14 @@ here = losses(lambda: optimizers.Adam(0.1), [None] * 2)
 for spread in [(P(), P("d")), (P("d"), P()), (P("d"), P("d"))]:
     np.testing.assert_allclose(spread_losses(*spread), here, rtol=1e-5)
 
+# small gradients, which come out of a compiled step as one array, are not gathered where parameters are split
+if mode == "static":
+    pair = jaxchain.Sequential(L.Linear(4, 4), L.Linear(4, 4))
+    for p in pair.params():
+        p.array = jax.device_put(p.array, NamedSharding(mesh, P("d")))
+    jaxchain.static(lambda x: F.sum(pair(x) ** 2).backward())(np.ones((2, 4), np.float32))
+    assert all(p.grad.sharding.is_equivalent_to(p.array.sharding, p.ndim) for p in pair[1].params())
+
 # parameters that are copied stay where they are
 here, there = L.Linear(3, 2), L.Linear(3, 2)
 there.to_device(second)
@@ -214,6 +222,18 @@ there.cleargrads()
 there.addgrads(here)
 np.testing.assert_array_equal(there.W.grad, here.W.grad)
 assert place(there.W.grad) == second
+
+# what moves has its buffers to itself: a compiled step may be given those of one of the two, and deletes them
+whole = NamedSharding(mesh, P())
+for moved in (lambda: copy.deepcopy(here).to_device(first), lambda: copy.deepcopy(here).to_device(whole)):
+    for link in (moved(), moved().to_device(first)):
+        assert not link.W.array.delete() and np.isfinite(here.W.array).all()
+for array in (F.copy(here.W, first).array, F.copy(here.W, whole).array, here.device.send(here.W.array)):
+    assert not array.delete() and np.isfinite(here.W.array).all()
+there.copyparams(here.copy("copy").to_device(second))
+twin = L.Linear(3, 2).to_device(whole)
+twin.copyparams(here)
+assert not twin.W.array.delete() and np.isfinite(here.W.array).all()
 
 # what is on two devices is an error that names the op and the line, also where it is run later
 if mode == "eager":

@@ -9,6 +9,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Chain, Variable
+from jaxchain.core.random import FixedDraws
 
 TIES = np.array([[0, 0, 0], [1, 1, -1], [0, 1, 2], [1, 1, 1]], np.float32)
 KINKED = {  # functions whose gradients at ties and kinks are not JAX's
@@ -171,3 +172,12 @@ def test_forget_leads_to_the_parameters():
 def test_functions_in_numpy_are_not_exported():
     with pytest.raises(jaxchain.exporting.ExportError, match="Sorted"):
         jaxchain.export(Applied(FUNCTIONS["sorted"]), TIES, vjp_order=1)
+
+
+def test_draws_that_a_jit_of_the_users_would_repeat_are_told():
+    x = jnp.ones((2, 4))
+    with pytest.warns(FixedDraws, match="jaxchain.static in the place of jax.jit") as told:
+        jax.jit(lambda x: F.dropout(x).array)(x)
+    assert told[0].filename == __file__
+    jax.grad(lambda x: F.sum(F.dropout(x)).array)(x)  # draws anew in every call
+    jaxchain.static(lambda x: F.dropout(x))(x)

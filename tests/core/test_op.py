@@ -4,6 +4,7 @@ import pickle
 import sys
 import threading
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -156,3 +157,18 @@ def test_threads_that_ask_for_a_node_get_the_same():
 )
 def test_lists_and_numpy_arrays_are_taken_for_tuples_and_numbers(call, shape):
     assert call(np.ones((2, 3), np.float32)).shape == shape
+
+
+@op
+def shifted(x: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    return x + b
+
+
+def test_jaxs_strict_settings_are_for_functions_of_the_users():
+    x, b = Variable(np.ones((3, 5), np.float32)), Variable(np.ones(5, np.float32))
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        y = F.sum(F.linear(x, np.ones((5, 5), np.float32), b) + b)
+        y.backward()
+        with pytest.raises(ValueError, match="jax_numpy_rank_promotion"):
+            shifted(x, b)
+    np.testing.assert_array_equal(b.grad, [6] * 5)

@@ -35,6 +35,7 @@ from time import perf_counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tqdm
 
@@ -139,6 +140,22 @@ def a_named_tuple(static):
     def step(x):
         box.state = State(box.state.h + x.array, box.state.c * 2)
         return Variable(box.state.h + box.state.c)
+
+    return step, box
+
+
+@program(1)
+def a_named_tuple_with_dictionaries_that_are_made_anew(static):  # optax's states
+    rule = optax.adam(0.1)
+    box = Box(weights={"w": jnp.ones(2), "in": {"b": jnp.ones(2)}})
+    box.state = rule.init(box.weights)
+
+    @static
+    def step(x):
+        grads = jax.grad(lambda p: ((p["w"] * x.array + p["in"]["b"]) ** 2).sum())(box.weights)
+        updates, box.state = rule.update(grads, box.state)
+        box.weights = optax.apply_updates(box.weights, updates)
+        return Variable(box.weights["w"])
 
     return step, box
 

@@ -704,6 +704,64 @@ def test_reports_are_replayed():
     assert isinstance(jaxchain.as_array(observation["main/loss"]), jax.Array)
 
 
+def test_a_pytree_of_a_packages_own_class_comes_out():
+    step = jaxchain.static(lambda x: jax.tree_util.Partial(jnp.multiply, {"x": x * 2}, x=Variable(x)))
+    for i in range(2):
+        made = step(jnp.ones(2) * i)
+        assert type(made) is jax.tree_util.Partial and made.func is jnp.multiply
+        np.testing.assert_array_equal(made.args[0]["x"], [2 * i, 2 * i])
+        np.testing.assert_array_equal(made.keywords["x"].array, [i, i])
+    assert len(step.compiles) == 1
+
+
+def test_without_jit_calls_are_eager():
+    seen = []
+    step = jaxchain.static(lambda x: seen.append(x.array.tolist()) or F.relu(x) * Number.value)
+    for _ in range(2):
+        with jax.disable_jit():
+            np.testing.assert_array_equal(step(Variable(np.float32([-1, 1]))).array, [0, 2])
+    assert seen == [[-1, 1]] * 2 and not step.compiles
+
+
+class Number:
+    value = 2
+
+
+def test_what_grows_is_named_unless_it_is_opaque():
+    class Log(list):
+        _opaque = True
+
+    def reasons(log):
+        @jaxchain.static
+        def step(x):
+            jax.debug.callback(lambda value: log.append(value), x)
+            return x * 2
+
+        for _ in range(2):
+            step(jnp.ones(2))
+            jax.effects_barrier()
+        assert len(log) == 2
+        return [c.reason for c in step.compiles]
+
+    assert reasons([]) == ["first call", "an attribute or item of log was added or removed"]
+    assert reasons(Log()) == ["first call"]
+
+
+def test_weakly_typed_arrays_are_another_type():
+    class State:
+        scale = None
+
+    half, state = jnp.ones(3, jnp.bfloat16), State()
+    weak, strong = jnp.asarray(2.0), jnp.asarray(np.float32(2))
+    of_argument = jaxchain.static(lambda scale: scale * half)
+    of_state = jaxchain.static(lambda: state.scale * half)
+    for scale in (weak, strong, weak):
+        state.scale = scale
+        assert of_argument(scale).dtype == of_state().dtype == (scale * half).dtype
+    for step, name in ((of_argument, "arg scale"), (of_state, "state.scale")):
+        assert [c.reason for c in step.compiles] == ["first call", f"{name}: ~float32[] -> float32[]"]
+
+
 def test_shapes_compile_once_each_and_are_explained():
     @jaxchain.static
     def f(x):
@@ -1510,3 +1568,16 @@ def test_a_variable_that_comes_out_as_it_came_in_is_the_same_object(mode):
     for k in range(50):  # enough for the variants to be merged, were they alike
         v = Variable(np.float32([1, 2] if k % 2 else [-1, -2]))
         assert (branch(v) is v) == bool(k % 2)
+
+
+def test_a_call_does_not_look_into_arrays_to_say_what_changed(monkeypatch):
+    box = types.SimpleNamespace(weights={"w": jnp.ones(2)})
+
+    @jaxchain.static
+    def step(x):
+        box.weights = {"w": box.weights["w"] + x}
+
+    step(jnp.ones(2))
+    monkeypatch.setattr(type(jnp.ones(2)), "__repr__", lambda array: pytest.fail("its values are read"))
+    step(jnp.ones(2))
+    assert len(step.compiles) == 1

@@ -182,6 +182,25 @@ def test_chainers_hdf5_file_loads():
     assert model.lazy.W.array is None
 
 
+def test_orbax_checkpoints_of_others_and_for_others(tmp_path):
+    ocp = pytest.importorskip("orbax.checkpoint")
+    tree = {"l": {"W": np.full((4, 3), 2, np.float32), "b": np.full(4, 3, np.float32)}}
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "theirs", tree)
+    model = jaxchain.Chain(l=L.Linear(3, 4))
+    serializers.load_orbax(tmp_path / "theirs", model)
+    np.testing.assert_array_equal(model.l.W.array, tree["l"]["W"])
+    serializers.save_orbax(tmp_path / "ours", model)
+    kinds = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in ("l/W", "l/b")}
+    args = ocp.args.PyTreeRestore(restore_args=kinds)
+    found = ocp.PyTreeCheckpointHandler().restore(tmp_path / "ours" / "arrays", args=args)
+    assert found.keys() == {"l/W", "l/b"}
+    np.testing.assert_array_equal(found["l/b"], tree["l"]["b"])
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError, match="there is no Orbax checkpoint of arrays at"):
+        serializers.load_orbax(tmp_path / "none", model)
+
+
 def test_a_package_that_is_not_there_is_named(monkeypatch, tmp_path):
     import sys
 

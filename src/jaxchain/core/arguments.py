@@ -15,6 +15,7 @@ from jaxchain.core.arrays import ARRAY_LIKE, NUMPY_TYPES, array_info, array_info
 from jaxchain.core.cells import tuple_of
 from jaxchain.core.kinds import is_record
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.spread import exact_type
 from jaxchain.core.variable import Variable
 
 TRACED = (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct)  # arguments that become inputs: a shape will do for a trace
@@ -77,7 +78,7 @@ def key_of(leaf: Any) -> Any:
         return ("Variable", leaf._node.info, leaf._grad is not None)
     if isinstance(leaf, TRACED):
         if not isinstance(leaf, NUMPY_TYPES) or is_traceable(leaf):
-            return array_info(leaf)
+            return exact_type(leaf) if getattr(leaf, "weak_type", False) else array_info(leaf)
         if isinstance(leaf, np.ndarray):
             return ("NumPy array", type(leaf), leaf.dtype)  # such a call runs in eager mode
     if isinstance(leaf, float):

@@ -174,14 +174,26 @@ def placed(array: Any, place: Any) -> Any:
     free = not isinstance(array, Tracer) and not getattr(array, "committed", False)
     if free and isinstance(place, jax.Device) and _is_alone(place):
         return jax.device_put(array)
-    return jax.device_put(array, SingleDeviceSharding(place) if isinstance(place, jax.Device) else place)
+    return _moved(array, SingleDeviceSharding(place) if isinstance(place, jax.Device) else place)
+
+
+def _moved(array: Any, sharding: Any) -> Any:
+    """Return an array with another sharding: itself if it has that, else one that has its buffers to itself.
+
+    `device_put` lets two arrays share a buffer where they have a device in common (between one device and several also
+    where it may not alias), and a compiled step that is given the one's buffers deletes the other.
+    """
+    concrete = isinstance(array, jax.Array) and not isinstance(array, Tracer)
+    if concrete and not (array.committed and array.sharding == sharding) and array.devices() & sharding.device_set:
+        array = copied(array)
+    return jax.device_put(array, sharding)
 
 
 def beside(array: Any, own: Any) -> Any:
     """Return an array on the device of another one. In a trace there are no devices."""
     if array is None or own is None or isinstance(array, Tracer) or isinstance(own, Tracer):
         return array
-    return array if array.sharding == own.sharding else jax.device_put(array, own.sharding)
+    return array if array.sharding == own.sharding else _moved(array, own.sharding)
 
 
 def has_nan(array: Any) -> bool:

@@ -13,7 +13,7 @@ import enum
 import math
 import sys
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -279,15 +279,17 @@ def take(template: Template, value: Any, out: list[Any], variables: bool = False
     return all([take(t, v, out, variables) for t, v in zip(template[1], value, strict=True)])
 
 
-def alike(a: Template, b: Template) -> bool:
-    """Return whether two templates are the same."""
+def alike(a: Template, b: Template, are_same: Callable[[Any, Any], bool]) -> bool:
+    """Return whether two templates are the same; `are_same` decides about values in them that are no arrays."""
     if isinstance(a, str) or isinstance(b, str) or a[0] != b[0]:
         return a is b
     if a[0] == "same":
-        return same(a[1], b[1])
+        return are_same(a[1], b[1])
     if a[0] == "var":
         return a == b
-    return a[2] is b[2] and len(a[1]) == len(b[1]) and all(map(alike, a[1], b[1]))
+    return (
+        a[2] is b[2] and len(a[1]) == len(b[1]) and all(alike(x, y, are_same) for x, y in zip(a[1], b[1], strict=True))
+    )
 
 
 def holds_arrays(template: Template) -> bool:

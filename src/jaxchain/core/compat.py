@@ -44,6 +44,13 @@ def weakly_typed(tracer: Any) -> Any:
     return convert_element_type_p.bind(tracer, new_dtype=tracer.dtype, weak_type=True, sharding=None)
 
 
+@contextlib.contextmanager
+def usual_promotion() -> Iterator[None]:
+    """Promote dtypes and ranks as JAX does by default. Functions of ours need it: strict ones are for a user's."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def trace_state() -> Any:
     """Return what is equal only inside the same trace: tells our trace from one inside it."""
     return _trace_state(convention="nnx")
@@ -65,6 +72,16 @@ EAGER = trace_state()  # outside all traces
 def in_trace() -> bool:
     """Return whether a trace or a transformation is on: ours, or one of JAX's that the user called."""
     return trace_state() != EAGER
+
+
+def is_compiling() -> bool:
+    """Return whether what runs now becomes part of a program of JAX's, as inside `jax.jit`: even constants do."""
+    return in_trace() and is_tracer(jax.lax.full((), 0))
+
+
+def jit_is_off() -> bool:
+    """Return whether `jax.disable_jit()` holds in this thread now."""
+    return jax.config.jax_disable_jit  # type: ignore[attr-defined]
 
 
 def has_64_bits() -> bool:

@@ -7,13 +7,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from jaxchain.core.ahead import memory_of
 from jaxchain.core.errors import warn
+from jaxchain.core.spread import str_of
 from jaxchain.core.variant import Variant
 
 OFTEN = 8
 ATTRIBUTE = (
-    "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step"
+    "A number that changes at every call is no constant: keep it as an array (jnp.asarray(0)), or outside the step; "
+    "what only records, in an object whose class says `_opaque = True`"
 )
 STRUCTURE = "the structure of the arguments changed"
 SELDOM = "A new kind of call (other shapes, say) runs eagerly while that is far faster (config.compile_at_once)"
@@ -178,7 +182,7 @@ def _describe_leaf(key: Any) -> str:
         if key[0] in ("object", "record"):
             return "another object"
         return repr(float.fromhex(key[1]) if isinstance(key[0], type) and issubclass(key[0], float) else key[1])
-    return repr(key)
+    return str_of(key) if isinstance(key, jax.ShapeDtypeStruct) else repr(key)
 
 
 def _changed(old: Any, new: Any, names: Sequence[str]) -> str:

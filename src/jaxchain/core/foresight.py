@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.arrays import Info
 from jaxchain.core.compat import without_dead_code
 from jaxchain.core.exact import exact_jit, has_only_cpus
 from jaxchain.core.guard import Guard, passed
@@ -33,7 +32,7 @@ class Foresight:
     """
 
     def __init__(
-        self, closed: ClosedJaxpr, guards: Sequence[Guard], expected: Sequence[Info], made_with: Any, name: str
+        self, closed: ClosedJaxpr, guards: Sequence[Guard], expected: Sequence[Any], made_with: Any, name: str
     ) -> None:
         self.jaxpr, self.used = without_dead_code(closed, ())
         self.guards = guards

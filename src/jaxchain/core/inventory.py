@@ -7,6 +7,7 @@ everything else must be as it was. It can also be taken over by other objects th
 from __future__ import annotations
 
 import collections
+import functools
 import operator
 import types
 from collections.abc import Iterable
@@ -14,9 +15,11 @@ from itertools import chain
 from operator import is_
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxchain.core.cells import (
+    ATOMS,
     MISSING,
     UNSET,
     SlotView,
@@ -32,12 +35,12 @@ from jaxchain.core.cells import (
 from jaxchain.core.kinds import is_record
 from jaxchain.core.outside import environment_difference
 from jaxchain.core.parameter import Parameter
+from jaxchain.core.spread import exact_type, str_of
 from jaxchain.core.variable import Variable
 
 LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at every call, in 5 ms ...
 BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
-ADDED = "an attribute or item was added or removed"
 CODE = operator.attrgetter("__code__")
 Held = tuple[str, Any, Any, Any]  # what a cell is, its owner, its key, what it held
 
@@ -77,6 +80,7 @@ class Inventory:
         self.plain_values: list[Any] = []
         self.plain_names: list[str] = []
         self.sized: list[Any] = []
+        self.sized_names: list[str] = []
         self.ordered: list[dict[Any, Any]] = []  # dictionaries whose order a program may see
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
         self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
@@ -160,6 +164,11 @@ class Inventory:
         self._slots = [(operator.attrgetter(key), *zip(*found, strict=True)) for key, found in slots.items()]
         self._rest = [*zip(*rest, strict=True)] if rest else [(), (), ()]
 
+    def _resized(self) -> str:
+        known = zip(self.sized_names, self.sized, self.sizes, strict=True)
+        name = next(name for name, container, size in known if len(container) != size)
+        return f"an attribute or item of {name} was added or removed"
+
     def _untouched(self) -> bool:
         """Return whether the plain values are the very objects they were, in their order: the fast answer."""
         containers, keys, values = self._rest
@@ -192,7 +201,7 @@ class Inventory:
                 if not same(new, old):
                     return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
             if list(map(len, self.sized)) != self.sizes:
-                return ADDED
+                return self._resized()
         for (container, key), template, name in self.tuples:
             try:
                 value = container[key]
@@ -201,7 +210,7 @@ class Inventory:
             if not take(template, value, []):
                 return f"{name} {_short(value)}"
         if list(map(len, self._other_sized)) != self._other_sizes:
-            return ADDED
+            return self._resized()
         if list(map(CODE, self.functions)) != self.codes:
             return "the code of a function was replaced"
         for held, order in orders:
@@ -286,7 +295,8 @@ class Inventory:
         for a, b in zip(self.plain_values, other.plain_values, strict=True):
             if not _corresponds(a, b, moved):
                 return None
-        if not all(map(alike, self.templates, other.templates)):
+        corresponds = functools.partial(_corresponds, moved=moved)
+        if not all(alike(a, b, corresponds) for a, b in zip(self.templates, other.templates, strict=True)):
             return None
         if any(a != b for (_, _, a), (_, _, b) in zip(self.compared, other.compared, strict=True)):
             return None
@@ -347,5 +357,9 @@ def _corresponds(old: Any, new: Any, moved: dict[int, Any]) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{type(value).__name__} object"
+    """Return a value as a reason shows it. Every call may ask, so what is in arrays and containers is not looked at."""
+    if isinstance(value, jax.Array):
+        return str_of(exact_type(value))
+    parts = value if isinstance(value, tuple) else (value,)
+    text = repr(value) if all(v is UNSET or isinstance(v, (*ATOMS, types.FunctionType)) for v in parts) else ""
+    return text if text and len(text) <= 40 else f"{type(value).__name__} object"

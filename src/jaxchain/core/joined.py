@@ -55,11 +55,7 @@ def joined(writes: Sequence[tuple[Any, int]], avals: Sequence[Any], uses: Any) -
         avals: The types of the program's outputs.
         uses: How often each output is used.
     """
-    small = [
-        (p, at)
-        for p, at in writes
-        if avals[at].size <= SMALL and uses[at] == 1 and struct_of(avals[at]).sharding is None
-    ]
+    small = [(p, at) for p, at in writes if avals[at].size <= SMALL and uses[at] == 1 and _is_whole(p, avals[at])]
     sizes = [bytes_of([aval]) or 0 for aval in avals]
     limit = TINY if max(sizes, default=0) <= TINY else PART
     groups = [
@@ -67,6 +63,11 @@ def joined(writes: Sequence[tuple[Any, int]], avals: Sequence[Any], uses: Any) -
     ]
     parts = [part for group in groups for part in _parts(group, sizes, limit)]
     return [JoinedGradients(part, avals) for part in parts if len(part) >= MANY]
+
+
+def _is_whole(parameter: Any, aval: Any) -> bool:
+    """Return whether a gradient is whole where it is: those of parameters that are split over a mesh stay split."""
+    return struct_of(aval).sharding is None and (parameter._array is None or parameter._array.is_fully_replicated)
 
 
 def _parts(writes: Sequence[tuple[Any, int]], sizes: Sequence[int], limit: int) -> list[list[tuple[Any, int]]]:

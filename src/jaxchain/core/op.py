@@ -471,8 +471,8 @@ class Op:
             )
         lock.release()
         return LeakedVariable(
-            f"{self.name}: an input was made inside a static call and used after it: its array existed only while the "
-            f"call was traced. Return it from the function instead\nat {user_line(3)}"
+            f"{self.name}: an input was made inside a static call (or a jax.jit of yours) and used after it: its "
+            f"array existed only while the call was traced. Return it from the function instead\nat {user_line(3)}"
         )
 
     # -- once per new shape -------------------------------------------------------------------------------------------

@@ -172,9 +172,12 @@ class Outputs:
                 value.close()  # Python would say that nobody waited for it
             raise NotCompilable(f"a {type(value).__name__} comes out of it, which runs after the call")
         if holds_tracer(value, self.walk.objects):
-            if isinstance(value, _CALLABLES):
-                return self._callable(value)
-            raise NotCompilable(f"a {type(value).__name__} comes out of it, with values in it that a call computes")
+            build = self._tree(value)
+            if build is None and isinstance(value, _CALLABLES):
+                build = self._callable(value)
+            if build is None:
+                raise NotCompilable(f"a {type(value).__name__} comes out of it, with values in it that a call computes")
+            return build
         return lambda outputs: value
 
     def _leads_on(self, node: VariableNode) -> bool:
@@ -273,6 +276,16 @@ class Outputs:
             return made
 
         return self._filled(filled, value)
+
+    def _tree(self, value: Any) -> Callable[[Sequence[Any]], Any] | None:
+        """Return how to make a pytree of a package's own class, or None: JAX knows no such class, or not all parts."""
+        if jax.tree_util.all_leaves([value]):
+            return None
+        parts, tree = jax.tree_util.tree_flatten(value, is_leaf=lambda part: part is not value)
+        if holds_tracer(tree.node_data(), self.walk.objects):
+            return None
+        builders = [self.builder(part) for part in parts]
+        return lambda outputs: tree.unflatten([build(outputs) for build in builders])
 
     def _array(self, value: np.ndarray) -> Callable[[Sequence[Any]], Any]:
         if value.dtype != object:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, cast
 
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jaxchain.core.arrays import Info, has_nan, info_of
+from jaxchain.core.arrays import has_nan
 from jaxchain.core.compat import CALLS, bodies, equations, numerics, origin, without_dead_code
 from jaxchain.core.errors import format_source, user_line
 from jaxchain.core.scopes import tag_of
-from jaxchain.core.spread import spread_as, zeros_of
+from jaxchain.core.spread import exact_type, spread_as, zeros_of
 
 
 class VariantMismatch(Exception):
@@ -46,7 +46,7 @@ class Pruned(NamedTuple):
         return tuple(jaxpr_as_fun(self.closed)(*self.filled(known)))
 
 
-def check(args: Sequence[Any], expected: Sequence[Info], made_with: Any) -> None:
+def check(args: Sequence[Any], expected: Sequence[Any], made_with: Any) -> None:
     """Raise `VariantMismatch` if an input or JAX's `numerics` are not what a program was traced for.
 
     JAX traces a jitted function again whenever one of them has changed.
@@ -54,7 +54,7 @@ def check(args: Sequence[Any], expected: Sequence[Info], made_with: Any) -> None
     if numerics() != made_with:
         raise VariantMismatch
     for value, want in zip(args, expected, strict=True):
-        if not hasattr(value, "dtype") or info_of(value, False).struct != want.struct:
+        if not hasattr(value, "dtype") or exact_type(value) != want:
             raise VariantMismatch
 
 

@@ -17,7 +17,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxchain.core.compat import is_compiling
 from jaxchain.core.config import thread_state
+from jaxchain.core.errors import warn
+
+
+class FixedDraws(UserWarning):
+    """Random numbers are drawn while JAX traces a function of the user's: all calls of its program have the same."""
 
 
 class Stream:
@@ -70,11 +76,19 @@ seed(int.from_bytes(os.urandom(4), "little"))
 def next_key() -> jax.Array | np.ndarray:
     """Return the next key for an op, ``uint32[3]``: pass it to a parameter annotated `Key`.
 
-    Raises:
-        StaticError: Called inside a `jax.jit` that is not jaxchain's: the key would be baked in.
+    Inside a `jax.jit` that is not jaxchain's it is baked in: `FixedDraws`.
     """
     trace = thread_state().trace
-    return ops.draw() if trace is None else trace.next_key()
+    if trace is not None:
+        return trace.next_key()
+    if is_compiling():
+        warn(
+            "random numbers are drawn while JAX traces a function of yours (jax.jit, scan, checkpoint): every call of "
+            "its program will have these. Ways out: jaxchain.static in the place of jax.jit; the model as an nnx "
+            "module (jaxchain.interop.flax.to_nnx), which takes a key; masks as arguments (F.dropout(x, mask=mask))",
+            FixedDraws,
+        )
+    return ops.draw()
 
 
 def next_init_rng() -> np.random.RandomState:

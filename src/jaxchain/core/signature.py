@@ -6,6 +6,7 @@ Read once, at decoration. It takes the arguments of a call apart (`caller`, `fla
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import types
@@ -19,7 +20,7 @@ import numpy as np
 from jax.export import is_symbolic_dim
 from jax.sharding import PartitionSpec
 
-from jaxchain.core.compat import is_tracer, weakly_typed
+from jaxchain.core.compat import is_tracer, usual_promotion, weakly_typed
 from jaxchain.core.errors import InvalidType, user_line
 from jaxchain.core.variable import Variable
 
@@ -158,7 +159,8 @@ class Signature:
     def call(self, function: Callable[..., Any], *values: Any) -> Any:
         """Call a function on one value per parameter, and what comes before them: keyword-only ones go by name."""
         count = len(values) - len(self.keywords)
-        return function(*values[:count], **dict(zip(self.keywords, values[count:], strict=True)))
+        with usual_promotion() if function.__module__.startswith("jaxchain.") else contextlib.nullcontext():
+            return function(*values[:count], **dict(zip(self.keywords, values[count:], strict=True)))
 
     def flatten(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any], tuple[Any, ...]]:
         """Return (static values with the structure of trees, flat inputs, scalars) of one value per parameter."""

@@ -27,6 +27,11 @@ def struct_of(value: Any, weak_type: bool = False) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(kind.shape, kind.dtype, weak_type=weak_type)
 
 
+def exact_type(value: Any) -> jax.ShapeDtypeStruct:
+    """Return the type of an array or tracer, or of an aval, and whether it is weak: then others' dtypes decide."""
+    return struct_of(value, getattr(getattr(value, "aval", value), "weak_type", False))
+
+
 def is_on_mesh(value: Any) -> bool:
     """Return whether a type, or that of an array, is one of a mesh with `Explicit` axes."""
     kind = getattr(value, "aval", value)
@@ -58,7 +63,7 @@ def left_to_xla(function: Any, mesh: Any, specs: Any) -> Any:
 
 def spec(aval: Any, value: Any = None) -> jax.ShapeDtypeStruct:
     """Return what an input of a jaxpr looks like, spread over devices as a value of it was."""
-    struct, sharding = struct_of(aval, getattr(aval, "weak_type", False)), getattr(value, "sharding", None)
+    struct, sharding = exact_type(aval), getattr(value, "sharding", None)
     return struct.update(sharding=sharding) if isinstance(sharding, NamedSharding) else struct
 
 
@@ -66,7 +71,7 @@ def str_of(struct: jax.ShapeDtypeStruct) -> str:
     """Return a type as messages show it: ``float32[8,4]``, or ``float32[8@data,4]`` where it says how it is spread."""
     if struct.sharding is not None:
         return str(jax.typeof(struct))
-    return f"{struct.dtype}[{','.join(map(str, struct.shape))}]"
+    return f"{'~' * struct.weak_type}{struct.dtype}[{','.join(map(str, struct.shape))}]"
 
 
 def spread_as(value: Any, kind: Any) -> Any:

@@ -137,7 +137,7 @@ class Walk(Inventory):
             for i, value in enumerate(obj):
                 self._stack.append((f"{name}[{i}]", value))
         elif isinstance(obj, types.MappingProxyType):
-            self.sized.append(obj)
+            self._sized(name, obj)
             for key, value in obj.items():
                 if template_of(value) is None:
                     self._place(f"{name}[{key!r}]", obj, key, value, False)
@@ -175,7 +175,7 @@ class Walk(Inventory):
         self.typed.append(obj)
         if isinstance(obj, threading.local):
             view = AttributesView(obj)
-            self.sized.append(view)
+            self._sized(name, view)
             self._open(view)
             for key in view.keys():
                 self._place(f"{name}.{key}", view, key, view[key], False)
@@ -211,7 +211,7 @@ class Walk(Inventory):
                     self._stack += [(f"{base.__qualname__}.{key}", method) for key, method in found.items()]
                 continue
             view = ClassView(base)
-            self.sized.append(vars(base))
+            self._sized(base.__qualname__, vars(base))
             self._open(view)
             for key, member in list(vars(base).items()):
                 name = f"{base.__qualname__}.{key}"
@@ -226,11 +226,15 @@ class Walk(Inventory):
                 elif not key.startswith(("__", "_abc_")):
                     self._place(name, view, key, member, False)
 
+    def _sized(self, name: str, container: Any) -> None:
+        self.sized.append(container)
+        self.sized_names.append(name)
+
     def _open(self, view: Any) -> None:
         self.open.append((view, view.keys()))
 
     def _container(self, name: str, container: Any, keys: Iterable[Any], form: str, numbers: bool = False) -> None:
-        self.sized.append(container)
+        self._sized(name, container)
         self.contents.append((container, contents_of(container)))
         for key in keys:
             self._place(form.format(name, key), container, key, container[key], numbers)

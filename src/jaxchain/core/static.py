@@ -27,7 +27,7 @@ from jaxchain.core import background
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised, own_errors
-from jaxchain.core.compat import in_trace, numerics
+from jaxchain.core.compat import in_trace, jit_is_off, numerics
 from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
@@ -113,12 +113,13 @@ class Static:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the compiled function; compile it first if no variant fits. Inside a trace, JAX's too, it is inlined.
 
-        Link hooks of the thread may change what links do, and want to see every call: then it is not compiled.
+        Link hooks of the thread may change what links do, and want to see every call: then it is not compiled, nor
+        under `jax.disable_jit()`.
         """
         state = thread_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
-        if state.link_hooks or in_trace():
+        if state.link_hooks or in_trace() or jit_is_off():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
             args, kwargs = self.sizes.apply(self.function, args, kwargs)

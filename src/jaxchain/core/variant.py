@@ -42,7 +42,7 @@ from jaxchain.core.joined import joined
 from jaxchain.core.outputs import ENDED, Write
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, nan_error
-from jaxchain.core.spread import spec
+from jaxchain.core.spread import exact_type, spec, str_of, struct_of
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array
@@ -96,7 +96,7 @@ class Variant:
         self.predicates = slice(first, first + len(traced.guards))  # where they are among the outputs
         self.missed: tuple[Outcome, ...] = ()
         invars = traced.jaxpr.jaxpr.invars
-        self.expected = [info_of(invars[i], False) for i in self.order]
+        self.expected = [exact_type(invars[i].aval) for i in self.order]
         self.made_with = numerics()
         self.pruned = Pruned.of(self.forward_of(traced), self.order)
         self.asks = self.foresight is not None and self.foresight.is_cheap
@@ -247,7 +247,7 @@ class Variant:
         outvars = self.traced.jaxpr.jaxpr.outvars
         for position, cell in enumerate(cells, int(self.uses_key)):
             at = written.get(cell) if cell is not None else None
-            if at is None or info_of(outvars[at], False).struct != self.expected[position].struct:
+            if at is None or struct_of(outvars[at].aval) != struct_of(self.expected[position]):
                 continue
             if at not in donated.values() and (uses[at] == 1 or not self.checks):
                 donated[position] = at
@@ -293,8 +293,9 @@ class Variant:
             return moved.get(id(container), container)
 
         self.places = [(there(c), k) for c, k in self.places]
-        self.mixed = [(there(c), k, t) for c, k, t in self.mixed]
-        self.unread = [(there(c), k, *rest) for c, k, *rest in self.unread]
+        templates = {(id(c), k): t for (c, k), t in zip(self.walk.places, self.walk.templates, strict=True)}
+        self.mixed = [(there(c), k, templates[id(there(c)), k]) for c, k, _ in self.mixed]
+        self.unread = [(there(c), k, templates[id(there(c)), k], types) for c, k, _, types in self.unread]
         self.holders = [(there(c), k) for c, k in self.holders]
         self.item_writes = [(there(c), k, at) for c, k, at in self.item_writes]
         for write in self.writes:
@@ -345,9 +346,9 @@ class Variant:
         values += [p._array for p in self.arrays] + [p.grad for p in self.grads]
         values += [container[key] for container, key in self.places]
         for i, value, expected in zip(self.order, values, self.expected, strict=False):
-            now = info_of(value, False) if hasattr(value, "dtype") else expected
-            if now.struct != expected.struct:
-                return f"{self.traced.inputs[i]}: {expected} -> {now}"
+            now = exact_type(value) if hasattr(value, "dtype") else expected
+            if now != expected:
+                return f"{self.traced.inputs[i]}: {str_of(expected)} -> {str_of(now)}"
         return None
 
     def gather(self, leaves: Sequence[Any]) -> list[Any]:

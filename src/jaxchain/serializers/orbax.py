@@ -9,6 +9,7 @@ Source: https://orbax.readthedocs.io.
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Any
 
 import jax
@@ -87,7 +88,8 @@ def load_orbax(directory: str | os.PathLike[str], obj: Any, strict: bool = True)
     """Load an object from an Orbax checkpoint. Arrays come to the devices, and in the shards, of the object's own.
 
     Args:
-        directory: Folder of the checkpoint.
+        directory: Folder of the checkpoint: one of `save_orbax`, or one of dictionaries by the object's paths
+            (``{"l1": {"W": ..., "b": ...}}``), as ``orbax.checkpoint.StandardCheckpointer`` saves it.
         obj: Anything with ``serialize(serializer)``; its parameters are initialised.
         strict: Whether a missing key is an error; else the value stays as it is.
 
@@ -103,17 +105,29 @@ def load_orbax(directory: str | os.PathLike[str], obj: Any, strict: bool = True)
     if not os.path.isdir(path):
         raise FileNotFoundError(f"load_orbax: there is no checkpoint at {path}")
     own, _ = _collect(obj)
-    with _checkpointer(ocp) as checkpointer:
-        saved = checkpointer.metadata(path).item_metadata["arrays"]
-        restore = {
-            key: ocp.ArrayRestoreArgs(sharding=own[key].sharding)
-            if isinstance(own.get(key), jax.Array)
-            else ocp.RestoreArgs(restore_type=np.ndarray)
-            for key in saved.tree
-        }
-        found = checkpointer.restore(
-            path,
-            ocp.args.Composite(arrays=ocp.args.PyTreeRestore(restore_args=restore), others=ocp.args.JsonRestore()),
-        )
-    others = {key: None if value is None else np.asarray(value) for key, value in found["others"].items()}
-    NpzDeserializer({**found["arrays"], **others}, strict=strict).load(obj)
+    folder = pathlib.Path(path)
+    item = folder / "arrays" if (folder / "arrays").is_dir() else folder
+
+    def place(key: Any, _: Any) -> Any:
+        array = own.get(_path(key))
+        if isinstance(array, jax.Array):
+            return ocp.ArrayRestoreArgs(sharding=array.sharding)
+        return ocp.RestoreArgs(restore_type=np.ndarray)
+
+    handler = ocp.PyTreeCheckpointHandler()
+    try:
+        saved = handler.metadata(item).tree
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"load_orbax: there is no Orbax checkpoint of arrays at {path}") from error
+    restore = jax.tree_util.tree_map_with_path(place, saved)
+    found = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=restore))
+    arrays = {_path(key): value for key, value in jax.tree_util.tree_flatten_with_path(found)[0]}
+    others: dict[str, Any] = {}
+    if (folder / "others").is_dir():
+        others = ocp.JsonCheckpointHandler().restore(folder / "others", args=ocp.args.JsonRestore())
+    others = {key: None if value is None else np.asarray(value) for key, value in others.items()}
+    NpzDeserializer({**arrays, **others}, strict=strict).load(obj)
+
+
+def _path(key: Any) -> str:
+    return "/".join(str(getattr(part, "key", part)) for part in key)
