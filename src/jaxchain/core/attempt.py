@@ -25,7 +25,7 @@ from jaxchain.core.gradients import gradients_of, pull_arrays
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
-from jaxchain.core.inventory import SAMPLE
+from jaxchain.core.inventory import SAMPLE, put_back
 from jaxchain.core.op_node import OpNode
 from jaxchain.core.outputs import Outputs, Write
 from jaxchain.core.outside import substitute, watched
@@ -250,9 +250,9 @@ class Attempt:
                 position = {id(t): i for i, t in enumerate(tracers)}
                 targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
                 trace.returning = True
-                cells = installation.snapshot()
+                cells = walk.snapshot([v for v, _ in installation.variables.values()])
                 self.gradients = _gradients(self.outputs, targets)
-                if installation.put_back(cells):  # the program is cut in two: only the forward half writes
+                if put_back(cells):  # the program is cut in two: only the forward half writes
                     raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)
