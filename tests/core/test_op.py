@@ -156,3 +156,14 @@ def test_threads_that_ask_for_a_node_get_the_same():
 )
 def test_lists_and_numpy_arrays_are_taken_for_tuples_and_numbers(call, shape):
     assert call(np.ones((2, 3), np.float32)).shape == shape
+
+
+def test_the_order_of_calls_does_not_matter():
+    """Equal numbers are one key: the first of them does not decide for those that come after it."""
+    for axis in (1.0, True, np.float32(1), 1):
+        F.softmax.op.plans.clear()
+        for later in (1, 1.0):
+            assert F.softmax(np.ones((2, 4), np.float32), axis).array[0, 0] == 0.25
+            assert F.softmax(np.ones((2, 4), np.float32), later).creator.static_args == {"axis": 1}
+    with pytest.raises(TypeError, match=r"at .*test_op"):
+        F.softmax(np.ones((2, 4), np.float32), 1.5)

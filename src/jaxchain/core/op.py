@@ -33,7 +33,7 @@ from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, co
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
-from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
+from jaxchain.core.op_node import OpNode, outputs_of, record, result_on, special_forward
 from jaxchain.core.program import Pruned
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
 from jaxchain.core.spread import explicit_mesh, is_on_mesh, left_to_xla, spec_of
@@ -59,6 +59,7 @@ class Plan:
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
         output_only: Whether that is one output and nothing else.
         needs: Positions of the inputs that a gradient goes to; empty if none.
+        node: The class of its calls' nodes.
         size: Bytes of all inputs and outputs.
         alone: How often in a row the result was read at once (core/deferred.py).
         at_once: How many calls from now on do not wait: infinitely many if they are too large.
@@ -76,6 +77,7 @@ class Plan:
         "keep",
         "mesh",
         "needs",
+        "node",
         "op",
         "out_infos",
         "output_only",
@@ -90,7 +92,7 @@ class Plan:
     def __init__(
         self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]
     ) -> None:
-        self.op, self.structure, self.infos = op, structure, infos
+        self.op, self.structure, self.infos, self.node = op, structure, infos, op.node
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
         op.check(structure, infos)
@@ -465,7 +467,7 @@ class Op:
             if isinstance(x, Variable) and x._node.info.struct is UNKNOWN:
                 initialized_array(x)
         infos = tuple(i for i in key[1:] if i is not None)
-        structure = (key[0], tuple(i is not None for i in key[1:]))
+        structure = (self.normal(key[0]), tuple(i is not None for i in key[1:]))
         try:
             plan = Plan(self, structure, infos, arrays, scalars)
         except InvalidType as error:
@@ -508,6 +510,10 @@ class Op:
         grads = self.signature.call(self.rule, gy, y, *values)
         return self.signature.flat_gradients(structure, grads)
 
+    def normal(self, statics: Any) -> Any:
+        """Return static arguments so that equal ones are the same."""
+        return self.signature.normal(statics)
+
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Check the inputs against the annotations."""
         self.signature.check(structure, infos)
@@ -539,6 +545,11 @@ class Op:
         is_class = self.label.isidentifier() and self.label[0].isupper()
         return self.label if is_class else "".join(part.capitalize() for part in self.name.split("_"))
 
+    @functools.cached_property
+    def node(self) -> type[OpNode]:
+        """The class of its nodes, which has the name of Chainer's: hooks print it."""
+        return type(self.class_name, (OpNode,), {"__slots__": ()})
+
     def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
         """Return the label of a call."""
         if "{" not in self.label:
@@ -559,6 +570,10 @@ class GradientOp(Op):
 
     def __init__(self, name: str, label: str) -> None:
         self.name, self.label, self.rule, self.plans = f"{name}_vjp", label, None, {}
+
+    def normal(self, statics: Any) -> Any:
+        """Return nothing: there are none."""
+        return statics
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""

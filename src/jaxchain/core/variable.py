@@ -338,6 +338,7 @@ class Variable:
     @property
     def creator(self) -> Any:
         """The function node that made it, or None. May be set: None makes it a leaf."""
+        _is_outside(self._node)
         return self._node.creator
 
     @creator.setter
@@ -347,6 +348,7 @@ class Variable:
     @property
     def creator_node(self) -> FunctionRecord | None:
         """The function node that made it, or None. May be set: None makes it a leaf."""
+        _is_outside(self._node)
         return self._node.creator_node
 
     @creator_node.setter
