@@ -33,6 +33,8 @@ class ThreadState:
         "trace",
     )
 
+    several = False  # whether there were several threads at a time
+
     def __init__(self) -> None:
         self.overrides: dict[str, Any] = {}
         self.hooks: dict[str, Any] = {}  # function hooks of this thread, by name
@@ -43,6 +45,7 @@ class ThreadState:
         self.static = False  # config.mode == "static", resolved
         self.special = False  # hooks, debug mode or a trace: ops take the slow path
         _threads.add(self)
+        ThreadState.several |= len(_threads) > 1
         self.refresh()
 
     def refresh(self) -> None:
@@ -59,6 +62,7 @@ class ThreadState:
 local = threading.local()
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
 lock = threading.RLock()  # held by who traces, or makes a call that takes over buffers: the cells hold what is no array
+PATIENCE = 60.0  # seconds that an op waits for it, which would wait forever if the one who holds it waits for the op
 
 
 def thread_state() -> ThreadState:

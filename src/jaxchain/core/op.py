@@ -29,7 +29,7 @@ from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_i
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
 from jaxchain.core.config import local, lock, thread_state
-from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
+from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, are_deleted, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
@@ -37,7 +37,7 @@ from jaxchain.core.op_node import OpNode, outputs_of, record, result_on, special
 from jaxchain.core.program import Pruned
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
 from jaxchain.core.spread import explicit_mesh, is_on_mesh, left_to_xla, spec_of
-from jaxchain.core.variable import Variable, as_jax, initialized_array
+from jaxchain.core.variable import Variable, as_jax, held, initialized_array
 
 __all__ = ["Array", "GradientOp", "Key", "Op", "Static", "Undrawn", "op"]
 
@@ -390,6 +390,8 @@ class Op:
                 key.append(info)
                 nodes.append(None)
                 raw = True
+        if state.several:
+            arrays = held(inputs, arrays)
         found = tuple(key)
         try:
             plan = self.plans.get(found)
@@ -412,6 +414,10 @@ class Op:
                     out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
+        except (RuntimeError, ValueError) as error:
+            if are_deleted(arrays):
+                raise self.taken(user_line(2)) from error
+            raise
         if not state.record:
             if state.scope is not None:
                 state.scope.count += 1
@@ -458,6 +464,14 @@ class Op:
         return LeakedVariable(
             f"{self.name}: an input was made inside a static call and used after it: its array existed only while the "
             f"call was traced. Return it from the function instead\nat {user_line(3)}"
+        )
+
+    def taken(self, line: str) -> LeakedVariable:
+        """Return the error for an input whose buffer is gone, in a call on a line of the user's."""
+        return LeakedVariable(
+            f"{self.name}: the buffer of an input was given away, as a static step does with what it replaces: one in "
+            "another thread, meanwhile. Evaluate in static mode, which waits for it, or a copy of the model "
+            f"(model.copy('copy')), or make the step by jaxchain.static(donate=False)\nat {line}"
         )
 
     # -- once per new shape -------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from jaxchain.core.op_node import variable_on
 from jaxchain.core.spread import struct_of, zeros_of
 from jaxchain.core.variable import Variable, as_jax, on_tape
 
-
 GRAPH = "it looks at the graph that leads to it, or cuts it"
 
 

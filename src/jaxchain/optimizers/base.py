@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxchain.core import graph
 from jaxchain.core.arrays import zeros
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import lock, thread_state
 from jaxchain.core.errors import user_line, warn
 from jaxchain.core.parameter import Parameter
 from jaxchain.link import Link
@@ -200,11 +200,12 @@ class Optimizer:
         Args:
             serializer: The serializer or deserializer.
         """
-        self.t = int(serializer("t", self.t))
-        self.epoch = int(serializer("epoch", self.epoch))
-        for name, param in self.target.namedparams():
-            if param.update_rule is not None:
-                param.update_rule.serialize(serializer[name])
+        with lock:  # no static step of another thread comes in between
+            self.t = int(serializer("t", self.t))
+            self.epoch = int(serializer("epoch", self.epoch))
+            for name, param in self.target.namedparams():
+                if param.update_rule is not None:
+                    param.update_rule.serialize(serializer[name])
 
     # -- loss scaling ------------------------------------------------------------------------------
 

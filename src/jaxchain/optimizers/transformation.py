@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from jaxchain.core.arrays import from_numpy, zeros
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import lock, thread_state
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
@@ -382,6 +382,10 @@ class Optax(GradientMethod):
         Args:
             serializer: The serializer or deserializer.
         """
+        with lock:  # no static step of another thread comes in between
+            self._serialize(serializer)
+
+    def _serialize(self, serializer: Any) -> None:
         self.t = int(serializer("t", self.t))
         self.epoch = int(serializer("epoch", self.epoch))
         uninitialised: set[str] = set()
