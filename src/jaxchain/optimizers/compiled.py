@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxchain.core.config import thread_state
 from jaxchain.core.exact import devices_of
+from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.hyperparameter import split
 
@@ -202,14 +203,18 @@ def apply_updates(
     else:
         with trace.update_scope(name):
             new, grads, states = compiled(*arguments)
-    arrays = iter(new)
-    for p, member, values in zip(params, members, states, strict=True):
-        if member >= 0:
-            p._array = next(arrays)
-            if values:
-                state = p.update_rule._state
-                for slot, value in zip(p.update_rule.slots, values, strict=True):
-                    state[slot] = value
-    if grads is not None:
-        for p, g in zip(params, grads, strict=True):
-            p._grad = g
+
+    def write() -> None:
+        arrays = iter(new)
+        for p, member, values in zip(params, members, states, strict=True):
+            if member >= 0:
+                p._array = next(arrays)
+                if values:
+                    state = p.update_rule._state
+                    for slot, value in zip(p.update_rule.slots, values, strict=True):
+                        state[slot] = value
+        if grads is not None:
+            for p, g in zip(params, grads, strict=True):
+                p._grad = g
+
+    whole(write)

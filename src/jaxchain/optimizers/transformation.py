@@ -14,6 +14,7 @@ import optax
 
 from jaxchain.core.arrays import from_numpy, zeros
 from jaxchain.core.config import lock, thread_state
+from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
@@ -339,14 +340,18 @@ class Optax(GradientMethod):
         else:
             with trace.update_scope(name):
                 new, grads, leaves = compiled(*arguments)
-        for p, array in zip(params, new, strict=True):
-            if paths[id(p)] and paths[id(p)] not in frozen:
-                p._array = array
-        for key, leaf in zip(self._leaves, leaves, strict=True):
-            self._leaves[key] = leaf
-        if grads is not None:
-            for p, g in zip(params, grads, strict=True):
-                p._grad = g
+
+        def write() -> None:
+            for p, array in zip(params, new, strict=True):
+                if paths[id(p)] and paths[id(p)] not in frozen:
+                    p._array = array
+            for key, leaf in zip(self._leaves, leaves, strict=True):
+                self._leaves[key] = leaf
+            if grads is not None:
+                for p, g in zip(params, grads, strict=True):
+                    p._grad = g
+
+        whole(write)
 
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update between hooks written in Python."""
