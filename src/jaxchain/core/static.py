@@ -121,7 +121,12 @@ class Static:
         if state.link_hooks or in_trace():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
-            args, kwargs = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs, padded = self.sizes.apply(self.function, args, kwargs)
+            if padded:
+                result = self(*args, **kwargs)
+                for each in padded:
+                    each.give_back()
+                return result
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
@@ -345,7 +350,7 @@ class Static:
             StaticError: The program cannot be compiled, or it branches on a value and there are only shapes.
         """
         if self.sizes is not None:
-            args, kwargs = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs, _ = self.sizes.apply(self.function, args, kwargs)
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
