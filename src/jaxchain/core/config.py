@@ -60,6 +60,7 @@ class ThreadState:
 
 
 local = threading.local()
+home = local  # where the states of threads are: elsewhere in a process in which ops must not run (core/forks.py)
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
 lock = threading.RLock()  # held by who traces, or makes a call that takes over buffers: the cells hold what is no array
 PATIENCE = 60.0  # seconds that an op waits for it, which would wait forever if the one who holds it waits for the op
@@ -68,10 +69,10 @@ PATIENCE = 60.0  # seconds that an op waits for it, which would wait forever if 
 def thread_state() -> ThreadState:
     """Return the state of the calling thread, made on its first use."""
     try:
-        return local.state
+        return home.state
     except AttributeError:
         state = ThreadState.__new__(ThreadState)
-        local.state = state
+        home.state = state
         state.__init__()
         return state
 

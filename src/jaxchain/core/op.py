@@ -28,9 +28,10 @@ from jax.sharding import PartitionSpec
 from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, reached_outputs
-from jaxchain.core.config import local, lock, thread_state
+from jaxchain.core.config import local, lock
 from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, are_deleted, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
+from jaxchain.core.forks import running_state
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
 from jaxchain.core.op_node import OpNode, outputs_of, record, result_on, special_forward
@@ -318,7 +319,7 @@ class Op:
             try:
                 state = local.state
             except AttributeError:
-                state = thread_state()
+                state = running_state()
             node = x._made
             if node.__class__ is not VariableNode:
                 node = x._node
@@ -363,7 +364,7 @@ class Op:
         try:
             state = local.state
         except AttributeError:
-            state = thread_state()
+            state = running_state()
         arrays: list[Any] = []
         nodes: list[Any] = []
         key: list[Any] = [structure]

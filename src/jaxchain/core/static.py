@@ -28,10 +28,11 @@ from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised, own_errors
 from jaxchain.core.compat import in_trace, numerics
-from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
+from jaxchain.core.config import config, is_debug, local, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, key_difference, warn_eager, warn_if_often
+from jaxchain.core.forks import running_state
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
@@ -115,7 +116,10 @@ class Static:
 
         Link hooks of the thread may change what links do, and want to see every call: then it is not compiled.
         """
-        state = thread_state()
+        try:
+            state = local.state
+        except AttributeError:
+            state = running_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
         if state.link_hooks or in_trace():
