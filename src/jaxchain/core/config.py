@@ -33,7 +33,7 @@ class ThreadState:
         "trace",
     )
 
-    several = False  # whether there were several threads at a time
+    several = False  # whether there may be several threads
 
     def __init__(self) -> None:
         self.overrides: dict[str, Any] = {}
@@ -64,6 +64,13 @@ home = local  # where the states of threads are: elsewhere in a process in which
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
 lock = threading.RLock()  # held by who traces, or makes a call that takes over buffers: the cells hold what is no array
 PATIENCE = 60.0  # seconds that an op waits for it, which would wait forever if the one who holds it waits for the op
+
+
+def is_alone() -> bool:
+    """Return whether there is one thread only: those that compiled something in the background have ended."""
+    ThreadState.several = False
+    ThreadState.several |= len(_threads) > 1  # asked after it was set: one that begins now sets it, too
+    return not ThreadState.several
 
 
 def thread_state() -> ThreadState:

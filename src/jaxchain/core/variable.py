@@ -27,7 +27,7 @@ from jaxchain.core.arrays import (
     placed,
 )
 from jaxchain.core.compat import Tracer, is_tracer
-from jaxchain.core.config import PATIENCE, lock, thread_state
+from jaxchain.core.config import PATIENCE, is_alone, lock, thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, user_line
 from jaxchain.core.nodes import FunctionRecord, VariableNode
@@ -552,7 +552,7 @@ def held(inputs: Sequence[Any], arrays: list[Any]) -> list[Any]:
         inputs: Variables, arrays, or None.
         arrays: The arrays of those that are not None.
     """
-    if not lock.acquire(timeout=PATIENCE):
+    if is_alone() or not lock.acquire(timeout=PATIENCE):
         return arrays
     try:
         given = [x for x in inputs if x is not None]
