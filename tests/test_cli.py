@@ -150,7 +150,11 @@ def test_mistakes_are_one_clear_message_and_exit_code_2(model, capsys, argv, mes
 def test_an_error_inside_the_model_names_its_lines(model, capsys):
     assert run("contrast", "the_model.py:loss", "--input", "2,5", "--input", "2,int32") == 2
     error = capsys.readouterr().err
-    assert "InvalidType" in error and "the_model.py:15, in forward" in error and "x.shape[1] == W.shape[1]" in error
+    assert (
+        "InvalidType" in error
+        and error.count("the_model.py:15, in forward") == 1
+        and "x.shape[1] == W.shape[1]" in error
+    )
     assert "site-packages" not in error
 
 

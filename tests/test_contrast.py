@@ -18,6 +18,7 @@ from jaxchain.core import background
 from jaxchain.core import random as streams
 from jaxchain.core.explain import EagerFallback
 from jaxchain.core.guard import NotCompilable
+from jaxchain.views import programs
 from jaxchain.views.compare import difference, differences
 from jaxchain.views.progress import watched
 from jaxchain.views.readers import eager
@@ -130,6 +131,19 @@ def test_retained_bytes_of_functions_of_ones_own_and_of_compiled_links():
     assert contrast(lambda x: Cube().apply((x,))[0], jaxchain.Variable(X), repeats=1).forward.retained == 0
     y = L.Linear(4, 3).static()(X)
     assert y.creator.keeps() and eager.retained_bytes(y) == (0, 0)  # W and x
+
+
+def test_an_update_is_a_node_as_in_the_explorer():
+    model = L.Linear(4, 3)
+    optimizer = jaxchain.optimizers.SGD().setup(model)
+
+    def step(x):
+        model.cleargrads()
+        F.sum(model(x)).backward()
+        optimizer.update()
+
+    found = contrast(step, X, repeats=1)
+    assert found.forward.eager_nodes == len(programs.program(step, X).nodes) == 3
 
 
 def test_eager_nodes_are_those_that_run():

@@ -252,6 +252,30 @@ def test_arguments_in_containers_and_numbers():
         exported((a, b), {"b": b}, 4)
 
 
+def test_arguments_by_name(tmp_path):
+    def f(x, *, options, mask=None, scale=2.0):
+        return x * mask * scale + options["b"].sum() / options["a"]
+
+    x, mask, a = np.ones((4, 2), np.float32), np.float32([[1], [2], [3], [4]]), np.full((4, 1), 5, np.float32)
+    given = {"options": {"b": x, "a": a}, "mask": mask}
+    export(f, x, **given, scale=3.0, vjp_order=1).save(tmp_path / "f.jaxchain")
+    exported = load_exported(tmp_path / "f.jaxchain")
+    inputs = [f"{i['name']}: {i['shape']}" for i in exported.manifest["inputs"]]
+    assert inputs == [
+        f"{n}: ['batch', {k}]" for n, k in (("x", 2), ("mask", 1), ("options['a']", 1), ("options['b']", 2))
+    ]
+    v = Variable(x)
+    y = exported(v, scale=3.0, **given)
+    F.sum(y).backward()
+    np.testing.assert_allclose(y.array, f(x, scale=3.0, **given))
+    np.testing.assert_allclose(v.grad, np.broadcast_to(mask * 3, (4, 2)))
+    np.testing.assert_allclose(exported.run([x, mask, a, x])["result 0"], y.array)
+    with pytest.raises(
+        TypeError, match=r"^f: expected the arguments \(x: .*,\) and {'mask': mask: .*'scale': 3.0}, got"
+    ):
+        exported(v, **given)
+
+
 @pytest.mark.parametrize("wide", [True, False])
 def test_arrays_of_64_bits_come_in_as_they_do_to_the_model(wide, tmp_path):
     def f(x, i):

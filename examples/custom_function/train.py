@@ -49,7 +49,10 @@ def main(argv=None):
     parser.add_argument("--mode", choices=("eager", "static"), default="eager")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="a few steps only")
     args = parser.parse_args(argv)
+    if args.smoke:
+        args.steps = 60
     if args.steps < 1:
         parser.error("--steps: at least 1")
 

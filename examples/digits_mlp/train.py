@@ -39,7 +39,10 @@ def main(argv=None):
     parser.add_argument("--units", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the model to this npz file")
+    parser.add_argument("--smoke", action="store_true", help="one epoch only")
     args = parser.parse_args(argv)
+    if args.smoke:
+        args.epochs = 1
     if args.epochs < 1:
         parser.error("--epochs: at least 1")
 

@@ -40,7 +40,10 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="result", help="folder for the log, plots and snapshots")
     parser.add_argument("--resume", action="store_true", help="go on from the latest snapshot in --out")
+    parser.add_argument("--smoke", action="store_true", help="one epoch only")
     args = parser.parse_args(argv)
+    if args.smoke:
+        args.epochs = 1
     if args.epochs < 1:
         parser.error("--epochs: at least 1")
 

@@ -52,7 +52,10 @@ def main(argv=None):
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--features", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="one epoch of a small model only")
     args = parser.parse_args(argv)
+    if args.smoke:
+        args.epochs, args.features = 1, 4
     if args.epochs < 1:
         parser.error("--epochs: at least 1")
 

@@ -63,7 +63,10 @@ def main(argv=None):
     parser.add_argument("--units", type=int, default=64)
     parser.add_argument("--longest", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="a few steps of a small model only")
     args = parser.parse_args(argv)
+    if args.smoke:
+        args.steps, args.longest, args.units, args.batch = 12, 3, 16, 16
     if args.steps < 1:
         parser.error("--steps: at least 1")
 

@@ -47,7 +47,8 @@ class ProgramError(Exception):
         ]
         print(f"jaxchain: {self}\n{type(cause).__name__}: {cause}", file=sys.stderr)
         for frame in frames[-5:]:
-            print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
+            if f"at {frame.filename}:{frame.lineno}, in" not in str(cause):  # which may say it itself
+                print(f"  at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}", file=sys.stderr)
 
 
 class Input(NamedTuple):

@@ -220,18 +220,20 @@ class Exported(ParameterTree):
                 f"{len(arrays)}"
             )
         leaves: list[Any] = []
-        flatten(self(*unflatten(self.manifest["arguments"], arrays)), leaves, "the result")
+        args, kwargs = [unflatten(structure, arrays) for structure in _arguments(self.manifest)]
+        flatten(self(*args, **kwargs), leaves, "the result")
         return {e["name"]: np.asarray(as_array(y)) for e, y in zip(self.manifest["outputs"], leaves, strict=True)}
 
     def as_text(self) -> str:
         """Return the program as StableHLO."""
         return self.program.mlir_module()
 
-    def forward(self, *args: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the program.
 
         Args:
             *args: As the model's. Shapes and dtypes are those of the export; symbolic sizes may be any.
+            **kwargs: Those by name that were by name in the export.
 
         Returns:
             As the model, with Variables in the place of arrays.
@@ -242,11 +244,11 @@ class Exported(ParameterTree):
         """
         manifest = self.manifest
         leaves: list[Any] = []
-        structure = flatten(args, leaves, "the arguments")
-        if structure != manifest["arguments"]:
+        structures = tuple([flatten(given, leaves, "the arguments") for given in (args, kwargs)])
+        if structures != _arguments(manifest):
             raise TypeError(
-                f"{manifest['name']}: expected the arguments {_text(manifest['arguments'], manifest['inputs'])}, got "
-                f"{_text(structure, [spec_of('array', x) for x in leaves])}"
+                f"{manifest['name']}: expected the arguments {_text(_arguments(manifest), manifest['inputs'])}, got "
+                f"{_text(structures, [spec_of('array', x) for x in leaves])}"
             )
         _check_inputs(manifest, leaves)
         _check_platform(manifest)
@@ -326,8 +328,14 @@ def _describe(spec: Mapping[str, Any]) -> str:
     return f"{spec['name']}: {spec['dtype']}[{','.join(map(str, spec['shape']))}]"
 
 
-def _text(structure: Any, specs: Sequence[Mapping[str, Any]]) -> str:
-    return str(unflatten(structure, [Verbatim(_describe(s)) for s in specs]))
+def _arguments(manifest: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the structures of the arguments by place and by name."""
+    return manifest["arguments"], manifest.get("keywords", {"dict": {}})  # files of before have none by name
+
+
+def _text(structures: tuple[Any, Any], specs: Sequence[Mapping[str, Any]]) -> str:
+    args, kwargs = [unflatten(structure, [Verbatim(_describe(s)) for s in specs]) for structure in structures]
+    return f"{args} and {kwargs}" if kwargs else str(args)
 
 
 def _check_inputs(manifest: Mapping[str, Any], leaves: Sequence[Any]) -> None:

@@ -58,6 +58,7 @@ def export(
     vjp_order: int = 0,
     train: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    **kwargs: Any,
 ) -> Exported:
     """Export a model, or any function on models, as a program that runs without its code.
 
@@ -77,6 +78,7 @@ def export(
         vjp_order: How often the program can be differentiated. Each order about doubles the file without its arrays.
         train: The value of ``config.train`` in the program.
         metadata: Further facts for the manifest, plain JSON data.
+        **kwargs: Example arguments by name: the program is called with the same.
 
     Returns:
         The program as a link: call it, or ``save(path)`` it.
@@ -96,11 +98,12 @@ def export(
     link = target if isinstance(target, Link) else None
     name = getattr(target, "__name__", type(target).__name__).strip("<>") if link is None else type(target).__name__
     leaves: list[Any] = []
-    structure = flatten(args, leaves, "the arguments")
-    names = argument_names(target if link is None else link._forward, args, {})  # type: ignore[attr-defined]
+    structure, keywords = flatten(args, leaves, "the arguments"), flatten(kwargs, leaves, "the arguments")
+    args, kwargs = unflatten(structure, leaves), unflatten(keywords, leaves)  # dictionaries in the order of their keys
+    names = argument_names(target if link is None else link._forward, args, kwargs)  # type: ignore[attr-defined]
     names = [
         n
-        for n, leaf in zip(names, jax.tree_util.tree_leaves(args, is_leaf=lambda v: v is None), strict=True)
+        for n, leaf in zip(names, jax.tree_util.tree_leaves((args, kwargs), is_leaf=lambda v: v is None), strict=True)
         if isinstance(leaf, (Variable, *ARRAY_LIKE, jax.ShapeDtypeStruct))
     ]
     specs = _symbolic(leaves, names, batch)
@@ -109,7 +112,8 @@ def export(
     def call(*flat: Any) -> Any:
         values = [Variable(v) if isinstance(leaf, Variable) else v for v, leaf in zip(flat, leaves, strict=True)]
         outputs: list[Any] = []
-        result["structure"] = flatten(target(*unflatten(structure, values)), outputs, f"the result of {name}")
+        value = target(*unflatten(structure, values), **unflatten(keywords, values))
+        result["structure"] = flatten(value, outputs, f"the result of {name}")
         # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
@@ -125,6 +129,7 @@ def export(
         "train": train,
         "metadata": dict(metadata or {}),
         "arguments": structure,
+        "keywords": keywords,
         "inputs": [spec_of(n, x) for n, x in zip(names, specs, strict=True)],
         "result": result["structure"],
     }

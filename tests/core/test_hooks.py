@@ -99,11 +99,15 @@ def test_timer():
 
 
 def test_the_timer_names_functions_as_classes():
-    """One row for all numbers: ``_ * 2`` and ``_ * 3`` are both `MulConstant`."""
-    x = Variable(X)
+    """One row for all numbers: ``_ * 2`` and ``_ * 3`` are both `MulConstant`. So are the classes named themselves."""
+    x, names = Variable(X), []
     with TimerHook() as hook:
-        F.exp(-((x * 2 * 3 + x) ** 2))
-    assert [name for name, _ in hook.call_history] == ["MulConstant", "MulConstant", "Add", "PowVarConst", "Neg", "Exp"]
+        y = F.exp(-((x * 2 * 3 + x) ** 2))
+    while y.creator is not None:
+        names.append(type(y.creator).__name__)
+        y = y.creator.inputs[0].get_variable()
+    assert names[::-1] == ["MulConstant", "MulConstant", "Add", "PowVarConst", "Neg", "Exp"]
+    assert [name for name, _ in hook.call_history] == names[::-1]
 
 
 @pytest.mark.parametrize(

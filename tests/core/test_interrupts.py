@@ -7,16 +7,21 @@ import sys
 
 import jax.numpy as jnp
 import numpy as np
+import optax
+import pytest
 
 import jaxchain
 import jaxchain.functions as F
-from jaxchain import Chain, Parameter, Variable
+from jaxchain import Chain, Parameter, Variable, optimizers
 from jaxchain.core import background, foresight, installation, interrupts, random, variant
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.static import trace
+from jaxchain.optimizers import base, compiled, transformation, update_rule
+from jaxchain.serializers.npz import serialize
 
 X = np.arange(3, dtype=np.float32)
+SGD = optax.sgd(1.0)
 WRITING = {(variant.__file__, name) for name in ("_call", "finish", "write", "_put_back")}
 ENTERING = {(installation.__file__, name) for name in ("install", "_build", "restore")}
 ENTERING |= {(interrupts.__file__, name) for name in ("patched", "put_back")}
@@ -101,6 +106,30 @@ def test_a_compiled_step_is_done_or_not_begun(monkeypatch):
         if not interrupter.raised:
             break
     assert len(begun) > 10 and len(done) > 10
+
+
+@pytest.mark.parametrize("make", [optimizers.Adam, lambda: optimizers.Optax(SGD)], ids=["Adam", "Optax"])
+def test_an_eager_update_is_done_or_not_begun(make):
+    """One program makes all of it: parameters, the optimizer's arrays, its count."""
+    files = base.__file__, compiled.__file__, update_rule.__file__, transformation.__file__
+    names = "update", "_apply", "apply_updates", "write", "_init_states", "_fill_states"
+    found = set()
+    for at in range(1000):
+        model = Model()
+        optimizer = make().setup(model)
+        model.w.grad = model.v.grad = jnp.ones(3)
+        with Interrupter(set(itertools.product(files, names)), at) as interrupter:
+            optimizer.update()
+        arrays = [np.asarray(p.array) for p in model.params()]
+        saved = [a for name, a in serialize(optimizer).items() if name.endswith("/m")]
+        done = {bool(a.all()) for a in arrays + saved if a.shape}
+        assert done == {bool(optimizer.t)}
+        found |= done
+        optimizer.update()
+        assert optimizer.t == 1 + done.pop()
+        if not interrupter.raised:
+            break
+    assert found == {False, True} and at > 20
 
 
 def test_an_interrupted_trace_leaves_nothing_in_the_cells():

@@ -172,3 +172,14 @@ def test_jaxs_strict_settings_are_for_functions_of_the_users():
         with pytest.raises(ValueError, match="jax_numpy_rank_promotion"):
             shifted(x, b)
     np.testing.assert_array_equal(b.grad, [6] * 5)
+
+
+def test_the_order_of_calls_does_not_matter():
+    """Equal numbers are one key: the first of them does not decide for those that come after it."""
+    for axis in (1.0, True, np.float32(1), 1):
+        F.softmax.op.plans.clear()
+        for later in (1, 1.0):
+            assert F.softmax(np.ones((2, 4), np.float32), axis).array[0, 0] == 0.25
+            assert F.softmax(np.ones((2, 4), np.float32), later).creator.static_args == {"axis": 1}
+    with pytest.raises(TypeError, match=r"at .*test_op"):
+        F.softmax(np.ones((2, 4), np.float32), 1.5)

@@ -40,6 +40,18 @@ def test_a_thousand_batches_are_a_handful_of_programs(wrap):
     assert float(step(wrap(x), wrap(t)).array) == pytest.approx(before, rel=1e-5)
 
 
+def test_a_padded_variable_gets_its_part_of_the_gradient():
+    @jaxchain.static(sizes=jaxchain.bucket({"xs": 1}, sizes=(4,)))
+    def step(xs, mask):
+        F.sum(F.where(mask[0], xs[0] ** 2, 0 * xs[0]) + xs[1]).backward()
+
+    xs = [Variable(RNG.randn(2, n).astype("float32")) for n in (3, 4)]
+    for n in (1, 2):
+        step(xs)
+        np.testing.assert_allclose(xs[0].grad, n * 2 * xs[0].array, rtol=1e-6)
+        np.testing.assert_array_equal(xs[1].grad, np.full((2, 4), n))
+
+
 def test_labels_that_the_loss_ignores_need_no_mask():
     @jaxchain.static(sizes=jaxchain.bucket({"y": 0, "t": 0}, sizes=(8,), fill={"t": -1}))
     def step(y, t):

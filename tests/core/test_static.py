@@ -996,8 +996,12 @@ def test_threads_do_not_see_each_others_traces():
     assert len(results) == 4 and len(set(results)) == 1
 
 
-@pytest.mark.parametrize(("owner", "name"), [(Installation, "freeze"), (Variant, "write")], ids=["trace", "call"])
-def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, name, monkeypatch):
+@pytest.mark.parametrize(
+    ("owner", "name", "before"),
+    [(Installation, "freeze", 0), (Variant, "write", 0), (Variant, "write", 2)],
+    ids=["trace", "first call", "call"],
+)
+def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, name, before, monkeypatch):
     """Tracers, or arrays whose buffers a call has taken over."""
     model, found = L.BatchNormalization(3), []
     optimizer = optimizers.Adam().setup(model)
@@ -1011,10 +1015,10 @@ def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, na
     def read():
         begin.wait()
         found.extend(np.asarray(p.array) for p in model.params())
-        found.extend(serialize(model).values())
+        found.extend([*serialize(model).values(), *serialize(optimizer).values()])
+        found.append((model.gamma * 2).array)
 
-    if owner is Variant:
-        step(X)
+    for _ in range(before):
         step(X)
     begin, thread, original = threading.Event(), threading.Thread(target=read), getattr(owner, name)
 
@@ -1027,7 +1031,7 @@ def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, na
     monkeypatch.setattr(owner, name, beside)
     step(X)
     thread.join()
-    assert len(found) == 2 + 5
+    assert len(found) == 2 + 5 + 2 + 2 * 3 + 1  # parameters; the model; t, epoch; t, m, v of two parameters; of an op
 
 
 def test_threads_may_step_one_model():

@@ -1,6 +1,7 @@
 """Variable, Parameter, backward and grad: Chainer's behaviour, checked against values."""
 
 import concurrent.futures
+import contextlib
 import copy
 import gc
 import pickle
@@ -15,7 +16,7 @@ import pytest
 
 import jaxchain
 import jaxchain.functions as F
-from jaxchain import Parameter, Variable
+from jaxchain import Parameter, Variable, function_hooks
 from jaxchain.core import arrays
 from jaxchain.core.deferred import concrete
 from jaxchain.core.errors import LeakedVariable, NotInitialized
@@ -511,6 +512,17 @@ def test_a_variable_leaked_out_of_a_trace():
     step(v(1.0))
     with pytest.raises(LeakedVariable, match=r"inside a static call(.|\n)*test_variable.py"):
         _ = kept.result() + 1
+
+
+@pytest.mark.parametrize("hook", [function_hooks.TimerHook(), None], ids=["at once", "later"])
+def test_an_input_whose_buffer_is_gone(hook):
+    """A static step of another thread took it, while this one had no more than the array in a link's attribute."""
+    taken = jnp.ones(3)
+    taken.delete()
+    with pytest.raises(LeakedVariable, match=r"^exp: the buffer of an input(.|\n)*test_variable.py"):
+        with hook or contextlib.nullcontext():
+            y = F.exp(taken)
+        _ = y.array
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, jnp.bfloat16])

@@ -332,6 +332,7 @@ CASES = [
             (S(ones(2, 2), ones(2, 3), 1.0), TypeError, "shape"),
             (S(ones(2), ones(2), 1.0), ValueError, "ndim"),
             (S(ones(2, 2), ones(2, 2), 1.0, reduce="mean"), ValueError, "reduce"),
+            (S(ones(2, 2), ones(2, 2), -1.0), ValueError, "delta must not be negative, got -1.0"),
         ],
         floats={2: 0.75},
     ),

@@ -349,6 +349,10 @@ def unchains_a_variable_outside(h, made, c):
     h.unchain_backward()
 
 
+def unchains_what_made_it(h, made, c):
+    c.creator.unchain()
+
+
 def unchains_its_own(h, made, c):
     F.tanh(Variable(c.array)).unchain_backward()
 
@@ -377,8 +381,16 @@ def counts_in_numpy(h, made, c):
     made.buffer += 1
 
 
-SIDE_EFFECTS = [unchains, unchains_what_leads_to_it, unchains_a_variable_outside, unchains_its_own, replaces_an_array]
-SIDE_EFFECTS += [sets_a_gradient, sets_an_attribute, fills_a_list, replaces_an_array_in_a_tuple, counts_in_numpy]
+SIDE_EFFECTS = [unchains, unchains_what_leads_to_it, unchains_a_variable_outside, unchains_what_made_it]
+SIDE_EFFECTS += [
+    unchains_its_own,
+    replaces_an_array,
+    sets_a_gradient,
+    sets_an_attribute,
+    fills_a_list,
+    replaces_an_array_in_a_tuple,
+    counts_in_numpy,
+]
 
 
 @pytest.mark.parametrize("loop", ["scan", "cond"])
@@ -407,6 +419,22 @@ def test_what_a_body_does_to_the_graph_and_to_what_the_step_made(effect, loop):
         assert (a is None) == (b is None)
         if b is not None:
             np.testing.assert_allclose(getattr(a, "array", a), getattr(b, "array", b), rtol=1e-5, atol=1e-6)
+
+
+def test_a_branch_that_is_not_taken_cuts_nothing():
+    def cuts(x):
+        return F.sum(h.creator.unchain() or x)
+
+    def step(w):
+        nonlocal h
+        h = w * 2
+        y = jaxchain.cond(w.array[0, 0] < -100, cuts, F.sum, h)
+        (y + F.sum(h)).backward()
+        return w.grad
+
+    h = None
+    expected, got = [run(Variable(XS[0])) for run in (step, jaxchain.static(step))]
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_a_state_that_begins_without_a_gradient():

@@ -25,6 +25,16 @@ def test_dropout_is_the_identity_outside_training():
         assert F.dropout(x, return_mask=True) == (x, None)
 
 
+def test_dropout_multiplies_as_in_chainer():
+    """What is infinite or NaN does not become 0 where it is dropped, nor does its gradient."""
+    ones, x = Variable(np.ones(64, np.float32)), np.repeat(np.float32([np.inf, np.nan]), 32)
+    y = F.dropout(ones)
+    y.grad = x
+    y.backward()
+    for array in (F.dropout(x).array, ones.grad):
+        assert np.isnan(array[32:]).all() and np.isnan(array[:32]).any() and np.isinf(array[:32]).any()
+
+
 def test_dropout_keeps_the_mean_and_its_mask_reproduces_it():
     x = Variable(np.ones((200, 200), np.float32))
     y, mask = F.dropout(x, 0.25, return_mask=True)

@@ -222,6 +222,7 @@ ACCIDENTS = ("AttributeError", "IndexError", "LinAlgError", "RuntimeError", "Zer
 ACCEPTED_BY_CHAINER = {
     "batch_matmul": "broadcasts batches of one; then its gradient raises",
     "crf1d": "sequences that are not sorted by length get the loss of others",
+    "huber_loss": "a negative delta; then its gradient raises",
     "discriminative_margin_based_clustering_loss": "broadcasts the labels of one row to all rows",
     "n_step_bigru": "a step with more rows than the one before starts them from the state of none",
     "n_step_bilstm": "the same",

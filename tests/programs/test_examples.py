@@ -21,6 +21,7 @@ def test_every_example_says_what_it_reached():
         assert "Reached:" in text, folder
         for script in folder.glob("*.py"):
             assert len(script.read_text().splitlines()) < 160, script
+            assert script.name != "train.py" or '"--smoke"' in script.read_text(), script
 
 
 def test_digits_mlp(capsys):
@@ -38,7 +39,7 @@ def test_digits_mlp_saves_what_it_learnt(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("tqdm")
     module = load("digits_mlp/train.py")
-    module.main(["--mode", "static", "--epochs", "1", "--save", str(tmp_path / "model.npz")])
+    module.main(["--mode", "static", "--smoke", "--save", str(tmp_path / "model.npz")])
     model = jaxchain.links.Classifier(module.MLP(100, 10))
     jaxchain.serializers.load_npz(tmp_path / "model.npz", model)
     assert model.predictor.l1.W.shape == (100, 64)
@@ -49,17 +50,15 @@ def test_flax_module():
     pytest.importorskip("sklearn")
     pytest.importorskip("tqdm")
     module = load("flax_module/train.py")
-    options = ["--epochs", "1", "--features", "4"]
-    (eager, a, alone), (static, b, _) = (module.main(["--mode", mode, *options]) for mode in ("eager", "static"))
+    (eager, a, alone), (static, b, _) = (module.main(["--mode", mode, "--smoke"]) for mode in ("eager", "static"))
     agree(eager, static)
     assert a == pytest.approx(b, abs=0.01) and alone == pytest.approx(a, abs=0.003) and eager[-1] < eager[0]
 
 
 def test_word_lstm_compiles_once_a_length():
     module = load("word_lstm/train.py")
-    options = ["--steps", "12", "--longest", "3", "--units", "16", "--batch", "16"]
-    eager, _ = module.main(["--mode", "eager", *options])
-    static, (compiles, lengths) = module.main(["--mode", "static", *options])
+    eager, _ = module.main(["--mode", "eager", "--smoke"])
+    static, (compiles, lengths) = module.main(["--mode", "static", "--smoke"])
     agree(eager, static)
     assert lengths == 2 and compiles <= lengths + 1  # the first call also finds the optimizer without its slots
     assert eager[-1] < eager[0]
@@ -67,7 +66,7 @@ def test_word_lstm_compiles_once_a_length():
 
 def test_custom_function():
     module = load("custom_function/train.py")
-    eager, static = (module.main(["--mode", mode, "--steps", "60"]) for mode in ("eager", "static"))
+    eager, static = (module.main(["--mode", mode, "--smoke"]) for mode in ("eager", "static"))
     agree(eager, static, 1e-3)
     assert eager[-1] < eager[0]
 

@@ -58,6 +58,11 @@ def info_of(array: Any, requires_grad: bool = True) -> Info:
     return info
 
 
+def has_come() -> bool:
+    """Return whether there was any array: then JAX runs."""
+    return bool(_known)
+
+
 def info_of_type(kind: Any, on_mesh: bool, requires_grad: bool) -> Info:
     """Return the interned `Info` of a type (see `spread.struct_of`)."""
     key = struct_of(kind), on_mesh, requires_grad

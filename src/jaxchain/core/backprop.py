@@ -52,7 +52,7 @@ def compiled_walk(seeds: Sequence[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]
         if output is not None:
             arrays.append(output._value)  # no gradient hangs on it, but it is what the caller looks at
     for function in functions:  # grows
-        is_op = function.__class__ is OpNode
+        is_op = isinstance(function, OpNode)
         if not is_op or len(functions) > LIMIT or (not function.plan.single and has_own_gradients(function)):
             Reading(arrays).run()
             return None

@@ -33,6 +33,8 @@ class ThreadState:
         "trace",
     )
 
+    several = False  # whether there may be several threads
+
     def __init__(self) -> None:
         self.overrides: dict[str, Any] = {}
         self.hooks: dict[str, Any] = {}  # function hooks of this thread, by name
@@ -43,6 +45,7 @@ class ThreadState:
         self.static = False  # config.mode == "static", resolved
         self.special = False  # hooks, debug mode or a trace: ops take the slow path
         _threads.add(self)
+        ThreadState.several |= len(_threads) > 1
         self.refresh()
 
     def refresh(self) -> None:
@@ -57,17 +60,26 @@ class ThreadState:
 
 
 local = threading.local()
+home = local  # where the states of threads are: elsewhere in a process in which ops must not run (core/forks.py)
 _threads: weakref.WeakSet[ThreadState] = weakref.WeakSet()
 lock = threading.RLock()  # held by who traces, or makes a call that takes over buffers: the cells hold what is no array
+PATIENCE = 60.0  # seconds that an op waits for it, which would wait forever if the one who holds it waits for the op
+
+
+def is_alone() -> bool:
+    """Return whether there is one thread only: those that compiled something in the background have ended."""
+    ThreadState.several = False
+    ThreadState.several |= len(_threads) > 1  # asked after it was set: one that begins now sets it, too
+    return not ThreadState.several
 
 
 def thread_state() -> ThreadState:
     """Return the state of the calling thread, made on its first use."""
     try:
-        return local.state
+        return home.state
     except AttributeError:
         state = ThreadState.__new__(ThreadState)
-        local.state = state
+        home.state = state
         state.__init__()
         return state
 

@@ -108,7 +108,7 @@ class Deferred(Waiting):
                     plan.at_once = AGAIN - 1
                 try:
                     self.finish(plan.forward(*arguments, *scalars))
-                except ValueError as error:
+                except (RuntimeError, ValueError) as error:
                     self.explain(error, arguments)
                     raise
         return self.value
@@ -120,19 +120,25 @@ class Deferred(Waiting):
             arrays = concrete(arguments)
             try:
                 self.finish(self.plan.forward(*arrays, *scalars))
-            except ValueError as error:
+            except (RuntimeError, ValueError) as error:
                 self.explain(error, arrays)
                 raise
 
-    def explain(self, error: ValueError, arrays: Sequence[Any]) -> None:
-        """Add to JAX's error about devices which op it was, and on which line: it is run later than it was called."""
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Add to JAX's error about devices which op it was, and on which line: it is run later than it was called.
+
+        Raises:
+            LeakedVariable: It is about a buffer that is gone.
+        """
+        node = next((n for n in (reference() for reference in self.nodes) if n is not None), None)
+        line = format_source(None if node is None or node.creator_node is None else node.creator_node.source)
+        if are_deleted(arrays):
+            raise self.plan.op.taken(line) from error
         devices = devices_of(arrays)
         if len(devices) > 1:
-            node = next((n for n in (reference() for reference in self.nodes) if n is not None), None)
-            source = None if node is None or node.creator_node is None else node.creator_node.source
             error.add_note(
                 f"{self.plan.op.name}: expected arrays on one device, or on one mesh, got "
-                f"{', '.join(map(str, devices))}. Move them (`link.to_device`, `F.copy`)\nat {format_source(source)}"
+                f"{', '.join(map(str, devices))}. Move them (`link.to_device`, `F.copy`)\nat {line}"
             )
 
     def finish(self, value: Any) -> None:
@@ -176,6 +182,11 @@ class Part(Waiting):
 
 
 WAITING = (Deferred, Part)
+
+
+def are_deleted(arrays: Iterable[Any]) -> bool:
+    """Return whether the buffer of one of some arrays is gone."""
+    return any(isinstance(a, jax.Array) and not isinstance(a, Tracer) and a.is_deleted() for a in arrays)
 
 
 def share(value: Any, node: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxchain.core.arrays import UNKNOWN, Info, off_tape
+from jaxchain.core.config import thread_state
 from jaxchain.core.errors import Site, source_of
 
 if TYPE_CHECKING:
@@ -223,6 +224,9 @@ class FunctionRecord:
 
     def unchain(self) -> None:
         """Cut this function out of the graph: its outputs become leaves."""
+        trace = thread_state().trace
+        if trace is not None and trace.unchains_outside(self):  # of the body of a loop: Python will cut it
+            return
         for reference in self.outputs:
             node = reference()
             if node is not None:

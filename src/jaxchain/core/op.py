@@ -28,16 +28,17 @@ from jax.sharding import PartitionSpec
 from jaxchain.core.arrays import NUMPY_TYPES, UNKNOWN, Info, array_info, array_infos, from_numpy, info_of_type
 from jaxchain.core.cache import room
 from jaxchain.core.compat import Tracer, bytes_of, is_tracer, live_inputs, numerics, origins_of
-from jaxchain.core.config import local, lock, thread_state
-from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, budget, concrete, defer
+from jaxchain.core.config import local, lock
+from jaxchain.core.deferred import SMALL, WAITING, Deferred, Waiting, are_deleted, budget, concrete, defer
 from jaxchain.core.errors import InvalidType, InvalidValue, LeakedVariable, call_site, library_files, locate, user_line
+from jaxchain.core.forks import running_state
 from jaxchain.core.movement import mover
 from jaxchain.core.nodes import VariableNode
-from jaxchain.core.op_node import outputs_of, record, result_on, special_forward
+from jaxchain.core.op_node import OpNode, outputs_of, record, result_on, special_forward
 from jaxchain.core.program import Pruned
 from jaxchain.core.signature import ARRAY, KEY, OPTIONAL, STATIC, TREE, Array, Key, Signature, Static, Undrawn
 from jaxchain.core.spread import explicit_mesh, is_on_mesh, left_to_xla, spec_of
-from jaxchain.core.variable import Variable, as_jax, initialized_array
+from jaxchain.core.variable import Variable, as_jax, held, initialized_array
 
 __all__ = ["Array", "GradientOp", "Key", "Op", "Static", "Undrawn", "op"]
 
@@ -59,6 +60,7 @@ class Plan:
         keep: (inputs, then outputs) -> those that the gradient reads; None until it is known which.
         output_only: Whether that is one output and nothing else.
         needs: Positions of the inputs that a gradient goes to; empty if none.
+        node: The class of its calls' nodes.
         origins: By position, from which outputs (bits): there once it is known what the gradient reads.
         size: Bytes of all inputs and outputs.
         alone: How often in a row the result was read at once (core/deferred.py).
@@ -77,6 +79,7 @@ class Plan:
         "keep",
         "mesh",
         "needs",
+        "node",
         "op",
         "origins",
         "out_infos",
@@ -92,7 +95,7 @@ class Plan:
     def __init__(
         self, op: Op, structure: Any, infos: tuple[Info, ...], arrays: Sequence[Any], scalars: Sequence[Any]
     ) -> None:
-        self.op, self.structure, self.infos = op, structure, infos
+        self.op, self.structure, self.infos, self.node = op, structure, infos, op.node
         self.pure = op.pure(structure)
         self.scalars = len(scalars)
         op.check(structure, infos)
@@ -333,7 +336,7 @@ class Op:
             try:
                 state = local.state
             except AttributeError:
-                state = thread_state()
+                state = running_state()
             node = x._made
             if node.__class__ is not VariableNode:
                 node = x._node
@@ -378,7 +381,7 @@ class Op:
         try:
             state = local.state
         except AttributeError:
-            state = thread_state()
+            state = running_state()
         arrays: list[Any] = []
         nodes: list[Any] = []
         key: list[Any] = [structure]
@@ -405,6 +408,8 @@ class Op:
                 key.append(info)
                 nodes.append(None)
                 raw = True
+        if state.several:
+            arrays = held(inputs, arrays)
         found = tuple(key)
         try:
             plan = self.plans.get(found)
@@ -427,6 +432,10 @@ class Op:
                     out = (plan.ruled if any(map(is_tracer, arrays)) else plan.forward)(*arrays, *scalars)
         except jax.errors.UnexpectedTracerError as error:
             raise self.leaked() from error
+        except (RuntimeError, ValueError) as error:
+            if are_deleted(arrays):
+                raise self.taken(user_line(2)) from error
+            raise
         if not state.record:
             if state.scope is not None:
                 state.scope.count += 1
@@ -475,6 +484,14 @@ class Op:
             f"array existed only while the call was traced. Return it from the function instead\nat {user_line(3)}"
         )
 
+    def taken(self, line: str) -> LeakedVariable:
+        """Return the error for an input whose buffer is gone, in a call on a line of the user's."""
+        return LeakedVariable(
+            f"{self.name}: the buffer of an input was given away, as a static step does with what it replaces: one in "
+            "another thread, meanwhile. Evaluate in static mode, which waits for it, or a copy of the model "
+            f"(model.copy('copy')), or make the step by jaxchain.static(donate=False)\nat {line}"
+        )
+
     # -- once per new shape -------------------------------------------------------------------------------------------
 
     def _plan(self, key: tuple[Any, ...], inputs: Sequence[Any], arrays: list[Any], scalars: tuple[Any, ...]) -> Plan:
@@ -482,7 +499,7 @@ class Op:
             if isinstance(x, Variable) and x._node.info.struct is UNKNOWN:
                 initialized_array(x)
         infos = tuple(i for i in key[1:] if i is not None)
-        structure = (key[0], tuple(i is not None for i in key[1:]))
+        structure = (self.normal(key[0]), tuple(i is not None for i in key[1:]))
         try:
             plan = Plan(self, structure, infos, arrays, scalars)
         except InvalidType as error:
@@ -525,6 +542,10 @@ class Op:
         grads = self.signature.call(self.rule, gy, y, *values)
         return self.signature.flat_gradients(structure, grads)
 
+    def normal(self, statics: Any) -> Any:
+        """Return static arguments so that equal ones are the same."""
+        return self.signature.normal(statics)
+
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Check the inputs against the annotations."""
         self.signature.check(structure, infos)
@@ -556,6 +577,11 @@ class Op:
         is_class = self.label.isidentifier() and self.label[0].isupper()
         return self.label if is_class else "".join(part.capitalize() for part in self.name.split("_"))
 
+    @functools.cached_property
+    def node(self) -> type[OpNode]:
+        """The class of its nodes, which has the name of Chainer's: hooks print it."""
+        return type(self.class_name, (OpNode,), {"__slots__": ()})
+
     def label_of(self, structure: Any, scalars: Sequence[Any]) -> str:
         """Return the label of a call."""
         if "{" not in self.label:
@@ -576,6 +602,10 @@ class GradientOp(Op):
 
     def __init__(self, name: str, label: str) -> None:
         self.name, self.label, self.rule, self.plans = f"{name}_vjp", label, None, {}
+
+    def normal(self, statics: Any) -> Any:
+        """Return nothing: there are none."""
+        return statics
 
     def check(self, structure: Any, infos: tuple[Info, ...]) -> None:
         """Nothing to check: the forward was checked."""

@@ -69,6 +69,19 @@ def _kind(annotation: Any) -> str:
     return TREE if _mentions_array(annotation) else STATIC
 
 
+def _mentions_int(annotation: Any) -> bool:
+    return annotation is int or any(map(_mentions_int, typing.get_args(annotation)))
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with Python's integers in the place of the numbers that equal them: 1.0, True, NumPy's."""
+    if isinstance(value, tuple):
+        return tuple(map(_whole, value))
+    is_whole = isinstance(value, int | np.integer | np.bool_)
+    is_whole = is_whole or (isinstance(value, float | np.floating) and value.is_integer())
+    return int(value) if is_whole else value
+
+
 class Verbatim(str):
     """A text whose `repr` is itself."""
 
@@ -81,7 +94,7 @@ class Verbatim(str):
 class Parameter:
     """One parameter of an op: name, kind, default and, for arrays, what its annotation says of dtype and shape.
 
-    `always`: it is never None. `is_drawn`: graphs show it, if it is an input.
+    `always`: it is never None. `is_drawn`: graphs show it, if it is an input. `is_int`: its numbers are integers.
     """
 
     def __init__(self, parameter: inspect.Parameter) -> None:
@@ -92,6 +105,7 @@ class Parameter:
         if not self.is_drawn:
             annotation = typing.get_args(annotation)[0]
         self.kind = _kind(annotation)
+        self.is_int = _mentions_int(annotation)
         self.depth = _depth(annotation) if self.kind == TREE else 0
         self.always = parameter.default is not None and type(None) not in typing.get_args(annotation)
         if self.kind == OPTIONAL:
@@ -186,6 +200,14 @@ class Signature:
                     flat.append(value)
             return (*statics, *shapes), flat, scalars
         return statics, inputs, scalars
+
+    def normal(self, statics: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return static values so that equal ones, which have one plan, are the same: 1 for 1.0 where integers go."""
+        values = list(statics)
+        for k, i in enumerate(self.static_at):
+            if self.parameters[i].is_int:
+                values[k] = _whole(values[k])
+        return tuple(values)
 
     def unflatten(self, structure: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
         """Return one value per parameter.

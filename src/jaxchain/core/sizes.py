@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ class bucket:
     Used as ``@jaxchain.static(sizes=jaxchain.bucket({"x": 0, "t": 0}, fill={"t": -1}))``. All padded arguments of a
     call have one size; they are padded at the end. A function that has a parameter called `mask` is given a boolean
     array (size,): true where there is data. Elements that are padding must not count: multiply by the mask, or fill
-    with a label that the loss ignores. Arrays are padded in host memory.
+    with a label that the loss ignores. Arrays are padded in host memory. A Variable gets its part of the gradient.
 
     Args:
         axes: The axis that varies of each argument, by the argument's name. Lists and trees of arrays are padded leaf
@@ -55,8 +55,8 @@ class bucket:
             return self.sizes[at] if at < len(self.sizes) else n
         return 1 << (n - 1).bit_length() if n > 0 else n
 
-    def apply(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Return a call's arguments, padded.
+    def apply(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any, list[Padded]]:
+        """Return a call's arguments, padded, and the Variables among them for which others stand.
 
         Args:
             function: What is called: its parameters have the names.
@@ -75,19 +75,33 @@ class bucket:
         if len(set(longest.values())) > 1:
             raise ValueError(f"bucket: expected arguments of one size, got {longest}")
         if not longest:
-            return args, kwargs
+            return args, kwargs, []
+        padded: list[Padded] = []
         size = self.size(next(iter(longest.values())))
         for name in longest:
             fill = self.fill.get(name, 0) if isinstance(self.fill, Mapping) else self.fill
             axis = self.axes[name]
             bound.arguments[name] = jax.tree_util.tree_map(
-                lambda leaf, axis=axis, fill=fill: _pad(leaf, axis, size, fill), bound.arguments[name]
+                lambda leaf, axis=axis, fill=fill: _pad(leaf, axis, size, fill, padded), bound.arguments[name]
             )
         if self.mask in signature.parameters and self.mask not in bound.arguments:
             name = next(iter(longest))
             masks = [np.arange(size) < n for n in lengths[name]]
             bound.arguments[self.mask] = masks[0] if isinstance(bound.arguments[name], ARRAYS) else masks
-        return bound.args, bound.kwargs
+        return bound.args, bound.kwargs, padded
+
+
+class Padded(NamedTuple):
+    """A Variable and the one that stands for it in a call."""
+
+    given: Variable
+    stand_in: Variable
+
+    def give_back(self) -> None:
+        """Give the Variable its part of the gradient that came to the other one."""
+        grad = self.stand_in.grad
+        if grad is not None:
+            self.given.grad = np.asarray(grad)[tuple(map(slice, self.given.shape))]
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -100,12 +114,17 @@ def _length(name: str, leaf: Any, axis: int) -> int:
     return leaf.shape[axis]
 
 
-def _pad(leaf: Any, axis: int, size: int, fill: float) -> Any:
-    if isinstance(leaf, Variable):
-        return Variable(_pad(leaf.array, axis, size, fill), name=leaf.name, requires_grad=False)
+def _pad(leaf: Any, axis: int, size: int, fill: float, padded: list[Padded]) -> Any:
     missing = size - leaf.shape[axis]
     if missing <= 0:
         return leaf
     widths = [(0, 0)] * leaf.ndim
     widths[axis] = (0, missing)
-    return np.pad(np.asarray(leaf), widths, constant_values=fill)
+    if not isinstance(leaf, Variable):
+        return np.pad(np.asarray(leaf), widths, constant_values=fill)
+    array = np.pad(np.asarray(leaf.array), widths, constant_values=fill)
+    stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
+    if leaf.grad is not None:
+        stand_in.grad = np.pad(np.asarray(leaf.grad), widths)
+    padded.append(Padded(leaf, stand_in))
+    return stand_in

@@ -28,10 +28,11 @@ from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised, own_errors
 from jaxchain.core.compat import in_trace, jit_is_off, numerics
-from jaxchain.core.config import config, is_debug, snapshot, thread_state, using_config
+from jaxchain.core.config import config, is_debug, local, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
 from jaxchain.core.exact import devices_of
 from jaxchain.core.explain import ATTRIBUTE, Compile, Explanation, key_difference, warn_eager, warn_if_often
+from jaxchain.core.forks import running_state
 from jaxchain.core.guard import Guard, NotCompilable, Outcome
 from jaxchain.core.known import Known
 from jaxchain.core.link_variant import LinkVariant
@@ -116,13 +117,21 @@ class Static:
         Link hooks of the thread may change what links do, and want to see every call: then it is not compiled, nor
         under `jax.disable_jit()`.
         """
-        state = thread_state()
+        try:
+            state = local.state
+        except AttributeError:
+            state = running_state()
         if state.trace is not None:
             return self.function(*args, **kwargs)
         if state.link_hooks or in_trace() or jit_is_off():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
-            args, kwargs = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs, padded = self.sizes.apply(self.function, args, kwargs)
+            if padded:
+                result = self(*args, **kwargs)
+                for each in padded:
+                    each.give_back()
+                return result
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
@@ -348,7 +357,7 @@ class Static:
             StaticError: The program cannot be compiled, or it branches on a value and there are only shapes.
         """
         if self.sizes is not None:
-            args, kwargs = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs, _ = self.sizes.apply(self.function, args, kwargs)
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)

@@ -17,7 +17,7 @@ from jaxchain.core.errors import call_site, format_source, source_of
 from jaxchain.core.guard import Outcome, Questions, StartOver, refuse
 from jaxchain.core.installation import Installation
 from jaxchain.core.inventory import put_back
-from jaxchain.core.nodes import Scope, VariableNode, scope_path
+from jaxchain.core.nodes import FunctionRecord, Scope, VariableNode, scope_path
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.scopes import scope_name
 from jaxchain.core.state import Walk
@@ -69,7 +69,7 @@ class Trace:
         self.reads_grads = False  # whether the program looked at a gradient that it found ...
         self.misses_grads = False  # ... or at one that is None, and a tracer stood there
         self.body: tuple[Scope, set[VariableNode]] | None = None  # of a loop, traced by itself: its scope and inputs
-        self.cuts = 0  # how often a body would have cut the graph that leads to it
+        self.cuts = 0  # how often a body would have cut, or looked at, the graph that leads to it
 
     def notice(self, nodes: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Look at an op's inputs: a concrete Parameter here was not lifted."""
@@ -100,9 +100,15 @@ class Trace:
         """Return whether a node that is to be cut from what led to it is outside the body: it is left as it is."""
         if self.body is None:
             return False
-        scope, inputs = self.body
-        function = node.creator_node
-        outside = node in inputs if function is None else not (function.scope and function.scope.is_within(scope))
+        if node.creator_node is not None:
+            return self.unchains_outside(node.creator_node)
+        outside = node in self.body[1]
+        self.cuts += outside
+        return outside
+
+    def unchains_outside(self, function: FunctionRecord) -> bool:
+        """Return whether a function that is to be cut out of the graph is outside the body: it is left as it is."""
+        outside = self.body is not None and not (function.scope and function.scope.is_within(self.body[0]))
         self.cuts += outside
         return outside
 

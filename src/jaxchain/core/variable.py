@@ -6,6 +6,7 @@ import importlib
 import math
 import threading
 import weakref
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +27,7 @@ from jaxchain.core.arrays import (
     placed,
 )
 from jaxchain.core.compat import Tracer, is_tracer
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import PATIENCE, is_alone, lock, thread_state
 from jaxchain.core.deferred import WAITING, share
 from jaxchain.core.errors import NotInitialized, user_line
 from jaxchain.core.nodes import FunctionRecord, VariableNode
@@ -338,6 +339,7 @@ class Variable:
     @property
     def creator(self) -> Any:
         """The function node that made it, or None. May be set: None makes it a leaf."""
+        _is_outside(self._node)
         return self._node.creator
 
     @creator.setter
@@ -347,6 +349,7 @@ class Variable:
     @property
     def creator_node(self) -> FunctionRecord | None:
         """The function node that made it, or None. May be set: None makes it a leaf."""
+        _is_outside(self._node)
         return self._node.creator_node
 
     @creator_node.setter
@@ -539,6 +542,23 @@ def _refuse(unknown: dict[str, Any]) -> None:
             f"volatile='on'\nat {user_line(3)}"
         )
     raise TypeError(f"Variable: unexpected keyword argument(s): {', '.join(unknown)}\nat {user_line(3)}")
+
+
+def held(inputs: Sequence[Any], arrays: list[Any]) -> list[Any]:
+    """Return the arrays of an op's inputs, read while no other thread traces with them or takes their buffers over:
+    those that somebody holds, nobody takes.
+
+    Args:
+        inputs: Variables, arrays, or None.
+        arrays: The arrays of those that are not None.
+    """
+    if is_alone() or not lock.acquire(timeout=PATIENCE):
+        return arrays
+    try:
+        given = [x for x in inputs if x is not None]
+        return [x._value if isinstance(x, Variable) else a for x, a in zip(given, arrays, strict=True)]
+    finally:
+        lock.release()
 
 
 VariableNode.variable_class = Variable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import itertools
 import operator
@@ -483,11 +484,20 @@ class Variant:
         """Run the compiled program on the cells and arguments."""
         if self.grad_arguments or self.ends:
             self.check_ends(leaves)
-        # No other thread may take the buffers before the cells hold new ones. The first call compiles: it keeps nobody.
-        if not self.donated or not self.hits:
+        if not self.donated:
             return self._call(leaves)
-        with lock:
+        if not self.hits:
+            self.compile(leaves)
+        with lock:  # no other thread may take the buffers before the cells hold new ones
             return self._call(leaves)
+
+    def compile(self, leaves: Sequence[Any]) -> None:
+        """Compile for a call before it: no other thread is kept meanwhile."""
+        values = self.gather(leaves)
+        if self.asks and not self.fits(values):
+            return
+        with contextlib.suppress(TypeError, ValueError):  # the call says what does not fit
+            self.compiled.lower(*values).compile()  # where the call of the jitted function finds it
 
     def _call(self, leaves: Sequence[Any]) -> Any:
         values = self.gather(leaves)

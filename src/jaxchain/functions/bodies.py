@@ -23,6 +23,8 @@ from jaxchain.core.op_node import variable_on
 from jaxchain.core.spread import struct_of, zeros_of
 from jaxchain.core.variable import Variable, as_jax, on_tape
 
+GRAPH = "it looks at the graph that leads to it, or cuts it"
+
 
 class Irregular(Exception):
     """A body does what a lax primitive cannot repeat: it is run as Python."""
@@ -119,6 +121,10 @@ class Body:
             self.shapes = list(jax.eval_shape(probe, *arrays))
         except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
             raise Irregular("it looks at values") from error
+        except Exception as error:
+            if trace.cuts == cuts:
+                raise
+            raise Irregular(GRAPH) from error  # which is not there
         finally:
             self.draws, trace.draws = trace.draws - draws, draws
             changed = trace.put_back(before)
@@ -127,7 +133,7 @@ class Body:
         if trace.questions.inner != looks:  # and caught what that raises
             raise Irregular("it looks at values")
         if trace.cuts != cuts:
-            raise Irregular("it cuts the graph that leads to it")
+            raise Irregular(GRAPH)
         self.captured = list(captured.values())
 
     def gradients(self, arrays: Sequence[Any], gys: Sequence[Any], captured: Sequence[Variable]) -> list[Any]:

@@ -16,10 +16,10 @@ def _convolution_nd(
     x: Float[Array, "..."],
     W: Float[Array, "..."],
     b: Float[Array, " o"] | None,
-    stride: tuple,
-    pad: tuple,
+    stride: tuple[int, ...],
+    pad: tuple[int, ...],
     cover_all: bool,
-    dilate: tuple,
+    dilate: tuple[int, ...],
     groups: int,
 ) -> Float[Array, "..."]:
     expect(x.ndim == W.ndim, "x.ndim == W.ndim", f"{x.ndim} != {W.ndim}")
@@ -131,10 +131,10 @@ def _deconvolution_nd(
     x: Float[Array, "..."],
     W: Float[Array, "..."],
     b: Float[Array, " o"] | None,
-    stride: tuple,
-    pad: tuple,
-    outsize: tuple | None,
-    dilate: tuple,
+    stride: tuple[int, ...],
+    pad: tuple[int, ...],
+    outsize: tuple[int, ...] | None,
+    dilate: tuple[int, ...],
     groups: int,
 ) -> Float[Array, "..."]:
     expect(x.ndim == W.ndim, "x.ndim == W.ndim", f"{x.ndim} != {W.ndim}")

@@ -342,7 +342,7 @@ def huber_loss(x, t, delta: float, reduce: str = "sum_along_second_axis"):
     Args:
         x: ``(n, k, ...)``, floating dtype.
         t: Same shape and dtype.
-        delta: Where it becomes linear. Traced.
+        delta: Where it becomes linear, not negative. Traced.
         reduce: ``'sum_along_second_axis'``, or ``'no'`` for the loss of each element.
 
     Returns:
@@ -350,7 +350,7 @@ def huber_loss(x, t, delta: float, reduce: str = "sum_along_second_axis"):
 
     Raises:
         InvalidType: Shapes or dtypes differ, or are not floating.
-        ValueError: ``reduce`` is unknown.
+        ValueError: ``reduce`` is unknown, or ``delta`` is negative: then it would have no minimum.
 
     Source: Huber 1964, Robust estimation of a location parameter.
 
@@ -359,4 +359,6 @@ def huber_loss(x, t, delta: float, reduce: str = "sum_along_second_axis"):
         Array([5.], dtype=float32)
     """
     one_of("reduce", reduce, ("sum_along_second_axis", "no"))
+    if delta < 0:
+        raise ValueError(f"delta must not be negative, got {delta}")
     return _huber_loss(x, t, delta, reduce)

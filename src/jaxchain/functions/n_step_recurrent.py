@@ -21,7 +21,7 @@ from jaxchain.core.op import Array, Key, op
 from jaxchain.core.random import as_key, drawn, next_key
 from jaxchain.functions.checks import same_dtype
 from jaxchain.functions.composed import composed
-from jaxchain.functions.noise import NO_KEY
+from jaxchain.functions.noise import NO_KEY, factors
 from jaxchain.functions.recurrent import lstm_gates
 from jaxchain.functions.steps import in_steps, pad_steps, unpad_steps
 
@@ -170,7 +170,7 @@ def _network(
             row, fed = layer * directions + direction, seq
             if layer and dropout:
                 keep = drawn(jax.random.uniform, jax.random.fold_in(as_key(key), row), seq.shape) >= dropout_ratio
-                fed = jnp.where(keep, seq * jnp.asarray(1 / (1 - dropout_ratio)).astype(seq.dtype), 0)
+                fed = seq * factors(keep, dropout_ratio, seq.dtype)
             (x_w, h_w), (x_b, h_b) = (
                 [jnp.concatenate([v[k + g] for g in gates]) for k in (0, len(gates))] for v in (ws[row], bs[row])
             )

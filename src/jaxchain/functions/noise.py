@@ -25,16 +25,21 @@ NO_KEY = np.zeros(3, np.uint32)  # where nothing is drawn
 def _dropout(x: Float[Array, "..."], key: Key, ratio: float) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
     """Return (y, which elements were kept): the mask is an output, so that the gradient keeps one byte an element."""
     kept = drawn(jax.random.uniform, as_key(key), x.shape) >= ratio
-    return jnp.where(kept, x * _scale(ratio, x), 0), kept
+    return x * factors(kept, ratio, x.dtype), kept
 
 
 @_dropout.vjp
 def _(gy, y, x, key, ratio):
-    return jnp.where(y[1], gy[0] * _scale(ratio, gy[0]), 0)
+    return gy[0] * factors(y[1], ratio, gy[0].dtype)
 
 
-def _scale(ratio: Any, x: Array) -> Array:
-    return jnp.asarray(1 / (1 - ratio)).astype(x.dtype)
+def _scale(ratio: Any, dtype: Any) -> Array:
+    return jnp.asarray(1 / (1 - ratio)).astype(dtype)
+
+
+def factors(kept: Array, ratio: Any, dtype: Any) -> Array:
+    """Return what dropout multiplies by: infinity and NaN that are dropped become NaN, not 0, as in Chainer."""
+    return jnp.where(kept, _scale(ratio, dtype), 0)
 
 
 @op(label="Dropout", name="dropout")
@@ -76,7 +81,7 @@ def dropout(x, ratio: float = 0.5, *, mask: Any = None, return_mask: bool = Fals
         out = _dropout_by(x, as_array(mask))
         return (out, mask) if return_mask else out
     out, kept = _dropout(x, next_key(), ratio)
-    return (out, kept.array * _scale(ratio, out)) if return_mask else out
+    return (out, factors(kept.array, ratio, out.dtype)) if return_mask else out
 
 
 @op(label="Gaussian")
@@ -154,7 +159,7 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1):
 
 def _connected(x: Array, W: Array, kept: Array, ratio: Any) -> Array:
     """Return ``x`` times the weights that are kept. Sums of products fuse: no array of masked weights is made."""
-    weights = (W * _scale(ratio, W))[None] * kept.reshape(-1, *W.shape).astype(W.dtype)
+    weights = (W * _scale(ratio, W.dtype))[None] * kept.reshape(-1, *W.shape).astype(W.dtype)
     return (weights * x.reshape(x.shape[0], 1, W.shape[1])).sum(2).astype(x.dtype)
 
 

@@ -8,6 +8,7 @@ run in Python, in Chainer's order.
 from __future__ import annotations
 
 import math
+import operator
 import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 
 from jaxchain.core import graph
 from jaxchain.core.arrays import KEPT, zeros
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import lock, thread_state
 from jaxchain.core.errors import user_line, warn
 from jaxchain.core.parameter import Parameter
 from jaxchain.link import Link
@@ -200,11 +201,12 @@ class Optimizer:
         Args:
             serializer: The serializer or deserializer.
         """
-        self.t = int(serializer("t", self.t))
-        self.epoch = int(serializer("epoch", self.epoch))
-        for name, param in self.target.namedparams():
-            if param.update_rule is not None:
-                param.update_rule.serialize(serializer[name])
+        with lock:  # no static step of another thread comes in between
+            self.t = int(serializer("t", self.t))
+            self.epoch = int(serializer("epoch", self.epoch))
+            for name, param in self.target.namedparams():
+                if param.update_rule is not None:
+                    param.update_rule.serialize(serializer[name])
 
     # -- loss scaling ------------------------------------------------------------------------------
 
@@ -383,9 +385,15 @@ class GradientMethod(Optimizer):
         safe = self.is_safe_to_update()
         name = f"{type(self).__name__}_update"
         if safe and len(rounds) == 1 and self._is_pure(hooks, params):
-            clock.t = clock.t + 1
             with_arrays = [p for p in params if p._array is not None]
-            self._apply(name, with_arrays, list(hooks.pre.values()), list(hooks.post.values()))
+            before, t = list(map(_VALUE, with_arrays)), clock.t
+            try:
+                clock.t = t + 1
+                self._apply(name, with_arrays, list(hooks.pre.values()), list(hooks.post.values()))
+            except BaseException:  # `KeyboardInterrupt`, too: an update is done or not begun
+                if all(map(operator.is_, map(_VALUE, with_arrays), before)):
+                    clock.t = t
+                raise
         else:
             self.call_hooks("pre")
             if safe:
@@ -494,6 +502,7 @@ def _reallocate(params: Iterable[Parameter]) -> None:
             param._grad = _zeros(array.shape, array.dtype)
 
 
+_VALUE = operator.attrgetter("_value")
 _small_zeros: dict[Any, jax.Array] = {}
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxchain.core.config import thread_state
 from jaxchain.core.exact import devices_of
+from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.hyperparameter import split
 
@@ -224,14 +225,18 @@ def apply_updates(
         return [place for place, member in zip(places, members, strict=True) if member >= 0], places, places
 
     new, grads, states = call_update(name, compiled, arguments, homes)
-    arrays = iter(new)
-    for p, member, values in zip(params, members, states, strict=True):
-        if member >= 0:
-            p._array = next(arrays)
-            if values:
-                state = p.update_rule._state
-                for slot, value in zip(p.update_rule.slots, values, strict=True):
-                    state[slot] = value
-    if grads is not None:
-        for p, g in zip(params, grads, strict=True):
-            p._grad = g
+
+    def write() -> None:
+        arrays = iter(new)
+        for p, member, values in zip(params, members, states, strict=True):
+            if member >= 0:
+                p._array = next(arrays)
+                if values:
+                    state = p.update_rule._state
+                    for slot, value in zip(p.update_rule.slots, values, strict=True):
+                        state[slot] = value
+        if grads is not None:
+            for p, g in zip(params, grads, strict=True):
+                p._grad = g
+
+    whole(write)

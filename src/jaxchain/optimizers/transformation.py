@@ -13,7 +13,8 @@ import numpy as np
 import optax
 
 from jaxchain.core.arrays import from_numpy, zeros
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import lock, thread_state
+from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
@@ -339,14 +340,18 @@ class Optax(GradientMethod):
             return places, places, None  # the state is one of all parameters
 
         new, grads, leaves = call_update(name, compiled, arguments, homes)
-        for p, array in zip(params, new, strict=True):
-            if paths[id(p)] and paths[id(p)] not in frozen:
-                p._array = array
-        for key, leaf in zip(self._leaves, leaves, strict=True):
-            self._leaves[key] = leaf
-        if grads is not None:
-            for p, g in zip(params, grads, strict=True):
-                p._grad = g
+
+        def write() -> None:
+            for p, array in zip(params, new, strict=True):
+                if paths[id(p)] and paths[id(p)] not in frozen:
+                    p._array = array
+            for key, leaf in zip(self._leaves, leaves, strict=True):
+                self._leaves[key] = leaf
+            if grads is not None:
+                for p, g in zip(params, grads, strict=True):
+                    p._grad = g
+
+        whole(write)
 
     def _update_each(self, name: str, params: Sequence[Parameter]) -> None:
         """Update between hooks written in Python."""
@@ -382,6 +387,10 @@ class Optax(GradientMethod):
         Args:
             serializer: The serializer or deserializer.
         """
+        with lock:  # no static step of another thread comes in between
+            self._serialize(serializer)
+
+    def _serialize(self, serializer: Any) -> None:
         self.t = int(serializer("t", self.t))
         self.epoch = int(serializer("epoch", self.epoch))
         uninitialised: set[str] = set()

@@ -293,8 +293,17 @@ class UpdateRule:
             self._state.update(zip(self.slots, leaves, strict=True))
 
     def _init_states(self, param: Any) -> None:
-        self._state = {}
+        before = self._state
+        try:
+            self._state = {}
+            self._fill_states(param)
+        except BaseException:  # `KeyboardInterrupt`, too: not some of it
+            self._state = before
+            raise
+
+    def _fill_states(self, param: Any) -> None:
         trace = thread_state().trace
+        assert self._state is not None
         with jax.ensure_compile_time_eval():
             if trace is not None or param.grad is None:  # at an update, gradients that are None are zeros
                 zeros = np.zeros(param.shape, param.dtype)

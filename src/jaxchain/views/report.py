@@ -52,7 +52,7 @@ class Cost:
         trace: Time to trace.
         lower: Time to lower to StableHLO.
         compile: Time of XLA's compilation, without the persistent cache.
-        eager_nodes: Function nodes run one by one.
+        eager_nodes: Function nodes, and updates of optimizers, run one by one.
         equations: Equations at the top of the jaxpr.
         all_equations: With those of nested jaxprs.
         instructions_before: HLO instructions before XLA's passes, or None where there is no such HLO.
