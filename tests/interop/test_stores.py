@@ -145,6 +145,11 @@ def test_running_statistics_that_are_attributes_are_updated(mode):
     assert answer == [[[-2, -2], [2, 2]], [1.75, 3.5], [1.875, 7.125], True]  # Chainer's
 
 
+def test_what_was_written_into_is_bound_to_no_device():
+    """Else all that it goes into would be, and be compiled for each shape."""
+    assert not run("a = xp.zeros(3, 'f')\na[:] += 2")["a"].committed
+
+
 def test_under_a_trace():
     f = run("def f(x):\n  a = xp.zeros(3, 'f')\n  a[1] = x\n  a[2] += 2 * x\n  return a")["f"]
     assert jax.jit(f)(2.0).tolist() == [0, 2, 4]

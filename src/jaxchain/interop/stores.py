@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxchain.functions as F
+from jaxchain.core.arrays import beside, from_numpy
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.variable import Variable, as_array
 
@@ -101,7 +102,7 @@ def _changed(array: Any, index: Any, value: Any) -> Any:
         return array.at[index].set(jnp.asarray(value, array.dtype))
     buffer = np.array(array)  # on the host: NumPy's rules for indices, shapes and types
     buffer[index] = np.asarray(value)
-    return jax.device_put(jnp.array(buffer), array.sharding)
+    return beside(from_numpy(buffer), array)
 
 
 def borrow(value: Any) -> Any:
