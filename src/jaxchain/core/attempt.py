@@ -454,7 +454,7 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
     wrote: dict[Any, list[Any]] = {}  # by function: to which nodes
 
     def pull(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        if function.__class__ is OpNode:
+        if isinstance(function, OpNode):
             return pull_arrays(function, gys)
         was = [v._grad for v in variables]
         pulled = pull_arrays(function, gys)
@@ -496,7 +496,7 @@ def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
 
 def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
     """Whatever reaches an output of an op reaches the inputs it depends on; of another function, all of them."""
-    if function.__class__ is OpNode:
+    if isinstance(function, OpNode):
         plan = function.plan
         return plan.needs, [_joined(g for at, g in enumerate(gys) if plan.origins[i] >> at & 1) for i in plan.needs]
     return range(len(function.inputs)), [_joined(gys)] * len(function.inputs)
