@@ -11,6 +11,7 @@ import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import optimizers
 from jaxchain.cli import main
+from jaxchain.core import movement
 from jaxchain.views.show import show
 from jaxchain.views.timing import node_times
 
@@ -129,6 +130,21 @@ def test_the_time_of_a_function_is_its_own():
     labels = [label for label, _, _ in times]
     assert labels.count("Forget") == labels.count("Slow") - 1 == 1  # one call more: it ran again
     assert sum(seconds > 0.02 for _, _, seconds in times) == 2, times
+
+
+@pytest.mark.cpu
+def test_what_only_moves_data_is_measured_compiled(monkeypatch):
+    """In a program it is moved by NumPy until compiling pays: slower, for hundreds of calls."""
+    moved, run = [], movement.Steps.__call__
+    monkeypatch.setattr(movement.Steps, "__call__", lambda steps, arrays: moved.append(1) or run(steps, arrays))
+    x = jaxchain.Variable(np.ones((3, 5, 7), np.float32))
+
+    def call(x):
+        return F.transpose(x, (2, 0, 1))
+
+    ((_, _, seconds),) = node_times(call, (x,), {}, lambda: None, rounds=1)
+    assert seconds > 0 and not moved
+    assert call(x).array.shape == (7, 3, 5) and moved
 
 
 def test_the_time_of_gradients_is_no_function_s():

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from jaxchain.core.config import using_config
+from jaxchain.core.movement import compiled_at_once
 from jaxchain.core.static import Static
 from jaxchain.core.variable import Variable
 from jaxchain.function_hooks import TimerHook
@@ -104,6 +105,8 @@ def node_times(
 ) -> list[tuple[str, str, float]]:
     """Return (label, link path, seconds) of each function of an eager call, in order: the shortest of some calls.
 
+    All are compiled: also those that only move data, which wait for that in a program until it pays.
+
     Args:
         call: A Link or a function on Variables.
         args: Its arguments.
@@ -118,9 +121,9 @@ def node_times(
     for _ in range(rounds + 1):
         reset()
         hook = NodeTimer()
-        with using_config("mode", "eager"), hook:
+        with using_config("mode", "eager"), compiled_at_once(), hook:
             out = call(*args, **kwargs)
-        hook.wait(_arrays(out))
+            hook.wait(_arrays(out))
         found.append(hook.nodes)
     reset()
     last = found[-1]
@@ -149,14 +152,15 @@ def link_times(
         reset: Puts the state back as it was (core/untouched.py).
 
     Returns:
-        Times in eager mode, and in static mode: there each link is compiled by itself and called on what it was given.
-        A link that cannot be compiled by itself has none; beyond 24 links only the model has one.
+        Times in eager mode, all of its functions compiled, and in static mode: there each link is compiled by itself
+        and called on what it was given. A link that cannot be compiled by itself has none; beyond 24 links only the
+        model has one.
     """
     rounds: list[_Calls] = []
     for _ in range(ROUNDS + 1):
         reset()
         hook = _Calls()
-        with using_config("mode", "eager"), hook:
+        with using_config("mode", "eager"), compiled_at_once(), hook:
             model(*args, **kwargs)
         rounds.append(hook)
     reset()
