@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -46,6 +47,14 @@ def make_step():
         return loss
 
     return step
+
+
+def test_the_first_calls_of_a_step_compile_it_and_nothing_else(compiled_programs):
+    step, x = jaxchain.static(make_step()), jnp.asarray(X)
+    compiled_programs.clear()
+    step(x), step(x)  # its hyperparameters become arrays
+    assert [name for name in compiled_programs if "step" not in name] == []
+    assert len(compiled_programs) == 1
 
 
 def test_a_step_is_compiled_before_its_first_call(compiled_programs):

@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxchain.core import background
@@ -278,7 +278,7 @@ class Static:
         traced.forget_values()
         compiled = Compile(self.name, f"outcomes in turn: {len(traces)} variants in one", key, variant, traced.seconds)
         self.compiles.append(compiled)
-        values = [jnp.asarray(v) if isinstance(v, int | float) else v for v in variant.gather(leaves)]
+        values = [jax.device_put(v) if isinstance(v, int | float) else v for v in variant.gather(leaves)]
         lowered = variant.compiled.lower(*values)  # for just such values, or the call would compile again
 
         def work() -> None:

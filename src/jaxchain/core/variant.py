@@ -409,7 +409,7 @@ class Variant:
                 self.numbers[i] = value, None
             elif array is None:
                 with jax.ensure_compile_time_eval():
-                    values[i] = jnp.asarray(value)
+                    values[i] = jax.device_put(value)  # `jnp.asarray` compiles a program for that
                 self.numbers[i] = value, values[i]
             else:
                 values[i] = array
