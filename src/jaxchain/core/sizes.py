@@ -55,14 +55,19 @@ class bucket:
             return self.sizes[at] if at < len(self.sizes) else n
         return 1 << (n - 1).bit_length() if n > 0 else n
 
-    def apply(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any, list[Padded]]:
-        """Return a call's arguments, padded, and the Variables among them for which others stand.
+    def apply(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return a call's arguments, padded.
 
         Args:
             function: What is called: its parameters have the names.
             args: Positional arguments.
             kwargs: Keyword arguments.
         """
+        args, kwargs, _ = self.padded(function, args, kwargs)
+        return args, kwargs
+
+    def padded(self, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any, list[Padded]]:
+        """Return the same as `apply`, and the Variables among the arguments for which others stand."""
         signature = inspect.signature(function)
         bound = signature.bind_partial(*args, **kwargs)
         lengths: dict[str, list[int]] = {}
@@ -100,8 +105,7 @@ class Padded(NamedTuple):
     def give_back(self) -> None:
         """Give the Variable its part of the gradient that came to the other one."""
         grad = self.stand_in.grad
-        if grad is not None:
-            self.given.grad = np.asarray(grad)[tuple(map(slice, self.given.shape))]
+        self.given.grad = None if grad is None else np.asarray(grad)[tuple(map(slice, self.given.shape))]
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -126,7 +126,7 @@ class Static:
         if state.link_hooks or in_trace() or jit_is_off():
             return self.function_eager(args, kwargs)
         if self.sizes is not None:
-            args, kwargs, padded = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs, padded = self.sizes.padded(self.function, args, kwargs)
             if padded:
                 result = self(*args, **kwargs)
                 for each in padded:
@@ -357,7 +357,7 @@ class Static:
             StaticError: The program cannot be compiled, or it branches on a value and there are only shapes.
         """
         if self.sizes is not None:
-            args, kwargs, _ = self.sizes.apply(self.function, args, kwargs)
+            args, kwargs = self.sizes.apply(self.function, args, kwargs)
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)
