@@ -166,6 +166,28 @@ def test_a_nan_inside_a_loop_or_branch(function, node, text, mode):
         call(Variable(-X))
 
 
+CHECKED = {
+    "softmax_cross_entropy": (lambda t: F.softmax_cross_entropy(X, t), np.int32([0, -1]), np.int32([0, 3])),
+    "embed_id": (lambda t: F.embed_id(t, X), np.int32([0, 1]), np.int32([0, 2])),
+    "select_item": (lambda t: F.select_item(X, t), np.int32([0, 2]), np.int32([0, 3])),
+    "permutate": (lambda t: F.permutate(X, t), np.int32([1, 0]), np.int32([1, 1])),
+    "inv": (F.inv, np.eye(2, dtype=np.float32), np.zeros((2, 2), np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_what_a_function_checks_of_values_it_checks_in_compiled_calls_too(name):
+    function, good, bad = CHECKED[name]
+    call = jaxchain.static(lambda x: function(x))
+    for _ in range(2):
+        np.testing.assert_array_equal(call(good).array, function(good).array)
+        with pytest.raises(ValueError) as eager:
+            function(bad)
+        with pytest.raises(ValueError, match=re.escape(str(eager.value).splitlines()[0])):
+            call(bad)
+    assert len(call.explain().compiles) == 1
+
+
 def test_without_debug_mode_a_nan_is_a_value():
     with jaxchain.using_config("debug", False):
         assert np.isnan(float(jaxchain.static(Model())(-X).array))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -33,6 +34,26 @@ EVERY = [pytest.param(how, "every", marks=pytest.mark.slow) for how in WAYS]
 @pytest.mark.parametrize(("how", "optimizers"), [*((how, "some") for how in WAYS), *EVERY])
 def test_a_program_on_two_devices(how, optimizers):
     run(2, "program_devices.py", how, optimizers)
+
+
+def test_a_program_of_two_processes(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, str(HERE / "program_processes.py"), str(port)]
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    both = [
+        subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment, stdout=-1, stderr=-1, text=True)
+        for rank in (0, 1)
+    ]
+    for process in both:
+        try:
+            out, error = process.communicate(timeout=200)
+        finally:
+            if process.returncode is None:
+                for other in both:
+                    other.kill()
+        assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
 
 
 def test_a_program_on_a_mesh_with_explicit_axes():

@@ -115,11 +115,18 @@ def from_numpy(value: Any) -> jax.Array:
     return _handed_over(value) if count > OFTEN else jax.device_put(value)
 
 
+def is_at_hand(array: jax.Array) -> bool:
+    """Return whether the host can read an array: no part of it is on devices of other processes alone."""
+    return array.is_fully_addressable or array.is_fully_replicated
+
+
 def copied(array: Any) -> jax.Array:
     """Return a copy of an array, on its devices; `jnp.array` would compile a program for every shape."""
     if not isinstance(array, jax.Array):
         return from_numpy(array)
-    return jnp.array(array) if isinstance(array, Tracer) else jax.device_put(array, may_alias=False)
+    if isinstance(array, Tracer) or not array.is_fully_addressable:  # `device_put` does not copy what others have, too
+        return jnp.array(array)
+    return jax.device_put(array, may_alias=False)
 
 
 def as_shape(size: Any) -> tuple[int, ...]:
@@ -189,6 +196,9 @@ def _moved(array: Any, sharding: Any) -> Any:
     where it may not alias), and a compiled step that is given the one's buffers deletes the other.
     """
     concrete = isinstance(array, jax.Array) and not isinstance(array, Tracer)
+    if concrete and array.is_fully_addressable and not sharding.is_fully_addressable:
+        whole = np.array(array)  # every process has it, and gives its devices their parts: nobody waits for anybody
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: whole[index])
     if concrete and not (array.committed and array.sharding == sharding) and array.devices() & sharding.device_set:
         array = copied(array)
     return jax.device_put(array, sharding)

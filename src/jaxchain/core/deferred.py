@@ -7,7 +7,8 @@ training step then is one program, forward and backward (core/backprop.py), if i
 
 Nobody can tell but by the clock: shapes and dtypes are known at once, so are errors, and a `Variable` hands out arrays
 only. Calls are not put off while something watches or traces them (hooks, debug mode, static mode, JAX's own
-transformations), nor those on more than `SMALL` bytes: they are handed over at once and run beside Python.
+transformations) or in one process of several, nor those on more than `SMALL` bytes: they are handed over at once and
+run beside Python.
 """
 
 from __future__ import annotations

@@ -169,6 +169,12 @@ def refuse(reason: str) -> NoReturn:
     raise Refused(reason)
 
 
+def is_answered() -> bool:
+    """Return whether a value of this thread's trace can be asked for: not inside another trace, a loop body's say."""
+    questions = getattr(thread_state().trace, "questions", None)
+    return questions is not None and trace_state() == questions.level
+
+
 def here() -> Questions | None:
     """Return the questions of this thread's trace, if its own values are looked at, not those of a trace inside it."""
     questions = getattr(thread_state().trace, "questions", None)

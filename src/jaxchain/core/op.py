@@ -129,7 +129,7 @@ class Plan:
         )
         self.alone = 0
         size = bytes_of((*infos, *self.out_infos))
-        self.at_once: float = math.inf if size is None or size > SMALL else 0
+        self.at_once: float = math.inf if size is None or size > SMALL or jax.process_count() > 1 else 0
         self.size = size or 0
         self.origins: dict[int, int] = {}
         self._retained: tuple[tuple[int, ...], tuple[int, ...]] | None = None if self.needs else ((), ())

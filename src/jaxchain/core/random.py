@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxchain.core.compat import is_compiling
 from jaxchain.core.config import thread_state
-from jaxchain.core.errors import warn
+from jaxchain.core.errors import user_line, warn
 
 
 class FixedDraws(UserWarning):
@@ -57,27 +57,50 @@ initializers = Stream(0, 1)
 def seed(value: int) -> None:
     """Restart both streams from `value`: the same seed gives the same draws, in either mode.
 
+    Where a program has several processes (`jax.distributed`), each must call it with the same number before anything
+    is drawn.
+
     Raises:
         TypeError: It is no whole number.
     """
+    global _seeded
     try:
         value = operator.index(value)
     except TypeError:
         raise TypeError(f"seed: expected a whole number, got {value!r}") from None
     if (trace := thread_state().trace) is not None:
         trace.seeded()
+    _seeded = True
+    _restart(value)
+
+
+def _restart(value: int) -> None:
     for tag, stream in enumerate((ops, initializers)):
         stream.restore(Stream(value, tag).state())
 
 
-seed(int.from_bytes(os.urandom(4), "little"))
+_seeded = False  # by the program
+_restart(int.from_bytes(os.urandom(4), "little"))
+
+
+def _same_in_all_processes(stream: Stream) -> None:
+    """Raise a RuntimeError if other processes of the program draw other numbers from a stream."""
+    if not stream.count and not _seeded and jax.distributed.is_initialized():
+        raise RuntimeError(
+            "random numbers: this process is one of several (jax.distributed), and each would draw other ones. Call "
+            f"jaxchain.seed with the same number in all of them, before models are built\nat {user_line(3)}"
+        )
 
 
 def next_key() -> jax.Array | np.ndarray:
     """Return the next key for an op, ``uint32[3]``: pass it to a parameter annotated `Key`.
 
     Inside a `jax.jit` that is not jaxchain's it is baked in: `FixedDraws`.
+
+    Raises:
+        RuntimeError: This is one of several processes, and nobody has seeded it.
     """
+    _same_in_all_processes(ops)
     trace = thread_state().trace
     if trace is not None:
         return trace.next_key()
@@ -92,7 +115,12 @@ def next_key() -> jax.Array | np.ndarray:
 
 
 def next_init_rng() -> np.random.RandomState:
-    """Return a generator for the next parameter: NumPy's `RandomState`, whose laws are frozen, on Philox bits."""
+    """Return a generator for the next parameter: NumPy's `RandomState`, whose laws are frozen, on Philox bits.
+
+    Raises:
+        RuntimeError: This is one of several processes, and nobody has seeded it.
+    """
+    _same_in_all_processes(initializers)
     low, high, count = (int(word) for word in initializers.draw())
     return np.random.RandomState(np.random.Philox(key=np.array([low | high << 32, count], np.uint64)))
 

@@ -23,6 +23,7 @@ from jaxchain.core.arrays import (
     cut,
     from_numpy,
     info_of,
+    is_at_hand,
     off_tape,
     placed,
 )
@@ -485,22 +486,19 @@ class Variable:
     _kind = "variable"
 
     def __repr__(self) -> str:
-        head = f"{self._kind} {self.name}(" if self.name else f"{self._kind}("
-        array = self._array
-        if array is None:
-            return f"{head}None)"
-        if is_tracer(array):
-            return f"{head}{array})"
-        if not array.size and array.ndim > 1:
-            return f"{head}[], shape={array.shape})"
-        return f"{head}{np.array2string(np.asarray(array), separator=', ', prefix=head)})"
+        return self._text(", ")
 
     def __str__(self) -> str:
+        return self._text(" ")
+
+    def _text(self, separator: str) -> str:
         head = f"{self._kind} {self.name}(" if self.name else f"{self._kind}("
         array = self._array
-        if array is None or is_tracer(array):
+        if array is None or is_tracer(array) or not is_at_hand(array):
             return f"{head}{array})"
-        return f"{head}{np.array2string(np.asarray(array), separator=' ', prefix=head)})"
+        if separator == ", " and not array.size and array.ndim > 1:
+            return f"{head}[], shape={array.shape})"
+        return f"{head}{np.array2string(np.asarray(array), separator=separator, prefix=head)})"
 
     def summary(self) -> str:
         """Return one line: its kind and its name, or where it is if it has none."""

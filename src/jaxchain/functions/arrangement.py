@@ -13,9 +13,9 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import axis_in_range, left_to_numpy, one_of, same_dtype
+from jaxchain.functions.checks import axis_in_range, holds, left_to_numpy, one_of, same_dtype
 from jaxchain.functions.composed import composed
-from jaxchain.functions.indexing import index_arrays, values
+from jaxchain.functions.indexing import index_arrays
 
 # -- side by side -----------------------------------------------------------------------------------------------------
 
@@ -411,10 +411,8 @@ def permutate(x, indices, axis: int = 0, inv: bool = False):
     indices = as_array(indices)
     if indices.dtype.kind != "i" or indices.ndim != 1:
         raise ValueError(f"indices should be a one-dimensional int array, got {indices.dtype}{list(indices.shape)}")
-    if is_debug():
-        known = np.sort(values(indices))
-        if not np.array_equal(known, np.arange(known.size)):
-            raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")
+    if is_debug() and not holds(jnp.sort(indices) == np.arange(indices.size)):
+        raise ValueError("indices should be a permutation of 0, 1, ...: one is out of bounds or duplicate")
     if -len(x.shape) <= axis < len(x.shape):
         (indices,) = index_arrays(indices, x.shape, axis)
     return _permutate(x, indices, indices.size, operator.index(axis), bool(inv))  # the size is part of what is compiled

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -11,7 +12,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect, user_line
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array, as_variable
-from jaxchain.functions.checks import integer, same_dtype
+from jaxchain.functions.checks import holds, integer, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import reshape
 
@@ -98,14 +99,11 @@ def embed_id(x, W, ignore_label: int | None = None):
 
 
 def check_labels(name: str, labels, n: int, ignore_label: int | None) -> None:
-    """Raise ValueError if a label is outside [0, n) and is not ignored. Does nothing inside a static call."""
+    """Raise ValueError if a label is outside [0, n) and is not ignored."""
     labels = as_array(labels)
-    try:
-        values = np.asarray(labels)
-    except TypeError:  # a tracer: its values are not known
-        return
-    valid = (values >= 0) & (values < n)
+    labels = labels if isinstance(labels, jax.Array) else np.asarray(labels)
+    valid = (labels >= 0) & (labels < n)
     if ignore_label is not None:
-        valid |= values == ignore_label
-    if not valid.all():
+        valid |= labels == ignore_label
+    if not holds(valid):
         raise ValueError(f"Each label `{name}` need to satisfy `0 <= {name} < {n}` or `{name} == {ignore_label}`")

@@ -17,7 +17,7 @@ from jaxchain.core.config import is_debug
 from jaxchain.core.errors import InvalidType
 from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.functions.checks import integer
+from jaxchain.functions.checks import holds, integer
 from jaxchain.functions.composed import composed
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that
@@ -176,11 +176,6 @@ def _is_truth(s: Any) -> bool:
     return isinstance(s, bool | np.bool_) or (isinstance(s, np.ndarray) and s.shape == () and s.dtype == bool)
 
 
-def values(index: Any) -> np.ndarray:
-    """Return an index array's values, for checks; none inside a trace, where they are not known."""
-    return np.zeros(0, index.dtype) if is_tracer(index) else np.asarray(index)
-
-
 def _consumes(s: Any) -> int:
     """Return how many axes an index takes."""
     if s is None or s is Ellipsis or _is_truth(s):
@@ -316,10 +311,8 @@ def select_item(x, t):
     if not hasattr(labels, "dtype"):
         raise TypeError(f"select_item: t: expected an array of integers, got {type(t).__name__}")
     if len(x.shape) == 2 and labels.dtype.kind == "i":
-        if is_debug():
-            known = values(labels)
-            if known.size and (known.min() < 0 or known.max() >= x.shape[1]):
-                raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")
+        if is_debug() and not holds((labels >= 0) & (labels < x.shape[1])):
+            raise ValueError("Each label `t` needs to satisfy `0 <= t < x.shape[1]`")
         in_range("select_item", labels, x.shape, 1)
     return _select_item(x, t)
 

@@ -17,7 +17,7 @@ from jaxchain.core.errors import InvalidType, expect
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions import shape
-from jaxchain.functions.checks import left_to_numpy, same_dtype
+from jaxchain.functions.checks import holds, left_to_numpy, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single, in_single
 from jaxchain.utils.sparse import CooMatrix
@@ -175,16 +175,12 @@ def _(gy, y, a):
 
 
 def _checked(name: str, call: Callable[[Any], Variable], a: Any, what: str) -> Variable:
-    """Return ``call(a)``; in debug mode raise ValueError where LAPACK could not compute it (not in a static call)."""
+    """Return ``call(a)``; in debug mode raise ValueError where LAPACK could not compute it."""
     if not is_debug():
         return call(a)
     with using_config("debug", False):  # else the engine's own check reports the NaN, and not what it means
         out = call(a)
-    try:
-        values = np.asarray(out.array)
-    except TypeError:  # a tracer: its values are not known
-        return out
-    if not np.isfinite(values).all():
+    if not holds(jnp.isfinite(out.array)):
         raise ValueError(f"{name}: {what}")
     return out
 

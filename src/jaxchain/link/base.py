@@ -419,9 +419,9 @@ class Link(DeviceResident, Hierarchy):
         """
         super().device_resident_accept(visitor)
         attributes = self.__dict__
-        for name in self._params:
+        for name in sorted(self._params):  # in one order in all processes of a program: they may talk to each other
             visitor.visit_variable(attributes[name])
-        for name in self._persistent:
+        for name in sorted(self._persistent):
             home = self._home(name)
             if isinstance(home[name], jax.Array):
                 home[name] = visitor.visit_array(home[name])

@@ -111,10 +111,10 @@ class Hierarchy:
             ValueError: The shape of a parameter is another one.
         """
         theirs, ours = link.__dict__, self.__dict__
-        for name in self._params:
+        for name in sorted(self._params):
             ours[name].copydata(theirs[name])
         if copy_persistent:
-            for name in self._persistent:
+            for name in sorted(self._persistent):
                 value = link._home(name)[name]
                 home = self._home(name)
                 own = home[name] if isinstance(home[name], jax.Array) else None
@@ -127,7 +127,7 @@ class Hierarchy:
         Args:
             link: The link to take from.
         """
-        for name in self._params:
+        for name in sorted(self._params):
             self.__dict__[name].addgrad(link.__dict__[name])
         self._with_children(link, lambda mine, other: mine.addgrads(other))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer
 from jaxchain.serializers.files import write_whole
 from jaxchain.serializers.npz import NpzDeserializer, to_write
@@ -28,7 +27,7 @@ def _h5py() -> Any:
 
 def _write(group: Any, key: str, value: Any, compression: int | None) -> None:
     h5py = _h5py()
-    array = to_write(key, as_array(value))
+    array = to_write(key, value)
     if array is None:
         group.create_dataset(key, data=h5py.Empty("f"))
         return

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.arrays import beside, from_numpy
+from jaxchain.core.arrays import beside, from_numpy, is_at_hand
 from jaxchain.core.variable import as_array
 from jaxchain.serializer import Deserializer, Serializer, serialize_method
 from jaxchain.serializers.files import check_archive, write_whole
@@ -49,7 +49,8 @@ class DictionarySerializer(Serializer):
 
     def __call__(self, key: str, value: Any) -> Any:
         """Put `value` into the dictionary."""
-        self.target[self.path + key.lstrip("/")] = np.asarray(as_array(value))
+        key = self.path + key.lstrip("/")
+        self.target[key] = on_host(key, value)
         return value
 
 
@@ -64,13 +65,26 @@ def serialize(obj: Any) -> dict[str, np.ndarray]:
     return serializer.target
 
 
+def on_host(key: str, value: Any) -> np.ndarray:
+    """Return an entry as a NumPy array.
+
+    Raises:
+        ValueError: Parts of it are on devices of other processes.
+    """
+    array = as_array(value)
+    if isinstance(array, jax.Array) and not is_at_hand(array):
+        raise ValueError(f"{key}: is spread over devices of several processes: save_orbax saves it, part by part")
+    return np.asarray(array)
+
+
 def to_write(key: str, value: Any) -> np.ndarray | None:
     """Return an entry as files have it: None for None, bfloat16 and other ml_dtypes, whose names are lost, in float32.
 
     Raises:
         TypeError: It holds Python objects.
+        ValueError: Parts of it are on devices of other processes.
     """
-    array = np.asarray(value)
+    array = on_host(key, value)
     if array.dtype == object:
         if array.shape != () or array[()] is not None:
             raise TypeError(f"{key}: holds Python objects, which files keep only by pickle")
@@ -246,7 +260,7 @@ class NpzDeserializer(Deserializer):
         return _scalar_like(key, loaded, type(value))
 
 
-def _like(key: str, loaded: np.ndarray, value: Any) -> Any:
+def _like(key: str, loaded: np.ndarray | jax.Array, value: Any) -> Any:
     """Return `loaded` in the type of the array `value`. NumPy arrays are also filled in place, as in Chainer."""
     if loaded.shape != value.shape:
         raise ValueError(f"{key}: expected shape {value.shape}, got {loaded.shape}")
@@ -256,7 +270,8 @@ def _like(key: str, loaded: np.ndarray, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         np.copyto(value, loaded, casting="unsafe")
         return value
-    return beside(from_numpy(loaded.astype(value.dtype, copy=False)), value)
+    new = loaded.astype(value.dtype, copy=False)
+    return beside(new if isinstance(new, jax.Array) else from_numpy(new), value)
 
 
 def _scalar_like(key: str, loaded: np.ndarray, kind: type) -> Any:

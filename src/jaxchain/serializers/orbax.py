@@ -45,8 +45,8 @@ class _Collector(Serializer):
     def __call__(self, key: str, value: Any) -> Any:
         key = self.path + key.lstrip("/")
         array = as_array(value)
-        if not isinstance(array, jax.Array):
-            array = np.asarray(array)
+        if not isinstance(array, jax.Array) or (array.is_fully_addressable and jax.process_count() > 1):
+            array = np.asarray(array)  # Orbax takes no array of one process among several
         if isinstance(array, np.ndarray) and array.dtype.kind in "UO":
             if array.dtype == object and array.tolist() is not None:
                 raise TypeError(f"{key}: holds Python objects, which Orbax checkpoints do not keep")

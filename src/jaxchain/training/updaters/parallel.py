@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxchain.core.arrays import placed
 from jaxchain.core.config import force_backprop_mode
 from jaxchain.dataset.convert import concat_examples
 from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
@@ -54,7 +55,11 @@ def _spread(model: Any, everywhere: NamedSharding) -> None:
     """
     arrays: list[Any] = []
     model.device_resident_accept(_Each(lambda array: arrays.append(array) or array))
-    copies = iter(_copies(jax.device_put(arrays, everywhere)))
+    if everywhere.is_fully_addressable:
+        arrays = jax.device_put(arrays, everywhere)
+    else:  # devices of other processes, too
+        arrays = [placed(array, everywhere) for array in arrays]
+    copies = iter(_copies(arrays))
     model.device_resident_accept(_Each(lambda array: next(copies)))
     for param in model.params():
         state = getattr(param.update_rule, "state", None) or {}
