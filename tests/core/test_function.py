@@ -337,7 +337,7 @@ def test_a_number_as_gradient_of_an_old_style_function():
             return (1,)
 
     y = Number()(Variable(X))
-    with pytest.raises(TypeError, match=r"Number\.backward: expected arrays and None, got also int\ncalled at .*Number\(\)"):
+    with pytest.raises(TypeError, match=r"Number\.backward: expected .*, got also int\ncalled at .*Number\(\)"):
         F.sum(y).backward()
 
 
