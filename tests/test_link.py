@@ -424,6 +424,24 @@ def test_devices():
             model.to_gpu()
 
 
+class Moving(Link):
+    """As programs wrote them for Chainer 5: what is no parameter moves in a method of its own."""
+
+    moves = 0
+
+    def to_cpu(self):
+        self.moves += 1
+        return super().to_cpu()
+
+
+def test_links_that_move_more_are_asked():
+    link = Moving()
+    outer = ChainList(ChainList(link))
+    for moved, count in ((outer.to_cpu, 1), (lambda: outer.to_device(jax.devices("cpu")[0]), 2), (link.to_cpu, 3)):
+        moved()
+        assert link.moves == count
+
+
 class Shifted(Scale):
     def __init__(self):
         super().__init__()

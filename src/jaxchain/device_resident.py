@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import jax
 import jax.numpy as jnp
 
 from jaxchain.backend import jax_device
@@ -40,13 +41,18 @@ class DeviceResidentsVisitor:
 
 
 class _Move(DeviceResidentsVisitor):
-    """Moves arrays to a device."""
+    """Moves arrays to a device. Objects below `start` that have a `to_cpu` or `to_gpu` of their own are asked."""
 
-    def __init__(self, device: Any) -> None:
-        self.device = device
+    def __init__(self, device: Any, start: DeviceResident) -> None:
+        self.device, self.start = device, start
 
     def visit_device_resident(self, device_resident: DeviceResident) -> None:
         """Objects have no device but that of their arrays."""
+        if device_resident is self.start or not isinstance(self.device, jax.Device):
+            return
+        name, args = ("to_cpu", ()) if self.device.platform == "cpu" else ("to_gpu", (self.device.id,))
+        if getattr(type(device_resident), name) is not getattr(DeviceResident, name):
+            getattr(device_resident, name)(*args)
 
     def visit_array(self, arr: Any) -> Any:
         return placed(arr, self.device)
@@ -91,7 +97,7 @@ class DeviceResident:
         Raises:
             RuntimeError: There is no such device.
         """
-        self.device_resident_accept(_Move(jax_device(device)))
+        self.device_resident_accept(_Move(jax_device(device), self))
         return self
 
     def to_cpu(self) -> Self:

@@ -8,7 +8,6 @@ also where the program is float32: JAX's switch is on for as long as the check r
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,12 @@ from jaxchain.functions.arithmetic import multiply
 
 Arrays = Any
 """An array, or a sequence of arrays."""
+TWO_STEPS, TWO_WEIGHTS = (-1, 1), (-0.5, 0.5)
+FIVE_STEPS, FIVE_WEIGHTS = (-1, -0.5, 0, 0.5, 1), (1 / 6, -8 / 6, 0, 8 / 6, -1 / 6)
+"""Where a function is computed, in steps to either side, and what its derivative takes of it there."""
+_PARABOLAS = np.vander(FIVE_STEPS, 3)
+OFF_PARABOLA = np.eye(5) - _PARABOLAS @ np.linalg.pinv(_PARABOLAS)
+"""What is left of five values without the parabola that fits them best."""
 
 
 class NondifferentiableError(Exception):
@@ -58,9 +63,9 @@ def numerical_grad(
         inputs: NumPy arrays, which are changed while it is called, and restored.
         grad_outputs: What the outputs are multiplied by; None: nothing.
         eps: Step.
-        detect_nondifferentiable: Whether to look for kinks.
-        diff_atol: How far the slopes to the left and to the right may differ.
-        diff_rtol: The same, as a share of the larger slope.
+        detect_nondifferentiable: Whether to look for kinks, at five points; the gradient then takes all of them, too.
+        diff_atol: How far the outputs may be off a parabola.
+        diff_rtol: The same, as a share of what they change by.
         center_outputs: Ignored: what `f` returns at the point itself is computed when it is needed.
 
     Returns:
@@ -76,36 +81,45 @@ def numerical_grad(
     if not all(isinstance(x, np.ndarray) for x in inputs):
         raise TypeError("numerical_grad changes its inputs while it calls f: give it NumPy arrays")
 
-    def value() -> float:
-        outputs = [_array(y) for y in _tuple(f())]
-        pairs = zip(outputs, grad_outputs, strict=True)
-        return float(sum(np.sum(np.asarray(y, np.float64) * np.asarray(g)) for y, g in pairs if g is not None))
+    def outputs() -> list[np.ndarray]:
+        return [np.array(_array(y), np.float64) for y in _tuple(f())]
 
-    center = value() if detect_nondifferentiable else 0.0
+    def total(ys: list[np.ndarray]) -> float:
+        pairs = zip(ys, grad_outputs, strict=True)
+        return float(sum(np.sum(y * np.asarray(g)) for y, g in pairs if g is not None))
+
+    steps, weights = (FIVE_STEPS, FIVE_WEIGHTS) if detect_nondifferentiable else (TWO_STEPS, TWO_WEIGHTS)
     gradients = []
     for x in inputs:
         g = np.zeros_like(x)
         for i in np.ndindex(x.shape):
-            kept = x[i]
-            x[i] = kept + eps
-            after = value()
-            x[i] = kept - eps
-            before = value()
+            kept, samples = x[i], []
+            for step in steps:
+                x[i] = kept + step * eps
+                samples.append(outputs())
             x[i] = kept
             if detect_nondifferentiable:
-                _check_slopes(before, center, after, eps, diff_atol, diff_rtol)
-            g[i] = (after - before) / (2 * eps)
+                _check_smooth(samples, eps, diff_atol, diff_rtol)
+            g[i] = sum(w * total(ys) for w, ys in zip(weights, samples, strict=True) if w) / eps
         gradients.append(g)
     return tuple(gradients)
 
 
-def _check_slopes(before: float, center: float, after: float, eps: float, atol: float, rtol: float) -> None:
-    left, right = (center - before) / eps, (after - center) / eps
-    if math.isnan(left) and math.isnan(right):  # outside of the domain, on both sides
-        return
-    # a smooth function's slopes differ by its curvature times the step
-    if not abs(right - left) <= atol + max(rtol, 10 * eps) * max(abs(left), abs(right)) + 1e-6:
-        raise NondifferentiableError(f"the slope is {left:.6g} to the left and {right:.6g} to the right, {eps:g} away")
+def _check_smooth(samples: Sequence[Sequence[np.ndarray]], eps: float, atol: float, rtol: float) -> None:
+    """Raise `NondifferentiableError` unless parabolas go through what an output has at the five steps."""
+    for k, ys in enumerate(zip(*samples, strict=True)):
+        y = np.stack([np.ravel(v) for v in ys])
+        finite = np.isfinite(y)
+        if (finite != finite[0]).any():  # else it is outside of the domain on both sides
+            raise NondifferentiableError(f"output {k} is finite at some points, and not at others, within {eps:g}")
+        y = y[:, finite[0]]
+        errors, ranges = np.sqrt(np.mean((OFF_PARABOLA @ y) ** 2, axis=0)), np.ptp(y, axis=0)
+        kinks = (errors > atol + rtol * ranges) & (ranges > 0)
+        if kinks.any():
+            i = int(np.argmax(kinks))
+            raise NondifferentiableError(
+                f"output {k} is no parabola within {eps:g}: it is {errors[i]:.3g} off, in a range of {ranges[i]:.3g}"
+            )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,11 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+import jax
+import numpy as np
+
+from jaxchain.core.arrays import beside, from_numpy
+
 
 class AbstractSerializer:
     """Base class of all serializers and deserializers.
@@ -61,7 +66,9 @@ class Serializer(AbstractSerializer):
 
 
 class Deserializer(AbstractSerializer):
-    """Base class of deserializers."""
+    """Base class of deserializers. A subclass may fill the array that it is given, which is NumPy's, and return it."""
+
+    _fills = True
 
     def load(self, obj: Any) -> None:
         """Load an object: ``obj.serialize(self)``.
@@ -70,3 +77,21 @@ class Deserializer(AbstractSerializer):
             obj: The object.
         """
         serialize_method(obj)(self)
+
+
+def exchanged(serializer: Any, key: str, value: Any) -> Any:
+    """Return what an object should hold instead of `value`: ``serializer(key, value)``.
+
+    JAX's arrays cannot be filled. A deserializer that a user wrote as for Chainer fills what it is given, so it is
+    given a NumPy copy.
+
+    Args:
+        serializer: The serializer or deserializer.
+        key: Name of the entry.
+        value: What the object holds now.
+    """
+    if not (isinstance(value, jax.Array) and isinstance(serializer, Deserializer) and serializer._fills):
+        return serializer(key, value)
+    buffer = np.array(value)
+    loaded = serializer(key, buffer)
+    return beside(from_numpy(buffer), value) if loaded is None or loaded is buffer else loaded

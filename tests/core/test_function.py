@@ -328,6 +328,19 @@ def test_an_old_style_backward_without_a_return():
         F.sum(Nothing()(Variable(X))).backward()
 
 
+def test_a_number_as_gradient_of_an_old_style_function():
+    class Number(Function):
+        def forward(self, inputs):
+            return inputs
+
+        def backward(self, inputs, gys):
+            return (1,)
+
+    y = Number()(Variable(X))
+    with pytest.raises(TypeError, match=r"Number\.backward: expected .*, got also int\ncalled at .*Number\(\)"):
+        F.sum(y).backward()
+
+
 def test_type_checks_compute_with_shapes_and_dtypes():
     class Checked(FunctionNode):
         def check_type_forward(self, in_types):
@@ -451,6 +464,18 @@ def test_type_check(shapes, dtype, expected, actual):
     text = str(info.value)
     assert "Invalid operation is performed in: Checked (Forward)" in text and "test_function.py" in text
     assert f"Expect: {expected}\nActual: {actual}" in text
+
+
+def test_type_checks_that_branch_say_what_failed():
+    class Branching(FunctionNode):
+        def check_type_forward(self, in_types):
+            type_check.expect(in_types[0].shape[0] == (7 if in_types[0].ndim % 2 else 8))
+
+        def forward(self, inputs):
+            return inputs
+
+    with pytest.raises(InvalidType, match="Actual: 3 != 8"):  # an expression was true whatever its value
+        Branching().apply((X,))
 
 
 def test_type_checks_can_be_switched_off():

@@ -506,6 +506,30 @@ print(order.tolist(), permutate_list("abc", order, False), permutate_list("abc",
 print(chainer.utils.array.as_vec(np.ones((2, 2))).tolist(), chainer.utils.array.as_mat(np.ones((2, 1, 1))).tolist())
 chainer.gradient_check.assert_allclose(1, 1)
 print(chainer.utils.type_check.Variable(2, "n") + 1, chainer.utils.type_check.in_light_mode())
+from chainer.functions.rnn.n_step_rnn import n_step_rnn_base
+from chainer.links.model.vision.resnet import BottleneckA, BottleneckB
+from chainer.links.rnn.gru import GRUBase
+from chainer.links.rnn.lstm import LSTMBase
+from chainer.links.rnn.mgu import MGUBase
+from chainer.links.rnn.n_step_gru import NStepGRUBase
+from chainer.links.rnn.n_step_lstm import NStepLSTMBase
+from chainer.links.rnn.n_step_rnn import NStepRNNBase
+from chainer.optimizer_hooks.gradient_noise import exponential_decay_noise
+class Cell(LSTMBase):
+    def forward(self, c, x):
+        if self.upward.W.array is None:
+            self.upward._initialize_params(x.shape[1])
+            self._initialize_params()
+        return F.lstm(c, self.upward(x))
+class Steps(NStepRNNBase):
+    n_weights = 2
+    def rnn(self, *args):
+        return n_step_rnn_base(*args, "relu", False)
+c, h = Cell(None, 2, forget_bias_init=3)(np.zeros((1, 2), "f"), np.ones((1, 3), "f"))
+h2, ys = Steps(1, 2, 3, 0.0)(None, [np.ones((n, 2), "f") for n in (1, 2)])
+x = np.ones((1, 4, 2, 2), "f")
+print(h.shape, h2.shape, [y.shape for y in ys], BottleneckA(4, 2, 6)(x).shape, BottleneckB(4, 2)(x).shape)
+print(sorted(n for n, _ in GRUBase(2, 3).namedlinks())[1:], sorted(n for n, _ in MGUBase(2, 3).namedlinks())[1:])
 from chainer.training.updaters.multiprocess_parallel_updater import gather_grads, gather_params, scatter_grads
 link, other = (chainer.links.Linear(2, 2, initialW=i) for i in (1, 2))
 link.W.grad = np.float32([[1, 2], [3, 4]])
@@ -526,5 +550,7 @@ def test_private_names_that_programs_copied(tmp_path):
         "[1, 2, 0] ['b', 'c', 'a'] ['c', 'a', 'b']",
         "[1.0, 1.0, 1.0, 1.0] [[1.0], [1.0]]",
         "n + 1 False",
+        "(1, 2) (1, 2, 3) [(1, 3), (2, 3)] (1, 6, 1, 1) (1, 4, 2, 2)",
+        "['/U', '/U_r', '/U_z', '/W', '/W_r', '/W_z'] ['/W_f', '/W_h']",
         "[2.0, 2.0, 2.0, 2.0, 0.0, 0.0] [[1.0, 2.0], [3.0, 4.0]] [0.0, 0.0]",
     ]

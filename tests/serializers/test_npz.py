@@ -155,6 +155,39 @@ def test_missing_keys_are_all_listed(tmp_path):
         assert row in text, (row, text)
 
 
+class Filling(jaxchain.Deserializer):
+    """As programs write them for Chainer: it fills the array that it is given."""
+
+    def __init__(self, values, path="", returns=True):
+        self.values, self.path, self.returns = values, path, returns
+
+    def __getitem__(self, key):
+        return Filling(self.values, f"{self.path}{key.strip('/')}/", self.returns)
+
+    def __call__(self, key, value):
+        loaded = self.values[self.path + key]
+        if isinstance(value, np.ndarray):
+            value[...] = loaded
+        else:
+            value = loaded if value is None else type(value)(loaded)
+        return value if self.returns else None
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_deserializers_that_fill_arrays(returns):
+    made = [jaxchain.optimizers.MomentumSGD().setup(L.Linear(2, 1)) for _ in range(2)]
+    for optimizer in made:
+        optimizer.target.W.grad, optimizer.target.b.grad = np.ones((1, 2), np.float32), np.ones(1, np.float32)
+        optimizer.update()
+    source, other = made
+    Filling(serializers.npz.serialize(source.target), returns=returns).load(other.target)
+    np.testing.assert_array_equal(other.target.W.array, source.target.W.array)
+    if returns:
+        source.target.W.update_rule.state["v"] *= 3
+        Filling(serializers.npz.serialize(source)).load(other)
+        np.testing.assert_array_equal(*(o.target.W.update_rule.state["v"] for o in made))
+
+
 def test_wrong_shape():
     buffer = io.BytesIO()
     serializers.save_npz(buffer, {"x": np.ones(3), "y": np.ones(2)})

@@ -159,6 +159,32 @@ class TestOther(unittest.TestCase):
         self.runs += 1
         assert self.runs == 1  # set up anew
 
+    @condition.retry(3)
+    def test_retry_errors(self):  # an error of any kind is a run that did not pass
+        type(self).errors = getattr(type(self), "errors", 0) + 1
+        if self.errors < 3:
+            raise np.linalg.LinAlgError("singular")
+
+    def test_failure_of_repeats(self):
+        def fails(self):
+            runs.append(1)
+            raise RuntimeError(f"run {len(runs)}")
+
+        def skips(self):
+            runs.append(1)
+            self.skipTest("why")
+
+        for decorate, n in ((condition.repeat(4), 1), (condition.retry(4), 4)):
+            runs = []
+            message = rf"(?s)Fail: {n}, Success: 0.*The first error message:.*in fails.*RuntimeError: run 1$"
+            with self.assertRaisesRegex(AssertionError, message) as caught:
+                decorate(fails)(self)
+            assert len(runs) == n and isinstance(caught.exception.__cause__, RuntimeError)
+            runs = []
+            with self.assertRaisesRegex(unittest.SkipTest, "why"):
+                decorate(skips)(self)
+            assert len(runs) == 1
+
     @attr.gpu
     def test_gpu(self):
         raise AssertionError("CuPy is not there")

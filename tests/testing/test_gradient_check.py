@@ -1,5 +1,7 @@
 """`gradient_check`: right gradients pass, wrong ones do not, and everything is as it was afterwards."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,30 @@ def test_numerical_grad():
         x = np.array([-10.0 if outside is np.log else np.inf])
         with np.errstate(invalid="ignore"):
             numerical_grad(lambda f=outside, x=x: (f(x),), (x,), (np.ones(1),), detect_nondifferentiable=True)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "eps", "kink"),
+    [
+        (lambda x: x * x + 2, 0.0, 1e-3, False),  # the slopes to both sides differ as those of a kink do
+        (lambda x: -3 * x**3 + 2 * x**2 + 1, 0.0, 1e-3, False),
+        (lambda x: -3 * x**3 + 2 * x**2 + 1, 0.0, 1e-1, True),
+        (abs, 8e-4, 1e-3, True),
+        (abs, 1.2e-3, 1e-3, False),
+        (lambda x: np.stack([x * 1e3, abs(x)]), 0.0, 1e-3, True),  # a small output beside a large one
+        (np.log, 0.0, 1e-3, True),
+        (np.zeros_like, 0.0, 1e-3, False),
+    ],
+)
+def test_kinks_are_told_from_extrema(f, x, eps, kink):
+    x = np.array([x], np.float32)
+    gy = np.ones_like(f(np.ones(1, np.float32)))
+    raised = pytest.raises(NondifferentiableError, match="output 0 is") if kink else contextlib.nullcontext()
+    with raised, np.errstate(all="ignore"):
+        numerical_grad(lambda: (f(x),), (x,), (gy,), eps, detect_nondifferentiable=True)
+
+
+def test_five_points_are_more_precise_than_two():
+    x, gy = np.array([1.0]), np.ones(1)
+    errors = [abs(numerical_grad(lambda: (np.exp(x),), (x,), (gy,), 1e-2, d)[0][0] - np.e) for d in (False, True)]
+    assert errors[1] < 1e-3 * errors[0]

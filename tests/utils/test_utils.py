@@ -10,7 +10,7 @@ import pytest
 
 import jaxchain
 from jaxchain import utils
-from jaxchain.utils import argument, cache, conv, conv_nd, precision, type_check
+from jaxchain.utils import argument, cache, conv, conv_nd, imgproc, precision, type_check
 
 ROWS = [
     (lambda: utils.force_array(np.float32(3)), np.float32, 3),
@@ -48,6 +48,19 @@ def test_windows():
     assert covering.shape == (1, 2, 2, 2, 3, 3) and covering.sum() == 792
     d = conv.col2im_cpu(c, 2, 1, 1, 0, 4, 4)
     assert d[0, 1].tolist() == [[16, 34, 36, 19], [40, 84, 88, 46], [24, 50, 52, 27], [28, 58, 60, 31]]
+
+    np.testing.assert_array_equal(conv.im2col(x, 2, 2, 2, 2, 1, 1, True), conv.im2col_cpu(x, 2, 2, 2, 2, 1, 1, 0, True))
+
+
+def test_ten_crops_of_each_image():
+    images = list(np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7))
+    crops = imgproc.oversample(images, (2, 4))
+    assert crops.shape == (20, 3, 2, 4)
+    corners = [0, 3, 21, 24, 8]  # upper left, upper right, lower left, lower right, centre
+    assert crops[:5, 0, 0, 0].tolist() == corners and crops[10:15, 0, 0, 0].tolist() == [105 + c for c in corners]
+    np.testing.assert_array_equal(crops[5:10], crops[:5, :, :, ::-1])
+    with pytest.raises(ValueError, match="crops of 6 x 4 do not fit into images of 5 x 7"):
+        imgproc.oversample(images, (6, 4))
 
 
 def test_arguments():

@@ -10,6 +10,9 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
+from jaxchain.core.arrays import NUMPY_TYPES
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.errors import format_source
 from jaxchain.core.function_node import FunctionNode, refused_twice
@@ -96,6 +99,11 @@ class FunctionAdapter(FunctionNode):
         arrays = [*retained, *(None if g is None else g._array for g in gys), *kept.values(), *self._out_data]
         gxs = call(function, run, arrays, numpy or self._left_values)[0]
         dtypes = [self.inputs[i].dtype for i in positions]
+        for g in gxs:
+            if not (g is None or isinstance(g, (jax.Array, *NUMPY_TYPES, Variable))):
+                raise TypeError(
+                    f"{self.label}.backward: expected arrays and None, got also {type(g).__name__}{self._where()}"
+                )
         gxs = tuple(None if g is None else as_jax(g).astype(d) for g, d in zip(gxs, dtypes, strict=True))
         if any(map(is_tracer, arrays)):  # JAX may ask for the next derivative
             gxs = refused_twice(gxs, [a for a in arrays if a is not None], _refusal(self))

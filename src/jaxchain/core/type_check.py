@@ -44,6 +44,10 @@ class Expr:
         """Return the result of a call, e.g. of ``in_types.size``."""
         return Expr(lambda: self.eval()(*map(evaluate, args)), f"{self._text}({', '.join(map(_text, args))})")
 
+    def __bool__(self) -> bool:
+        """Return the value as a truth value: a check that branches takes the same branch as on plain values."""
+        return bool(self.eval())
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -77,9 +81,6 @@ class Testable(Expr):
         text = f"{_text(left)} {symbol} {_text(right)}"
         super().__init__(lambda: function(evaluate(left), evaluate(right)), text, -1)
         self._sides, self._inverse = (left, right), inverse
-
-    def __bool__(self) -> bool:
-        return bool(self.eval())
 
     def expect(self) -> None:
         """Raise `InvalidType` unless the comparison holds."""

@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain import backend
+from jaxchain import functions as F
 from jaxchain.core import type_check
 from jaxchain.core.config import thread_state
 from jaxchain.dataset import convert as _convert
 from jaxchain.links.n_step_recurrent import by_falling_length
+from jaxchain.optimizers.hooks import exponential_decay_noise
 from jaxchain.testing import assert_allclose
 from jaxchain.training.updaters.base import convert
+from jaxchain.utils import conv, conv_nd
 
 
 def call_converter(converter: Callable[..., Any], batch: Any, device: Any) -> Any:
@@ -113,6 +116,31 @@ def scatter(of: str, link: Any, array: Any) -> None:
             start += p.size
 
 
+def n_step_base(one_way: Callable[..., Any], both_ways: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that Chainer makes both of: its last argument says whether it runs in both directions.
+
+    Args:
+        one_way: The function of one direction.
+        both_ways: That of both.
+    """
+
+    def base(*args: Any, use_bi_direction: bool | None = None, **kwargs: Any) -> Any:
+        if use_bi_direction is None:
+            *args, use_bi_direction = args  # type: ignore[assignment]
+        return (both_ways if use_bi_direction else one_way)(*args, **kwargs)
+
+    return base
+
+
+def constant(value: Any) -> type_check.Expr:
+    """Return an expression of a value.
+
+    Args:
+        value: The value, which is its text, too.
+    """
+    return type_check.Expr(lambda: value, str(value))
+
+
 NAMES: dict[str, Any] = {
     "_get_link_hooks": lambda: thread_state().link_hooks,
     "backends.cuda.numpy": np,
@@ -123,16 +151,25 @@ NAMES: dict[str, Any] = {
     "functions.connection.convolution_2d._pair": pair,
     "functions.pooling.pooling_2d._pair": pair,
     "functions.rnn.lstm._extract_gates": extract_gates,
+    "functions.rnn.n_step_gru.n_step_gru_base": n_step_base(F.n_step_gru, F.n_step_bigru),
+    "functions.rnn.n_step_lstm.n_step_lstm_base": n_step_base(F.n_step_lstm, F.n_step_bilstm),
+    "functions.rnn.n_step_rnn.n_step_rnn_base": n_step_base(F.n_step_rnn, F.n_step_birnn),
     "gradient_check.assert_allclose": assert_allclose,
     "links.connection.convolution_2d._pair": pair,
     "links.rnn.n_step_rnn.argsort_list_descent": by_falling_length,
     "links.rnn.n_step_rnn.permutate_list": permutate_list,
+    "optimizer_hooks.gradient_noise.exponential_decay_noise": exponential_decay_noise,
     "utils.array.as_mat": as_mat,
     "training.updaters.multiprocess_parallel_updater.gather_grads": functools.partial(gather, "grad"),
     "training.updaters.multiprocess_parallel_updater.gather_params": functools.partial(gather, "data"),
     "training.updaters.multiprocess_parallel_updater.scatter_grads": functools.partial(scatter, "grad"),
     "training.updaters.multiprocess_parallel_updater.scatter_params": functools.partial(scatter, "data"),
     "utils.array.as_vec": as_vec,
+    "utils.conv.col2im_gpu": conv.col2im,
+    "utils.conv.im2col_gpu": conv.im2col,
+    "utils.conv_nd.col2im_nd_gpu": conv_nd.col2im_nd,
+    "utils.conv_nd.im2col_nd_gpu": conv_nd.im2col_nd,
+    "utils.type_check.Constant": constant,
     "utils.type_check.Variable": type_check.make_variable,
     "utils.type_check.in_light_mode": lambda: False,  # types are always expressions here
     "variable._create_variable": refuse_pickle,

@@ -28,6 +28,7 @@ from jaxchain.device_resident import DeviceResident, DeviceResidentsVisitor
 from jaxchain.initializers.constant import NaN
 from jaxchain.link.hierarchy import Hierarchy
 from jaxchain.link_hook import LinkHook, _ForwardPostprocessCallbackArgs, _ForwardPreprocessCallbackArgs
+from jaxchain.serializer import exchanged
 
 if TYPE_CHECKING:
     from jaxchain.core.ahead import Lowered
@@ -456,7 +457,7 @@ class Link(DeviceResident, Hierarchy):
             for name in sorted(self._params):
                 param = attributes[name]
                 old = param.array
-                data = serializer(name, old)
+                data = exchanged(serializer, name, old)
                 if data is not None and data is not old:
                     data = data if isinstance(data, jax.Array) else np.asarray(data)
                     dtype = get_dtype(getattr(param.initializer, "dtype", None)) if old is None else old.dtype
@@ -464,7 +465,7 @@ class Link(DeviceResident, Hierarchy):
             for name in sorted(self._persistent):
                 home = self._home(name)
                 value = home[name]
-                data = serializer(name, value)
+                data = exchanged(serializer, name, value)
                 if data is not value:
                     home[name] = _as_persistent(data)
             for name, child in self._named_children():

@@ -13,7 +13,7 @@ from jaxchain.links.linear import Linear
 from jaxchain.links.recurrent import Stateful
 
 
-class _GRU(Chain):
+class GRUBase(Chain):
     """The six linear layers of a GRU."""
 
     def __init__(
@@ -29,7 +29,7 @@ class _GRU(Chain):
             self.U = Linear(out_size, out_size, initialW=inner_init, initial_bias=bias_init)
 
 
-class StatelessGRU(_GRU):
+class StatelessGRU(GRUBase):
     """GRU layer that is given its state.
 
     Args:
@@ -71,7 +71,7 @@ class StatelessGRU(_GRU):
         return F.linear_interpolate(z, F.tanh(self.W(x) + self.U(r * h)), h)
 
 
-class StatefulGRU(Stateful, _GRU):
+class StatefulGRU(Stateful, GRUBase):
     """GRU layer that keeps its state between calls.
 
     Args:
@@ -179,7 +179,7 @@ class GRU(StatefulGRU):
         return super().forward(x)
 
 
-class _MGU(Chain):
+class MGUBase(Chain):
     """The two linear layers of a minimal gated unit."""
 
     def __init__(self, n_inputs: int, n_units: int) -> None:
@@ -188,12 +188,12 @@ class _MGU(Chain):
             self.W_f = Linear(n_inputs + n_units, n_units)
             self.W_h = Linear(n_inputs + n_units, n_units)
 
-    def _step(self, h: Any, x: Any) -> Variable:
+    def _call_mgu(self, h: Any, x: Any) -> Variable:
         f = F.sigmoid(self.W_f(F.concat([h, x])))
         return F.linear_interpolate(f, F.tanh(self.W_h(F.concat([f * h, x]))), h)
 
 
-class StatelessMGU(_MGU):
+class StatelessMGU(MGUBase):
     """Minimal gated unit that is given its state.
 
     Args:
@@ -223,10 +223,10 @@ class StatelessMGU(_MGU):
         Returns:
             New state ``(n, out)``, which is the output.
         """
-        return self._step(h, x)
+        return self._call_mgu(h, x)
 
 
-class StatefulMGU(Stateful, _MGU):
+class StatefulMGU(Stateful, MGUBase):
     """Minimal gated unit that keeps its state between calls.
 
     Args:
@@ -274,5 +274,5 @@ class StatefulMGU(Stateful, _MGU):
             New state ``(n, out)``, which is the output.
         """
         h = Variable(zeros((x.shape[0], self._state_size), get_dtype())) if self.h is None else self.h
-        h = self.h = self._step(h, x)
+        h = self.h = self._call_mgu(h, x)
         return h

@@ -100,8 +100,6 @@ class NStepRNNBase(ChainList):
         back = np.argsort(order)
         return [F.get_item(h, (slice(None), back)) for h in ends], outputs
 
-
-class _OneState(NStepRNNBase):
     def forward(self, hx: Any, xs: Any) -> tuple[Variable, list[Variable]]:
         """Run over the sequences.
 
@@ -116,11 +114,15 @@ class _OneState(NStepRNNBase):
         return hy, ys
 
 
-class _NStepLSTMBase(NStepRNNBase):
+class NStepLSTMBase(NStepRNNBase):
+    """Base of the stacked LSTMs: two states."""
+
     n_weights = 8
     n_cells = 2
 
-    def forward(self, hx: Any, cx: Any, xs: Any) -> tuple[Variable, Variable, list[Variable]]:
+    def forward(  # type: ignore[override]
+        self, hx: Any, cx: Any, xs: Any
+    ) -> tuple[Variable, Variable, list[Variable]]:
         """Run over the sequences.
 
         Args:
@@ -135,7 +137,7 @@ class _NStepLSTMBase(NStepRNNBase):
         return hy, cy, ys
 
 
-class NStepLSTM(_NStepLSTMBase):
+class NStepLSTM(NStepLSTMBase):
     """Stacked LSTM over sequences of different lengths.
 
     Args:
@@ -162,7 +164,7 @@ class NStepLSTM(_NStepLSTMBase):
         return F.n_step_lstm(*args)
 
 
-class NStepBiLSTM(_NStepLSTMBase):
+class NStepBiLSTM(NStepLSTMBase):
     """Stacked LSTM in both directions, over sequences of different lengths.
 
     Args:
@@ -194,7 +196,13 @@ class NStepBiLSTM(_NStepLSTMBase):
         return F.n_step_bilstm(*args)
 
 
-class NStepGRU(_OneState):
+class NStepGRUBase(NStepRNNBase):
+    """Base of the stacked GRUs."""
+
+    n_weights = 6
+
+
+class NStepGRU(NStepGRUBase):
     """Stacked GRU over sequences of different lengths.
 
     Args:
@@ -219,14 +227,12 @@ class NStepGRU(_OneState):
         ((1, 2, 5), [(2, 5), (4, 5)])
     """
 
-    n_weights = 6
-
     def rnn(self, *args: Any) -> Any:
         """Apply `F.n_step_gru`."""
         return F.n_step_gru(*args)
 
 
-class NStepBiGRU(_OneState):
+class NStepBiGRU(NStepGRUBase):
     """Stacked GRU in both directions, over sequences of different lengths.
 
     Args:
@@ -251,7 +257,6 @@ class NStepBiGRU(_OneState):
         ((2, 2, 5), [(2, 10), (4, 10)])
     """
 
-    n_weights = 6
     use_bi_direction = True
 
     def rnn(self, *args: Any) -> Any:
@@ -259,7 +264,7 @@ class NStepBiGRU(_OneState):
         return F.n_step_bigru(*args)
 
 
-class NStepRNNTanh(_OneState):
+class NStepRNNTanh(NStepRNNBase):
     """Stacked plain recurrent network with tanh, over sequences of different lengths.
 
     Args:
@@ -291,7 +296,7 @@ class NStepRNNTanh(_OneState):
         return F.n_step_rnn(*args, activation="tanh")
 
 
-class NStepBiRNNTanh(_OneState):
+class NStepBiRNNTanh(NStepRNNBase):
     """Stacked plain network with tanh in both directions, over sequences of different lengths.
 
     Args:
@@ -324,7 +329,7 @@ class NStepBiRNNTanh(_OneState):
         return F.n_step_birnn(*args, activation="tanh")
 
 
-class NStepRNNReLU(_OneState):
+class NStepRNNReLU(NStepRNNBase):
     """Stacked plain recurrent network with a rectifier, over sequences of different lengths.
 
     Args:
@@ -356,7 +361,7 @@ class NStepRNNReLU(_OneState):
         return F.n_step_rnn(*args, activation="relu")
 
 
-class NStepBiRNNReLU(_OneState):
+class NStepBiRNNReLU(NStepRNNBase):
     """Stacked plain network with a rectifier in both directions, over sequences of different lengths.
 
     Args:

@@ -45,7 +45,7 @@ def zero_state(x: Any, size: int) -> Variable:
     return Variable(zeros((x.shape[0], size), x.dtype))
 
 
-class _LSTM(Chain):
+class LSTMBase(Chain):
     """The two linear layers of an LSTM. Row ``4 j + k`` of their weights is gate ``k`` (a, i, f, o) of unit ``j``."""
 
     def __init__(
@@ -75,8 +75,11 @@ class _LSTM(Chain):
                 out_size, 4 * out_size, nobias=True, initialW=Blocks(get_initializer(lateral_init), 4)
             )
 
+    def _initialize_params(self) -> None:
+        """Do nothing: the parameters have their values from initializers. Subclasses that copy Chainer's call it."""
 
-class StatelessLSTM(_LSTM):
+
+class StatelessLSTM(LSTMBase):
     """LSTM layer that is given its state.
 
     Args:
@@ -119,7 +122,7 @@ class StatelessLSTM(_LSTM):
         return F.lstm(zero_state(x, self.state_size) if c is None else c, gates)
 
 
-class LSTM(Stateful, _LSTM):
+class LSTM(Stateful, LSTMBase):
     """LSTM layer that keeps its state between calls.
 
     The batch may shrink from step to step (sequences sorted by falling length): only the first rows of the state go on.

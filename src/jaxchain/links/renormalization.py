@@ -18,7 +18,7 @@ from jaxchain.initializers.base import Typed
 from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 from jaxchain.links.normalization import Averaging, BatchNormalization
-from jaxchain.serializer import Deserializer
+from jaxchain.serializer import Deserializer, exchanged
 
 
 class BatchRenormalization(BatchNormalization):
@@ -120,13 +120,15 @@ class BatchRenormalization(BatchNormalization):
 class _OneGroup(Deserializer):
     """A deserializer that gives every group the statistics of one, where a file has no more."""
 
+    _fills = False
+
     def __init__(self, base: Any, groups: int) -> None:
         self.base, self.groups = base, groups
 
     def __call__(self, key: str, value: Any) -> Any:
         loaded = self.base(key, None) if key.startswith("avg_") else None
         if loaded is None or loaded.ndim != value.ndim - 1:
-            return self.base(key, value)
+            return exchanged(self.base, key, value)
         if self.groups != 1:
             warnings.warn(
                 "Found moving statistics of old DecorrelatedBatchNormalization, whose algorithm was different from the "

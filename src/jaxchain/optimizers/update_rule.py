@@ -22,6 +22,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
 from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number
+from jaxchain.serializer import exchanged
 
 
 @runtime_checkable
@@ -394,7 +395,7 @@ class UpdateRule:
 
     def _serialize_slot(self, serializer: Any, key: str, value: Any) -> Any:
         """Save or load one slot. Rules override it whose slots are not all in Chainer's files."""
-        return serializer(key, value)
+        return exchanged(serializer, key, value)
 
     def use_fp32_update(self, flag: bool = True) -> None:
         """Update float16 parameters through a float32 copy.

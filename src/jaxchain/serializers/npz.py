@@ -216,6 +216,8 @@ class NpzDeserializer(Deserializer):
         ignore_names: Keys to leave as they are: a key, a function of the key, or a list of these.
     """
 
+    _fills = False  # only what the program gives it
+
     def __init__(self, npz: Any, path: str = "", strict: bool = True, ignore_names: IgnoreNames = None) -> None:
         self.npz = npz
         self.path = path

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import traceback
+import unittest
 from collections.abc import Callable
 from typing import Any
 
 
 def repeat_with_success_at_least(times: int, min_success: int) -> Callable[[Callable], Callable]:
     """Return a decorator: the test runs until it passed often enough, or cannot any more.
+
+    A run that raises any error is a failed one, and a run that skips ends the test as skipped. The failure of the
+    test is an `AssertionError` with the counts and the first error's traceback.
 
     Args:
         times: How often at most.
@@ -28,16 +33,19 @@ def repeat_with_success_at_least(times: int, min_success: int) -> Callable[[Call
                 try:
                     test(self, *args, **kwargs)
                     passed += 1
-                except AssertionError as error:
+                except unittest.SkipTest:
+                    raise
+                except Exception as error:  # a failure or an error, in the words of unittest
                     errors.append(error)
                 if passed >= min_success:
                     return
                 if len(errors) > times - min_success:
                     break
-            errors[-1].add_note(
-                f"passed {passed} times, failed {len(errors)} times; {min_success} of {times} are needed"
-            )
-            raise errors[-1]
+            first = "".join(traceback.format_exception(errors[0]))
+            raise AssertionError(
+                f"Fail: {len(errors)}, Success: {passed}; {min_success} of {times} are needed\n\n"
+                f"The first error message:\n{first}"
+            ) from errors[0]
 
         return run
 

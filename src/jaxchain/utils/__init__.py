@@ -5,6 +5,7 @@ from jaxchain.utils import cache as cache
 from jaxchain.utils import collections_abc as collections_abc
 from jaxchain.utils import conv as conv
 from jaxchain.utils import conv_nd as conv_nd
+from jaxchain.utils import imgproc as imgproc
 from jaxchain.utils import precision as precision
 from jaxchain.utils import type_check as type_check
 from jaxchain.utils import walker_alias as walker_alias

@@ -84,6 +84,24 @@ def im2col_cpu(
     return padded[:, :, rows[:, None, :, None], columns[None, :, None, :]]
 
 
+def im2col(
+    img: Any,
+    kh: int,
+    kw: int,
+    sy: int,
+    sx: int,
+    ph: int,
+    pw: int,
+    cover_all: bool = False,
+    dy: int = 1,
+    dx: int = 1,
+    out_h: int | None = None,
+    out_w: int | None = None,
+) -> np.ndarray:
+    """Return the windows of images that are padded with 0: see `im2col_cpu`."""
+    return im2col_cpu(img, kh, kw, sy, sx, ph, pw, 0, cover_all, dy, dx, out_h, out_w)
+
+
 def col2im_cpu(col: Any, sy: int, sx: int, ph: int, pw: int, h: int, w: int, dy: int = 1, dx: int = 1) -> np.ndarray:
     """Return images in which each element is the sum of what windows have there.
 
@@ -108,3 +126,6 @@ def col2im_cpu(col: Any, sy: int, sx: int, ph: int, pw: int, h: int, w: int, dy:
     windows: Any = (slice(None), slice(None), rows[:, None, :, None], columns[None, :, None, :])
     np.add.at(padded, windows, col)
     return padded[:, :, ph : h + ph, pw : w + pw]
+
+
+col2im = col2im_cpu

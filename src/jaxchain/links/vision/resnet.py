@@ -43,6 +43,47 @@ class _Bottleneck(Chain):
         return F.relu(h + (self.bn4(self.conv4(x)) if self._project else x))
 
 
+class BottleneckA(_Bottleneck):
+    """The first block at a resolution: its shortcut is a convolution.
+
+    Args:
+        in_channels: Channels of the input.
+        mid_channels: Channels inside.
+        out_channels: Channels of the output.
+        stride: Step of the block.
+        initialW: Initializer of the convolutions.
+        downsample_fb: Put the stride on the 3 x 3 convolution, as Facebook's models do, not on the first 1 x 1.
+
+    Source: He et al. 2015, arXiv:1512.03385.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        stride: int = 2,
+        initialW: Any = None,
+        downsample_fb: bool = False,
+    ) -> None:
+        super().__init__(in_channels, mid_channels, out_channels, stride, initialW, downsample_fb, True)
+
+
+class BottleneckB(_Bottleneck):
+    """A block that keeps the resolution and the number of channels.
+
+    Args:
+        in_channels: Channels of the input and the output.
+        mid_channels: Channels inside.
+        initialW: Initializer of the convolutions.
+
+    Source: He et al. 2015, arXiv:1512.03385.
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int, initialW: Any = None) -> None:
+        super().__init__(in_channels, mid_channels, in_channels, 1, initialW, False, False)
+
+
 class BuildingBlock(Chain):
     """The blocks of ResNet that work at one resolution: ``a``, which changes it, then ``b1``, ``b2``, ...
 
@@ -71,9 +112,9 @@ class BuildingBlock(Chain):
         super().__init__()
         self._names = ["a", *(f"b{i}" for i in range(1, n_layers))]
         with self.init_scope():
-            self.a = _Bottleneck(in_channels, mid_channels, out_channels, stride, initialW, downsample_fb, True)
+            self.a = BottleneckA(in_channels, mid_channels, out_channels, stride, initialW, downsample_fb)
             for name in self._names[1:]:
-                setattr(self, name, _Bottleneck(out_channels, mid_channels, out_channels, 1, initialW, False, False))
+                setattr(self, name, BottleneckB(out_channels, mid_channels, initialW))
 
     def forward(self, x: Any) -> Variable:
         """Apply the blocks.
