@@ -65,7 +65,7 @@ def _by_name(text: str) -> Device:
         )
     if name in ("native", "cuda"):
         ChainerxDevice(text)
-    devices = jax.devices(name)  # its own error for an unknown name
+    devices = jax.local_devices(backend=name)  # its own error for an unknown name
     if number and not (number.isdigit() and int(number) < len(devices)):
         raise ValueError(f"no device {text!r}: JAX sees {devices}")
     return of(devices[int(number or 0)])

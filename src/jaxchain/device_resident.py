@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxchain.backend import jax_device
-from jaxchain.backends.device import default
+from jaxchain.backends.device import accelerators, default
 from jaxchain.core.arrays import placed
 
 
@@ -50,7 +50,8 @@ class _Move(DeviceResidentsVisitor):
         """Objects have no device but that of their arrays."""
         if device_resident is self.start or not isinstance(self.device, jax.Device):
             return
-        name, args = ("to_cpu", ()) if self.device.platform == "cpu" else ("to_gpu", (self.device.id,))
+        on_cpu = self.device.platform == "cpu"
+        name, args = ("to_cpu", ()) if on_cpu else ("to_gpu", (accelerators().index(self.device),))
         if getattr(type(device_resident), name) is not getattr(DeviceResident, name):
             getattr(device_resident, name)(*args)
 

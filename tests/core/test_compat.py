@@ -132,3 +132,7 @@ def test_the_width_of_types_is_that_of_the_thread_now():
     with jax.enable_x64():
         assert compat.has_64_bits()
     assert not compat.has_64_bits()
+
+
+def test_the_class_of_arrays():
+    assert compat.array_class() is type(jnp.asarray(X))

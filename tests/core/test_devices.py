@@ -46,14 +46,13 @@ def test_a_program_of_two_processes(tmp_path):
         subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment, stdout=-1, stderr=-1, text=True)
         for rank in (0, 1)
     ]
-    for process in both:
-        try:
+    try:
+        for process in both:
             out, error = process.communicate(timeout=200)
-        finally:
-            if process.returncode is None:
-                for other in both:
-                    other.kill()
-        assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
+            assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
+    finally:
+        for process in both:
+            process.kill()
 
 
 def test_a_program_on_a_mesh_with_explicit_axes():

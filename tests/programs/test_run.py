@@ -447,6 +447,26 @@ for wrong in (lambda: comm.send(1, 1, 0), lambda: chainermn.create_communicator(
 """
 
 
+def test_chainermn_in_two_processes(tmp_path):
+    """As Open MPI starts them."""
+    program = str(Path(__file__).with_name("program_chainermn.py"))
+    job = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_MCA_orte_hnp_uri": f"{os.getpid()}.0;tcp://127.0.0.1:1"}
+    both = []
+    for rank in "01":
+        mine = {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank, "JAX_PLATFORMS": "cpu"}
+        (tmp_path / rank).mkdir()
+        command = [sys.executable, "-m", "jaxchain", "run", program]
+        environment = {**os.environ, **job, **mine}
+        both.append(subprocess.Popen(command, cwd=tmp_path / rank, env=environment, stdout=-1, stderr=-1, text=True))
+    try:
+        for process in both:
+            out, error = process.communicate(timeout=200)
+            assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
+    finally:
+        for process in both:
+            process.kill()
+
+
 @pytest.mark.parametrize("mode", ["eager", "static"])
 def test_chainermn_is_a_communicator_of_one_process(tmp_path, mode):
     lines = output_of(tmp_path, PROCESSES, "--mode", mode)
@@ -457,9 +477,9 @@ def test_chainermn_is_a_communicator_of_one_process(tmp_path, mode):
     ]
     assert lines[3] == "0.6988 ['validation/main/accuracy', 'validation/main/loss']"
     assert lines[4:] == [
-        "RuntimeError there is one process, rank 0: nothing can be sent ",
+        "RuntimeError rank 0 of 1: nothing can be sent to rank 1 alone; ",
         "ValueError Unrecognized communicator: 'tcp'; there are naive,",
-        "AttributeError chainermn.nothing: jaxchain has ChainerMN for one ",
+        "AttributeError chainermn.nothing: jaxchain lacks that part of Cha",
     ]
 
 

@@ -93,7 +93,7 @@ class DummyDeviceType:
     @property
     def jax_device(self) -> Any:
         """The `jax.Device`: the host's CPU."""
-        return jax.devices("cpu")[0]
+        return jax.local_devices(backend="cpu")[0]
 
     def __int__(self) -> int:
         return -1

@@ -21,7 +21,7 @@ from jaxchain.core.compat import is_tracer
 
 def accelerators() -> list[Any]:
     """Return JAX's devices other than the host's CPU, in order: the GPUs of a program written for Chainer."""
-    return [d for d in jax.devices() if d.platform != "cpu"]
+    return [d for d in jax.local_devices() if d.platform != "cpu"]
 
 
 def check_accelerator(number: Any = 0) -> Any:
@@ -39,8 +39,8 @@ def check_accelerator(number: Any = 0) -> Any:
     found = accelerators()
     if number >= len(found):
         raise RuntimeError(
-            f"CUDA environment is not correctly set up: GPU {number} was asked for, and JAX sees {jax.devices()}. "
-            "Use -1 (or '@numpy') for the CPU, or install JAX for your GPU: "
+            f"CUDA environment is not correctly set up: GPU {number} was asked for, and JAX sees "
+            f"{jax.local_devices()}. Use -1 (or '@numpy') for the CPU, or install JAX for your GPU: "
             "https://docs.jax.dev/en/latest/installation.html"
         )
     return found[number]
@@ -138,7 +138,7 @@ class Device:
 
     def _is_default(self) -> bool:
         default: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
-        return self.jax_device == (jax.devices()[0] if default is None else default)
+        return self.jax_device == (jax.local_devices()[0] if default is None else default)
 
     def create_context(self) -> Any:
         """Return a context in which new arrays are made on this device."""
@@ -191,7 +191,7 @@ class CpuDevice(Device):
     @property
     def jax_device(self) -> Any:
         """The `jax.Device`: the host's CPU."""
-        return jax.devices("cpu")[0] if self._device is None else self._device
+        return jax.local_devices(backend="cpu")[0] if self._device is None else self._device
 
     @staticmethod
     def from_array(array: Any) -> CpuDevice | None:
@@ -272,7 +272,7 @@ def of(device: Any) -> Device:
 def default() -> Device:
     """Return the device object of JAX's default device."""
     chosen: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
-    return of(jax.devices()[0] if not hasattr(chosen, "platform") else chosen)
+    return of(jax.local_devices()[0] if not hasattr(chosen, "platform") else chosen)
 
 
 def of_array(array: Any) -> Device | None:

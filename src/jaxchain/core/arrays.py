@@ -174,7 +174,7 @@ def cut(flat: jax.Array, start: int, shape: tuple[int, ...]) -> jax.Array:
 
 @functools.cache
 def _is_alone(device: Any) -> bool:
-    return device.platform == "cpu" and jax.devices() == [device]
+    return device.platform == "cpu" and jax.local_devices() == [device]
 
 
 def placed(array: Any, place: Any) -> Any:

@@ -83,6 +83,12 @@ _seeded = False  # by the program
 _restart(int.from_bytes(os.urandom(4), "little"))
 
 
+def differ() -> None:
+    """Let the processes of a program draw different numbers: each has a model of its own, as in ChainerMN."""
+    global _seeded
+    _seeded = True
+
+
 def _same_in_all_processes(stream: Stream) -> None:
     """Raise a RuntimeError if other processes of the program draw other numbers from a stream."""
     if not stream.count and not _seeded and jax.distributed.is_initialized():

@@ -67,7 +67,7 @@ def _named(device: Any) -> Any:
     """
     if not isinstance(device, int | np.integer | str):
         return device
-    devices = jax.devices()
+    devices = jax.local_devices()
     return backend.get_device(devices[device] if not isinstance(device, str) and 0 <= device < len(devices) else device)
 
 

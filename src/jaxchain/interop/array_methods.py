@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.arrays import from_numpy
-from jaxchain.core.compat import is_tracer
+from jaxchain.core.compat import array_class, is_tracer
 
 READ = ("flags", "strides", "base", "tobytes", "tofile", "dump", "dumps")
 """Attributes and methods that only read, looked up in a NumPy array on the same memory."""
@@ -27,7 +27,7 @@ MOVES = ("concatenate", "hstack", "split", "stack", "vstack")
 
 def install() -> None:
     """From now on, arrays of one element are numbers to `float`, `int`, `complex`; NumPy indexes; there is `READ`."""
-    array: Any = type(jnp.zeros(()))
+    array: Any = array_class()
     for name, kind in (("__float__", float), ("__int__", int), ("__complex__", complex)):
         setattr(array, name, _converter(kind))
     for name in READ:

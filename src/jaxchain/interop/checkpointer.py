@@ -1,4 +1,4 @@
-"""ChainerMN's checkpointer for the one process there is: a snapshot extension that keeps the last few."""
+"""ChainerMN's checkpointer: a snapshot extension that keeps the last few, of each process."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class Checkpointer(Extension):
             self.files = kept
 
     def maybe_load(self, trainer: Any, optimizer: Any = None, path: str | None = None) -> None:
-        """Load the newest file into the trainer; without one, leave it as it is.
+        """Load the newest file that all processes have into the trainer; without one, leave it as it is.
 
         Args:
             trainer: The trainer, or what was saved. Its extensions have to be there already.
-            optimizer: Not used: nothing is sent to other processes.
+            optimizer: Not used.
             path: Folder of the files, if it was not given before.
         """
         if self.path is None:
@@ -80,8 +80,9 @@ class Checkpointer(Extension):
         names = os.listdir(self.path) if os.path.isdir(self.path) else []
         self.files = sorted((f for f in names if self._iteration(f) is not None), key=self._iteration)
         self.files = self.files[-self.cp_interval :]
-        if self.files:
-            load_npz(os.path.join(self.path, self.files[-1]), trainer)
+        common = set.intersection(*map(set, self.comm.allgather_obj([self._iteration(f) for f in self.files])))
+        if common:
+            load_npz(os.path.join(self.path, self._file(max(common))), trainer)
 
     def finalize(self) -> None:
         """Remove the files: the run is complete. One that ends with an error keeps them."""
