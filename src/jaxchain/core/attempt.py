@@ -27,7 +27,7 @@ from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
 from jaxchain.core.inventory import SAMPLE, put_back
 from jaxchain.core.op_node import OpNode
-from jaxchain.core.outputs import Outputs, Write
+from jaxchain.core.outputs import Outputs
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.spread import zeros_of
@@ -35,6 +35,7 @@ from jaxchain.core.state import Walk
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
+from jaxchain.core.writes import VariableArrayWrite, VariableGradientWrite, Write
 
 Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had
 
@@ -92,8 +93,9 @@ class Attempt:
 
     trace: Trace
     result: Any
-    argument_writes: list[tuple[int, str, Any]]
+    argument_writes: list[Write]
     writes: list[Write]
+    ends: list[int]
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: Gradients = Gradients()
 
@@ -109,7 +111,7 @@ class Attempt:
         cells = read(walk)
         assert cells is not None
         self.arrays, self.grads, self.places = cells
-        self.holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+        self.holders = [place.cell for place in walk.places if place.template[0] in ("var", "tuple")]
         self.held = held_elsewhere(self.holders, walk.references())
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
@@ -321,13 +323,19 @@ class Attempt:
         outputs.came_in, outputs.originals = came_in, installation.originals
         self.result = outputs.builder(result)
         outputs.name = "argument"
-        self.argument_writes = []
+        self.argument_writes, self.ends = [], []
         for i, stand_in, array, grad in arguments:
-            if stand_in._array is not array:
-                self.argument_writes.append((i, "array", outputs.builder(stand_in._array)))
-            if stand_in._grad is not grad:
-                self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
+            at = i - first
+            changed: list[tuple[type[Write], Any]] = []
+            changed += [(VariableArrayWrite, stand_in._array)] if stand_in._array is not array else []
+            changed += [(VariableGradientWrite, stand_in.grad)] if stand_in._grad is not grad else []
+            for kind, value in changed:
+                build = outputs.builder(value)
+                self.argument_writes.append(kind(outputs.name, None, None, build, outputs.index_of(value), at))
+                outputs.gives_back.setdefault(at, -1)
+            self.ends += [at] if stand_in._grad is not grad else []
         self.writes = installation.writes(outputs)
+        self.ends += installation.ends
         self.reports = [
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
@@ -348,7 +356,7 @@ class Attempt:
         found += [(n, f"{type(o).__name__} object, not looked into") for n, o in walk.unseen]
         found += [
             (n, repr(v))
-            for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
+            for _, _, v, n in walk.plain
             if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
         ]
         walk.environment.update(self.trace.environment)
@@ -377,7 +385,7 @@ class Attempt:
             draws=self.trace.draws,
             result=self.result,
             writes=self.writes,
-            ends=installation.ends,
+            ends=self.ends,
             cut=[installation.positions[i] for i in installation.cut],
             dropped=installation.dropped,
             argument_writes=self.argument_writes,
@@ -508,7 +516,7 @@ def _joined(bits: Iterable[int | None]) -> int:
 
 def _place_names(walk: Walk) -> list[str]:
     names = []
-    for name, template in zip(walk.place_names, walk.templates, strict=True):
+    for _, _, template, name in walk.places:
         n = count(template)
         names += [name] if n == 1 else [f"{name}.{i}" for i in range(n)]
     return names

@@ -246,7 +246,7 @@ class LinkVariant(Variant):
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program; leave one node in the graph."""
-        if self.grad_arguments or self.ends:
+        if self.ends:
             self.check_ends(leaves)
         values = self.gather(leaves)
         at = int(self.uses_key)

@@ -40,13 +40,14 @@ from jaxchain.core.exact import devices_of, exact_jit
 from jaxchain.core.foresight import Foresight
 from jaxchain.core.guard import NotCompilable, Outcome, first_miss, passed
 from jaxchain.core.joined import joined
-from jaxchain.core.outputs import ENDED, Write
+from jaxchain.core.outputs import ENDED
 from jaxchain.core.parameter import Parameter, SharedParameter
 from jaxchain.core.program import Pruned, VariantMismatch, check, nan_error
 from jaxchain.core.spread import exact_type, spec, str_of, struct_of
 from jaxchain.core.state import Walk
 from jaxchain.core.traced import Lifted, Traced
 from jaxchain.core.variable import Variable, as_array
+from jaxchain.core.writes import ArrayWrite, GradientWrite, ItemWrite, Write
 
 
 class GraphGoesOn(NotCompilable):
@@ -87,8 +88,6 @@ class Variant:
         self.gives_back = lifted.gives_back
         self.writes = lifted.writes
         self._sort_writes(traced)
-        self.argument_writes = lifted.argument_writes
-        self.grad_arguments = [i for i, how, _ in self.argument_writes if how == "grad"]
         self.ends, self.cut, self.dropped = lifted.ends, lifted.cut, lifted.dropped
         self.reports = lifted.reports
         self.hits = self.misses = 0
@@ -123,15 +122,15 @@ class Variant:
         self.mixed: list[tuple[Any, Any, Any]] = []
         self.unread: list[tuple[Any, Any, Any, Any]] = []  # places, and the types of what is there
         at = first = lifted.bounds["places"][0]
-        for place, template, looked_at in zip(self.walk.places, self.walk.templates, lifted.looked_at, strict=True):
+        for (container, key, template, _), looked_at in zip(self.walk.places, lifted.looked_at, strict=True):
             n = count(template)
             if template in (ARRAY, NUMBER):
-                simple.append((at, place))
+                simple.append((at, (container, key)))
             else:
                 within += [(i, i - first - len(simple)) for i in range(at, at + n)]
-                self.mixed.append((*place, template))
+                self.mixed.append((container, key, template))
             if (looked_at or holds_arrays(template)) and not all(lifted.live[at : at + n]):
-                self.unread.append((*place, template, _types(template, place)))
+                self.unread.append((container, key, template, _types(template, container, key)))
             at += n
         simple = [(i, place) for i, place in simple if lifted.live[i]]
         within = [(i, k) for i, k in within if lifted.live[i]]
@@ -225,25 +224,26 @@ class Variant:
             at, owner = write.index, write.container
             if at is None:
                 self.other_writes.append(write)
-            elif write.how == "grad":
+            elif isinstance(write, GradientWrite):
                 self.grad_writes.append((owner, at))
-            elif write.how == "item":
+            elif isinstance(write, ItemWrite):
                 self.item_writes.append((owner, write.key, at))
-            elif write.how == "array" and owner._node.info is info_of(outvars[at], owner._node.info.requires_grad):
+            elif isinstance(write, ArrayWrite) and _keeps_type(owner, outvars[at]):
                 self.array_writes.append((owner, at))
             else:
                 self.other_writes.append(write)
+        self.other_writes += traced.lifted.argument_writes
         self.joined = [] if self.variables else joined(self.grad_writes, avals, traced.lifted.uses)
         taken = {at for group in self.joined for at in group.places}
         self.grad_writes = [w for w in self.grad_writes if w[1] not in taken]
 
     def _donated(self) -> dict[int, int]:
         """Return which inputs' buffers the program may take over, cells that it reads and writes: {input: output}."""
-        written = {(w.how, id(w.container), w.key): w.index for w in self.writes if w.index is not None}
+        written = {(type(w), id(w.container), w.key): w.index for w in self.writes if w.index is not None}
         uses = collections.Counter(written.values())
         twice = {id(p.origin) for p in self.arrays if isinstance(p, SharedParameter)}  # buffers that come in again
-        cells = [None if id(p) in twice else ("array", id(p), None) for p in self.arrays] + [None] * len(self.grads)
-        cells += [("item", id(container), key) for container, key in self.places]
+        cells = [None if id(p) in twice else (ArrayWrite, id(p), None) for p in self.arrays] + [None] * len(self.grads)
+        cells += [(ItemWrite, id(container), key) for container, key in self.places]
         donated = {}
         outvars = self.traced.jaxpr.jaxpr.outvars
         for position, cell in enumerate(cells, int(self.uses_key)):
@@ -294,7 +294,7 @@ class Variant:
             return moved.get(id(container), container)
 
         self.places = [(there(c), k) for c, k in self.places]
-        templates = {(id(c), k): t for (c, k), t in zip(self.walk.places, self.walk.templates, strict=True)}
+        templates = {(id(c), k): t for c, k, t, _ in self.walk.places}
         self.mixed = [(there(c), k, templates[id(there(c)), k]) for c, k, _ in self.mixed]
         self.unread = [(there(c), k, templates[id(there(c)), k], types) for c, k, _, types in self.unread]
         self.holders = [(there(c), k) for c, k in self.holders]
@@ -329,7 +329,7 @@ class Variant:
             name = next(p.name for p, info in pairs if p._node.info is not info)
             return f"the type of parameter {name}, which is not read, changed"
         for container, key, template, types in self.unread:
-            if _types(template, (container, key)) != types:
+            if _types(template, container, key) != types:
                 return f"the type of {key}, which is not read, changed"
         if self.grads_read:
             now = [p._grad is None for p in self.walk.parameters]
@@ -452,11 +452,6 @@ class Variant:
             container[key] = arrays[at]
         for write in self.other_writes:
             write.apply(outputs)
-        for i, how, build in self.argument_writes:
-            if how == "array":
-                leaves[i].array = build(outputs)
-            else:
-                leaves[i]._grad = build(outputs)
         return outputs
 
     def settle(self, given: Sequence[tuple[Any, int]], leaves: Sequence[Any]) -> None:
@@ -471,8 +466,8 @@ class Variant:
 
     def check_ends(self, leaves: Sequence[Any]) -> None:
         """Raise `GraphGoesOn` if eager mode's backward pass would go on where that of the program ends."""
-        found = self.found()
-        ends = [leaves[i] for i in self.grad_arguments] + [found[at] for at in self.ends]
+        behind = [*leaves, *self.found()]
+        ends = [behind[at] for at in self.ends]
         if any(v._node.creator_node is not None or v._node.rank == ENDED for v in ends):
             raise GraphGoesOn(
                 "a gradient goes on from a Variable that it is given, or finds in a link, into the graph that led to "
@@ -482,7 +477,7 @@ class Variant:
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program on the cells and arguments."""
-        if self.grad_arguments or self.ends:
+        if self.ends:
             self.check_ends(leaves)
         if not self.donated:
             return self._call(leaves)
@@ -575,9 +570,14 @@ class Variant:
                 container[key] = outputs[at]
 
 
-def _types(template: Template, place: tuple[Any, Any]) -> list[Info] | None:
+def _keeps_type(parameter: Parameter, output: Any) -> bool:
+    """Return whether an output has the type that the parameter has, so that nothing but the array is to be written."""
+    info = parameter._node.info
+    return info is info_of(output, info.requires_grad)
+
+
+def _types(template: Template, container: Any, key: Any) -> list[Info] | None:
     """Return the types of the arrays in a place; None if it is gone, or holds something else."""
-    container, key = place
     held: list[Any] = []
     try:
         fits = take(template, container[key], held)
