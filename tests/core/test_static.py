@@ -21,8 +21,8 @@ from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
 from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import EagerFallback, RecompileWarning
 from jaxchain.core.installation import Installation
+from jaxchain.core.results import Results
 from jaxchain.core.static import Static, trace
-from jaxchain.core.variant import Variant
 from jaxchain.serializers.npz import serialize
 
 RNG = np.random.RandomState(0)
@@ -998,7 +998,7 @@ def test_threads_do_not_see_each_others_traces():
 
 @pytest.mark.parametrize(
     ("owner", "name", "before"),
-    [(Installation, "freeze", 0), (Variant, "write", 0), (Variant, "write", 2)],
+    [(Installation, "freeze", 0), (Results, "write", 0), (Results, "write", 2)],
     ids=["trace", "first call", "call"],
 )
 def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, name, before, monkeypatch):
@@ -1314,7 +1314,7 @@ def test_many_small_gradients_are_those_of_eager_mode():
 
     step(X)
     (variants,) = step.variants.values()
-    assert len(variants[0].joined) == 1 and not variants[0].grad_writes
+    assert len(variants[0].results.joined) == 1 and not variants[0].results.grad_writes
     found = {path: np.array(p.grad) for path, p in model.namedparams()}
     kept = model.p0.grad
     assert model.p0.grad is kept  # cut out once

@@ -52,7 +52,7 @@ class Outputs:
         shared: What is in several places, by identity, as far as that is known.
 
     Attributes:
-        came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
+        came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Results.write`.
         originals: What lies in the place of something during the trace comes out as that: see `outside.substitute`.
         gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays
             (-1: it does not come out, it is written to).

@@ -343,7 +343,8 @@ class Static:
                 if precision != precision_now:
                     return f"jax_default_matmul_precision was {precision}, is {precision_now}"
                 return f"jax_enable_x64 was {wide}, is {wide_now}"
-            return last.difference() or last.type_difference() or "the type of a state array changed"
+            other = last.conditions.difference() or last.inputs.type_difference(last.traced.inputs)
+            return other or "the type of a state array changed"
         return key_difference(self.compiles, key, names)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -364,7 +365,7 @@ class Static:
         key = (tree, keys_of(leaves), _config_key(thread_state()))
         known = self.variants.get(key)
         for variant in known if isinstance(known, list) else ():
-            if variant.made_with == numerics() and variant.difference() is None:
+            if variant.made_with == numerics() and variant.conditions.difference() is None:
                 return Lowered(self, variant)
         with own_errors():
             return Lowered(self, self.compile(key, args, kwargs, ()))

@@ -86,7 +86,7 @@ class Lifted:
         gradients: Where gradients come from and go to.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
-        gives_back: The Variables that were given or found and come out: see `Outputs`, `Variant.finish`.
+        gives_back: The Variables that were given or found and come out: see `Outputs`, `Results.write`.
     """
 
     walk: Walk
