@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, cast
 
@@ -18,20 +17,18 @@ from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
-from jaxchain.core.config import lock, thread_state, using_config
+from jaxchain.core.config import lock, thread_state
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.gradients import gradients_of, pull_arrays
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
 from jaxchain.core.inventory import SAMPLE, put_back
-from jaxchain.core.op_node import OpNode
 from jaxchain.core.outputs import Outputs
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.spread import zeros_of
 from jaxchain.core.state import Walk
+from jaxchain.core.tape import gradients
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
@@ -253,7 +250,7 @@ class Attempt:
                 targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
                 trace.returning = True
                 cells = walk.snapshot([v for v, _ in installation.variables.values()])
-                self.gradients = _gradients(self.outputs, targets)
+                self.gradients = gradients(self.outputs, targets)
                 if put_back(cells):  # the program is cut in two: only the forward half writes
                     raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
             ok = questions.undecided is None and questions.refused is None
@@ -434,84 +431,6 @@ def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], li
     """Return the values that are there, and their names."""
     there = [v is not None for v in values]
     return list(compress(values, there)), list(compress(names, there))
-
-
-COTANGENT = "output_gradient"
-
-
-def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
-    """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
-
-    The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
-    """
-    seeds, differentiable = [], []
-    for at, node in outputs.nodes.items():
-        if (node.creator_node is not None or node in targets) and node.info.differentiable:
-
-            def output_gradient(info: Any = node.info) -> Any:
-                return zeros_of(info.struct)
-
-            output_gradient.__name__ = COTANGENT
-            seeds.append((node, jax.jit(output_gradient)()))
-            differentiable.append(at)
-    # a function may go backward through what it runs again (`forget`), which leaves gradients beside the graph
-    variables = [v for node in targets if (v := node.get_variable_or_none()) is not None]
-    before = [v._grad for v in variables]
-    for v in variables:
-        v._grad = None
-    wrote: dict[Any, list[Any]] = {}  # by function: to which nodes
-
-    def pull(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        if isinstance(function, OpNode):
-            return pull_arrays(function, gys)
-        was = [v._grad for v in variables]
-        pulled = pull_arrays(function, gys)
-        wrote[function] = [v._node for v, g in zip(variables, was, strict=True) if v._grad is not g]
-        return pulled
-
-    with using_config("enable_backprop", False):
-        between: dict[Any, Any] = {}
-        found = gradients_of(seeds, pull=pull, on_intermediate=between.__setitem__)
-    beside = {v._node: v._grad for v in variables if v._grad is not None}
-    for v, gradient in zip(variables, before, strict=True):
-        v._grad = gradient
-    for node, gradient in beside.items():
-        found[node] = found[node] + gradient if node in found else gradient
-    reached = [node for node in found if node in targets]
-    inner = [(place, node) for place, (node, seed) in enumerate(seeds) if between.get(node, seed) is not seed]
-    if not reached:
-        inner = []
-    outputs.arrays += [*(found[node] for node in reached), *(between[node] for _, node in inner)]
-    bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
-    origins: dict[Any, int] = {}
-    origins_beside: dict[Any, int] = {}
-
-    def pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-        for node in wrote.get(function, ()):
-            origins_beside[node] = _joined((origins_beside.get(node), *gys))
-        return _pull_bits(function, gys)
-
-    origins |= gradients_of(bits, pull=pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
-    for node, came in origins_beside.items():
-        origins[node] = origins.get(node, 0) | came
-    return Gradients(
-        outputs=differentiable,
-        inputs=[targets[node] for node in reached],
-        inner=[place for place, _ in inner],
-        origins=[origins[node] for node in (*reached, *(node for _, node in inner))],
-    )
-
-
-def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-    """Whatever reaches an output of an op reaches the inputs it depends on; of another function, all of them."""
-    if isinstance(function, OpNode):
-        plan = function.plan
-        return plan.needs, [_joined(g for at, g in enumerate(gys) if plan.origins[i] >> at & 1) for i in plan.needs]
-    return range(len(function.inputs)), [_joined(gys)] * len(function.inputs)
-
-
-def _joined(bits: Iterable[int | None]) -> int:
-    return functools.reduce(operator.or_, (b for b in bits if b is not None), 0)
 
 
 def _place_names(walk: Walk) -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.arrays import has_nan, info_of
-from jaxchain.core.attempt import COTANGENT
 from jaxchain.core.compat import fingerprint, split_gradient, with_outputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
@@ -22,6 +21,7 @@ from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import special_pullback, variable_on
 from jaxchain.core.program import Pruned, nan_error
 from jaxchain.core.spread import spec, zeros_of
+from jaxchain.core.tape import COTANGENT
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
 from jaxchain.core.variant import MISS, Variant
