@@ -22,7 +22,8 @@ from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import EagerFallback, RecompileWarning
 from jaxchain.core.installation import Installation
 from jaxchain.core.results import Results
-from jaxchain.core.static import Static, trace
+from jaxchain.core.static import trace
+from jaxchain.core.uncompiled import Uncompiled
 from jaxchain.serializers.npz import serialize
 
 RNG = np.random.RandomState(0)
@@ -810,7 +811,9 @@ def test_another_structure_of_the_arguments_is_told_by_their_names():
 
 
 def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
-    monkeypatch.setattr(Static, "_eager_pays", lambda self, spent: not spent)  # however long it takes
+    monkeypatch.setattr(
+        Uncompiled, "pays", lambda self, key, compiles: hash(key) not in self._seconds
+    )  # however long it takes
     assert jaxchain.config.compile_at_once == 8
     monkeypatch.setattr(jaxchain.config, "compile_at_once", 3)
     model = Net()
@@ -847,9 +850,10 @@ def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
     ],
 )
 def test_how_many_kinds_of_calls_are_compiled_at_once(monkeypatch, cheaper, numbers, compiles, uncompiled):
-    monkeypatch.setattr(Static, "CHEAPER", cheaper)
+    monkeypatch.setattr(Uncompiled, "CHEAPER", cheaper)
     clock = itertools.count(0, 1000)  # every compile and every eager call takes as long
-    monkeypatch.setattr("jaxchain.core.static.time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    for module in ("static", "uncompiled"):
+        monkeypatch.setattr(f"jaxchain.core.{module}.time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
 
     @jaxchain.static
     def f(x, n):

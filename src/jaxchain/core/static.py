@@ -42,6 +42,7 @@ from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
+from jaxchain.core.uncompiled import Uncompiled
 from jaxchain.core.untouched import undone_on_error
 from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
@@ -59,9 +60,6 @@ class Static:
         donate: Whether the buffers of cells that are read and written may be reused.
         sizes: What is done about sizes that vary; None: each is a program of its own.
     """
-
-    REMEMBERED = 2**16  # keys that were not compiled for
-    CHEAPER = 4  # times that eager calls have to be faster than a compile
 
     def __init__(
         self,
@@ -86,9 +84,7 @@ class Static:
         self.eager_outcomes: set[Any] = set()
         self.failed: set[Any] = set()  # keys with which a trace failed, and the eager call did not
         self.unbounded: set[Any] = set()  # keys for which the state differs at every call
-        self.spent: dict[int, float] = {}  # by hashes of keys not compiled for: seconds that their calls took ...
-        self.uncompiled = 0  # ... calls with such keys ...
-        self.eager_seconds = 0.0  # ... and the time that the last one took
+        self.uncompiled = Uncompiled()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own, if it can hold them."""
@@ -191,25 +187,11 @@ class Static:
         a few times. Where an eager call takes as long as a compile, as it may with shapes that are new to its ops, too,
         every key is compiled for.
         """
-        kind = hash(key)
         alike = sum(k[2] == key[2] for k in self.variants)  # under this configuration
-        spent = self.spent.get(kind, 0.0)
-        if alike < config.compile_at_once or not self._eager_pays(spent):
-            self.spent.pop(kind, None)
+        if alike < config.compile_at_once or not self.uncompiled.pays(key, self.compiles):
+            self.uncompiled.forget(key)
             return self._new(key, leaves, args, kwargs, ())
-        if len(self.spent) >= self.REMEMBERED:
-            self.spent.clear()
-        self.uncompiled += 1
-        start = time.perf_counter()
-        result = self.function_eager(args, kwargs)
-        self.eager_seconds = time.perf_counter() - start
-        self.spent[kind] = spent + self.eager_seconds
-        return result
-
-    def _eager_pays(self, spent: float) -> bool:
-        """Return whether a kind's calls so far, and one more like the last, take far less than compiles take."""
-        compiles = sum(c.trace_seconds + c.compile_seconds for c in self.compiles)
-        return self.CHEAPER * (spent + self.eager_seconds) * len(self.compiles) < compiles
+        return self.uncompiled.call(key, self.function_eager, args, kwargs)
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
@@ -389,7 +371,7 @@ class Static:
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
-        return Explanation(self.name, self.compiles, self.eager_reasons, self.uncompiled)
+        return Explanation(self.name, self.compiles, self.eager_reasons, self.uncompiled.calls)
 
     def clear(self) -> None:
         """Forget every variant."""
@@ -399,8 +381,7 @@ class Static:
         self.eager_outcomes.clear()
         self.failed.clear()
         self.unbounded.clear()
-        self.spent.clear()
-        self.uncompiled, self.eager_seconds = 0, 0.0
+        self.uncompiled.clear()
 
     def __copy__(self) -> Static:
         return self
