@@ -42,7 +42,6 @@ LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at
 BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
 CODE = operator.attrgetter("__code__")
-Held = tuple[str, Any, Any, Any]  # what a cell is, its owner, its key, what it held
 
 
 def is_large(buffer: np.ndarray) -> bool:
@@ -87,6 +86,67 @@ class Plain(NamedTuple):
     key: Any
     value: Any
     name: str
+
+
+class HeldAttribute(NamedTuple):
+    """What an attribute of a Variable held at a snapshot."""
+
+    owner: Variable
+    name: str
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = getattr(self.owner, self.name) is not self.old
+        if changed:
+            setattr(self.owner, self.name, self.old)
+        return changed
+
+
+class HeldItem(NamedTuple):
+    """What a cell held at a snapshot."""
+
+    container: Any
+    key: Any
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = value_at(self.container, self.key) is not self.old
+        if changed:
+            self.container[self.key] = self.old
+        return changed
+
+
+class HeldContents(NamedTuple):
+    """What a container held at a snapshot."""
+
+    container: Any
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = not holds(self.container, self.old)
+        if changed:
+            refill(self.container, self.old)
+        return changed
+
+
+class HeldBuffer(NamedTuple):
+    """What a NumPy array held at a snapshot."""
+
+    array: np.ndarray
+    old: np.ndarray
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = not is_as_before(self.array, self.old)
+        if changed:
+            self.array[...] = self.old
+        return changed
+
+
+Held = HeldAttribute | HeldItem | HeldContents | HeldBuffer
 
 
 class Inventory:
@@ -260,12 +320,12 @@ class Inventory:
         """
         found: list[Held] = []
         for v in (*self.parameters, *variables):
-            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-        found += [("contents", c, None, contents_of(c)) for c, _ in self.contents]
+            found += [HeldAttribute(v, "_value", v._array), HeldAttribute(v, "_grad", v._grad)]
+        found += [HeldContents(c, contents_of(c)) for c, _ in self.contents]
         slots = [*self.places, *self.plain]
-        found += [("item", c, key, c[key]) for c, key, _, _ in slots if not isinstance(c, dict | list)]
+        found += [HeldItem(c, key, c[key]) for c, key, _, _ in slots if not isinstance(c, dict | list)]
         if buffers:
-            found += [("buffer", b, None, b.copy()) for _, b, _ in self.buffers if b.flags.writeable]
+            found += [HeldBuffer(b, b.copy()) for _, b, _ in self.buffers if b.flags.writeable]
         return found
 
     def restore_containers(self) -> None:
@@ -326,27 +386,7 @@ class Inventory:
 
 def put_back(snapshot: Iterable[Held]) -> bool:
     """Put every cell back as it was at a snapshot; return whether anything had changed."""
-    changed = False
-    for how, owner, key, old in snapshot:
-        if how == "contents":
-            same = holds(owner, old)
-            if not same:
-                refill(owner, old)
-        elif how == "buffer":
-            same = is_as_before(owner, old)
-            if not same:
-                owner[...] = old
-        elif how == "item":
-            same = value_at(owner, key) is old
-            if not same:
-                owner[key] = old
-        else:
-            attribute = "_value" if how == "array" else "_grad"
-            same = getattr(owner, attribute) is old
-            if not same:
-                setattr(owner, attribute, old)
-        changed = changed or not same
-    return changed
+    return any([held.put_back() for held in snapshot])
 
 
 def _corresponds(old: Any, new: Any, moved: dict[int, Any]) -> bool:

@@ -161,24 +161,31 @@ class Static:
                     known.took(variant, not assumed)
                 return result
             assumed = variant.missed
+        walks.clear()  # they hold the state
+        return self._of_a_new_variant(key, known, leaves, args, kwargs, assumed)
+
+    def _of_a_new_variant(
+        self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]
+    ) -> Any:
+        """Make a call for which none of the known variants fits: compile one, unless there are too many."""
         if (key, assumed) in self.eager_outcomes:
             return self.run_eager(args, kwargs)
-        if len(known) >= config.max_variants:
-            result = self.run_eager(args, kwargs)
-            if assumed:
-                self.warn(
-                    f"{len(known)} variants are compiled for values that differ from call to call "
-                    f"(config.max_variants), the last asked for: {known[0].guards[-1]}"
-                )
-            elif key not in self.unbounded:
-                self.unbounded.add(key)
-                self.warn(
-                    f"{len(known)} variants are compiled for state that differs from call to call "
-                    f"(config.max_variants), the last because of: {self.compiles[-1].reason}. {ATTRIBUTE}"
-                )
-            return result
-        walks.clear()  # they hold the state
-        return self._new(key, leaves, args, kwargs, assumed)
+        if len(known) < config.max_variants:
+            return self._new(key, leaves, args, kwargs, assumed)
+        result = self.run_eager(args, kwargs)
+        many = f"{len(known)} variants are compiled for"
+        if assumed:
+            self.warn(
+                f"{many} values that differ from call to call (config.max_variants), the last asked for: "
+                f"{known[0].guards[-1]}"
+            )
+        elif key not in self.unbounded:
+            self.unbounded.add(key)
+            self.warn(
+                f"{many} state that differs from call to call (config.max_variants), the last because of: "
+                f"{self.compiles[-1].reason}. {ATTRIBUTE}"
+            )
+        return result
 
     def _of_a_new_kind(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:
         """Make a call with a key that is not known: where keys are ever new, one that comes often is compiled for.
