@@ -243,16 +243,7 @@ class Attempt:
             result = self._call(stand_ins)
             self._collect(result, arguments)
             if self.called.differentiate:
-                nodes = [(p._node, a) for p, a in zip(walk.parameters, arrays, strict=True)]
-                nodes += [(v._node, array) for _, v, array, _ in arguments]
-                nodes += [(v._node, installation.given_to(v)) for v, _ in installation.variables.values()]
-                position = {id(t): i for i, t in enumerate(tracers)}
-                targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
-                trace.returning = True
-                cells = walk.snapshot([v for v, _ in installation.variables.values()])
-                self.gradients = gradients(self.outputs, targets)
-                if put_back(cells):  # the program is cut in two: only the forward half writes
-                    raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
+                self._add_gradients(tracers, arrays, arguments)
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)
         except (Undecided, Refused, StartOver):
@@ -292,6 +283,26 @@ class Attempt:
             else:
                 stand_ins[i] = array
         return stand_ins, arguments
+
+    def _add_gradients(self, tracers: Sequence[Any], arrays: Sequence[Any], arguments: Sequence[Argument]) -> None:
+        """Let the gradients of the inputs follow the outputs.
+
+        Raises:
+            NotCompilable: A function changes the state in its gradient. The program is cut in two: only the forward
+                half writes.
+        """
+        installation = cast(Installation, self.trace.installation)
+        found = [v for v, _ in installation.variables.values()]
+        nodes = [(p._node, a) for p, a in zip(self.walk.parameters, arrays, strict=True)]
+        nodes += [(v._node, array) for _, v, array, _ in arguments]
+        nodes += [(v._node, installation.given_to(v)) for v in found]
+        position = {id(t): i for i, t in enumerate(tracers)}
+        targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
+        self.trace.returning = True
+        cells = self.walk.snapshot(found)
+        self.gradients = gradients(self.outputs, targets)
+        if put_back(cells):
+            raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
 
     def _call(self, stand_ins: Sequence[Any]) -> Any:
         args, kwargs = jax.tree_util.tree_unflatten(self.called.tree, stand_ins)
