@@ -158,7 +158,7 @@ class _Written:
         ]
         self.places = [
             (name.removeprefix("target").lstrip("."), container, key, container[key])
-            for name, (container, key) in zip(walk.place_names, walk.places, strict=True)
+            for container, key, _, name in walk.places
         ]
 
     def __call__(self) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:

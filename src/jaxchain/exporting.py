@@ -24,11 +24,11 @@ from jaxchain.core.cells import count, found_in, take
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
 from jaxchain.core.guard import NotCompilable
-from jaxchain.core.outputs import Write
 from jaxchain.core.program import Pruned
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.variable import Variable, as_array, on_tape
+from jaxchain.core.writes import ArrayWrite, GradientWrite, ItemWrite, VariableArrayWrite, VariableGradientWrite, Write
 from jaxchain.exported import (
     FORMAT,
     KEY,
@@ -233,7 +233,7 @@ def _cells_of(traced: Traced, link: Link | None) -> dict[int, tuple[str, str]]:
     for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0]):
         cells[at] = (PARAM, paths.get(id(p)) or _clean(names[at], taken))
     at = lifted.bounds["places"][0]
-    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+    for container, key, template, _ in walk.places:
         known = paths.get((id(container), key)) if count(template) == 1 else None
         for _ in range(count(template)):
             if known or link is None:
@@ -267,16 +267,14 @@ def _left_in(
         places: The first input of each place, and its template.
     """
     at: Any = write.index  # known where the cell is an array
-    if write.how == "array" and id(write.container) in parameters:
+    if isinstance(write, ArrayWrite) and id(write.container) in parameters:
         return parameters[id(write.container)], [probes[at].array]
-    if write.how not in ("item", "place.array") or (id(write.container), write.key) not in places:
+    is_variable = isinstance(write, VariableArrayWrite)
+    if not (is_variable or isinstance(write, ItemWrite)) or (id(write.container), write.key) not in places:
         return None
     home, template = places[id(write.container), write.key]
-    if write.how == "place.array":
-        return (
-            None if template[0] == "tuple" else (home, [probes[at].array])
-        )  # of several Variables one: not told which
-    assert write.build is not None
+    if is_variable:  # of several Variables one: not told which
+        return None if template[0] == "tuple" else (home, [probes[at].array])
     values: list[Any] = []
     return (home, values) if take(template, write.build(probes), values) else None
 
@@ -288,13 +286,13 @@ def _writes_of(traced: Traced, name: str, probes: Sequence[Variable], number: di
     avals = [v.aval for v in traced.jaxpr.jaxpr.outvars]
     parameters = {id(p): at for at, p in enumerate(lifted.arrays, lifted.bounds["arrays"][0])}
     places, at = {}, lifted.bounds["places"][0]
-    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+    for container, key, template, _ in walk.places:
         places[id(container), key] = at, template
         at += count(template)
     for write in lifted.writes:
         found = _left_in(write, probes, parameters, places)
         if found is None:
-            lost += [] if write.how in ("grad", "place.grad") else [write.name]
+            lost += [] if isinstance(write, GradientWrite | VariableGradientWrite) else [write.name]
             continue
         for i, value in enumerate(found[1], found[0]):
             before, after = traced.jaxpr.jaxpr.invars[i].aval, avals[number[id(value)]]

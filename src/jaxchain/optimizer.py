@@ -1,7 +1,7 @@
 """Chainer's path of the optimizers' base classes."""
 
-from jaxchain.optimizers.base import GradientMethod as GradientMethod
 from jaxchain.optimizers.base import Optimizer as Optimizer
+from jaxchain.optimizers.gradient_method import GradientMethod as GradientMethod
 from jaxchain.optimizers.hooks import GradientClipping as GradientClipping
 from jaxchain.optimizers.hooks import GradientHardClipping as GradientHardClipping
 from jaxchain.optimizers.hooks import GradientNoise as GradientNoise

@@ -136,7 +136,7 @@ def _results(target: Any, out: Any) -> list[tuple[str, Any]]:
     for name, p in zip(walk.parameter_names, walk.parameters, strict=True):
         pair = ((name, p.array), (f"{name}.grad", p.grad))
         found += [(n.removeprefix("target."), None if a is None else np.array(a)) for n, a in pair]
-    for name, (container, key) in zip(walk.place_names, walk.places, strict=True):
+    for container, key, _, name in walk.places:
         cell = name.removeprefix("target.")
         found += [(f"{cell}{n.removeprefix('output')}", _number(a)) for n, a in arrays_of(container[key])]
     return found

@@ -21,8 +21,9 @@ from jaxchain import Chain, Parameter, Sequential, Variable, optimizers
 from jaxchain.core.errors import StaticError
 from jaxchain.core.explain import EagerFallback, RecompileWarning
 from jaxchain.core.installation import Installation
-from jaxchain.core.static import Static, trace
-from jaxchain.core.variant import Variant
+from jaxchain.core.results import Results
+from jaxchain.core.static import trace
+from jaxchain.core.uncompiled import Uncompiled
 from jaxchain.serializers.npz import serialize
 
 RNG = np.random.RandomState(0)
@@ -810,7 +811,9 @@ def test_another_structure_of_the_arguments_is_told_by_their_names():
 
 
 def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
-    monkeypatch.setattr(Static, "_eager_pays", lambda self, spent: not spent)  # however long it takes
+    monkeypatch.setattr(
+        Uncompiled, "pays", lambda self, key, compiles: hash(key) not in self._seconds
+    )  # however long it takes
     assert jaxchain.config.compile_at_once == 8
     monkeypatch.setattr(jaxchain.config, "compile_at_once", 3)
     model = Net()
@@ -847,9 +850,10 @@ def test_calls_of_ever_new_kinds_run_eagerly_until_one_comes_again(monkeypatch):
     ],
 )
 def test_how_many_kinds_of_calls_are_compiled_at_once(monkeypatch, cheaper, numbers, compiles, uncompiled):
-    monkeypatch.setattr(Static, "CHEAPER", cheaper)
+    monkeypatch.setattr(Uncompiled, "CHEAPER", cheaper)
     clock = itertools.count(0, 1000)  # every compile and every eager call takes as long
-    monkeypatch.setattr("jaxchain.core.static.time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    for module in ("static", "uncompiled"):
+        monkeypatch.setattr(f"jaxchain.core.{module}.time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
 
     @jaxchain.static
     def f(x, n):
@@ -998,7 +1002,7 @@ def test_threads_do_not_see_each_others_traces():
 
 @pytest.mark.parametrize(
     ("owner", "name", "before"),
-    [(Installation, "freeze", 0), (Variant, "write", 0), (Variant, "write", 2)],
+    [(Installation, "freeze", 0), (Results, "write", 0), (Results, "write", 2)],
     ids=["trace", "first call", "call"],
 )
 def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, name, before, monkeypatch):
@@ -1314,7 +1318,7 @@ def test_many_small_gradients_are_those_of_eager_mode():
 
     step(X)
     (variants,) = step.variants.values()
-    assert len(variants[0].joined) == 1 and not variants[0].grad_writes
+    assert len(variants[0].results.joined) == 1 and not variants[0].results.grad_writes
     found = {path: np.array(p.grad) for path, p in model.namedparams()}
     kept = model.p0.grad
     assert model.p0.grad is kept  # cut out once

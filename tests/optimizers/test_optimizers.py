@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import pickle
 
 import jax
@@ -16,8 +17,9 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import optimizer_hooks, optimizers
-from jaxchain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
+from jaxchain.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, Optimizer, UpdateRule
 from jaxchain.optimizers import compiled
+from jaxchain.optimizers.rules import Method
 from jaxchain.serializers import DictionarySerializer, NpzDeserializer
 
 ALL = [
@@ -915,3 +917,14 @@ def test_a_learning_rate_is_not_rounded_to_the_width_of_an_earlier_update(first,
         result = update(dtype)
         assert result.dtype == dtype
         np.testing.assert_allclose(result, 1 - 0.0123, rtol=1e-15 if dtype == "float64" else 1e-7)
+
+
+METHODS = [k for k in vars(optimizers).values() if isinstance(k, type) and issubclass(k, Method)]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda k: k.__name__)
+def test_an_optimizer_names_the_hyperparameters_of_its_rule_with_its_defaults(method):
+    given = {name: p.default for name, p in inspect.signature(method).parameters.items()}
+    defaults = method.rule_class.defaults.get_dict()
+    assert given and given.items() <= defaults.items()
+    assert all(isinstance(inspect.getattr_static(method, name), HyperparameterProxy) for name in defaults)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, cast
 
@@ -18,23 +17,22 @@ from jaxchain.core.arguments import array_of, containers_in, is_traced
 from jaxchain.core.arrays import zeros
 from jaxchain.core.cells import contents_of, count, held_elsewhere, holds
 from jaxchain.core.compat import live_inputs
-from jaxchain.core.config import lock, thread_state, using_config
+from jaxchain.core.config import lock, thread_state
 from jaxchain.core.effects import Effects
 from jaxchain.core.errors import StaticError, format_source, traceback_source
-from jaxchain.core.gradients import gradients_of, pull_arrays
 from jaxchain.core.guard import NotCompilable, Outcome, Refused, StartOver, Undecided, answering, evaluate
 from jaxchain.core.installation import Installation, read
 from jaxchain.core.interrupts import whole
 from jaxchain.core.inventory import SAMPLE, put_back
-from jaxchain.core.op_node import OpNode
-from jaxchain.core.outputs import Outputs, Write
+from jaxchain.core.outputs import Outputs
 from jaxchain.core.outside import substitute, watched
 from jaxchain.core.parameter import Parameter
-from jaxchain.core.spread import zeros_of
 from jaxchain.core.state import Walk
+from jaxchain.core.tape import gradients
 from jaxchain.core.trace import Trace
 from jaxchain.core.traced import Called, Gradients, Lifted, Traced
 from jaxchain.core.variable import Variable
+from jaxchain.core.writes import VariableArrayWrite, VariableGradientWrite, Write
 
 Argument = tuple[int, Variable, Any, Any]  # its number, what stands for it, and the array and gradient that it had
 
@@ -92,8 +90,9 @@ class Attempt:
 
     trace: Trace
     result: Any
-    argument_writes: list[tuple[int, str, Any]]
+    argument_writes: list[Write]
     writes: list[Write]
+    ends: list[int]
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: Gradients = Gradients()
 
@@ -109,7 +108,7 @@ class Attempt:
         cells = read(walk)
         assert cells is not None
         self.arrays, self.grads, self.places = cells
-        self.holders = [place for place, t in zip(walk.places, walk.templates, strict=True) if t[0] in ("var", "tuple")]
+        self.holders = [place.cell for place in walk.places if place.template[0] in ("var", "tuple")]
         self.held = held_elsewhere(self.holders, walk.references())
         self.tracked_grads = self._tracked_grads()
         leaves = called.leaves
@@ -244,16 +243,7 @@ class Attempt:
             result = self._call(stand_ins)
             self._collect(result, arguments)
             if self.called.differentiate:
-                nodes = [(p._node, a) for p, a in zip(walk.parameters, arrays, strict=True)]
-                nodes += [(v._node, array) for _, v, array, _ in arguments]
-                nodes += [(v._node, installation.given_to(v)) for v, _ in installation.variables.values()]
-                position = {id(t): i for i, t in enumerate(tracers)}
-                targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
-                trace.returning = True
-                cells = walk.snapshot([v for v, _ in installation.variables.values()])
-                self.gradients = _gradients(self.outputs, targets)
-                if put_back(cells):  # the program is cut in two: only the forward half writes
-                    raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
+                self._add_gradients(tracers, arrays, arguments)
             ok = questions.undecided is None and questions.refused is None
             return tuple(self.outputs.arrays) if ok else (questions.undecided,)
         except (Undecided, Refused, StartOver):
@@ -294,6 +284,26 @@ class Attempt:
                 stand_ins[i] = array
         return stand_ins, arguments
 
+    def _add_gradients(self, tracers: Sequence[Any], arrays: Sequence[Any], arguments: Sequence[Argument]) -> None:
+        """Let the gradients of the inputs follow the outputs.
+
+        Raises:
+            NotCompilable: A function changes the state in its gradient. The program is cut in two: only the forward
+                half writes.
+        """
+        installation = cast(Installation, self.trace.installation)
+        found = [v for v, _ in installation.variables.values()]
+        nodes = [(p._node, a) for p, a in zip(self.walk.parameters, arrays, strict=True)]
+        nodes += [(v._node, array) for _, v, array, _ in arguments]
+        nodes += [(v._node, installation.given_to(v)) for v in found]
+        position = {id(t): i for i, t in enumerate(tracers)}
+        targets = {node: position[id(a)] for node, a in nodes if id(a) in position}
+        self.trace.returning = True
+        cells = self.walk.snapshot(found)
+        self.gradients = gradients(self.outputs, targets)
+        if put_back(cells):
+            raise NotCompilable("the gradient of one of its functions changes an attribute or an array")
+
     def _call(self, stand_ins: Sequence[Any]) -> Any:
         args, kwargs = jax.tree_util.tree_unflatten(self.called.tree, stand_ins)
         given = [(c, contents_of(c)) for c in containers_in((args, [*kwargs.values()]))]
@@ -321,13 +331,19 @@ class Attempt:
         outputs.came_in, outputs.originals = came_in, installation.originals
         self.result = outputs.builder(result)
         outputs.name = "argument"
-        self.argument_writes = []
+        self.argument_writes, self.ends = [], []
         for i, stand_in, array, grad in arguments:
-            if stand_in._array is not array:
-                self.argument_writes.append((i, "array", outputs.builder(stand_in._array)))
-            if stand_in._grad is not grad:
-                self.argument_writes.append((i, "grad", outputs.builder(stand_in.grad)))
+            at = i - first
+            changed: list[tuple[type[Write], Any]] = []
+            changed += [(VariableArrayWrite, stand_in._array)] if stand_in._array is not array else []
+            changed += [(VariableGradientWrite, stand_in.grad)] if stand_in._grad is not grad else []
+            for kind, value in changed:
+                build = outputs.builder(value)
+                self.argument_writes.append(kind(outputs.name, None, None, build, outputs.index_of(value), at))
+                outputs.gives_back.setdefault(at, -1)
+            self.ends += [at] if stand_in._grad is not grad else []
         self.writes = installation.writes(outputs)
+        self.ends += installation.ends
         self.reports = [
             ({k: outputs.builder(v) for k, v in values.items()}, observer, again)
             for values, observer, again in trace.reports
@@ -348,7 +364,7 @@ class Attempt:
         found += [(n, f"{type(o).__name__} object, not looked into") for n, o in walk.unseen]
         found += [
             (n, repr(v))
-            for n, v in zip(walk.plain_names, walk.plain_values, strict=True)
+            for _, _, v, n in walk.plain
             if isinstance(v, bool | int | float | str) and not n.rsplit(".", 1)[-1].startswith("_")
         ]
         walk.environment.update(self.trace.environment)
@@ -377,7 +393,7 @@ class Attempt:
             draws=self.trace.draws,
             result=self.result,
             writes=self.writes,
-            ends=installation.ends,
+            ends=self.ends,
             cut=[installation.positions[i] for i in installation.cut],
             dropped=installation.dropped,
             argument_writes=self.argument_writes,
@@ -428,87 +444,9 @@ def _present(values: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], li
     return list(compress(values, there)), list(compress(names, there))
 
 
-COTANGENT = "output_gradient"
-
-
-def _gradients(outputs: Outputs, targets: dict[Any, int]) -> Gradients:
-    """Add the gradients of `targets` (node -> input number) to the outputs, from placeholders for output gradients.
-
-    The tape decides what a gradient is, as in eager mode: not JAX, which would see through what is not on the tape.
-    """
-    seeds, differentiable = [], []
-    for at, node in outputs.nodes.items():
-        if (node.creator_node is not None or node in targets) and node.info.differentiable:
-
-            def output_gradient(info: Any = node.info) -> Any:
-                return zeros_of(info.struct)
-
-            output_gradient.__name__ = COTANGENT
-            seeds.append((node, jax.jit(output_gradient)()))
-            differentiable.append(at)
-    # a function may go backward through what it runs again (`forget`), which leaves gradients beside the graph
-    variables = [v for node in targets if (v := node.get_variable_or_none()) is not None]
-    before = [v._grad for v in variables]
-    for v in variables:
-        v._grad = None
-    wrote: dict[Any, list[Any]] = {}  # by function: to which nodes
-
-    def pull(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        if isinstance(function, OpNode):
-            return pull_arrays(function, gys)
-        was = [v._grad for v in variables]
-        pulled = pull_arrays(function, gys)
-        wrote[function] = [v._node for v, g in zip(variables, was, strict=True) if v._grad is not g]
-        return pulled
-
-    with using_config("enable_backprop", False):
-        between: dict[Any, Any] = {}
-        found = gradients_of(seeds, pull=pull, on_intermediate=between.__setitem__)
-    beside = {v._node: v._grad for v in variables if v._grad is not None}
-    for v, gradient in zip(variables, before, strict=True):
-        v._grad = gradient
-    for node, gradient in beside.items():
-        found[node] = found[node] + gradient if node in found else gradient
-    reached = [node for node in found if node in targets]
-    inner = [(place, node) for place, (node, seed) in enumerate(seeds) if between.get(node, seed) is not seed]
-    if not reached:
-        inner = []
-    outputs.arrays += [*(found[node] for node in reached), *(between[node] for _, node in inner)]
-    bits = [(node, 1 << place) for place, (node, _) in enumerate(seeds)]
-    origins: dict[Any, int] = {}
-    origins_beside: dict[Any, int] = {}
-
-    def pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-        for node in wrote.get(function, ()):
-            origins_beside[node] = _joined((origins_beside.get(node), *gys))
-        return _pull_bits(function, gys)
-
-    origins |= gradients_of(bits, pull=pull_bits, add=operator.or_, on_intermediate=origins.__setitem__)
-    for node, came in origins_beside.items():
-        origins[node] = origins.get(node, 0) | came
-    return Gradients(
-        outputs=differentiable,
-        inputs=[targets[node] for node in reached],
-        inner=[place for place, _ in inner],
-        origins=[origins[node] for node in (*reached, *(node for _, node in inner))],
-    )
-
-
-def _pull_bits(function: Any, gys: list[Any]) -> tuple[Sequence[int], Sequence[int]]:
-    """Whatever reaches an output of an op reaches the inputs it depends on; of another function, all of them."""
-    if isinstance(function, OpNode):
-        plan = function.plan
-        return plan.needs, [_joined(g for at, g in enumerate(gys) if plan.origins[i] >> at & 1) for i in plan.needs]
-    return range(len(function.inputs)), [_joined(gys)] * len(function.inputs)
-
-
-def _joined(bits: Iterable[int | None]) -> int:
-    return functools.reduce(operator.or_, (b for b in bits if b is not None), 0)
-
-
 def _place_names(walk: Walk) -> list[str]:
     names = []
-    for name, template in zip(walk.place_names, walk.templates, strict=True):
+    for _, _, template, name in walk.places:
         n = count(template)
         names += [name] if n == 1 else [f"{name}.{i}" for i in range(n)]
     return names

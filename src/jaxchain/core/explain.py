@@ -55,7 +55,7 @@ class Compile:
         """Return this compile as plain data."""
         variant = self.variant
         traced = variant.traced
-        lifted = [traced.inputs[i] for i in variant.order]
+        lifted = [traced.inputs[i] for i in variant.inputs.order]
         return {
             "reason": self.reason,
             "trace_seconds": self.trace_seconds,
@@ -63,7 +63,7 @@ class Compile:
             "calls": variant.hits,
             "shared": variant.shared,
             "lifted": lifted,
-            "written": [w.name for w in variant.writes],
+            "written": [w.name for w in variant.results.writes],
             "donated": [lifted[i] for i in variant.donated],
             "constants": [list(c) for c in traced.constants],
             "random_draws": variant.draws,

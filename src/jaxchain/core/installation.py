@@ -27,11 +27,21 @@ from jaxchain.core.cells import (
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.nodes import VariableNode
-from jaxchain.core.outputs import Outputs, Write
+from jaxchain.core.outputs import Outputs
 from jaxchain.core.outside import substitute
 from jaxchain.core.parameter import SharedParameter
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable
+from jaxchain.core.writes import (
+    ArrayWrite,
+    ContentsWrite,
+    Deletion,
+    GradientWrite,
+    ItemWrite,
+    VariableArrayWrite,
+    VariableGradientWrite,
+    Write,
+)
 
 
 class FoundNode(VariableNode):
@@ -89,7 +99,7 @@ class Installation:
         walk, rest = self.walk, iter(values)
         for container, key, name in walk.outside:
             container[key] = substitute(name, container[key], self.originals)
-        for (container, key), template in zip(walk.places, walk.templates, strict=True):
+        for container, key, template, _ in walk.places:
             old = container[key]
             new = self._build(template, old, rest)
             self.installed.append(new)
@@ -139,43 +149,41 @@ class Installation:
     def writes(self, outputs: Outputs) -> list[Write]:
         """Return what the trace changed, as writes to do after every call."""
         walk = self.walk
-        found: list[tuple[str, str, Any, Any, Any]] = []  # (name, how, container, key, value)
+        found: list[tuple[str, type[Write], Any, Any, Any]] = []  # (name, kind, container, key, value)
         for p, name, a, g in zip(walk.parameters, walk.parameter_names, self.arrays, self.grads, strict=True):
             own = not isinstance(p, SharedParameter)
             if own and p._array is not a and (a is not None or is_tracer(p._array)):
-                found.append((name, "array", p, None, p._array))
+                found.append((name, ArrayWrite, p, None, p._array))
             if p._grad is not g:
-                found.append((f"{name}.grad", "grad", p, None, p.grad))
-        places = zip(walk.places, walk.place_names, self.installed, strict=True)
-        plain = zip(walk.plain, walk.plain_names, walk.plain_values, strict=True)
-        for (container, key), name, given in itertools.chain(places, plain):
+                found.append((f"{name}.grad", GradientWrite, p, None, p.grad))
+        cells: list[tuple[Any, Any, Any, str]] = [*walk.plain]  # what each held, or was given for the trace
+        cells += [(c, key, given, name) for (c, key, _, name), given in zip(walk.places, self.installed, strict=True)]
+        for container, key, given, name in cells:
             now = value_at(container, key)
             if now is GONE:
-                found.append((name, "delete", container, key, None))
+                found.append((name, Deletion, container, key, None))
             elif now is not given and self.originals.get(id(now), (now, now))[1] is not given:
-                found.append((name, "item", container, key, now))
+                found.append((name, ItemWrite, container, key, now))
         added = walk.added()
-        found += [(key, "item", view, key, value) for view, key, value in added]
+        found += [(key, ItemWrite, view, key, value) for view, key, value in added]
         if added:
             walk.note_absent(added)
         ordered = {id(d) for d in walk.ordered}
         for container, contents in walk.contents:
             if id(container) in ordered and not _in_order(container, contents):
                 found = [w for w in found if w[2] is not container]
-                found.append((type(container).__name__, "contents", container, None, dict(container)))
+                found.append((type(container).__name__, ContentsWrite, container, None, dict(container)))
             elif isinstance(container, dict):
                 for key in container.keys() - contents.keys():
-                    found.append((str(key), "item", container, key, container[key]))
+                    found.append((str(key), ItemWrite, container, key, container[key]))
             elif len(container) != len(contents) or (isinstance(container, set) and container != contents):
                 found = [w for w in found if w[2] is not container]
-                found.append((type(container).__name__, "contents", container, None, contents_of(container)))
+                found.append((type(container).__name__, ContentsWrite, container, None, contents_of(container)))
         writes = []
-        for name, how, container, key, value in sorted(found, key=lambda w: w[:2]):
+        for name, kind, container, key, value in sorted(found, key=lambda w: (w[0], w[1].__name__)):
             # by name: two variants that write the same cells have the same outputs
             outputs.name = name
-            write = Write(name, how, container, key, None if how == "delete" else outputs.builder(value))
-            write.index = outputs.index_of(value) if is_tracer(value) else None
-            writes.append(write)
+            writes.append(kind(name, container, key, outputs.builder(value), outputs.index_of(value)))
         writes += self._writes_to_variables(outputs)
         outputs.name = "report"
         return writes
@@ -184,26 +192,26 @@ class Installation:
         """Return what the trace changed of the Variables that it found, as far as anybody can see it: those that are
         still in the state, that come out, or that others hold, too.
         """
-        places = zip(self.walk.place_names, self.saved_places, strict=True)
-        homes = {id(v): (name, c, key) for name, (c, key, old, _) in places for v in variables_in(old)}
-        left = {id(v) for c, key in self.walk.places for v in variables_in(value_at(c, key))}
+        places = zip(self.walk.places, self.saved_places, strict=True)
+        homes = {id(v): (p.name, p.container, p.key) for p, (_, _, old, _) in places for v in variables_in(old)}
+        left = {id(v) for c, key, _, _ in self.walk.places for v in variables_in(value_at(c, key))}
         self.ends, self.dropped = [], []
         writes = []
         for i, (v, _) in self.variables.items():
             at = self.positions[i]
             (name, container, key), (array, grad) = homes[i], self._variable_tracers[i]
-            changed = [(name, "place.array", v._array)] if v._array is not array else []
-            changed += [(f"{name}.grad", "place.grad", v.grad)] if v._grad is not grad else []
+            changed: list[tuple[str, type[Write], Any]] = []
+            changed += [(name, VariableArrayWrite, v._array)] if v._array is not array else []
+            changed += [(f"{name}.grad", VariableGradientWrite, v.grad)] if v._grad is not grad else []
             if v._grad is not grad and v._grad is not None and i not in self.cut:
                 self.ends.append(at)
             if changed and not (i in left or at in outputs.gives_back or self.held[at]):
                 self.dropped.append(at)
                 continue
-            for outputs.name, how, value in changed:
-                write = Write(outputs.name, how, container, key, outputs.builder(value))
-                write.index, write.at = outputs.index_of(value) if is_tracer(value) else None, at
+            for outputs.name, kind, value in changed:
+                build = outputs.builder(value)
+                writes.append(kind(outputs.name, container, key, build, outputs.index_of(value), at))
                 outputs.gives_back.setdefault(at, -1)
-                writes.append(write)
         return writes
 
     def freeze(self) -> None:
@@ -236,7 +244,7 @@ class Installation:
         for container, key, old, new in self.saved_places:
             if new is not old or (isinstance(container, View) and container[key] is not old):
                 container[key] = old
-        for (container, key), old in zip(self.walk.plain, self.walk.plain_values, strict=True):
+        for container, key, old, _ in self.walk.plain:
             if isinstance(container, View):
                 if container[key] is not old:
                     container[key] = old
@@ -253,7 +261,7 @@ def _in_order(container: dict[Any, Any], contents: dict[Any, Any]) -> bool:
 def read(walk: Walk) -> tuple[list[Any], list[Any], list[Any]] | None:
     """Return (parameter arrays, gradients, flat place arrays), or None if a place no longer fits its template."""
     values: list[Any] = []
-    for (container, key), template in zip(walk.places, walk.templates, strict=True):
+    for container, key, template, _ in walk.places:
         try:
             if not take(template, container[key], values):
                 return None

@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterable
 from itertools import chain
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -42,7 +42,6 @@ LARGE = 2**26  # bytes of a NumPy array up to which its contents are compared at
 BLOCK = 2**16  # ... by copies of so many: they stay in a cache
 SAMPLE = 65536  # elements of a larger one that are compared
 CODE = operator.attrgetter("__code__")
-Held = tuple[str, Any, Any, Any]  # what a cell is, its owner, its key, what it held
 
 
 def is_large(buffer: np.ndarray) -> bool:
@@ -66,21 +65,100 @@ def is_as_before(buffer: np.ndarray, copy: np.ndarray) -> bool:
     return all(a[i : i + BLOCK].tobytes() == b[i : i + BLOCK].tobytes() for i in range(0, a.size, BLOCK))
 
 
+class Place(NamedTuple):
+    """A cell that holds arrays, or numbers that are lifted: `template` says where they are in its value."""
+
+    container: Any
+    key: Any
+    template: Template
+    name: str
+
+    @property
+    def cell(self) -> tuple[Any, Any]:
+        """Container and key."""
+        return self.container, self.key
+
+
+class Plain(NamedTuple):
+    """A cell that holds anything else: whether it still has its `value` is compared."""
+
+    container: Any
+    key: Any
+    value: Any
+    name: str
+
+
+class HeldAttribute(NamedTuple):
+    """What an attribute of a Variable held at a snapshot."""
+
+    owner: Variable
+    name: str
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = getattr(self.owner, self.name) is not self.old
+        if changed:
+            setattr(self.owner, self.name, self.old)
+        return changed
+
+
+class HeldItem(NamedTuple):
+    """What a cell held at a snapshot."""
+
+    container: Any
+    key: Any
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = value_at(self.container, self.key) is not self.old
+        if changed:
+            self.container[self.key] = self.old
+        return changed
+
+
+class HeldContents(NamedTuple):
+    """What a container held at a snapshot."""
+
+    container: Any
+    old: Any
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = not holds(self.container, self.old)
+        if changed:
+            refill(self.container, self.old)
+        return changed
+
+
+class HeldBuffer(NamedTuple):
+    """What a NumPy array held at a snapshot."""
+
+    array: np.ndarray
+    old: np.ndarray
+
+    def put_back(self) -> bool:
+        """Put it back; return whether it had changed."""
+        changed = not is_as_before(self.array, self.old)
+        if changed:
+            self.array[...] = self.old
+        return changed
+
+
+Held = HeldAttribute | HeldItem | HeldContents | HeldBuffer
+
+
 class Inventory:
-    """What a callable can reach. Lists of one kind go together: the n-th name is that of the n-th object."""
+    """What a callable can reach."""
 
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
-        self.parameter_names: list[str] = []
-        self.places: list[tuple[Any, Any]] = []
-        self.templates: list[Template] = []
-        self.place_names: list[str] = []
-        self.tuples: list[tuple[Any, Template, str]] = []  # the places that hold a tuple: its other values are compared
-        self.plain: list[tuple[Any, Any]] = []
-        self.plain_values: list[Any] = []
-        self.plain_names: list[str] = []
-        self.sized: list[Any] = []
-        self.sized_names: list[str] = []
+        self.parameter_names: list[str] = []  # in the same order
+        self.places: list[Place] = []
+        self.tuples: list[Place] = []  # those that hold a tuple: its other values are compared
+        self.plain: list[Plain] = []
+        self.sized: list[tuple[str, Any]] = []  # containers whose length is compared
         self.ordered: list[dict[Any, Any]] = []  # dictionaries whose order a program may see
         self.contents: list[tuple[Any, Any]] = []  # (container, copy of its contents) to restore
         self.buffers: list[tuple[str, np.ndarray, np.ndarray]] = []  # NumPy arrays, compared by content
@@ -99,7 +177,7 @@ class Inventory:
 
     def complete(self) -> None:
         """Note how what was found is now: nothing is added any more."""
-        self.sizes = [len(c) for c in self.sized]
+        self.sizes = [len(c) for _, c in self.sized]
         self.types = list(map(type, self.typed))
         self.codes = list(map(CODE, self.functions))
         self._prepare()
@@ -128,15 +206,13 @@ class Inventory:
         known = {id(view): names for view, names in self.open}
         for view, key, _ in added:
             known[id(view)].add(key)
-            self.plain.append((view, key))
-            self.plain_values.append(UNSET)
-            self.plain_names.append(key)
+            self.plain.append(Plain(view, key, UNSET, key))
         self._prepare()
 
     def _prepare(self) -> None:
         """Sort the plain values by how they are read: without a step in Python where that goes."""
         rows: dict[int, list[tuple[Any, Any, Any]]] = collections.defaultdict(list)
-        for (container, key), value in zip(self.plain, self.plain_values, strict=True):
+        for container, key, value, _ in self.plain:
             rows[id(container)].append((container, key, value))
         methods = [(vars(kind), key, method) for kind, key, method in self.methods]
         self._of_classes = [*zip(*methods, strict=True)] if methods else [(), (), ()]
@@ -157,7 +233,7 @@ class Inventory:
         known = {id(d) for d in self._dicts}
         self._orders = [(d, list(d)) for d in self.ordered]
         self._other_orders = [(d, order) for d, order in self._orders if id(d) not in known]
-        others = [(c, n) for c, n in zip(self.sized, self.sizes, strict=True) if id(c) not in known]
+        others = [(c, n) for (_, c), n in zip(self.sized, self.sizes, strict=True) if id(c) not in known]
         self._other_sized, self._other_sizes = [c for c, _ in others], [n for _, n in others]
         self._dict_keys = [*chain.from_iterable(self._dicts)]
         self._dict_values = [*chain.from_iterable(map(dict.values, self._dicts))]
@@ -165,8 +241,8 @@ class Inventory:
         self._rest = [*zip(*rest, strict=True)] if rest else [(), (), ()]
 
     def _resized(self) -> str:
-        known = zip(self.sized_names, self.sized, self.sizes, strict=True)
-        name = next(name for name, container, size in known if len(container) != size)
+        known = zip(self.sized, self.sizes, strict=True)
+        name = next(name for (name, container), size in known if len(container) != size)
         return f"an attribute or item of {name} was added or removed"
 
     def _untouched(self) -> bool:
@@ -194,15 +270,15 @@ class Inventory:
         if not self._untouched():
             orders = self._orders
             try:
-                now = [container[key] for container, key in self.plain]
+                now = [container[key] for container, key, _, _ in self.plain]
             except MISSING:
                 return "an attribute was deleted"
-            for i, (new, old) in enumerate(zip(now, self.plain_values, strict=True)):
+            for new, (_, _, old, name) in zip(now, self.plain, strict=True):
                 if not same(new, old):
-                    return f"{self.plain_names[i]} {_short(old)} -> {_short(new)}"
-            if list(map(len, self.sized)) != self.sizes:
+                    return f"{name} {_short(old)} -> {_short(new)}"
+            if [len(c) for _, c in self.sized] != self.sizes:
                 return self._resized()
-        for (container, key), template, name in self.tuples:
+        for container, key, template, name in self.tuples:
             try:
                 value = container[key]
             except MISSING:
@@ -244,12 +320,12 @@ class Inventory:
         """
         found: list[Held] = []
         for v in (*self.parameters, *variables):
-            found += [("array", v, None, v._array), ("grad", v, None, v._grad)]
-        found += [("contents", c, None, contents_of(c)) for c, _ in self.contents]
+            found += [HeldAttribute(v, "_value", v._array), HeldAttribute(v, "_grad", v._grad)]
+        found += [HeldContents(c, contents_of(c)) for c, _ in self.contents]
         slots = [*self.places, *self.plain]
-        found += [("item", c, key, c[key]) for c, key in slots if not isinstance(c, dict | list)]
+        found += [HeldItem(c, key, c[key]) for c, key, _, _ in slots if not isinstance(c, dict | list)]
         if buffers:
-            found += [("buffer", b, None, b.copy()) for _, b, _ in self.buffers if b.flags.writeable]
+            found += [HeldBuffer(b, b.copy()) for _, b, _ in self.buffers if b.flags.writeable]
         return found
 
     def restore_containers(self) -> None:
@@ -281,22 +357,18 @@ class Inventory:
         old, new = list(self._seen.values()), list(other._seen.values())
         if len(old) != len(new) or not all(map(is_, map(type, old), map(type, new))):
             return None
-        names, others = (self.plain_names, self.place_names), (other.plain_names, other.place_names)
-        if (
-            names != others
-            or self.sizes != other.sizes
-            or self.codes != other.codes
-            or len(self.compared) != len(other.compared)
-        ):
+        cells, others = [*self.places, *self.plain], [*other.places, *other.plain]
+        if [(type(c), c.name, c.key) for c in cells] != [(type(c), c.name, c.key) for c in others]:
+            return None
+        if self.sizes != other.sizes or self.codes != other.codes or len(self.compared) != len(other.compared):
             return None
         if any(len(a) != len(b) or not all(map(is_, a, b)) for a, b in zip(self._fixed(), other._fixed(), strict=True)):
             return None
         moved = {id(a): b for a, b in zip(old, new, strict=True)}
-        for a, b in zip(self.plain_values, other.plain_values, strict=True):
-            if not _corresponds(a, b, moved):
-                return None
         corresponds = functools.partial(_corresponds, moved=moved)
-        if not all(alike(a, b, corresponds) for a, b in zip(self.templates, other.templates, strict=True)):
+        if not all(corresponds(a.value, b.value) for a, b in zip(self.plain, other.plain, strict=True)):
+            return None
+        if not all(alike(a.template, b.template, corresponds) for a, b in zip(self.places, other.places, strict=True)):
             return None
         if any(a != b for (_, _, a), (_, _, b) in zip(self.compared, other.compared, strict=True)):
             return None
@@ -304,10 +376,7 @@ class Inventory:
             is_as_before(a, b) for (_, a, _), (_, _, b) in zip(other.buffers, self.buffers, strict=True)
         ):
             return None
-        cells = [*self.places, *self.plain], [*other.places, *other.plain]
-        if [k for _, k in cells[0]] != [k for _, k in cells[1]]:
-            return None
-        moved.update({id(a): b for (a, _), (b, _) in zip(*cells, strict=True)})
+        moved.update({id(a.container): b.container for a, b in zip(cells, others, strict=True)})
         moved.update({id(a): b for (a, _), (b, _) in zip(self.contents, other.contents, strict=True)})
         seen = dict(zip(self._seen, new, strict=True))
         self.__dict__.update(other.__dict__, environment=self.environment)
@@ -317,27 +386,7 @@ class Inventory:
 
 def put_back(snapshot: Iterable[Held]) -> bool:
     """Put every cell back as it was at a snapshot; return whether anything had changed."""
-    changed = False
-    for how, owner, key, old in snapshot:
-        if how == "contents":
-            same = holds(owner, old)
-            if not same:
-                refill(owner, old)
-        elif how == "buffer":
-            same = is_as_before(owner, old)
-            if not same:
-                owner[...] = old
-        elif how == "item":
-            same = value_at(owner, key) is old
-            if not same:
-                owner[key] = old
-        else:
-            attribute = "_value" if how == "array" else "_grad"
-            same = getattr(owner, attribute) is old
-            if not same:
-                setattr(owner, attribute, old)
-        changed = changed or not same
-    return changed
+    return any([held.put_back() for held in snapshot])
 
 
 def _corresponds(old: Any, new: Any, moved: dict[int, Any]) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxchain.core.arrays import has_nan, info_of
-from jaxchain.core.attempt import COTANGENT
 from jaxchain.core.compat import fingerprint, split_gradient, with_outputs
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import call_site
@@ -22,6 +21,7 @@ from jaxchain.core.op import GradientOp
 from jaxchain.core.op_node import special_pullback, variable_on
 from jaxchain.core.program import Pruned, nan_error
 from jaxchain.core.spread import spec, zeros_of
+from jaxchain.core.tape import COTANGENT
 from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
 from jaxchain.core.variant import MISS, Variant
@@ -167,12 +167,12 @@ class LinkVariant(Variant):
         self.backward: Pruned | None = None
         self.split: ClosedJaxpr | None = None
         super().__init__(traced, donate=False)
-        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i], False) for i in self.order]
+        self.infos = [info_of(traced.jaxpr.jaxpr.invars[i], False) for i in self.inputs.order]
         if self.split is None:
             return
         self.differentiable, reached, self.inner, origins = traced.lifted.gradients
         self._from, self.inner_from = origins[: len(reached)], origins[len(reached) :]
-        place = {i: at for at, i in enumerate(self.order)}
+        place = {i: at for at, i in enumerate(self.inputs.order)}
         self.needs = tuple(place[i] for i in reached)
         # a random key that a nested call names, and nothing reads, is no input of the forward
         known = [k for k, i in enumerate(self._reads) if i in place]
@@ -180,7 +180,7 @@ class LinkVariant(Variant):
         after = range(len(self._reads), len(self.split.jaxpr.invars))
         self.backward = Pruned.of(self.split, [*known, *after])
         invars, n = self._whole.jaxpr.invars, len(traced.jaxpr.jaxpr.invars)
-        keep, cotangents = [*self.order, *range(n, len(invars))], [v.aval for v in invars[n + len(self.inner) :]]
+        keep, cotangents = [*self.inputs.order, *range(n, len(invars))], [v.aval for v in invars[n + len(self.inner) :]]
         self.gradient = LinkGradient(self.name, self.backward, Pruned.of(self._whole, keep), cotangents)
         if self.inner:  # asked for seldom: a program of its own, which makes the forward again
             totals = Pruned.of(self._totals, keep)
@@ -224,7 +224,7 @@ class LinkVariant(Variant):
         if self.backward is not None:
             assert self.gradient is not None
             inputs = self.backward.closed.jaxpr.invars
-            known = [self.traced.values[self.order[k]] for k in self.gradient_reads]
+            known = [self.traced.values[self.inputs.order[k]] for k in self.gradient_reads]
             rest = [None] * (len(inputs) - len(self.backward.unread) - len(known))
             specs = [spec(v.aval, value) for v, value in zip(inputs, [*known, *rest], strict=False)]
             found.append((self.gradient.compiled, specs))
@@ -246,11 +246,11 @@ class LinkVariant(Variant):
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run the compiled program; leave one node in the graph."""
-        if self.grad_arguments or self.ends:
+        if self.ends:
             self.check_ends(leaves)
         values = self.gather(leaves)
-        at = int(self.uses_key)
-        values[at : at + len(self.arrays)] = self.arrays
+        at, parameters = int(self.inputs.uses_key), self.inputs.arrays
+        values[at : at + len(parameters)] = parameters
         arrays = [x._array if isinstance(x, Variable) else x for x in values]
         if self.asks and not self.fits(arrays):
             self.misses += 1

@@ -294,7 +294,7 @@ def _same_cells(a: Traced, b: Traced) -> bool:
     if any(len(x) != len(y) or not all(p is q for p, q in zip(x, y, strict=True)) for x, y in pairs):
         return False
     places = zip(one.walk.places, other.walk.places, strict=True)
-    return all(k == m and _same_container(c, d) for (c, k), (d, m) in places)
+    return all(p.key == q.key and _same_container(p.container, q.container) for p, q in places)
 
 
 def _same_container(a: Any, b: Any) -> bool:
@@ -326,20 +326,17 @@ def _finish_alike(a: Traced, b: Traced) -> bool:
 def _build_alike(one: Lifted, other: Lifted, outputs: Sequence[Any]) -> bool:
     if not _same_result(one.result(outputs), other.result(outputs)):
         return False
-    lists = [(one.writes, other.writes), (one.argument_writes, other.argument_writes), (one.reports, other.reports)]
-    if any(len(x) != len(y) for x, y in lists) or (one.ends, one.cut) != (other.ends, other.cut):
+    writes = [[*lifted.writes, *lifted.argument_writes] for lifted in (one, other)]
+    if len(writes[0]) != len(writes[1]) or len(one.reports) != len(other.reports):
         return False
-    for w, v in zip(*lists[0], strict=True):
-        if (w.how, w.index, w.at, w.key) != (v.how, v.index, v.at, v.key):
+    if (one.ends, one.cut) != (other.ends, other.cut):
+        return False
+    for w, v in zip(*writes, strict=True):
+        if (type(w), w.index, w.at, w.key) != (type(v), v.index, v.at, v.key):
             return False
-        if not _same_container(w.container, v.container):
+        if not _same_container(w.container, v.container) or not _same_result(w.build(outputs), v.build(outputs)):
             return False
-        if w.build is not v.build and not (w.build and v.build and _same_result(w.build(outputs), v.build(outputs))):
-            return False
-    for (i, how, build), (k, manner, make) in zip(*lists[1], strict=True):
-        if (i, how) != (k, manner) or not _same_result(build(outputs), make(outputs)):
-            return False
-    for (values, observer, again), (others, watcher, anew) in zip(*lists[2], strict=True):
+    for (values, observer, again), (others, watcher, anew) in zip(one.reports, other.reports, strict=True):
         if again is not anew or not _same_result(observer, watcher) or values.keys() != others.keys():
             return False
         if not all(_same_result(build(outputs), others[name](outputs)) for name, build in values.items()):

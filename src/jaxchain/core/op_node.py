@@ -23,7 +23,7 @@ class OpNode(FunctionRecord):
 
     __slots__ = ("kept", "plan", "scalars")
 
-    plan: Any  # `op.Plan`: what the op does on inputs of these shapes
+    plan: Any  # `plan.Plan`: what the op does on inputs of these shapes
     kept: Sequence[Any]  # retained inputs, then retained outputs: arrays, or what waits in their place
     scalars: tuple[Any, ...]
 

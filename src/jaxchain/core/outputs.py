@@ -12,7 +12,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from jaxchain.core.cells import ATOMS, UNSET, SlotView, refill
+from jaxchain.core.cells import ATOMS, UNSET, SlotView
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.guard import NotCompilable
 from jaxchain.core.kinds import is_record, slots_of
@@ -21,40 +21,6 @@ from jaxchain.core.outside import is_iterator
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.state import Walk
 from jaxchain.core.variable import Variable, as_array
-
-
-class Write:
-    """One thing that a compiled call leaves behind: where, and how to build the value from the call's outputs."""
-
-    __slots__ = ("at", "build", "container", "how", "index", "key", "name")
-
-    def __init__(
-        self, name: str, how: str, container: Any, key: Any, build: Callable[[Sequence[Any]], Any] | None
-    ) -> None:
-        self.name, self.how, self.container, self.key, self.build = name, how, container, key, build
-        self.index: int | None = None  # which output it is, if it is just one
-        self.at = 0  # where the Variable that it writes to stands behind the outputs
-
-    def apply(self, outputs: Sequence[Any]) -> None:
-        """Write the value of this call."""
-        if self.how == "delete":
-            self.container.pop(self.key, None) if isinstance(self.container, dict) else None
-        elif self.how == "contents":
-            assert self.build is not None
-            refill(self.container, self.build(outputs))
-        else:
-            assert self.build is not None
-            value = self.build(outputs)
-            if self.how == "item":
-                self.container[self.key] = value
-            elif self.how == "place.array":
-                outputs[self.at].array = value
-            elif self.how == "place.grad":
-                outputs[self.at]._grad = value
-            elif self.how == "array":
-                self.container.array = value
-            else:
-                self.container._grad = value
 
 
 class Once:
@@ -86,7 +52,7 @@ class Outputs:
         shared: What is in several places, by identity, as far as that is known.
 
     Attributes:
-        came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Variant.finish`.
+        came_in: Where the Variables that the call was given, or found, stand behind its outputs: `Results.write`.
         originals: What lies in the place of something during the trace comes out as that: see `outside.substitute`.
         gives_back: Those of them that come out, as what they are, not made anew: with the numbers of their arrays
             (-1: it does not come out, it is written to).
@@ -123,9 +89,9 @@ class Outputs:
         self.uses[at] += 1
         return at
 
-    def index_of(self, array: Any) -> int:
-        """Return the output number of an array that was added."""
-        return self._index[id(array)]
+    def index_of(self, value: Any) -> int | None:
+        """Return the output number of an array that was added; None for what is no array of the trace."""
+        return self._index[id(value)] if is_tracer(value) else None
 
     def builder(self, value: Any) -> Callable[[Sequence[Any]], Any]:
         """Return a function from the call's outputs to a value like `value`.

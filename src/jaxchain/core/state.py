@@ -46,7 +46,7 @@ from jaxchain.core.cells import (
     template_of,
 )
 from jaxchain.core.errors import is_user_code
-from jaxchain.core.inventory import Inventory, is_large, sampled
+from jaxchain.core.inventory import Inventory, Place, Plain, is_large, sampled
 from jaxchain.core.kinds import is_of_user_module, is_ours, is_record, slots_of
 from jaxchain.core.outside import has_substitute
 from jaxchain.core.parameter import Parameter, SharedParameter
@@ -227,8 +227,7 @@ class Walk(Inventory):
                     self._place(name, view, key, member, False)
 
     def _sized(self, name: str, container: Any) -> None:
-        self.sized.append(container)
-        self.sized_names.append(name)
+        self.sized.append((name, container))
 
     def _open(self, view: Any) -> None:
         self.open.append((view, view.keys()))
@@ -244,18 +243,15 @@ class Walk(Inventory):
         if numbers and (template is ARRAY or (isinstance(value, int | float) and not isinstance(value, bool))):
             template = NUMBER
         if template is None:
-            self.plain.append((container, key))
-            self.plain_values.append(value)
-            self.plain_names.append(name)
+            self.plain.append(Plain(container, key, value, name))
             if has_substitute(value):
                 self.outside.append((container, key, name))
             self._stack.append((name, value))
         else:
-            self.places.append((container, key))
-            self.templates.append(template)
-            self.place_names.append(name)
+            place = Place(container, key, template, name)
+            self.places.append(place)
             if isinstance(value, tuple):
-                self.tuples.append(((container, key), template, name))
+                self.tuples.append(place)
                 self._stack.append((name, value))
 
     def _function(self, name: str, function: types.FunctionType) -> None:

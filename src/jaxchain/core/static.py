@@ -42,6 +42,7 @@ from jaxchain.core.program import VariantMismatch
 from jaxchain.core.sizes import bucket
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
+from jaxchain.core.uncompiled import Uncompiled
 from jaxchain.core.untouched import undone_on_error
 from jaxchain.core.variant import MISS, GraphGoesOn, Variant
 
@@ -59,9 +60,6 @@ class Static:
         donate: Whether the buffers of cells that are read and written may be reused.
         sizes: What is done about sizes that vary; None: each is a program of its own.
     """
-
-    REMEMBERED = 2**16  # keys that were not compiled for
-    CHEAPER = 4  # times that eager calls have to be faster than a compile
 
     def __init__(
         self,
@@ -86,9 +84,7 @@ class Static:
         self.eager_outcomes: set[Any] = set()
         self.failed: set[Any] = set()  # keys with which a trace failed, and the eager call did not
         self.unbounded: set[Any] = set()  # keys for which the state differs at every call
-        self.spent: dict[int, float] = {}  # by hashes of keys not compiled for: seconds that their calls took ...
-        self.uncompiled = 0  # ... calls with such keys ...
-        self.eager_seconds = 0.0  # ... and the time that the last one took
+        self.uncompiled = Uncompiled()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a decorated method: each instance has variants of its own, if it can hold them."""
@@ -165,24 +161,31 @@ class Static:
                     known.took(variant, not assumed)
                 return result
             assumed = variant.missed
+        walks.clear()  # they hold the state
+        return self._of_a_new_variant(key, known, leaves, args, kwargs, assumed)
+
+    def _of_a_new_variant(
+        self, key: Any, known: Known, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]
+    ) -> Any:
+        """Make a call for which none of the known variants fits: compile one, unless there are too many."""
         if (key, assumed) in self.eager_outcomes:
             return self.run_eager(args, kwargs)
-        if len(known) >= config.max_variants:
-            result = self.run_eager(args, kwargs)
-            if assumed:
-                self.warn(
-                    f"{len(known)} variants are compiled for values that differ from call to call "
-                    f"(config.max_variants), the last asked for: {known[0].guards[-1]}"
-                )
-            elif key not in self.unbounded:
-                self.unbounded.add(key)
-                self.warn(
-                    f"{len(known)} variants are compiled for state that differs from call to call "
-                    f"(config.max_variants), the last because of: {self.compiles[-1].reason}. {ATTRIBUTE}"
-                )
-            return result
-        walks.clear()  # they hold the state
-        return self._new(key, leaves, args, kwargs, assumed)
+        if len(known) < config.max_variants:
+            return self._new(key, leaves, args, kwargs, assumed)
+        result = self.run_eager(args, kwargs)
+        many = f"{len(known)} variants are compiled for"
+        if assumed:
+            self.warn(
+                f"{many} values that differ from call to call (config.max_variants), the last asked for: "
+                f"{known[0].guards[-1]}"
+            )
+        elif key not in self.unbounded:
+            self.unbounded.add(key)
+            self.warn(
+                f"{many} state that differs from call to call (config.max_variants), the last because of: "
+                f"{self.compiles[-1].reason}. {ATTRIBUTE}"
+            )
+        return result
 
     def _of_a_new_kind(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any) -> Any:
         """Make a call with a key that is not known: where keys are ever new, one that comes often is compiled for.
@@ -191,25 +194,11 @@ class Static:
         a few times. Where an eager call takes as long as a compile, as it may with shapes that are new to its ops, too,
         every key is compiled for.
         """
-        kind = hash(key)
         alike = sum(k[2] == key[2] for k in self.variants)  # under this configuration
-        spent = self.spent.get(kind, 0.0)
-        if alike < config.compile_at_once or not self._eager_pays(spent):
-            self.spent.pop(kind, None)
+        if alike < config.compile_at_once or not self.uncompiled.pays(key, self.compiles):
+            self.uncompiled.forget(key)
             return self._new(key, leaves, args, kwargs, ())
-        if len(self.spent) >= self.REMEMBERED:
-            self.spent.clear()
-        self.uncompiled += 1
-        start = time.perf_counter()
-        result = self.function_eager(args, kwargs)
-        self.eager_seconds = time.perf_counter() - start
-        self.spent[kind] = spent + self.eager_seconds
-        return result
-
-    def _eager_pays(self, spent: float) -> bool:
-        """Return whether a kind's calls so far, and one more like the last, take far less than compiles take."""
-        compiles = sum(c.trace_seconds + c.compile_seconds for c in self.compiles)
-        return self.CHEAPER * (spent + self.eager_seconds) * len(self.compiles) < compiles
+        return self.uncompiled.call(key, self.function_eager, args, kwargs)
 
     def _new(self, key: Any, leaves: Sequence[Any], args: Any, kwargs: Any, assumed: tuple[Outcome, ...]) -> Any:
         """Compile a variant for outcomes of which the first are known, and call it."""
@@ -343,7 +332,8 @@ class Static:
                 if precision != precision_now:
                     return f"jax_default_matmul_precision was {precision}, is {precision_now}"
                 return f"jax_enable_x64 was {wide}, is {wide_now}"
-            return last.difference() or last.type_difference() or "the type of a state array changed"
+            other = last.conditions.difference() or last.inputs.type_difference(last.traced.inputs)
+            return other or "the type of a state array changed"
         return key_difference(self.compiles, key, names)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -364,7 +354,7 @@ class Static:
         key = (tree, keys_of(leaves), _config_key(thread_state()))
         known = self.variants.get(key)
         for variant in known if isinstance(known, list) else ():
-            if variant.made_with == numerics() and variant.difference() is None:
+            if variant.made_with == numerics() and variant.conditions.difference() is None:
                 return Lowered(self, variant)
         with own_errors():
             return Lowered(self, self.compile(key, args, kwargs, ()))
@@ -388,7 +378,7 @@ class Static:
 
     def explain(self) -> Explanation:
         """Return every compile with its reason, times, state and what was baked in: print it, or take `to_dict()`."""
-        return Explanation(self.name, self.compiles, self.eager_reasons, self.uncompiled)
+        return Explanation(self.name, self.compiles, self.eager_reasons, self.uncompiled.calls)
 
     def clear(self) -> None:
         """Forget every variant."""
@@ -398,8 +388,7 @@ class Static:
         self.eager_outcomes.clear()
         self.failed.clear()
         self.unbounded.clear()
-        self.spent.clear()
-        self.uncompiled, self.eager_seconds = 0, 0.0
+        self.uncompiled.clear()
 
     def __copy__(self) -> Static:
         return self

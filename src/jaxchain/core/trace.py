@@ -137,7 +137,7 @@ class Trace:
         cells = walk.snapshot([v for v, _ in self.installation.variables.values()])
         if function is not None:
             walk = Walk([("function", function)], known=walk.objects)
-            cells += walk.snapshot(found_in(walk.places), buffers=True)
+            cells += walk.snapshot(found_in(place.cell for place in walk.places), buffers=True)
         return cells, *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:

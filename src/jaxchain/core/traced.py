@@ -11,11 +11,12 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jaxchain.core.exact import exact_jit
 from jaxchain.core.guard import Guard
-from jaxchain.core.outputs import Once, Write
+from jaxchain.core.outputs import Once
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.spread import spec
 from jaxchain.core.state import Walk
 from jaxchain.core.trace import Call
+from jaxchain.core.writes import Write
 
 
 class Called(NamedTuple):
@@ -80,12 +81,12 @@ class Lifted:
         ends: Where the Variables stand (`Outputs.came_in`) at which a gradient arrived.
         cut: Those that the program unchains before.
         dropped: Those that the program changes, takes out of the state and leaves to nobody.
-        argument_writes: The Variables among the arguments that are written.
+        argument_writes: The arrays and gradients of Variables among the arguments that are written.
         reports: What is reported, and what is printed.
         gradients: Where gradients come from and go to.
         uses: How many things each output is needed for.
         once: Builders of what is in several places.
-        gives_back: The Variables that were given or found and come out: see `Outputs`, `Variant.finish`.
+        gives_back: The Variables that were given or found and come out: see `Outputs`, `Results.write`.
     """
 
     walk: Walk
@@ -107,7 +108,7 @@ class Lifted:
     ends: list[int]
     cut: list[int]
     dropped: list[int]
-    argument_writes: list[tuple[int, str, Any]]
+    argument_writes: list[Write]
     reports: list[tuple[dict[str, Any], Any, Any]]
     gradients: Gradients
     uses: list[int]

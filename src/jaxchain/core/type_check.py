@@ -12,6 +12,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxchain.core.errors import InvalidType
 
 
@@ -248,8 +250,6 @@ def expect_broadcast_shapes(*shape_types: Any) -> None:
     Args:
         *shape_types: Expressions of shapes.
     """
-    import numpy as np
-
     try:
         np.broadcast_shapes(*map(evaluate, shape_types))
     except ValueError:

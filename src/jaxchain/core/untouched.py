@@ -59,7 +59,8 @@ class _State:
     def __init__(self, target: Any, args: Any, kwargs: Any) -> None:
         given = jax.tree_util.tree_leaves((args, kwargs), is_leaf=lambda v: isinstance(v, Variable))
         self.walk = walk = Walk([("target", target), *(("argument", v) for v in given if not isinstance(v, Variable))])
-        variables = [v for v in (*given, *found_in([*walk.places, *walk.plain])) if isinstance(v, Variable)]
+        cells = [(c, key) for c, key, _, _ in (*walk.places, *walk.plain)]
+        variables = [v for v in (*given, *found_in(cells)) if isinstance(v, Variable)]
         held = list({id(v): v for v in (*walk.parameters, *variables)}.values())
         for v in held:
             v._grad_array()  # cut out of what a compiled step gave: from here on the same array whoever reads it

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxchain.core.arrays import ARRAY_LIKE, zeros
-from jaxchain.optimizers.base import GradientMethod
+from jaxchain.optimizers.gradient_method import GradientMethod
 from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy, plain_number
 from jaxchain.optimizers.update_rule import UpdateRule
 

@@ -18,8 +18,8 @@ from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.link import Link
-from jaxchain.optimizers.base import GradientMethod
 from jaxchain.optimizers.compiled import apply_hooks, call_update, hooks_of, scale_of_each, scales_apart, unscaled
+from jaxchain.optimizers.gradient_method import GradientMethod
 from jaxchain.optimizers.hooks import Hooks
 from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
