@@ -232,7 +232,8 @@ class Attempt:
             state.refresh()
             installation.restore()
             if not (ok and trace.inits):  # what is initialised on the way stays so
-                questions.refused = questions.refused or self.effects.undone()
+                undone = self.effects.undone()
+                questions.refused = questions.refused or undone
             self.effects.forget_tracers()
 
         try:
