@@ -264,7 +264,7 @@ class Attempt:
             if ok:
                 for owner, value in trace.inits:
                     if isinstance(owner, Parameter):
-                        owner.array = value
+                        owner.array, owner._grad = value  # zeros, after `zerograd`
                     else:
                         owner.state = value
             else:
