@@ -118,7 +118,7 @@ class Parameter(Variable):
         self.array = array
         if self.grad_cleared == "to zeros":
             with jax.ensure_compile_time_eval():  # no tracer: it stays, too
-                self.grad = np.zeros(array.shape, array.dtype)
+                self._grad = as_jax(np.zeros(array.shape, array.dtype))  # `grad_cleared` as it is: a trace begins anew
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)
