@@ -1489,6 +1489,21 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, fac
     assert step.compiles == []
 
 
+def test_a_view_of_a_numpy_array_of_the_state_stays_one():
+    box = Box(buffer=np.arange(4.0), view=None)
+
+    @jaxchain.static
+    def step(x):
+        box.view = box.buffer[1:3]
+        return x * 2, box.buffer[::2]
+
+    for _ in range(2):
+        _, even = step(np.ones(2, "f"))
+    box.view[1] = 7
+    np.testing.assert_array_equal(even, [0, 7])
+    assert len(step.compiles) == 2  # box.view was None
+
+
 class Doubled(np.ndarray):
     def double(self):
         return self * 2
