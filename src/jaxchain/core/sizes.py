@@ -17,6 +17,7 @@ from jaxchain.core.op import op
 from jaxchain.core.variable import Variable
 
 ARRAYS = (Variable, *ARRAY_LIKE)
+Floats = Float[Array, "..."]
 
 
 class bucket:
@@ -131,7 +132,7 @@ def _length(name: str, leaf: Any, axis: int) -> int:
 
 
 @op(label="Pad")
-def _pad_in_graph(x: Float[Array, "..."], widths: tuple[tuple[int, int], ...], fill: float) -> Float[Array, "..."]:
+def _pad_in_graph(x: Floats, widths: tuple[tuple[int, int], ...], fill: float) -> Floats:
     return jnp.pad(x, widths, constant_values=jnp.asarray(fill).astype(x.dtype))
 
 
