@@ -337,9 +337,12 @@ def test_cond_can_be_exported_and_a_choice_by_value_cannot():
         export(choice, X)
 
 
-def test_a_number_of_the_symbolic_size_is_named():
+@pytest.mark.parametrize(
+    "number", [int, lambda n: np.zeros(n).size, lambda n: int(f"{n}")], ids=["int", "NumPy", "text"]
+)
+def test_a_number_of_the_symbolic_size_is_named(number):
     def f(x):
-        return F.sum(x) * float(int(x.shape[0]))
+        return F.sum(x) * float(number(x.shape[0]))
 
     with pytest.raises(ExportError, match=r"needs a number where it has a symbolic size: .*test_export.py:\d+"):
         export(f, X)

@@ -218,6 +218,14 @@ def test_a_step_updates_the_copy_s_array_once_per_owner():
     assert len(set(results[0][:4])) == 4
 
 
+def test_a_step_that_shares_a_chain_s_own_persistent_values_leaves_arrays():
+    chain = jaxchain.Chain()
+    chain.add_persistent("total", np.zeros(2, "f"))
+    copies = jaxchain.static(lambda x: chain.copy().total + x)
+    np.testing.assert_array_equal(copies(X[0]), X[0])
+    np.testing.assert_array_equal(chain.total, [0, 0])
+
+
 def test_a_property_that_fails_keeps_its_message():
     class Broken(jaxchain.Link):
         @property

@@ -65,6 +65,11 @@ def test_a_link_agrees(training):
     assert jaxchain.verify(model.static(), X, T)
 
 
+def test_a_parameter_that_has_no_array_yet_is_none_of_the_results():
+    model = L.Linear(None, 2)
+    assert jaxchain.verify(lambda x: (F.sum(x), next(iter(model.params())).name), X)
+
+
 def test_a_number_that_changes_unseen_is_found():
     hidden = Hidden()
 

@@ -117,7 +117,7 @@ def export(
         # a copy: what does not depend on the inputs, or is another output, too, is an output of its own
         return tuple(jnp.array(on_tape(y), copy=True) for y in outputs)
 
-    with using_config("train", train), _explained(name):
+    with using_config("train", train), _explained(name, specs):
         traced = trace_call(call, tuple(specs), {}, [(name, target)], name, link is None, by_jax=vjp_order > 0)
     if traced.guards:
         raise ExportError(f"export: {name} chooses by the value of its state: {traced.guards[0]}. Use jaxchain.cond")
@@ -147,7 +147,7 @@ def _check_options(target: Any, platforms: Sequence[str], vjp_order: int) -> Non
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, specs: Sequence[Any]) -> Iterator[None]:
     """Say of what cannot be traced, in the block, why it cannot be exported."""
     try:
         with own_errors():
@@ -156,8 +156,9 @@ def _explained(name: str) -> Iterator[None]:
         raise ExportError(
             f"export: {name}: {error}. For a choice by value use jaxchain.cond, while_loop or scan"
         ) from error
-    except (jax.errors.InconclusiveDimensionOperation, TypeError) as error:
-        if isinstance(error, TypeError) and "_DimExpr" not in str(error):  # what `int` says of a symbol
+    except (jax.errors.InconclusiveDimensionOperation, TypeError, ValueError) as error:
+        said = {"_DimExpr", *(f"'{size}'" for spec in specs for size in spec.shape)}  # what `int` says of a symbol
+        if isinstance(error, TypeError | ValueError) and not any(words in str(error) for words in said):
             raise
         raise ExportError(
             f"export: {name} needs a number where it has a symbolic size{_line(error)}\n"

@@ -30,7 +30,8 @@ class LinkHook:
     """Base class of hooks that see link calls; subclasses override what they need.
 
     As a context manager it sees every link call of the thread, for which static mode makes way to eager mode; given to
-    `Link.add_hook` it sees that link's, and in static mode is part of what is compiled: it runs while that is traced.
+    `Link.add_hook` it sees that link's, and in static mode is part of what is compiled, with the state that it reads
+    and writes. One that only records can say ``_opaque = True``: then it does so while a call is traced, and no more.
 
     Attributes:
         name: Its key among the hooks of a thread or link.
@@ -46,7 +47,6 @@ class LinkHook:
     """
 
     name = "LinkHook"
-    _opaque = True  # a compiled call depends on which hooks there are, not on what they count
 
     def __enter__(self) -> Any:
         hooks = thread_state().link_hooks

@@ -134,7 +134,7 @@ def _results(target: Any, out: Any) -> list[tuple[str, Any]]:
     walk = Walk([("target", target)])
     found = [(name, np.array(values_of(a))) for name, a in arrays_of(out)]
     for name, p in zip(walk.parameter_names, walk.parameters, strict=True):
-        pair = ((name, p.array), (f"{name}.grad", p.grad))
+        pair = ((name, p.array), (f"{name}.grad", p._grad_array()))  # also of one that has no array yet
         found += [(n.removeprefix("target."), None if a is None else np.array(a)) for n, a in pair]
     for container, key, _, name in walk.places:
         cell = name.removeprefix("target.")

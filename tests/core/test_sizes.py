@@ -63,6 +63,26 @@ def test_labels_that_the_loss_ignores_need_no_mask():
     assert len(step.compiles) == 1
 
 
+@pytest.mark.filterwarnings("ignore::jaxchain.core.explain.EagerFallback")  # where the gradient goes on
+@pytest.mark.parametrize("what", ["given twice", "made of another", "given a new array"])
+def test_a_padded_variable_is_left_as_eager_mode_leaves_it(what):
+    def step(x, y, mask=None):
+        if what == "given a new array":
+            x.array = x.array * 2
+        y = F.sum(F.where(np.ones(3, bool) if mask is None else mask, x * x * y, x * 0))
+        y.backward()
+
+    def run(function):
+        v = Variable(np.float32([1, 2, 3]))
+        x = F.exp(v) if what == "made of another" else v
+        function(x, x if what == "given twice" else Variable(np.float32([1, 1, 1])))
+        return v.grad, x.array
+
+    found = run(jaxchain.static(sizes=jaxchain.bucket({"x": 0, "y": 0}))(step))
+    for a, b in zip(run(step), found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5)
+
+
 def test_lists_are_padded_to_the_longest_with_a_mask_each():
     @jaxchain.static(sizes=jaxchain.bucket({"xs": 0}, sizes=(4, 8)))
     def total(xs, mask):

@@ -1318,6 +1318,11 @@ def _write(box, x):
     return int(box.buffer[0])
 
 
+def _write_and_take(box, x):
+    box.held[0] = box.held[0] + x.array[0]
+    return float(x.array.sum()) + float(box.held[0])
+
+
 EAGER = {
     "it takes the next value of the iterator": [
         (lambda: Box(it=itertools.count(1)), lambda box, x: next(box.it)),
@@ -1338,6 +1343,8 @@ EAGER = {
     ],
     "it takes a value out of the program": [
         (Box, lambda box, x: caught(lambda: float(x.array.sum()))),
+        (lambda: Box(held=np.array([0.0, None], object)), _write_and_take),  # and what it did besides is undone
+        (lambda: Box(rng=np.random.RandomState(0)), lambda box, x: box.rng.rand() + float(x.array.sum())),
         (Box, lambda box, x: caught(lambda: x.array.sum().item())),
         (Box, lambda box, x: caught(lambda: float(np.asarray(x.array).sum()))),
         (Box, lambda box, x: caught(lambda: sum(x.array.tolist()))),
@@ -1438,6 +1445,28 @@ def test_what_is_initialised_on_the_way_and_runs_eagerly(program):
     assert got == expected
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda link, x: link(x),
+        lambda link, x: jaxchain.scan(lambda c, _: (link(c), c), Variable(x), length=2),
+        lambda link, x: jaxchain.cond(jnp.asarray(True), link, lambda y: y * 2, Variable(x)),
+    ],
+    ids=["call", "scan", "cond"],
+)
+def test_what_is_initialised_in_the_first_call_is_what_eager_mode_makes(call):
+    def program(static):
+        jaxchain.seed(0)
+        link = L.Linear(None, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            link.zerograds()
+            static(lambda x: call(link, x))(np.ones((1, 2), "f"))
+        return [plain(p.array) for p in (link.W, L.Linear(2, 2).W)], plain(link.W.grad)
+
+    assert run(program, static=True)[0] == run(program, static=False)[0]
+
+
 @pytest.mark.parametrize(("reason", "make", "factor"), CASES, ids=range(len(CASES)))
 def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, factor):
     def program(static):
@@ -1458,6 +1487,21 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_so_once(reason, make, fac
     assert [w.category for w in caught] == [EagerFallback]
     assert reason in str(caught[0].message)
     assert step.compiles == []
+
+
+def test_a_view_of_a_numpy_array_of_the_state_stays_one():
+    box = Box(buffer=np.arange(4.0), view=None)
+
+    @jaxchain.static
+    def step(x):
+        box.view = box.buffer[1:3]
+        return x * 2, box.buffer[::2]
+
+    for _ in range(2):
+        _, even = step(np.ones(2, "f"))
+    box.view[1] = 7
+    np.testing.assert_array_equal(even, [0, 7])
+    assert len(step.compiles) == 2  # box.view was None
 
 
 class Doubled(np.ndarray):

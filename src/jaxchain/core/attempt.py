@@ -231,7 +231,8 @@ class Attempt:
             state.refresh()
             installation.restore()
             if not (ok and trace.inits):  # what is initialised on the way stays so
-                questions.refused = questions.refused or self.effects.undone()
+                undone = self.effects.undone()
+                questions.refused = questions.refused or undone
             self.effects.forget_tracers()
 
         try:
@@ -253,7 +254,7 @@ class Attempt:
             if ok:
                 for owner, value in trace.inits:
                     if isinstance(owner, Parameter):
-                        owner.array = value
+                        owner.array, owner._grad = value  # zeros, after `zerograd`
                     else:
                         owner.state = value
             else:

@@ -254,6 +254,9 @@ class Outputs:
         return lambda outputs: tree.unflatten([build(outputs) for build in builders])
 
     def _array(self, value: np.ndarray) -> Callable[[Sequence[Any]], Any]:
+        objects, at = self.walk.objects, id(value.base)
+        if at in objects:  # a view of an array that is there before and after, unless another has taken its place
+            return lambda outputs: value.view() if objects[at] is value.base else value.copy()
         if value.dtype != object:
             return lambda outputs: value.copy()
         parts = [self.builder(v) for v in value.flat]

@@ -117,7 +117,8 @@ class Parameter(Variable):
                 array = placed(array, self._home)
         self.array = array
         if self.grad_cleared == "to zeros":
-            self.grad = np.zeros(array.shape, array.dtype)
+            with jax.ensure_compile_time_eval():  # no tracer: it stays, too
+                self._grad = as_jax(np.zeros(array.shape, array.dtype))  # `grad_cleared` as it is: a trace begins anew
         trace = thread_state().trace
         if trace is not None:
             trace.initialised(self)

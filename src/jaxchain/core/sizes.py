@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxchain.core.arrays import ARRAY_LIKE
+from jaxchain.core.op import op
 from jaxchain.core.variable import Variable
 
 ARRAYS = (Variable, *ARRAY_LIKE)
+Floats = Float[Array, "..."]
 
 
 class bucket:
@@ -81,7 +85,7 @@ class bucket:
             raise ValueError(f"bucket: expected arguments of one size, got {longest}")
         if not longest:
             return args, kwargs, []
-        padded: list[Padded] = []
+        padded: dict[Any, Padded] = {}  # a Variable that is given twice stays one
         size = self.size(next(iter(longest.values())))
         for name in longest:
             fill = self.fill.get(name, 0) if isinstance(self.fill, Mapping) else self.fill
@@ -93,19 +97,28 @@ class bucket:
             name = next(iter(longest))
             masks = [np.arange(size) < n for n in lengths[name]]
             bound.arguments[self.mask] = masks[0] if isinstance(bound.arguments[name], ARRAYS) else masks
-        return bound.args, bound.kwargs, padded
+        return bound.args, bound.kwargs, [*padded.values()]
 
 
 class Padded(NamedTuple):
-    """A Variable and the one that stands for it in a call."""
+    """A Variable and one that stands for it in a call, with the array that this had before the call."""
 
     given: Variable
     stand_in: Variable
+    array: Any
 
-    def give_back(self) -> None:
-        """Give the Variable its part of the gradient that came to the other one."""
-        grad = self.stand_in.grad
-        self.given.grad = None if grad is None else np.asarray(grad)[tuple(map(slice, self.given.shape))]
+
+def give_back(padded: Sequence[Padded]) -> None:
+    """Give Variables their parts of what a call left in those that stood for them: gradients, and new arrays."""
+    for given, _, _ in padded:
+        given.grad = None
+    for given, stand_in, array in padded:
+        part = tuple(map(slice, given.shape))
+        if stand_in.array is not array:
+            given.array = np.asarray(stand_in.array)[part]
+        if stand_in.grad is not None:
+            grad = np.asarray(stand_in.grad)[part]
+            given.grad = grad if given.grad is None else given.grad + grad
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -118,7 +131,12 @@ def _length(name: str, leaf: Any, axis: int) -> int:
     return leaf.shape[axis]
 
 
-def _pad(leaf: Any, axis: int, size: int, fill: float, padded: list[Padded]) -> Any:
+@op(label="Pad")
+def _pad_in_graph(x: Floats, widths: tuple[tuple[int, int], ...], fill: float) -> Floats:
+    return jnp.pad(x, widths, constant_values=jnp.asarray(fill).astype(x.dtype))
+
+
+def _pad(leaf: Any, axis: int, size: int, fill: float, padded: dict[Any, Padded]) -> Any:
     missing = size - leaf.shape[axis]
     if missing <= 0:
         return leaf
@@ -126,9 +144,13 @@ def _pad(leaf: Any, axis: int, size: int, fill: float, padded: list[Padded]) -> 
     widths[axis] = (0, missing)
     if not isinstance(leaf, Variable):
         return np.pad(np.asarray(leaf), widths, constant_values=fill)
-    array = np.pad(np.asarray(leaf.array), widths, constant_values=fill)
-    stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
-    if leaf.grad is not None:
-        stand_in.grad = np.pad(np.asarray(leaf.grad), widths)
-    padded.append(Padded(leaf, stand_in))
-    return stand_in
+    if leaf.creator_node is not None and leaf.requires_grad:  # a gradient goes on to what it was made of
+        return _pad_in_graph(leaf, tuple(widths), fill)
+    key = (id(leaf), axis, fill)
+    if key not in padded:
+        array = np.pad(np.asarray(leaf.array), widths, constant_values=fill)
+        stand_in = Variable(array, name=leaf.name, requires_grad=leaf.requires_grad)
+        if leaf.grad is not None and all(p.given is not leaf for p in padded.values()):
+            stand_in.grad = np.pad(np.asarray(leaf.grad), widths)
+        padded[key] = Padded(leaf, stand_in, stand_in.array)
+    return padded[key].stand_in

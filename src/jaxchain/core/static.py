@@ -39,7 +39,7 @@ from jaxchain.core.link_variant import LinkVariant
 from jaxchain.core.merging import EQUATIONS, merge
 from jaxchain.core.nodes import BrokenScope, Scope
 from jaxchain.core.program import VariantMismatch
-from jaxchain.core.sizes import bucket
+from jaxchain.core.sizes import bucket, give_back
 from jaxchain.core.traced import Traced
 from jaxchain.core.tracing import trace_call
 from jaxchain.core.uncompiled import Uncompiled
@@ -124,10 +124,10 @@ class Static:
         if self.sizes is not None:
             args, kwargs, padded = self.sizes.padded(self.function, args, kwargs)
             if padded:
-                result = self(*args, **kwargs)
-                for each in padded:
-                    each.give_back()
-                return result
+                try:
+                    return self(*args, **kwargs)
+                finally:
+                    give_back(padded)
         if len(kwargs) > 1 and not self.keywords:
             kwargs = dict(sorted(kwargs.items()))
         leaves, tree = leaves_of(args, kwargs)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxchain.core import random
 from jaxchain.core.cells import contents_of, found_in
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import thread_state
@@ -124,7 +125,7 @@ class Trace:
 
     def initialised(self, owner: Any) -> None:
         """A parameter or update rule was initialised for real: it stays so, and the trace starts over."""
-        self.inits.append((owner, owner._array if isinstance(owner, Parameter) else owner.state))
+        self.inits.append((owner, (owner._array, owner._grad) if isinstance(owner, Parameter) else owner.state))
 
     def makes_parameters(self) -> bool:
         """Return whether a parameter was initialised that was not there before, as far as is known."""
@@ -138,11 +139,11 @@ class Trace:
         if function is not None:
             walk = Walk([("function", function)], known=walk.objects)
             cells += walk.snapshot(found_in(place.cell for place in walk.places), buffers=True)
-        return cells, *map(len, (self.reports, self.prints, self.inits, self.missing))
+        return cells, random.initializers.count, *map(len, (self.reports, self.prints, self.inits, self.missing))
 
     def put_back(self, snapshot: Any) -> bool:
         """Put every cell back as it was at a snapshot; return whether anything had changed."""
-        cells, *counts = snapshot
+        cells, random.initializers.count, *counts = snapshot
         lists = (self.reports, self.prints, self.inits, self.missing)
         changed = [len(values) for values in lists] != counts
         for values, length in zip(lists, counts, strict=True):

@@ -33,7 +33,7 @@ class Chain(Link):
     """
 
     __slots__ = ("_children",)
-    _walk_slots = ("_hooks",)
+    _walk_slots = Link._walk_slots
 
     def __init__(self, **links: Link) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class ChainList(Link, MutableSequence):
     """
 
     __slots__ = ("_children",)
-    _walk_slots = ("_hooks", "_children")
+    _walk_slots = (*Link._walk_slots, "_children")
 
     def __init__(self, *links: Link) -> None:
         super().__init__()

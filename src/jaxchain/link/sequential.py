@@ -25,7 +25,7 @@ class Sequential(ChainList):
     """
 
     __slots__ = ("_layers",)
-    _walk_slots = ("_hooks", "_layers", "_children")
+    _walk_slots = (*Link._walk_slots, "_layers", "_children")
 
     def __init__(self, *layers: Callable[..., Any]) -> None:
         super().__init__()

@@ -15,8 +15,6 @@ class WeightHook(LinkHook):
         name: Its key among the hooks of a link; None: the class's.
     """
 
-    _opaque = False  # its numbers are part of what a compiled call depends on
-
     def __init__(self, weight_name: str, name: str | None) -> None:
         self.weight_name = weight_name
         self.original_weight: Any = None  # the parameter, while its link runs
