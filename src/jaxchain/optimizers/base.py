@@ -25,7 +25,7 @@ from jaxchain.core.parameter import Parameter
 from jaxchain.link import Link
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
-from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number
+from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, number_of, plain_number
 from jaxchain.optimizers.update_rule import UpdateRule
 
 LOSS_SCALE_MAX = 65504  # the largest float16
@@ -72,7 +72,7 @@ class Optimizer:
     @property
     def t(self) -> Any:
         """Number of updates."""
-        return plain_number(self._clock.t)
+        return number_of(self._clock, "t")
 
     @t.setter
     def t(self, value: Any) -> None:
@@ -89,7 +89,7 @@ class Optimizer:
     @property
     def epoch(self) -> Any:
         """Number of epochs."""
-        return plain_number(self._clock.epoch)
+        return number_of(self._clock, "epoch")
 
     @epoch.setter
     def epoch(self, value: Any) -> None:
@@ -212,7 +212,7 @@ class Optimizer:
 
     @property
     def _loss_scale(self) -> Any:
-        return None if self._scaling is None else plain_number(self._scaling.scale)
+        return None if self._scaling is None else number_of(self._scaling, "scale")
 
     def loss_scaling(self, interval: int = 1000, scale: float | None = None) -> None:
         """Scale the loss before backward passes and the gradients back before updates.
