@@ -22,8 +22,8 @@ BY_BATCH = ("batch_normalization", "batch_renormalization", "decorrelated_batch_
 class PaddingCounts(UserWarning):
     """A layer takes statistics over an axis that `bucket` pads: what it gives is not what eager mode does.
 
-    Cause: batch normalisation in training, which knows no mask. Ways out: statistics of the data alone, by the mask (the
-    page on sizes that vary has a link to copy); a normalisation of each example; no `bucket` for such a step.
+    Cause: batch normalisation in training, which knows no mask. Ways out: statistics of the data alone, by the mask
+    (the page on sizes that vary has a link to copy); a normalisation of each example; no `bucket` for such a step.
     """
 
 
@@ -115,8 +115,8 @@ class bucket:
             if name in BY_BATCH and not sizes.isdisjoint(eqn.invars[0].aval.shape):
                 source = next((n.source for n in traced.nodes if n.op == name), None)
                 warn(
-                    f"{traced.name}: F.{name} counts the padding of bucket among its statistics. Take those of the data "
-                    f"by the mask (docs/how-to/varying-sizes.md), or leave such a step without a bucket\n"
+                    f"{traced.name}: F.{name} counts the padding of bucket among its statistics. Take those of the "
+                    f"data by the mask (docs/how-to/varying-sizes.md), or leave such a step without a bucket\n"
                     f"at {format_source(source)}",
                     PaddingCounts,
                 )

@@ -21,8 +21,10 @@ from jaxchain.link import Link
 
 
 class Guarded:
-    """An attribute that static steps read and write: nobody reads it while another thread has a tracer there, or takes
-    the buffer over; and what somebody holds, nobody takes."""
+    """An attribute that static steps read and write.
+
+    Nobody reads it while another thread has a tracer there, or takes the buffer over; what somebody holds, nobody takes.
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
