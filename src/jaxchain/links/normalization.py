@@ -23,7 +23,7 @@ from jaxchain.link import Link
 class Guarded:
     """An attribute that static steps read and write.
 
-    Nobody reads it while another thread has a tracer there, or takes the buffer over; what somebody holds, nobody takes.
+    Nobody reads it while another thread has a tracer there, or takes the buffer over: nobody takes what is held.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
