@@ -520,3 +520,27 @@ def test_float16_is_out_of_range_only_where_a_result_is(function, low, high):
 
     for half, single in zip(run("float16"), run("float32"), strict=True):
         np.testing.assert_allclose(half, single, rtol=1e-2, atol=1e-2 * np.abs(single).max())
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "expected"),
+    [
+        (lambda x: x * F.log(x), 0.001, 999.5),  # x ** -2 is no half
+        (lambda x: x * F.log1p(x - 1), 0.001, 999.5),
+        (lambda x: x * F.log2(x), 0.003, 480.8),
+        (lambda x: x * F.log10(x), 0.003, 144.7),
+        (F.arctanh, [1.0, -1.0], [np.inf, -np.inf]),
+    ],
+)
+def test_second_gradients_of_halves_and_at_poles(function, x, expected):
+    x = Variable(np.float16(x))
+    (gx,) = jaxchain.grad([F.sum(function(x))], [x], enable_double_backprop=True)
+    (ggx,) = jaxchain.grad([F.sum(gx)], [x])
+    np.testing.assert_allclose(np.float32(ggx.array), expected, rtol=2e-3)
+
+
+def test_a_huber_loss_whose_delta_is_nan():
+    x = Variable(np.float32([[1, -2]]))
+    loss = F.sum(F.huber_loss(x, np.zeros((1, 2), np.float32), np.nan))
+    loss.backward()
+    assert np.isnan(loss.array) and np.isnan(x.grad).all()
