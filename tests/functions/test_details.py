@@ -544,3 +544,7 @@ def test_a_huber_loss_whose_delta_is_nan():
     loss = F.sum(F.huber_loss(x, np.zeros((1, 2), np.float32), np.nan))
     loss.backward()
     assert np.isnan(loss.array) and np.isnan(x.grad).all()
+
+
+def test_linear_of_an_empty_batch_of_images():
+    assert F.linear(np.ones((0, 2, 3), np.float32), np.ones((4, 6), np.float32)).shape == (0, 4)
