@@ -548,3 +548,14 @@ def test_a_huber_loss_whose_delta_is_nan():
 
 def test_linear_of_an_empty_batch_of_images():
     assert F.linear(np.ones((0, 2, 3), np.float32), np.ones((4, 6), np.float32)).shape == (0, 4)
+
+
+def test_nan_stays_nan():
+    x = Variable(np.float32([[1, np.nan], [3, 4]]))
+    y = F.normalize(x)
+    assert np.isnan(y.array).tolist() == [[True, True], [False, False]]
+    (gx,) = jaxchain.grad([F.sum(F.log_ndtr(x))], [x])
+    assert np.isnan(gx.array).tolist() == [[False, True], [False, False]]
+    h, w, b = np.ones((1, 2, 2), np.float32), [np.ones((2, 2), np.float32)] * 2, [np.zeros(2, np.float32)] * 2
+    _, ys = F.n_step_rnn(1, 0.0, h, [w], [b], [x], activation="relu")
+    assert np.isnan(ys[0].array).tolist() == [[True, True], [False, False]]

@@ -281,7 +281,7 @@ def _log_ndtr(x: Array) -> Array:
 def _log_ndtr_slope(x: Array) -> Array:
     # Up to 0 as Chainer; above, where erfcx(-x / sqrt(2)) overflows, the density divided by the distribution function.
     low = math.sqrt(2 / math.pi) / _erfcx(-jnp.where(x <= 0, x, 0) * jnp.asarray(_SQRT_HALF, x.dtype))
-    high = jnp.where(x > 0, x, 0)
+    high = jnp.where(x <= 0, 0, x)
     high = jnp.exp(-jnp.square(high) / 2) / math.sqrt(2 * math.pi) / jsp.ndtr(high)
     return jnp.where(x <= 0, low, high)
 
