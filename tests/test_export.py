@@ -1,5 +1,6 @@
 """Exported programs: the model's numbers without the model's code, and files that cannot be trusted."""
 
+import functools
 import json
 import os
 import re
@@ -117,6 +118,19 @@ def test_gradients(model, order, mode, tmp_path):
     for path, gradient in found[0].items():
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(found[1][path], gradient, rtol=1e-4, atol=1e-5 * max(scale, 1))
+
+
+def test_vmap_calls_it_once_for_each():
+    """JAX has no rule for what `jax.export` gives."""
+    model, xs = L.Linear(3, 2), np.random.RandomState(0).randn(4, 1, 3).astype("float32")
+    exported = export(model, xs[0], vjp_order=2)
+
+    def norm(target, x):
+        return (jax.grad(lambda x: (target(x).array ** 3).sum())(x) ** 2).sum()
+
+    for call in (lambda target, x: target(x).array, lambda target, x: jax.grad(functools.partial(norm, target))(x)):
+        found, expected = (jax.vmap(functools.partial(call, target))(xs) for target in (exported, model))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_more_gradients_than_exported_are_an_error_that_says_what_to_write(tmp_path):

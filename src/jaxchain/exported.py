@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
+from jax.custom_batching import sequential_vmap
 
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.config import config, using_config
@@ -142,8 +143,9 @@ def _told(function: Callable[..., Any], asked: int = 1) -> Callable[..., Any]:
 
         return _told(gradients, asked + 1)(args, gy)
 
-    told = jax.custom_vjp(lambda *args: function(*args))
-    told.defvjp(lambda *args: (function(*args), args), backward)
+    run = sequential_vmap(function)  # JAX has no rule: `jax.vmap` calls it once for each
+    told = jax.custom_vjp(lambda *args: run(*args))
+    told.defvjp(lambda *args: (told(*args), args), backward)
     return told
 
 

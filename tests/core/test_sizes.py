@@ -1,5 +1,7 @@
 """Sizes that vary: bucket pads them to a few."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import Variable, optimizers
+from jaxchain.core.sizes import PaddingCounts
 
 RNG = np.random.RandomState(0)
 
@@ -115,3 +118,22 @@ def test_errors():
         jaxchain.static(lambda x: x, sizes=jaxchain.bucket({"x": 3}))(np.ones(2, "float32"))
     with pytest.raises(ValueError, match="positive"):
         jaxchain.bucket({"x": 0}, sizes=())
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids=["batch", "time"])
+def test_statistics_that_count_padding_are_told(axis):
+    bn = L.BatchNormalization(3)
+
+    @jaxchain.static(sizes=jaxchain.bucket({"x": axis}, sizes=(8,)))
+    def step(x):
+        return bn(x if axis == 0 else F.sum(x, axis=1))  # what is padded is not what it counts
+
+    x = np.ones((5, 3) if axis == 0 else (5, 7, 3), "float32")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        step(x)
+    expected = [r"step: F.batch_normalization counts the padding of bucket"] if axis == 0 else []
+    assert [w.category for w in found] == [PaddingCounts] * len(expected)
+    assert all(
+        str(w.message).startswith(e) and __file__ in str(w.message) for w, e in zip(found, expected, strict=True)
+    )

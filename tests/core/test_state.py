@@ -1553,6 +1553,12 @@ def test_an_argument_that_is_an_iterator():
         assert [float(step(variable(1), a).array[0]) for a in (*values, *values)] == [2, 4, 3, 5]
 
 
+def test_whoever_formats_a_value_is_told_to_give_the_logger_the_array():
+    step = jaxchain.static(lambda x: (print(f"{x.array}"), x * 2)[1])
+    with pytest.warns(EagerFallback, match=r"formats a value(.|\n)*logger.info\('loss %s', x.array\)"):
+        step(variable(1, 2))
+
+
 @pytest.mark.parametrize("make", [list, set, lambda items: collections.deque(items, 2)], ids=["list", "set", "deque"])
 def test_containers_are_left_untouched(make):
     box = make([1, 2])

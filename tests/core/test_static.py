@@ -1016,26 +1016,37 @@ def test_another_thread_reads_and_saves_while_the_cells_hold_no_arrays(owner, na
         F.sum(model(x) ** 2).backward()
         optimizer.update()
 
-    def read():
+    reads = [
+        lambda: [p.array for p in model.params()],
+        lambda: [*serialize(model).values(), *serialize(optimizer).values()],
+        lambda: [(model.gamma * 2).array],
+        lambda: [model.avg_mean, model.eps],  # plain attributes, which no op reads again
+        lambda: [optimizer.alpha, optimizer.t],
+    ]
+
+    def read(what):
         begin.wait()
-        found.extend(np.asarray(p.array) for p in model.params())
-        found.extend([*serialize(model).values(), *serialize(optimizer).values()])
-        found.append((model.gamma * 2).array)
+        found.extend(map(np.asarray, what()))
 
     for _ in range(before):
         step(X)
-    begin, thread, original = threading.Event(), threading.Thread(target=read), getattr(owner, name)
+    begin, threads = threading.Event(), [threading.Thread(target=read, args=(what,)) for what in reads]
+    original = getattr(owner, name)
 
     def beside(*args):
         begin.set()
-        thread.join(0.1)
+        for thread in threads:
+            thread.join(0.02)
         return original(*args)
 
-    thread.start()
+    for thread in threads:
+        thread.start()
     monkeypatch.setattr(owner, name, beside)
     step(X)
-    thread.join()
-    assert len(found) == 2 + 5 + 2 + 2 * 3 + 1  # parameters; the model; t, epoch; t, m, v of two parameters; of an op
+    for thread in threads:
+        thread.join()
+    # parameters; the model; t, epoch; t, m, v of two parameters; of an op; two of the link's; two of the optimizer's
+    assert len(found) == 2 + 5 + 2 + 2 * 3 + 1 + 2 + 2
 
 
 def test_threads_may_step_one_model():

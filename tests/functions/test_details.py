@@ -520,3 +520,42 @@ def test_float16_is_out_of_range_only_where_a_result_is(function, low, high):
 
     for half, single in zip(run("float16"), run("float32"), strict=True):
         np.testing.assert_allclose(half, single, rtol=1e-2, atol=1e-2 * np.abs(single).max())
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "expected"),
+    [
+        (lambda x: x * F.log(x), 0.001, 999.5),  # x ** -2 is no half
+        (lambda x: x * F.log1p(x - 1), 0.001, 999.5),
+        (lambda x: x * F.log2(x), 0.003, 480.8),
+        (lambda x: x * F.log10(x), 0.003, 144.7),
+        (F.arctanh, [1.0, -1.0], [np.inf, -np.inf]),
+    ],
+)
+def test_second_gradients_of_halves_and_at_poles(function, x, expected):
+    x = Variable(np.float16(x))
+    (gx,) = jaxchain.grad([F.sum(function(x))], [x], enable_double_backprop=True)
+    (ggx,) = jaxchain.grad([F.sum(gx)], [x])
+    np.testing.assert_allclose(np.float32(ggx.array), expected, rtol=2e-3)
+
+
+def test_a_huber_loss_whose_delta_is_nan():
+    x = Variable(np.float32([[1, -2]]))
+    loss = F.sum(F.huber_loss(x, np.zeros((1, 2), np.float32), np.nan))
+    loss.backward()
+    assert np.isnan(loss.array) and np.isnan(x.grad).all()
+
+
+def test_linear_of_an_empty_batch_of_images():
+    assert F.linear(np.ones((0, 2, 3), np.float32), np.ones((4, 6), np.float32)).shape == (0, 4)
+
+
+def test_nan_stays_nan():
+    x = Variable(np.float32([[1, np.nan], [3, 4]]))
+    y = F.normalize(x)
+    assert np.isnan(y.array).tolist() == [[True, True], [False, False]]
+    (gx,) = jaxchain.grad([F.sum(F.log_ndtr(x))], [x])
+    assert np.isnan(gx.array).tolist() == [[False, True], [False, False]]
+    h, w, b = np.ones((1, 2, 2), np.float32), [np.ones((2, 2), np.float32)] * 2, [np.zeros(2, np.float32)] * 2
+    _, ys = F.n_step_rnn(1, 0.0, h, [w], [b], [x], activation="relu")
+    assert np.isnan(ys[0].array).tolist() == [[True, True], [False, False]]

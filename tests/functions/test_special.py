@@ -163,3 +163,24 @@ def test_sparse_matrices_to_and_fro():
 def test_plus_is_the_variable_itself():
     x = Variable(np.float32([1]))
     assert +x is x
+
+
+# SciPy 1.10: scipy.special.polygamma(n, x), n from 0 to 3
+POLYGAMMA = {
+    -0.5: (0.03648997, 8.934802, -0.8287966, 193.4091),
+    -7.25: (5.189977, 19.61035, 124.0085, 1558.541),
+    -9.3: (4.565313, 14.97745, 68.82701, 769.0169),
+    -20.3: (5.317561, 15.0314, 68.83582, 769.0281),
+    -1000.7: (4.62627, 15.07926, -68.84693, 769.1398),
+}
+
+
+def test_polygamma_and_zeta_far_below_zero():
+    """JAX sums ten terms of the series: the first ones alternate there, or are no longer the largest."""
+    x, expected = np.float32([*POLYGAMMA]), np.float32([*POLYGAMMA.values()]).T
+    _, *found = derivatives(F.lgamma, x, 3)
+    for n, values in enumerate(expected):
+        np.testing.assert_allclose(F.polygamma(np.int32([n]), x).array, values, rtol=1e-4, atol=1e-5)
+        if n < 3:
+            np.testing.assert_allclose(found[n], values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(-2 * F.zeta(3, x).array, expected[2], rtol=1e-4, atol=1e-5)

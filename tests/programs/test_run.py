@@ -93,11 +93,13 @@ def test_what_a_program_loads_by_hand_may_write_into_arrays(tmp_path):
         "text = open('net.py').read()\n"
         "four = {}\n"
         "exec(text, four)\n"
-        "exec(compile(text, 'net.py', 'exec'))\n"
-        "print([float(m.W.data[0, 0]) for m in (one.l, two.l, three['l'], four['l'], l)])\n"
+        "exec(compile(text, 'net.py', 'exec', dont_inherit=True))\n"
+        "exec(compile(text, 'net.py', mode='exec'), five := {})\n"
+        "assert isinstance(compile(text, 'net.py', 'exec', flags=1024), __import__('ast').Module)\n"
+        "print([float(m.W.data[0, 0]) for m in (one.l, two.l, three['l'], four['l'], five['l'], l)])\n"
     )
     result = run("program.py", cwd=tmp_path)
-    assert result.stdout == "[7.0, 7.0, 7.0, 7.0, 7.0]\n", result.stderr
+    assert result.stdout == "[7.0, 7.0, 7.0, 7.0, 7.0, 7.0]\n", result.stderr
 
 
 OLD = """

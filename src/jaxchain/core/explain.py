@@ -136,6 +136,11 @@ def warn_eager(name: str, reason: str) -> None:
             "compare arrays (`x.array > 0` compiles, a variant per outcome; `float(x.array) > 0` does not); take "
             "numbers out after the call: return them, or jaxchain.report them as arrays"
         )
+    elif "formats a value" in reason:
+        ways = (
+            "give print or the logger the array, not its text: print('loss', x.array) and logger.info('loss %s', "
+            "x.array) are repeated after every call"
+        )
     warn(
         f"{name} runs in eager mode: {reason}.\nThe result is the same, slower. "
         f"Ways out: {ways}; leave this part eager on purpose: link.eager()",

@@ -270,7 +270,7 @@ class Op:
         return LeakedVariable(
             f"{self.name}: the buffer of an input was given away, as a static step does with what it replaces: one in "
             "another thread, meanwhile. Evaluate in static mode, which waits for it, or a copy of the model "
-            f"(model.copy('copy')), or make the step by jaxchain.static(donate=False)\nat {line}"
+            "(model.copy('copy')), or make the step by jaxchain.static(donate=False)" + (f"\nat {line}" if line else "")
         )
 
     # -- once per new shape -------------------------------------------------------------------------------------------

@@ -13,11 +13,22 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxchain.core.arrays import ARRAY_LIKE
+from jaxchain.core.errors import format_source, warn
 from jaxchain.core.op import op
+from jaxchain.core.traced import Traced
 from jaxchain.core.variable import Variable
 
 ARRAYS = (Variable, *ARRAY_LIKE)
 Floats = Float[Array, "..."]
+BY_BATCH = ("batch_normalization", "batch_renormalization", "decorrelated_batch_normalization")
+
+
+class PaddingCounts(UserWarning):
+    """A layer takes statistics over an axis that `bucket` pads: what it gives is not what eager mode does.
+
+    Cause: batch normalisation in training, which knows no mask. Ways out: statistics of the data alone, by the mask
+    (the page on sizes that vary has a link to copy); a normalisation of each example; no `bucket` for such a step.
+    """
 
 
 class bucket:
@@ -98,6 +109,22 @@ class bucket:
             masks = [np.arange(size) < n for n in lengths[name]]
             bound.arguments[self.mask] = masks[0] if isinstance(bound.arguments[name], ARRAYS) else masks
         return bound.args, bound.kwargs, [*padded.values()]
+
+    def warn_of_statistics(self, function: Callable[..., Any], args: Any, kwargs: Any, traced: Traced) -> None:
+        """Warn if the program of a padded call takes statistics over an axis of a padded size."""
+        given = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+        sizes = {leaf.shape[axis] for name, axis in self.axes.items() for leaf in _leaves(given.get(name))}
+        for eqn in traced.jaxpr.jaxpr.eqns:
+            name = eqn.params.get("name")
+            if name in BY_BATCH and not sizes.isdisjoint(eqn.invars[0].aval.shape):
+                source = next((n.source for n in traced.nodes if n.op == name), None)
+                warn(
+                    f"{traced.name}: F.{name} counts the padding of bucket among its statistics. Take those of the "
+                    f"data by the mask (docs/how-to/varying-sizes.md), or leave such a step without a bucket\n"
+                    f"at {format_source(source)}",
+                    PaddingCounts,
+                )
+                return
 
 
 class Padded(NamedTuple):

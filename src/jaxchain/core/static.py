@@ -302,6 +302,8 @@ class Static:
         """Trace and compile a new variant, and record why."""
         reason = self.reason(key, assumed, argument_names(self.function, args, kwargs))
         traced = self._trace(args, kwargs, assumed)
+        if self.sizes is not None:
+            self.sizes.warn_of_statistics(self.function, args, kwargs, traced)
         devices = devices_of(v for v, live in zip(traced.values, traced.lifted.live, strict=True) if live)
         if len(devices) > 1:
             raise NotCompilable(f"its arrays are on several devices: {', '.join(map(str, devices))}")

@@ -5,6 +5,7 @@ array that is no Variable is cast to it: neither changes the dtype of a result.
 """
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jax.export import is_symbolic_dim
 from jaxtyping import Float, Num, Shaped
 
@@ -32,6 +34,21 @@ def sum_to_shape(g: Array, shape: tuple[int, ...]) -> Array:
     lead = g.ndim - len(shape)
     ones = tuple(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1)
     return g.sum((*range(lead), *ones), keepdims=True).reshape(shape)
+
+
+@jax.custom_jvp
+def quotient(n: Array, d: Array) -> Array:
+    """Return `n / d` for a gradient: its own gradient takes no square of `d`, which a half may not hold."""
+    return n / d
+
+
+@functools.partial(quotient.defjvp, symbolic_zeros=True)
+def _(primals, tangents):
+    (n, d), (dn, dd) = primals, tangents
+    y = quotient(n, d)
+    parts = [] if isinstance(dn, SymbolicZero) else [quotient(dn, d)]
+    parts += [] if isinstance(dd, SymbolicZero) else [-quotient(dd, d) * y]
+    return y, sum(parts[1:], parts[0])
 
 
 def _operand(x: Any, other: Any) -> Any:

@@ -58,7 +58,7 @@ def linear(x, W, b=None, n_batch_axes: int = 1):
         return _linear(x, W, b)
     x = as_variable(x)
     batch = x.shape[:n_batch_axes]
-    y = _linear(reshape(x, (math.prod(batch), -1)), W, b)
+    y = _linear(reshape(x, (math.prod(batch), math.prod(x.shape[n_batch_axes:]))), W, b)
     return y if n_batch_axes == 1 else reshape(y, (*batch, y.shape[-1]))
 
 

@@ -1,10 +1,13 @@
 """Exponentials, logarithms and powers, elementwise."""
 
+import math
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
+from jaxchain.functions.arithmetic import quotient
 
 
 @op
@@ -56,6 +59,11 @@ def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
         Array([  0., -inf], dtype=float32)
     """
     return jnp.log(x)
+
+
+@log.vjp
+def _(gy, y, x):
+    return quotient(gy, x)
 
 
 @op
@@ -138,6 +146,11 @@ def log1p(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.log1p(x)
 
 
+@log1p.vjp
+def _(gy, y, x):
+    return quotient(gy, 1 + x)
+
+
 @op
 def log2(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm to base 2, elementwise.
@@ -162,6 +175,11 @@ def log2(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.log2(x)
 
 
+@log2.vjp
+def _(gy, y, x):
+    return quotient(gy / math.log(2), x)
+
+
 @op
 def log10(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm to base 10, elementwise.
@@ -184,6 +202,11 @@ def log10(x: Float[Array, "..."]) -> Float[Array, "..."]:
         Array([  0., -inf], dtype=float32)
     """
     return jnp.log10(x)
+
+
+@log10.vjp
+def _(gy, y, x):
+    return quotient(gy * (1 / math.log(10)), x)
 
 
 @op

@@ -324,7 +324,8 @@ def _huber_loss(x: Float[Array, "..."], t: Float[Array, "..."], delta: float, re
     same_dtype(x=x, t=t)
     same_shape(x=x, t=t)
     a = x - t
-    clipped = jnp.where(a > delta, delta, jnp.where(a < -delta, -delta, a)).astype(x.dtype)
+    bounded = jnp.where(a > delta, delta, jnp.where(a < -delta, -delta, a))
+    clipped = jnp.where(jnp.isnan(delta), delta, bounded).astype(x.dtype)
     loss = clipped * (a - clipped / 2)  # a^2 / 2 inside, delta (|a| - delta / 2) outside; no square to overflow
     if reduce == "no":
         return loss

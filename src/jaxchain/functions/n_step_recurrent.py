@@ -46,7 +46,7 @@ def _tanh_cell(state: State, source: Array, hidden: Array) -> State:
 
 def _relu_cell(state: State, source: Array, hidden: Array) -> State:
     x = source + hidden
-    return jnp.where(x > 0, x, 0), None
+    return jnp.where(x <= 0, 0, x), None  # NaN stays
 
 
 # name: (cell, which of Chainer's weights each of its gates has); Chainer keeps an LSTM's in the order i, f, a, o

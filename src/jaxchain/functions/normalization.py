@@ -382,7 +382,7 @@ def _normalize(x: Float[Array, "..."], eps: float, axis: int | tuple[int, ...] |
     wide = at_least_single(x)
     total = jnp.square(wide).sum(axis, keepdims=True)
     # the guard keeps the gradient of the root finite at 0
-    norm = jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1)), 0)
+    norm = jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
     return (wide / (norm + eps)).astype(x.dtype)
 
 

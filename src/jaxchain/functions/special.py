@@ -281,7 +281,7 @@ def _log_ndtr(x: Array) -> Array:
 def _log_ndtr_slope(x: Array) -> Array:
     # Up to 0 as Chainer; above, where erfcx(-x / sqrt(2)) overflows, the density divided by the distribution function.
     low = math.sqrt(2 / math.pi) / _erfcx(-jnp.where(x <= 0, x, 0) * jnp.asarray(_SQRT_HALF, x.dtype))
-    high = jnp.where(x > 0, x, 0)
+    high = jnp.where(x <= 0, 0, x)
     high = jnp.exp(-jnp.square(high) / 2) / math.sqrt(2 * math.pi) / jsp.ndtr(high)
     return jnp.where(x <= 0, low, high)
 
@@ -343,9 +343,15 @@ def _(gy, y, x):
     return _digamma(x) * gy
 
 
+@jax.custom_jvp
 def _digamma(x: Array) -> Array:
     # XLA gives nan at 0; the pole has the sign that SciPy gives it.
     return jnp.where(x == 0, -jnp.copysign(jnp.asarray(jnp.inf, x.dtype), x), lax.digamma(x))
+
+
+@_digamma.defjvp
+def _(primals, tangents):
+    return _digamma(*primals), _polygamma(jnp.ones((), jnp.int32), *primals) * tangents[0]
 
 
 @op(class_name="DiGamma")
@@ -384,7 +390,10 @@ def _is_pole(x: Array) -> Array:
 def _polygamma(n: Array, x: Array) -> Array:
     n, x = jnp.broadcast_arrays(n, x)
     pole, end = _is_pole(x) & (n > 0), (x == jnp.inf) & (n > 0)  # XLA gives nan at inf and at every other pole
-    y = jsp.polygamma(n, at_least_single(jnp.where(pole | end, 1, x))).astype(x.dtype)
+    wide = at_least_single(jnp.where(pole | end, 1, x))
+    order = n.astype(wide.dtype) + 1
+    derivative = jnp.exp(lax.lgamma(order)) * _hurwitz(order, wide)
+    y = jnp.where(n == 0, _digamma(wide), jnp.where(n % 2 == 1, derivative, -derivative))
     return jnp.where(pole, jnp.where(n % 2 == 1, jnp.inf, -jnp.inf), jnp.where(end, 0, y)).astype(x.dtype)
 
 
@@ -424,7 +433,12 @@ def _(gy, y, n, x):
 def _hurwitz(x: Array, q: Array) -> Array:
     x, q = jnp.broadcast_arrays(x, q)
     pole, end = _is_pole(q) & (x > 1), (q == jnp.inf) & (x > 1)  # XLA gives nan at inf and at every other pole
-    y = in_single(jsp.zeta)(x, jnp.where(pole | end, 1, q))
+    zeta, low, q = in_single(jsp.zeta), q < 0, jnp.where(pole | end, 1, q)
+    # XLA's sum ends ten terms after q. Terms below 0 are (-1)^x times those from the last on less those from 1 - q.
+    last = jnp.where(low, jnp.ceil(q) - q, 1)
+    sign = jnp.where(x % 2 == 0, 1, jnp.where(x % 2 == 1, -1, jnp.nan)).astype(q.dtype)
+    y = zeta(x, jnp.where(low, q - jnp.floor(q), q))
+    y = jnp.where(low, y + sign * zeta(x, last) - sign * zeta(x, jnp.where(low, 1 - q, 1)), y)
     return jnp.where(pole, jnp.inf, jnp.where(end, 0, y)).astype(q.dtype)
 
 

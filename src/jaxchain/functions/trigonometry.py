@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from jaxchain.core.op import Array, op
+from jaxchain.functions.arithmetic import quotient
 from jaxchain.functions.checks import broadcastable, left_to_numpy
 
 
@@ -241,3 +242,8 @@ def arctanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
         Array([ 0., inf], dtype=float32)
     """
     return jnp.arctanh(x)
+
+
+@arctanh.vjp
+def _(gy, y, x):
+    return quotient(gy, 1 - x * x)

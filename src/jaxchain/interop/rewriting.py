@@ -328,7 +328,9 @@ class _Rewriter(ast.NodeTransformer):
         function = getattr(node.func, "id", None)
         if function == "exec" and node.args:
             node.args[0] = self._placed(ast.Call(ast.Name(COMPILE, ast.Load()), node.args[:1], []), node)
-        elif function == "compile" and [getattr(a, "value", None) for a in node.args[2:]] == ["exec"]:
+        elif function == "compile" and "exec" in [
+            getattr(a, "value", None) for a in (*node.args[2:3], *[k.value for k in node.keywords if k.arg == "mode"])
+        ]:
             node.func = self._placed(ast.Name(COMPILE, ast.Load()), node)
         places = [k for k in node.keywords if k.arg in RUNNING and isinstance(k.value, ast.Attribute)]
         if not places:
@@ -385,11 +387,18 @@ def compile_program(source: bytes | bytearray | str, filename: str) -> Any:
     return compile(tree, filename, "exec", dont_inherit=True)
 
 
-def compiled(source: Any, filename: str = "<string>", mode: str = "exec") -> Any:
+def compiled(
+    source: Any,
+    filename: str = "<string>",
+    mode: str = "exec",
+    flags: int = 0,
+    dont_inherit: bool = False,
+    optimize: int = -1,
+) -> Any:
     """Do ``compile(source, filename, "exec")`` for a program, and what `exec` does to a text; code stays as it is."""
-    if isinstance(source, bytes | bytearray | str):
+    if isinstance(source, bytes | bytearray | str) and not flags:
         return compile_program(source, filename)
-    return source if isinstance(source, CodeType) else compile(source, filename, mode)
+    return source if isinstance(source, CodeType) else compile(source, filename, mode, flags, dont_inherit, optimize)
 
 
 HELPERS = {**stores.HELPERS, **numpy_questions.HELPERS, COMPILE: compiled}

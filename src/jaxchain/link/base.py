@@ -266,7 +266,8 @@ class Link(DeviceResident, Hierarchy):
         if name != "_shared":
             shared = getattr(self, "_shared", None)
             if shared is not None and name in shared:
-                return shared[name]
+                with lock:  # another thread may be tracing, or taking its buffer over
+                    return shared[name]
         return object.__getattribute__(self, name)  # raises, with the message of a property that failed
 
     def __delattr__(self, name: str) -> None:

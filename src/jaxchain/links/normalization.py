@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxchain import functions as F
 from jaxchain.core.arrays import as_shape
-from jaxchain.core.config import config, get_dtype
+from jaxchain.core.config import config, get_dtype, lock
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
 from jaxchain.functions.normalization import batch_normalization_with_statistics
@@ -20,16 +20,46 @@ from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
 
 
+class Guarded:
+    """An attribute that static steps read and write.
+
+    Nobody reads it while another thread has a tracer there, or takes the buffer over: nobody takes what is held.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, link: Any, owner: type | None = None) -> Any:
+        if link is None:
+            return self
+        with lock:
+            try:
+                return link.__dict__[self.name]
+            except KeyError:
+                raise AttributeError(f"{type(link).__name__!r} object has no attribute {self.name!r}") from None
+
+    def __set__(self, link: Any, value: Any) -> None:
+        link.__dict__[self.name] = value
+
+    def __delete__(self, link: Any) -> None:
+        del link.__dict__[self.name]
+
+
 class Averaging(Link):
     """What layers share that keep running averages of the statistics of batches.
 
     Attributes:
+        avg_mean: Running average of the mean.
+        eps: Added to the variance.
         decay: What is left of an average at each batch.
         N: Number of batches since fine-tuning began.
     """
 
-    decay: float
-    N: int
+    avg_mean: Any = Guarded()
+    eps: Any = Guarded()
+    decay: Any = Guarded()
+    N: Any = Guarded()
+    _lifted_scalars = True  # N counts in fine-tuning, eps and decay may be changed: none of them compiles anew
 
     def _decay_of_batch(self, finetune: bool) -> float:
         """Return what is left of the averages at this batch; in fine-tuning all batches count alike."""
@@ -86,7 +116,7 @@ class BatchNormalization(Averaging):
 
     gamma: Any = None
     beta: Any = None
-    _lifted_scalars = True  # N counts in fine-tuning, eps and decay may be changed: none of them compiles anew
+    avg_var: Any = Guarded()
 
     def __init__(
         self,
@@ -120,8 +150,7 @@ class BatchNormalization(Averaging):
             if use_beta:
                 initializer = get_initializer(initial_beta, 0)
                 self.beta = Parameter(Typed(initializer, self._highprec_dtype))
-        self.avg_mean: Any = None
-        self.avg_var: Any = None
+        self.avg_mean = self.avg_var = None
         if size is not None:
             self._initialize_params(size)
         self.register_persistent("avg_mean")

@@ -17,7 +17,7 @@ from jaxchain.functions.renormalization import batch_renormalization_with_statis
 from jaxchain.initializers.base import Typed
 from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
-from jaxchain.links.normalization import Averaging, BatchNormalization
+from jaxchain.links.normalization import Averaging, BatchNormalization, Guarded
 from jaxchain.serializer import Deserializer, exchanged
 
 
@@ -55,6 +55,8 @@ class BatchRenormalization(BatchNormalization):
         (2, 2)
     """
 
+    rmax: Any = Guarded()
+    dmax: Any = Guarded()
     _before: tuple[Any, Any] | None = None
 
     def __init__(
@@ -168,16 +170,16 @@ class DecorrelatedBatchNormalization(Averaging):
         (4, 4)
     """
 
-    _lifted_scalars = True  # N counts in fine-tuning, eps and decay may be changed: none of them compiles anew
+    avg_projection: Any = Guarded()
 
     def __init__(
         self, size: int, groups: int = 16, decay: float = 0.9, eps: float = 2e-5, dtype: Any = np.float32
     ) -> None:
         super().__init__()
         width = size // groups
-        self.avg_mean: Any = np.zeros((groups, width), dtype)
+        self.avg_mean = np.zeros((groups, width), dtype)
         self.register_persistent("avg_mean")
-        self.avg_projection: Any = np.tile(np.eye(width, dtype=dtype), (groups, 1, 1))
+        self.avg_projection = np.tile(np.eye(width, dtype=dtype), (groups, 1, 1))
         self.register_persistent("avg_projection")
         self.N = 0
         self.register_persistent("N")

@@ -15,7 +15,7 @@ from jaxchain.core.config import lock
 from jaxchain.core.errors import user_line
 from jaxchain.link import Link
 from jaxchain.optimizers.hooks import Hooks
-from jaxchain.optimizers.hyperparameter import Clock, plain_number
+from jaxchain.optimizers.hyperparameter import Clock, number_of, plain_number
 from jaxchain.optimizers.update_rule import UpdateRule
 
 LOSS_SCALE_MAX = 65504  # the largest float16
@@ -62,7 +62,7 @@ class Optimizer:
     @property
     def t(self) -> Any:
         """Number of updates."""
-        return plain_number(self._clock.t)
+        return number_of(self._clock, "t")
 
     @t.setter
     def t(self, value: Any) -> None:
@@ -79,7 +79,7 @@ class Optimizer:
     @property
     def epoch(self) -> Any:
         """Number of epochs."""
-        return plain_number(self._clock.epoch)
+        return number_of(self._clock, "epoch")
 
     @epoch.setter
     def epoch(self, value: Any) -> None:
@@ -202,7 +202,7 @@ class Optimizer:
 
     @property
     def _loss_scale(self) -> Any:
-        return None if self._scaling is None else plain_number(self._scaling.scale)
+        return None if self._scaling is None else number_of(self._scaling, "scale")
 
     def loss_scaling(self, interval: int = 1000, scale: float | None = None) -> None:
         """Scale the loss before backward passes and the gradients back before updates.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxchain.core.compat import Tracer, has_64_bits
-from jaxchain.core.config import thread_state
+from jaxchain.core.config import lock, thread_state
 
 COMPLEMENTS = ("beta1", "beta2", "beta")
 
@@ -23,6 +23,12 @@ COMPLEMENTS = ("beta1", "beta2", "beta")
 def plain_number(value: Any) -> Any:
     """Return a Python number for a concrete array that a compiled call left behind; anything else as it is."""
     return value.item() if isinstance(value, jax.Array) and not isinstance(value, Tracer) else value
+
+
+def number_of(owner: Any, name: str) -> Any:
+    """Return an attribute as a number, read while no other thread traces with it or takes its buffer over."""
+    with lock:
+        return plain_number(getattr(owner, name))
 
 
 class Hyperparameter:
@@ -105,7 +111,7 @@ class HyperparameterProxy:
         self.__doc__ = f"Alias to ``self.hyperparam.{attr_name}``"
 
     def __get__(self, obj: Any, type: Any = None) -> Any:
-        return self if obj is None else plain_number(getattr(obj.hyperparam, self._attr_name))
+        return self if obj is None else number_of(obj.hyperparam, self._attr_name)
 
     def __set__(self, obj: Any, value: Any) -> None:
         setattr(obj.hyperparam, self._attr_name, value)
