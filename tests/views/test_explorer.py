@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -233,9 +234,31 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
 
 
 @browser
+def test_thousands_of_nodes_outside_frames_are_drawn_as_runs(linked, tmp_path):
+    builder = Builder("jaxpr", "flat")
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(5000)]
+    for a, b in pairwise(nodes):
+        builder.edge(a, b)
+    flat = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
+    script = """
+      const pane = document.querySelectorAll('.pane')[1], drawn = () => pane.querySelectorAll('.node, .frame').length;
+      const closed = [drawn(), pane.querySelector('.frame').getAttribute('aria-label'), pane.querySelector('small').textContent];
+      const s = document.querySelector('#search'); s.value = 'add 4321'; s.dispatchEvent(new Event('input'));
+      s.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));
+      const found = [document.activeElement.dataset.id, drawn()];
+      pane.querySelector('button[title="Open all frames"]').click();
+      return [closed, found, drawn()];
+    """
+    closed, found, opened = run(explorer.write({"one": Linked(**{**vars(linked), **flat})}), script, tmp_path)
+    assert closed == [1, "between the ops, 5,000 nodes", "5,000"]
+    assert found == ["jn4322", 1 + 50 + 100]
+    assert 1000 < opened < 1700
+
+
+@browser
 def test_a_graph_far_wider_than_its_pane_is_legible(linked, tmp_path):
     builder = Builder("jaxpr", "wide")
-    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(601)]
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(600)]
     for node in nodes[1:]:
         builder.edge(nodes[0], node)
     changed = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
