@@ -119,10 +119,15 @@ def test_search_tabs_and_the_card(linked, tmp_path):
       document.querySelectorAll('#tabs button')[1].click();
       document.querySelector('.node[data-id="e1"]').dispatchEvent(new MouseEvent('click', {bubbles: true}));
       const card = document.querySelector('#card').textContent;
-      return [found, listed, card, document.title, document.querySelectorAll('#tabs button')[1].textContent];
+      const tab = document.querySelectorAll('#tabs button')[1].textContent, called = (e) => e.getAttribute('aria-label');
+      const names = [called(document.querySelector('.node[data-id="e1"]')), ...[...document.querySelectorAll('.pane button')].map(called)];
+      s.value = 'linear'; s.dispatchEvent(new Event('input'));
+      const kernels = document.querySelectorAll('#hits .pane-name ~ .pane-name ~ .pane-name ~ .hit b');
+      const order = [...kernels].map(b => b.textContent.includes('Linear'));
+      return [found, listed, card, document.title, tab, names, order];
     """
     page = explorer.write({"one": linked, HOSTILE: linked})
-    found, listed, card, title, tab = run(page, script, tmp_path)
+    found, listed, card, title, tab, names, order = run(page, script, tmp_path)
     words = [n for p in data_of(page)[0]["panes"] for n in p["nodes"]]
     number = sum(
         "relu" in " ".join((n["label"], "/".join(n["group"]), n["sub"], n["id"], n["more"].get("name", ""))).lower()
@@ -131,6 +136,8 @@ def test_search_tabs_and_the_card(linked, tmp_path):
     assert found == f"{number} found" and number >= 2 and listed == number
     assert "LinearFunction" in card and "l1" in card
     assert title != "broken" and tab == HOSTILE
+    assert names[0].startswith("LinearFunction f32[2,8], ") and len(set(names)) == 1 + 9
+    assert len(set(order)) == 2 and order == sorted(order, reverse=True)  # own names come before those of frames
 
 
 @browser
@@ -231,6 +238,27 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
     )
     assert drawn < 300
     assert ready > 0
+
+
+@browser
+def test_fingers(linked, tmp_path):
+    script = """
+      const pane = document.querySelectorAll('.pane')[2], svg = pane.querySelector('svg'), button = pane.querySelectorAll('button')[2];
+      pane.querySelector('small').textContent += ' and many more words'.repeat(9);
+      pane.style.width = '250px';
+      const inside = button.getBoundingClientRect().right < pane.getBoundingClientRect().right;
+      const at = () => svg.querySelector(':scope > g').getAttribute('transform').match(/[-\\d.]+/g).map(Number);
+      const finger = (type, pointerId, clientX, clientY = 400) =>
+        svg.dispatchEvent(new PointerEvent('pointer' + type, {pointerId, clientX, clientY, bubbles: true}));
+      const before = at();
+      finger('down', 1, 100); finger('down', 2, 200); finger('move', 2, 250); finger('move', 1, 50);
+      const pinched = at(); finger('up', 1, 50); finger('move', 2, 260, 405); const dragged = at(); finger('up', 2, 260, 405);
+      finger('move', 2, 400);
+      return [inside, pinched[2] / before[2], dragged.map((v, k) => v - pinched[k]), at().join() === dragged.join()];
+    """
+    inside, zoomed, dragged, let_go = run(explorer.write({"one": linked}), script, tmp_path)
+    assert inside and let_go
+    assert zoomed == pytest.approx(2) and dragged == pytest.approx([10, 5, 0])
 
 
 @browser

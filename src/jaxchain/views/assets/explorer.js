@@ -105,6 +105,7 @@ class Pane {
     this.g.insertBefore(lines, this.front || null);
     this.empty.hidden = this.root.count > 0; this.count.textContent = this.root.count === this.data.nodes.length ? this.root.count.toLocaleString("en") : `${this.root.count.toLocaleString("en")} of ${this.data.nodes.length.toLocaleString("en")}`;
     if (this.data.inside) this.count.textContent += ` · ${this.data.inside.toLocaleString("en")} more inside them`;
+    this.count.parentNode.title = this.count.parentNode.textContent;
     if (fit) this.fit();
     this.rove(); light();
   }
