@@ -79,6 +79,14 @@ def test_contrast_of_a_class_with_arguments(model, capsys):
     assert {"report.md", "graph.svg", "jaxpr.svg", "hlo.txt", "report.json"} <= {p.name for p in out.iterdir()}
 
 
+def test_without_a_renderer(model, monkeypatch, capsys):
+    monkeypatch.setattr("jaxchain.views.writers.image.shutil.which", lambda *a, **k: None)
+    assert run("contrast", "the_model.py:none", "--repeats", "1", "--out", str(model / "views")) == 0
+    assert "note: graph.svg, graph.png, jaxpr.svg left out: no Graphviz" in capsys.readouterr().out
+    assert run("view", "not_there.py:MLP", "--format", "html,svg", "--out", str(model / "more")) == 2
+    assert "--format svg: no Graphviz found" in capsys.readouterr().err  # at once, before anything is compiled
+
+
 def test_contrast_of_a_function_with_labels_and_of_an_instance_and_of_a_module(model, capsys):
     assert run("contrast", "the_model:loss", "--input", "6,4", "--input", "6,int32:3", "--repeats", "1") == 0
     assert "softmax" in str(sys.modules["the_model"].loss.__code__.co_names)
