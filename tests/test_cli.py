@@ -85,6 +85,9 @@ def test_without_a_renderer(model, monkeypatch, capsys):
     assert "note: graph.svg, graph.png, jaxpr.svg left out: no Graphviz" in capsys.readouterr().out
     assert run("view", "not_there.py:MLP", "--format", "html,svg", "--out", str(model / "more")) == 2
     assert "--format svg: no Graphviz found" in capsys.readouterr().err  # at once, before anything is compiled
+    monkeypatch.setitem(sys.modules, "tensorboardX.proto.graph_pb2", None)
+    assert run("view", "not_there.py:MLP", "--format", "html,tensorboard", "--out", str(model / "more")) == 2
+    assert "pip install jaxchain[tensorboard]" in capsys.readouterr().err
 
 
 def test_contrast_of_a_function_with_labels_and_of_an_instance_and_of_a_module(model, capsys):

@@ -375,7 +375,7 @@ def _types(inputs: Sequence[np.ndarray]) -> str:
 def _view(options: argparse.Namespace) -> int:
     import jaxchain
     from jaxchain.views.show import show
-    from jaxchain.views.writers import image
+    from jaxchain.views.writers import image, tensorboard
 
     _check_is_folder(options.out)
     if options.out is None and options.format != ["text"]:
@@ -383,11 +383,14 @@ def _view(options: argparse.Namespace) -> int:
     for kind in ("html", "stablehlo"):
         if options.mode == "eager" and kind in options.format:
             raise UsageError(f"--format {kind} shows the program of static mode: give --mode static or both")
-    if pictures := [kind for kind in options.format if kind in image.FORMATS]:
+    for kind in options.format:  # before anything is compiled
         try:
-            image.find_renderer()
-        except image.RenderError as error:
-            raise UsageError(f"--format {','.join(pictures)}: {error}") from None
+            if kind in image.FORMATS:
+                image.find_renderer()
+            if kind == "tensorboard":
+                tensorboard.find_package()
+        except (image.RenderError, ImportError) as error:
+            raise UsageError(f"--format {kind}: {error}") from None
     model, inputs = _model_and_inputs(options)
     try:
         with _stages(), jaxchain.using_config("train", not options.test):
@@ -404,7 +407,7 @@ def _view(options: argparse.Namespace) -> int:
             written = views.save(options.out, options.format)
         for path in written:
             print(path)
-    except (OSError, image.RenderError, ImportError) as error:
+    except (OSError, image.RenderError) as error:
         raise UsageError(f"--out {options.out}: {error}") from None
     return OK
 
