@@ -119,8 +119,9 @@ def test_search_tabs_and_the_card(linked, tmp_path):
       document.querySelectorAll('#tabs button')[1].click();
       document.querySelector('.node[data-id="e1"]').dispatchEvent(new MouseEvent('click', {bubbles: true}));
       const card = document.querySelector('#card').textContent;
-      const tab = document.querySelectorAll('#tabs button')[1].textContent, called = (e) => e.getAttribute('aria-label');
-      const names = [called(document.querySelector('.node[data-id="e1"]')), ...[...document.querySelectorAll('.pane button')].map(called)];
+      const tab = document.querySelectorAll('#tabs button')[1].textContent;
+      const named = [document.querySelector('.node[data-id="e1"]'), ...document.querySelectorAll('.pane button')];
+      const names = named.map(e => e.getAttribute('aria-label'));
       s.value = 'linear'; s.dispatchEvent(new Event('input'));
       const kernels = document.querySelectorAll('#hits .pane-name ~ .pane-name ~ .pane-name ~ .hit b');
       const order = [...kernels].map(b => b.textContent.includes('Linear'));
@@ -243,7 +244,8 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
 @browser
 def test_fingers(linked, tmp_path):
     script = """
-      const pane = document.querySelectorAll('.pane')[2], svg = pane.querySelector('svg'), button = pane.querySelectorAll('button')[2];
+      const pane = document.querySelectorAll('.pane')[2], svg = pane.querySelector('svg');
+      const button = pane.querySelectorAll('button')[2];
       pane.querySelector('small').textContent += ' and many more words'.repeat(9);
       pane.style.width = '250px';
       const inside = button.getBoundingClientRect().right < pane.getBoundingClientRect().right;
@@ -252,7 +254,10 @@ def test_fingers(linked, tmp_path):
         svg.dispatchEvent(new PointerEvent('pointer' + type, {pointerId, clientX, clientY, bubbles: true}));
       const before = at();
       finger('down', 1, 100); finger('down', 2, 200); finger('move', 2, 250); finger('move', 1, 50);
-      const pinched = at(); finger('up', 1, 50); finger('move', 2, 260, 405); const dragged = at(); finger('up', 2, 260, 405);
+      const pinched = at();
+      finger('up', 1, 50); finger('move', 2, 260, 405);
+      const dragged = at();
+      finger('up', 2, 260, 405);
       finger('move', 2, 400);
       return [inside, pinched[2] / before[2], dragged.map((v, k) => v - pinched[k]), at().join() === dragged.join()];
     """
@@ -270,7 +275,8 @@ def test_thousands_of_nodes_outside_frames_are_drawn_as_runs(linked, tmp_path):
     flat = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
     script = """
       const pane = document.querySelectorAll('.pane')[1], drawn = () => pane.querySelectorAll('.node, .frame').length;
-      const closed = [drawn(), pane.querySelector('.frame').getAttribute('aria-label'), pane.querySelector('small').textContent];
+      const name = pane.querySelector('.frame').getAttribute('aria-label');
+      const closed = [drawn(), name, pane.querySelector('small').textContent];
       const s = document.querySelector('#search'); s.value = 'add 4321'; s.dispatchEvent(new Event('input'));
       s.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));
       const found = [document.activeElement.dataset.id, drawn()];
