@@ -91,6 +91,26 @@ def test_a_loop_stands_where_its_ops_are():
     assert both["panes"][2]["inside"] > 0
 
 
+def test_functions_that_a_gradient_runs_are_backward():
+    class Square(jaxchain.FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0,))
+            return (inputs[0] * inputs[0],)
+
+        def backward(self, indexes, gradients):
+            (x,) = self.get_retained_inputs()
+            return (F.tanh(x) * gradients[0],)
+
+    def step(x):
+        F.sum(Square().apply((F.forget(F.exp, x),))[0]).backward()
+        return x.grad
+
+    eager = data_of(explorer.write({"step": link(programs.program(step, jaxchain.Variable(np.ones(3, "f"))))}))
+    roles = [(n["label"], n["role"]) for n in eager[0]["panes"][0]["nodes"]]
+    forward, backward = ("Forget", "exp", "Square", "Sum"), ("Tanh", "_ * _", "exp", "Identity")
+    assert roles == [*((name, "forward") for name in forward), *((name, "backward") for name in backward)]
+
+
 def test_no_program_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         explorer.write({})
