@@ -399,8 +399,11 @@ def test_the_saved_folder(report, tmp_path):
 
 def test_saving_without_a_renderer_leaves_pictures_out_and_says_so(report, tmp_path, monkeypatch):
     monkeypatch.setattr(image.shutil, "which", lambda *a, **k: None)
-    report = replace(report, notes=[])
+    report, tried = replace(report, notes=[]), []
+    render = image.render
+    monkeypatch.setattr(image, "render", lambda dot, format: tried.append(format) or render(dot, format))
     report.save(tmp_path)
+    assert tried == ["svg", "svg"]  # of the graph and of the jaxpr: what cannot be drawn is not tried again as PNG
     written = {p.name for p in report.save(tmp_path)}
     assert {"report.md", "graph.dot", "jaxpr.txt", "hlo.txt"} <= written and not {"graph.svg", "graph.png"} & written
     text = (tmp_path / "report.md").read_text()

@@ -298,6 +298,7 @@ class Contrast:
         folder.mkdir(parents=True, exist_ok=True)
         written: list[Path] = []
         left_out: dict[str, list[str]] = {}  # why -> the names of the files
+        refused: dict[int, str] = {}  # what was too large to lay out as SVG is too large as PNG
         graph_size, jaxpr_size = len(self.graph.to_graph().nodes), len(self.jaxpr.to_graph().nodes)
         wanted = [("graph.dot", self.graph, 0), ("graph.json", self.graph, 0), ("graph.svg", self.graph, graph_size)]
         wanted += [("graph.png", self.graph, graph_size), ("jaxpr.txt", self.jaxpr, 0), ("jaxpr.dot", self.jaxpr, 0)]
@@ -309,8 +310,11 @@ class Contrast:
                 continue
             stage(f"writing {name}")
             try:
+                if size and id(view) in refused:
+                    raise RenderError(refused[id(view)])
                 written.append(view.save(folder / name))
             except RenderError as error:
+                refused[id(view)] = str(error)
                 left_out.setdefault(str(error), []).append(name)
         stage("writing explorer.html")
         if self.levels:
