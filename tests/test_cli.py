@@ -9,6 +9,7 @@ import pytest
 
 import jaxchain
 from jaxchain import cli
+from jaxchain.core.errors import user_line
 
 MODEL = """
 import jaxchain
@@ -66,6 +67,12 @@ def model(tmp_path, monkeypatch):
 
 def run(*argv):
     return cli.main(list(argv))
+
+
+def test_the_command_s_own_script_is_no_line_of_the_user_s(tmp_path):
+    names = {"user_line": user_line}
+    exec(compile("line = user_line(1)", str(tmp_path / "jaxchain"), "exec"), names)
+    assert "test_cli.py" in names["line"]
 
 
 def test_contrast_of_a_class_with_arguments(model, capsys):

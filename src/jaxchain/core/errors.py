@@ -37,6 +37,7 @@ class LibraryFiles(dict[str, bool]):
     def __missing__(self, filename: str) -> bool:
         path = os.path.abspath(filename)
         ours = path.startswith(_PACKAGE) and os.path.basename(path) != "demo.py"  # the demo is a user's program
+        ours = ours or os.path.basename(path) == "jaxchain"  # the command's script
         self[filename] = known = ours or path.startswith(_JAX) or is_stdlib_file(filename)
         return known
 
