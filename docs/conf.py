@@ -30,16 +30,6 @@ napoleon_custom_sections = ["Source", "At ties", "At 0", "Persistent", "At the e
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 
-doctest_global_setup = """
-import jax
-import jax.numpy as jnp
-import numpy as np
-import jaxchain
-import jaxchain.functions as F
-import jaxchain.links as L
-from jaxchain import Chain, Variable, optimizers
-jaxchain.seed(0)
-"""
 doctest_test_doctest_blocks = ""  # the examples in docstrings are run by tests/test_doctests.py
 
 html_theme = "furo"

@@ -9,6 +9,7 @@ import pytest
 
 import jaxchain
 from jaxchain import cli
+from jaxchain.core.errors import user_line
 
 MODEL = """
 import jaxchain
@@ -68,6 +69,12 @@ def run(*argv):
     return cli.main(list(argv))
 
 
+def test_the_command_s_own_script_is_no_line_of_the_user_s(tmp_path):
+    names = {"user_line": user_line}
+    exec(compile("line = user_line(1)", str(tmp_path / "jaxchain"), "exec"), names)
+    assert "test_cli.py" in names["line"]
+
+
 def test_contrast_of_a_class_with_arguments(model, capsys):
     out = model / "views"
     code = run(
@@ -77,6 +84,17 @@ def test_contrast_of_a_class_with_arguments(model, capsys):
     assert code == 0
     assert "MLP on " in printed and "float32[2,5]" in printed and f"saved in {out}" in printed
     assert {"report.md", "graph.svg", "jaxpr.svg", "hlo.txt", "report.json"} <= {p.name for p in out.iterdir()}
+
+
+def test_without_a_renderer(model, monkeypatch, capsys):
+    monkeypatch.setattr("jaxchain.views.writers.image.shutil.which", lambda *a, **k: None)
+    assert run("contrast", "the_model.py:none", "--repeats", "1", "--out", str(model / "views")) == 0
+    assert "note: graph.svg, graph.png, jaxpr.svg left out: no Graphviz" in capsys.readouterr().out
+    assert run("view", "not_there.py:MLP", "--format", "html,svg", "--out", str(model / "more")) == 2
+    assert "--format svg: no Graphviz found" in capsys.readouterr().err  # at once, before anything is compiled
+    monkeypatch.setitem(sys.modules, "tensorboardX.proto.graph_pb2", None)
+    assert run("view", "not_there.py:MLP", "--format", "html,tensorboard", "--out", str(model / "more")) == 2
+    assert "pip install jaxchain[tensorboard]" in capsys.readouterr().err
 
 
 def test_contrast_of_a_function_with_labels_and_of_an_instance_and_of_a_module(model, capsys):

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -398,11 +399,16 @@ def test_the_saved_folder(report, tmp_path):
 
 def test_saving_without_a_renderer_leaves_pictures_out_and_says_so(report, tmp_path, monkeypatch):
     monkeypatch.setattr(image.shutil, "which", lambda *a, **k: None)
+    report, tried = replace(report, notes=[]), []
+    render = image.render
+    monkeypatch.setattr(image, "render", lambda dot, format: tried.append(format) or render(dot, format))
+    report.save(tmp_path)
+    assert tried == ["svg", "svg"]  # of the graph and of the jaxpr: what cannot be drawn is not tried again as PNG
     written = {p.name for p in report.save(tmp_path)}
     assert {"report.md", "graph.dot", "jaxpr.txt", "hlo.txt"} <= written and not {"graph.svg", "graph.png"} & written
     text = (tmp_path / "report.md").read_text()
-    assert "graph.svg left out: no Graphviz" in text and "![eager graph]" not in text
-    assert report.notes == []
+    assert "graph.svg, graph.png, jaxpr.svg left out: no Graphviz" in text and "![eager graph]" not in text
+    assert len(report.notes) == 1  # for all of them, said once
 
 
 def test_markdown_shows_hostile_names_as_they_are(report):

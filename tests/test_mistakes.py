@@ -70,6 +70,12 @@ def test_mistake(mistake, error, message):
         mistake()
 
 
+@pytest.mark.parametrize("name", ["contrast", "export", "hlo", "jaxpr", "static", "summary", "verify"])
+def test_a_class_where_its_instance_belongs(name):
+    with pytest.raises(TypeError, match=r"got the class Linear: give an instance, Linear\(...\)\nat .*test_mistakes"):
+        getattr(jaxchain, name)(L.Linear, *([] if name == "static" else [X]))
+
+
 def test_a_zip_archive_without_arrays_lists_what_is_missing(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
         archive.writestr("data.pkl", b"\x80\x02}")

@@ -350,12 +350,13 @@ def _contrast(options: argparse.Namespace) -> int:
         raise ProgramError(f"{options.target}: calling it on {_types(inputs)} failed") from error
     print(report)
     if options.out is not None:
+        told = len(report.notes)
         try:
             with _stages():
                 report.save(options.out)
         except OSError as error:
             raise UsageError(f"--out {options.out}: {error.strerror or error}") from None
-        print(f"\nsaved in {options.out.resolve()}")
+        print(f"\nsaved in {options.out.resolve()}", *(f"note: {note}" for note in report.notes[told:]), sep="\n")
     if not report.agrees(options.rtol):
         print(
             f"jaxchain: the modes differ by {report.largest_relative_difference:.2g} (relative), "
@@ -374,7 +375,7 @@ def _types(inputs: Sequence[np.ndarray]) -> str:
 def _view(options: argparse.Namespace) -> int:
     import jaxchain
     from jaxchain.views.show import show
-    from jaxchain.views.writers.image import RenderError
+    from jaxchain.views.writers import image, tensorboard
 
     _check_is_folder(options.out)
     if options.out is None and options.format != ["text"]:
@@ -382,6 +383,14 @@ def _view(options: argparse.Namespace) -> int:
     for kind in ("html", "stablehlo"):
         if options.mode == "eager" and kind in options.format:
             raise UsageError(f"--format {kind} shows the program of static mode: give --mode static or both")
+    for kind in options.format:  # before anything is compiled
+        try:
+            if kind in image.FORMATS:
+                image.find_renderer()
+            if kind == "tensorboard":
+                tensorboard.find_package()
+        except (image.RenderError, ImportError) as error:
+            raise UsageError(f"--format {kind}: {error}") from None
     model, inputs = _model_and_inputs(options)
     try:
         with _stages(), jaxchain.using_config("train", not options.test):
@@ -398,7 +407,7 @@ def _view(options: argparse.Namespace) -> int:
             written = views.save(options.out, options.format)
         for path in written:
             print(path)
-    except (OSError, RenderError, ImportError) as error:
+    except (OSError, image.RenderError) as error:
         raise UsageError(f"--out {options.out}: {error}") from None
     return OK
 

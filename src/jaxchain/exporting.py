@@ -20,6 +20,7 @@ from jax import export as jax_export
 from jaxchain.core.arguments import argument_names
 from jaxchain.core.arrays import ARRAY_LIKE
 from jaxchain.core.attempt import own_errors
+from jaxchain.core.calls import refuse_class
 from jaxchain.core.cells import count, found_in, take
 from jaxchain.core.config import using_config
 from jaxchain.core.errors import format_source, traceback_source
@@ -95,6 +96,7 @@ def export(
         ['/W', '/b']
     """
     _check_options(target, platforms, vjp_order)
+    refuse_class(target)
     link = target if isinstance(target, Link) else None
     name = getattr(target, "__name__", type(target).__name__).strip("<>") if link is None else type(target).__name__
     leaves: list[Any] = []

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import datetime
 import functools
+import importlib
 import importlib.machinery
 import io
 import itertools
@@ -2045,3 +2046,47 @@ def test_log_records_are_repeated_with_the_values_of_the_call(caplog):
         step(np.float32(value))
     assert [r.getMessage() for r in caplog.records] == ["x is 3.0", "a dictionary", "x is 4.0", "a dictionary"]
     assert len(step.explain().to_dict()["variants"][0]["prints"]) == 2
+
+
+INSTALLED = """
+import jaxchain, jaxchain.functions as F, jaxchain.links as L
+from .numbers import SCALE
+
+class Net(jaxchain.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(None, 2)
+
+    def forward(self, x):
+        return self.l1(x) * SCALE[0]
+
+def make():
+    model = Net()
+    optimizer = jaxchain.optimizers.SGD(0.1).setup(model)
+
+    def step(x):
+        model.cleargrads()
+        loss = F.sum(model(x))
+        loss.backward()
+        optimizer.update()
+        return loss
+
+    return step
+"""
+
+
+def test_an_installed_package_that_uses_jaxchain_is_part_of_the_program(tmp_path, monkeypatch):
+    package = tmp_path / "site-packages" / "installed_for_a_test"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(INSTALLED)
+    (package / "numbers.py").write_text("SCALE = [1.0]\n")
+    monkeypatch.syspath_prepend(package.parent)
+    installed = importlib.import_module(package.name)
+    x, found = np.ones((1, 2), np.float32), []
+    for switch in (lambda step: step, jaxchain.static):
+        jaxchain.seed(0)
+        step = switch(installed.make())
+        for installed.SCALE[0] in (1.0, 1.0, 3.0):
+            found.append(float(step(x)))
+    np.testing.assert_allclose(found[3:], found[:3], rtol=1e-6)

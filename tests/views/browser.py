@@ -12,8 +12,8 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here")
 
 
-def run(page, script, tmp_path):
-    """Run a script in the page; return what it gave, and the errors that the page raised."""
+def run(page, script, tmp_path, width=1600):
+    """Run a script in the page; return what it gave. The page raises no errors. Chromium's narrowest window is 500."""
     catch = "<script>window.errors=[];addEventListener('error',e=>errors.push(e.message))</script>"
     after = (
         "<script>(()=>{let r;try{r=(()=>{" + script + "})()}catch(e){errors.push(String(e))}"
@@ -22,7 +22,7 @@ def run(page, script, tmp_path):
     )
     file = tmp_path / "page.html"
     file.write_text(page.replace("<style>", catch + "<style>", 1).replace("</body>", after + "</body>"))
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,950", "--dump-dom"]
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},950", "--dump-dom"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     result, errors = json.loads(unquote(re.search(r'<pre id="result">([^<]*)</pre>', dom).group(1)))

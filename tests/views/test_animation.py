@@ -51,6 +51,17 @@ def test_it_grows(tmp_path):
 
 
 @browser
+def test_a_narrow_window(tmp_path):
+    page = graph().animate(tmp_path / "narrow.html", title="w" * 80).read_text()
+    script = """
+      const picture = document.querySelector('#picture').getBoundingClientRect(), root = document.documentElement;
+      const first = [...document.querySelectorAll('#picture g.work')].map(g => g.getBoundingClientRect())[0];
+      return [innerWidth, root.scrollWidth, first.left > picture.left && first.right < picture.right];
+    """
+    assert run(page, script, tmp_path, width=500) == [500, 500, True]
+
+
+@browser
 def test_labels_stay_in_their_boxes(tmp_path):
     class Long(jaxchain.FunctionNode):
         label = "a label of many letters " * 20

@@ -107,7 +107,7 @@ def test_several_outputs_and_kinds_of_outputs():
 
 def test_bad_arguments_are_chainers_errors():
     y = F.relu(jaxchain.Variable(np.ones((2,), np.float32)))
-    with pytest.raises(TypeError, match="element of outputs must be either Variable, VariableNode, or FunctionNode"):
+    with pytest.raises(TypeError, match="must be either Variable, VariableNode, or FunctionNode, got ndarray"):
         build_computational_graph([np.ones(2)])
     with pytest.raises(TypeError, match="element of outputs"):
         build_computational_graph("y")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,6 +91,26 @@ def test_a_loop_stands_where_its_ops_are():
     assert both["panes"][2]["inside"] > 0
 
 
+def test_functions_that_a_gradient_runs_are_backward():
+    class Square(jaxchain.FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0,))
+            return (inputs[0] * inputs[0],)
+
+        def backward(self, indexes, gradients):
+            (x,) = self.get_retained_inputs()
+            return (F.tanh(x) * gradients[0],)
+
+    def step(x):
+        F.sum(Square().apply((F.forget(F.exp, x),))[0]).backward()
+        return x.grad
+
+    eager = data_of(explorer.write({"step": link(programs.program(step, jaxchain.Variable(np.ones(3, "f"))))}))
+    roles = [(n["label"], n["role"]) for n in eager[0]["panes"][0]["nodes"]]
+    forward, backward = ("Forget", "exp", "Square", "Sum"), ("Tanh", "_ * _", "exp", "Identity")
+    assert roles == [*((name, "forward") for name in forward), *((name, "backward") for name in backward)]
+
+
 def test_no_program_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         explorer.write({})
@@ -118,10 +139,16 @@ def test_search_tabs_and_the_card(linked, tmp_path):
       document.querySelectorAll('#tabs button')[1].click();
       document.querySelector('.node[data-id="e1"]').dispatchEvent(new MouseEvent('click', {bubbles: true}));
       const card = document.querySelector('#card').textContent;
-      return [found, listed, card, document.title, document.querySelectorAll('#tabs button')[1].textContent];
+      const tab = document.querySelectorAll('#tabs button')[1].textContent;
+      const named = [document.querySelector('.node[data-id="e1"]'), ...document.querySelectorAll('.pane button')];
+      const names = named.map(e => e.getAttribute('aria-label'));
+      s.value = 'linear'; s.dispatchEvent(new Event('input'));
+      const kernels = document.querySelectorAll('#hits .pane-name ~ .pane-name ~ .pane-name ~ .hit b');
+      const order = [...kernels].map(b => b.textContent.includes('Linear'));
+      return [found, listed, card, document.title, tab, names, order];
     """
     page = explorer.write({"one": linked, HOSTILE: linked})
-    found, listed, card, title, tab = run(page, script, tmp_path)
+    found, listed, card, title, tab, names, order = run(page, script, tmp_path)
     words = [n for p in data_of(page)[0]["panes"] for n in p["nodes"]]
     number = sum(
         "relu" in " ".join((n["label"], "/".join(n["group"]), n["sub"], n["id"], n["more"].get("name", ""))).lower()
@@ -130,6 +157,8 @@ def test_search_tabs_and_the_card(linked, tmp_path):
     assert found == f"{number} found" and number >= 2 and listed == number
     assert "LinearFunction" in card and "l1" in card
     assert title != "broken" and tab == HOSTILE
+    assert names[0].startswith("LinearFunction f32[2,8], ") and len(set(names)) == 1 + 9
+    assert len(set(order)) == 2 and order == sorted(order, reverse=True)  # own names come before those of frames
 
 
 @browser
@@ -233,9 +262,57 @@ def test_three_thousand_nodes_start_closed(linked, tmp_path):
 
 
 @browser
+def test_fingers(linked, tmp_path):
+    script = """
+      const pane = document.querySelectorAll('.pane')[2], svg = pane.querySelector('svg');
+      const button = pane.querySelectorAll('button')[2];
+      pane.querySelector('small').textContent += ' and many more words'.repeat(9);
+      pane.style.width = '250px';
+      const inside = button.getBoundingClientRect().right < pane.getBoundingClientRect().right;
+      const at = () => svg.querySelector(':scope > g').getAttribute('transform').match(/[-\\d.]+/g).map(Number);
+      const finger = (type, pointerId, clientX, clientY = 400) =>
+        svg.dispatchEvent(new PointerEvent('pointer' + type, {pointerId, clientX, clientY, bubbles: true}));
+      const before = at();
+      finger('down', 1, 100); finger('down', 2, 200); finger('move', 2, 250); finger('move', 1, 50);
+      const pinched = at();
+      finger('up', 1, 50); finger('move', 2, 260, 405);
+      const dragged = at();
+      finger('up', 2, 260, 405);
+      finger('move', 2, 400);
+      return [inside, pinched[2] / before[2], dragged.map((v, k) => v - pinched[k]), at().join() === dragged.join()];
+    """
+    inside, zoomed, dragged, let_go = run(explorer.write({"one": linked}), script, tmp_path)
+    assert inside and let_go
+    assert zoomed == pytest.approx(2) and dragged == pytest.approx([10, 5, 0])
+
+
+@browser
+def test_thousands_of_nodes_outside_frames_are_drawn_as_runs(linked, tmp_path):
+    builder = Builder("jaxpr", "flat")
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(5000)]
+    for a, b in pairwise(nodes):
+        builder.edge(a, b)
+    flat = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}
+    script = """
+      const pane = document.querySelectorAll('.pane')[1], drawn = () => pane.querySelectorAll('.node, .frame').length;
+      const name = pane.querySelector('.frame').getAttribute('aria-label');
+      const closed = [drawn(), name, pane.querySelector('small').textContent];
+      const s = document.querySelector('#search'); s.value = 'add 4321'; s.dispatchEvent(new Event('input'));
+      s.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));
+      const found = [document.activeElement.dataset.id, drawn()];
+      pane.querySelector('button[title="Open all frames"]').click();
+      return [closed, found, drawn()];
+    """
+    closed, found, opened = run(explorer.write({"one": Linked(**{**vars(linked), **flat})}), script, tmp_path)
+    assert closed == [1, "between the ops, 5,000 nodes", "5,000"]
+    assert found == ["jn4322", 1 + 50 + 100]
+    assert 1000 < opened < 1700
+
+
+@browser
 def test_a_graph_far_wider_than_its_pane_is_legible(linked, tmp_path):
     builder = Builder("jaxpr", "wide")
-    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(601)]
+    nodes = [builder.node(f"add {k}", "equation", None, outputs=["float32[3]"]) for k in range(600)]
     for node in nodes[1:]:
         builder.edge(nodes[0], node)
     changed = {"jaxpr": builder.build(), "owners": {}, "outside": tuple(f"j{node}" for node in nodes)}

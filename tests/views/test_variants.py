@@ -1,5 +1,7 @@
 """The variants of a static function as tabs of the explorer."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from browser import browser, run
@@ -7,6 +9,7 @@ from browser import browser, run
 import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
+from jaxchain.views import variants as variants_view
 from jaxchain.views.variants import explore, facts, variants
 
 
@@ -64,6 +67,20 @@ def test_a_static_link():
     model(np.ones((1, 3), np.float32))
     model(np.ones((2, 3), np.float32))
     assert [p.jaxpr.out_avals[0].shape for p in variants(model).values()] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "title"),
+    [
+        ("first call", "a.py:1 took True"),
+        ("branch at a.py:1 took True", "a.py:1 took True"),
+        ("arg x: float32[2] -> float32[3]", "arg x: float32[2] -> float32[3]; a.py:1 took True"),
+    ],
+)
+def test_a_tab_tells_what_no_other_does(reason, title):
+    traced = SimpleNamespace(guards=["branch at a.py:1 took True"])
+    compiled = SimpleNamespace(reason=reason, variant=SimpleNamespace(traced=traced, hits=1))
+    assert variants_view.title_of(compiled) == title
 
 
 def test_only_static_functions():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxchain.core.arrays import ARRAY_LIKE
-from jaxchain.core.errors import ArgumentGone, InvalidType, locate, traceback_source
+from jaxchain.core.errors import ArgumentGone, InvalidType, locate, traceback_source, user_line
 from jaxchain.core.variable import Variable
 
 
@@ -25,6 +25,19 @@ def _described(value: Any) -> str:
         start, end = "[]" if isinstance(value, list) else "()"
         return f"{start}{described(value[:9])}{', ...' if len(value) > 9 else ''}{end}"
     return reprlib.repr(value)
+
+
+def refuse_class(target: Any) -> None:
+    """Raise an error if somebody gave the class of a link where a link or a function is expected.
+
+    Raises:
+        TypeError: It is one.
+    """
+    if isinstance(target, type) and hasattr(target, "namedparams"):
+        name = target.__name__
+        raise TypeError(
+            f"expected a link or a function, got the class {name}: give an instance, {name}(...)\nat {user_line()}"
+        )
 
 
 # arguments of old, and the configuration entries that took their place

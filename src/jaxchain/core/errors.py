@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import linecache
 import os
+import re
 import sys
 import threading
 import warnings
 from importlib.util import find_spec
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ _JAX = tuple(
     if (found := find_spec(name)) is not None
     for folder in found.submodule_search_locations or ()
 )
+_INSTALLED = re.compile(r"(?:site|dist)-packages[/\\]([^/\\.]+)")
 _STDLIB = os.path.dirname(os.path.abspath(threading.__file__)) + os.sep
 
 Site = tuple[CodeType, int]
@@ -35,6 +37,7 @@ class LibraryFiles(dict[str, bool]):
     def __missing__(self, filename: str) -> bool:
         path = os.path.abspath(filename)
         ours = path.startswith(_PACKAGE) and os.path.basename(path) != "demo.py"  # the demo is a user's program
+        ours = ours or os.path.basename(path) == "jaxchain"  # the command's script
         self[filename] = known = ours or path.startswith(_JAX) or is_stdlib_file(filename)
         return known
 
@@ -43,8 +46,24 @@ library_files = LibraryFiles()
 
 
 def is_user_code(filename: str) -> bool:
-    """Return whether a code file is part of the user's program."""
-    return not library_files[filename] and "site-packages" not in filename and "dist-packages" not in filename
+    """Return whether a code file is part of the user's program: of installed packages, those that use jaxchain."""
+    if library_files[filename]:
+        return False
+    installed = _INSTALLED.search(filename)
+    return installed is None or filename.startswith(_PACKAGE) or _uses_jaxchain(installed.group(1))
+
+
+@functools.cache
+def _uses_jaxchain(package: str) -> bool:
+    """Return whether a module of a package has something of jaxchain's among its names."""
+    own = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] == package and type(m) is ModuleType]
+    values = (v for module in own for v in list(vars(module).values()))
+    names = (
+        getattr(v, "__name__" if type(v) is ModuleType else "__module__", None)
+        for v in values
+        if type(v) is ModuleType or isinstance(v, type | FunctionType)
+    )
+    return any(isinstance(name, str) and name.partition(".")[0] == "jaxchain" for name in names)
 
 
 @functools.cache

@@ -27,6 +27,7 @@ from jaxchain.core import background
 from jaxchain.core.ahead import Lowered, save
 from jaxchain.core.arguments import argument_names, keys_of, leaves_of
 from jaxchain.core.attempt import Raised, own_errors
+from jaxchain.core.calls import refuse_class
 from jaxchain.core.compat import in_trace, jit_is_off, numerics
 from jaxchain.core.config import config, is_debug, local, snapshot, thread_state, using_config
 from jaxchain.core.errors import StaticError
@@ -514,10 +515,12 @@ def static(function: Any = None, /, *, donate: bool = True, sizes: bucket | None
         A callable with the same arguments and results, and `explain()`.
 
     Raises:
-        TypeError: `function` cannot be called: ``static(step(x))``, say, in the place of ``static(step)(x)``.
+        TypeError: `function` is the class of a link, or cannot be called: ``static(step(x))``, say, in the place of
+            ``static(step)(x)``.
     """
     if function is None:
         return functools.partial(static, donate=donate, sizes=sizes)
+    refuse_class(function)
     if hasattr(function, "_run") and hasattr(function, "namedparams"):
         return function.static()
     if isinstance(function, classmethod | staticmethod):
@@ -534,6 +537,7 @@ def trace(target: Any, *args: Any, **kwargs: Any) -> Traced:
 
 
 def _trace(target: Any, args: Any, kwargs: Any) -> Traced:
+    refuse_class(target)
     if isinstance(target, Static):
         return trace_call(target.function, args, kwargs, target.roots, target.name, target.rules)
     if hasattr(target, "_run") and hasattr(target, "namedparams"):

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxchain.core import random
+from jaxchain.core.calls import refuse_class
 from jaxchain.core.cells import found_in
 from jaxchain.core.inventory import put_back
 from jaxchain.core.state import Walk
@@ -28,7 +29,11 @@ def untouched(target: Any, args: Any = (), kwargs: Any = None) -> Iterator[Calla
 
     Yields:
         A function that puts it back at once.
+
+    Raises:
+        TypeError: `target` is the class of a link.
     """
+    refuse_class(target)
     state = _State(target, args, kwargs or {})
     try:
         yield state.restore

@@ -84,8 +84,12 @@ def infer(
     known: dict[str, frozenset[Owner]] = {}
 
     def stated(n: Node) -> frozenset[Owner]:
-        """Return the owners that scopes tell: of an instruction, or of what is in a fusion."""
-        every = [n, *(i for name in n.attributes.get("called", ()) if n.kind == "fusion" for i in inside[name])]
+        """Return the owners that scopes tell: of an instruction, or of what is in a fusion, a loop, a branch."""
+        every, stack = [n], list(n.attributes.get("called", ()))
+        while stack:
+            within = inside[stack.pop()]
+            every += within
+            stack += [name for i in within for name in i.attributes.get("called", ())]
         keys = ["h" + i.id for i in every]
         return frozenset((o, roles[k]) for k in keys if k in owners for o in owners[k])
 

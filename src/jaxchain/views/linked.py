@@ -48,6 +48,7 @@ class LinkedNode:
         instructions: Ids of its forward instructions in `Linked.hlo`.
         backward_instructions: Those of its gradient.
         backward_flops: The same of its gradient's equations.
+        role: ``backward`` if the gradient of another node runs it, else ``forward``.
         fate: ``kernel``, ``fused``, ``library call``, ``free`` (a reshape), ``removed`` or ``no equation``.
         why: The reason in words, where it has left no code: ``dead: no result depends on it``.
         sharing: Ids of the nodes in its kernels, its own among them; nodes of the same kernels hold one tuple.
@@ -71,6 +72,7 @@ class LinkedNode:
     instructions: tuple[str, ...]
     backward_instructions: tuple[str, ...]
     backward_flops: int
+    role: str
     fate: str
     why: str
     sharing: tuple[str, ...]
@@ -147,6 +149,12 @@ def _calls(scope: str) -> str:
     gradient = scope.rfind("backward/")
     op = TAG.search(scope, gradient) if gradient >= 0 else None
     return re.sub("/+", "/", "/" + TAG.sub("", scope[op.end() :] if op else scope)).rstrip("/")
+
+
+def _called_by_gradient(scope: str) -> bool:
+    """Return whether the op that a scope names was called by the gradient of another: ``backward/Mine#0/Tanh#2``."""
+    gradient = scope.rfind("backward/")
+    return gradient >= 0 and len(TAG.findall(scope, gradient)) > 1
 
 
 @collector.paused()
@@ -306,6 +314,7 @@ def _nodes(
         )
         used = mine[id_, "h", "forward"]
         backward = mine[id_, "j", "backward"]
+        scopes = [str(by_id[e].attributes.get("scope", "")) for e in backward]
         code = forward or backward  # what a gradient runs, a recomputation say, has no other
         at = tuple(dict.fromkeys(home[h] for h in (used if forward else mine[id_, "h", "backward"])))
         if at not in groups:
@@ -331,6 +340,7 @@ def _nodes(
             instructions=tuple(used),
             backward_instructions=tuple(mine[id_, "h", "backward"]),
             backward_flops=sum(work(e) for e in backward),
+            role="backward" if not forward and any(map(_called_by_gradient, scopes)) else "forward",
             fate=became,
             why=why,
             sharing=shared,

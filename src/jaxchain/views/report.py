@@ -286,7 +286,7 @@ class Contrast:
 
         Writes ``report.md``, ``report.json``, ``graph.dot|svg|png|json``, ``jaxpr.txt|dot|svg``, ``hlo.txt``,
         ``hlo_before.txt``, ``explorer.html``.
-        A picture that cannot be made (no renderer, too large) is left out and noted in the report.
+        A picture that cannot be made (no renderer, too large) is left out, and `notes` says why.
 
         Returns:
             The paths written.
@@ -296,7 +296,9 @@ class Contrast:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        notes, written = list(self.notes), []
+        written: list[Path] = []
+        left_out: dict[str, list[str]] = {}  # why -> the names of the files
+        refused: dict[int, str] = {}  # what was too large to lay out as SVG is too large as PNG
         graph_size, jaxpr_size = len(self.graph.to_graph().nodes), len(self.jaxpr.to_graph().nodes)
         wanted = [("graph.dot", self.graph, 0), ("graph.json", self.graph, 0), ("graph.svg", self.graph, graph_size)]
         wanted += [("graph.png", self.graph, graph_size), ("jaxpr.txt", self.jaxpr, 0), ("jaxpr.dot", self.jaxpr, 0)]
@@ -304,19 +306,23 @@ class Contrast:
         wanted += [] if self.hlo_before is None else [("hlo_before.txt", self.hlo_before, 0)]
         for name, view, size in wanted:
             if size > LARGEST_PICTURE:
-                notes.append(f"{name} left out: {size} nodes are too many to draw")
+                left_out.setdefault(f"{size} nodes are too many to draw", []).append(name)
                 continue
             stage(f"writing {name}")
             try:
+                if size and id(view) in refused:
+                    raise RenderError(refused[id(view)])
                 written.append(view.save(folder / name))
             except RenderError as error:
-                notes.append(f"{name} left out: {error}")
+                refused[id(view)] = str(error)
+                left_out.setdefault(str(error), []).append(name)
         stage("writing explorer.html")
         if self.levels:
             written.append(write_file(folder / "explorer.html", self.explorer()))
-        full = Contrast(**{**vars(self), "notes": notes})
-        written.append(write_file(folder / "report.json", json_writer.plain_text(full.to_dict())))
-        written.append(write_file(folder / "report.md", full.markdown([p.name for p in written])))
+        notes = [f"{', '.join(names)} left out: {why}" for why, names in left_out.items()]
+        self.notes += [note for note in notes if note not in self.notes]
+        written.append(write_file(folder / "report.json", json_writer.plain_text(self.to_dict())))
+        written.append(write_file(folder / "report.md", self.markdown([p.name for p in written])))
         return written
 
 

@@ -6,6 +6,7 @@ import html
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from jaxchain.core.calls import refuse_class
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.untouched import untouched
 from jaxchain.link import Link
@@ -129,6 +130,7 @@ def summary(model: Link, *args: object, **kwargs: object) -> Summary:
         >>> table.parameters, table.flops, table.rows[0].result
         (10, 54, 'float32[3,2]')
     """
+    refuse_class(model)
     if not isinstance(model, Link):
         raise TypeError(f"summary: expected a Link, got {type(model).__name__}")
     with untouched(model, args, kwargs) as reset:

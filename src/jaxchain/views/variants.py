@@ -45,14 +45,14 @@ def variants(target: Any) -> dict[str, programs.Program]:
     known = programs.parameter_names(target)
     found = {}
     for k, compile_ in _chosen(compiled(target)):
-        title = f"{k}. {_title(compile_)}"
+        title = f"{k}. {title_of(compile_)}"
         found[title] = programs.program_of(compile_.variant.traced, compile_.name, known)
     return found
 
 
 def facts(target: Any) -> dict[str, list[tuple[str, str]]]:
     """Return (name, value) pairs about each variant, by the titles of `variants`: what `explain()` says of it."""
-    return {f"{k}. {_title(c)}": _facts(c.to_dict()) for k, c in _chosen(compiled(target))}
+    return {f"{k}. {title_of(c)}": _facts(c.to_dict()) for k, c in _chosen(compiled(target))}
 
 
 def _facts(variant: dict[str, Any]) -> list[tuple[str, str]]:
@@ -105,9 +105,12 @@ def _chosen(compiles: Sequence[Compile]) -> list[tuple[int, Compile]]:
     return sorted(most, key=lambda p: p[0])
 
 
-def _title(compile_: Compile) -> str:
+def title_of(compile_: Compile) -> str:
+    """Return what a variant assumes, and why it was compiled where that is something else."""
     guards = compile_.variant.traced.guards
     if not guards:
         return compile_.reason
     words = [str(g).removeprefix("branch at ") for g in guards]
-    return ", ".join(words[:3]) + (f", ... {len(words) - 3} more" if len(words) > 3 else "")
+    assumed = ", ".join(words[:3]) + (f", ... {len(words) - 3} more" if len(words) > 3 else "")
+    told = compile_.reason.startswith(("first call", "branch at "))
+    return assumed if told else f"{compile_.reason}; {assumed}"

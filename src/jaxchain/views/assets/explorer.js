@@ -4,13 +4,14 @@ const $ = (s) => document.querySelector(s), SVG = "http://www.w3.org/2000/svg";
 const fill = (e, attrs, text) => { for (const k in attrs) e.setAttribute(k, attrs[k]); if (text !== undefined) e.textContent = text; return e; };
 const el = (tag, attrs = {}, text) => fill(document.createElement(tag), attrs, text);
 const svg = (tag, attrs = {}, text) => fill(document.createElementNS(SVG, tag), attrs, text);
-const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, FOUND = 60, LEAST = 0.2;
-const FATES = [["library", "library call"], ["kernel", "own kernel"], ["fused", "fused"], ["free", "free"], ["removed", "removed"]];
+const W = 196, H = 42, HEAD = Layout.HEAD, OPENED = 26, CROWD = 600, RUN = 100, DRAWN = 1500, FOUND = 60, LEAST = 0.2;
+const FATES = [["library", "library call"], ["kernel", "own kernel"], ["fused", "fused"], ["free", "free"], ["removed", "removed"]], FATE = new Map(FATES);
 const short = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
 const pen = document.createElement("canvas").getContext("2d"), SANS = getComputedStyle(document.body).fontFamily, FONTS = { node: `12.5px ${SANS}`, closed: `620 12.5px ${SANS}`, open: `620 11.5px ${SANS}`, sub: '10.5px ui-monospace,Menlo,"DejaVu Sans Mono",monospace' };
 const wide = (s, font) => { pen.font = FONTS[font]; return pen.measureText(s).width; };
 // as much of a text as there is room for: letters are of all widths
 const cut = (s, room, font) => { if (wide(s, font) <= room) return s; const all = [...s.slice(0, 200)]; let n = 0; for (let k = 128; k >= 1; k /= 2) if (n + k < all.length && wide(all.slice(0, n + k).join("") + "…", font) <= room) n += k; return all.slice(0, n).join("") + "…"; };
+const counted = (n) => `${n.toLocaleString("en")} ${n === 1 ? "node" : "nodes"}`;
 const line = (s) => s.replace(/\s*\n\s*/g, " ");
 const calm = matchMedia("(prefers-reduced-motion:reduce)").matches;
 let panes = [], held = null, role = "both", hovered = null, words = "", chosen = 0, hits = [];
@@ -19,8 +20,8 @@ class Pane {
   constructor(data, host) {
     this.data = data; this.open = new Set(); this.nodes = new Map(); this.view = { x: 0, y: 0, k: 1 };
     this.box = el("div", { class: "pane" }); const bar = el("div"), title = el("h2", {}, data.name);
-    this.count = el("small"); title.append(this.count); bar.append(title);
-    const button = (text, hint, run) => { const b = el("button", { title: hint, "aria-label": hint }, text); b.onclick = run; bar.append(b); };
+    this.count = el("small"); title.append(" ", this.count); bar.append(title);
+    const button = (text, hint, run) => { const b = el("button", { title: hint, "aria-label": `${hint}: ${data.name}` }, text); b.onclick = run; bar.append(b); };
     button("+", "Open all frames", () => { this.openAll(); this.draw(true); });
     button("−", "Close all frames", () => { this.open.clear(); this.draw(true); });
     button("⤢", "Fit", () => this.fit());
@@ -42,8 +43,30 @@ class Pane {
       }
       n.parent = at; n.pane = this; at.items.push(n); this.nodes.set(n.id, n);
     }
+    for (const f of [...this.frames.values()]) while (f.items.length > CROWD) this.gather(f);
   }
-  openAll() { if (this.data.nodes.length <= 1500) for (const k of this.frames.keys()) this.open.add(k); else for (const f of this.root.items) if (f.frame) this.open.add(f.key); }
+  // too many boxes side by side can be neither drawn soon nor read: runs of them, in their order, are frames of their own
+  gather(frame) {
+    const first = (i) => i.first || i.number, last = (i) => i.last || i.number;
+    frame.items.forEach((i, k) => { i.number ||= k + 1; });
+    const runs = [];
+    for (let k = 0; k < frame.items.length; k += RUN) {
+      const items = frame.items.slice(k, k + RUN), from = first(items[0]), to = last(items[items.length - 1]), key = `${frame.key}/\n${from}-${to}`;
+      const run = { key, label: `${from.toLocaleString("en")} – ${to.toLocaleString("en")}`, items, parent: frame, frame: true, count: 0, role: items[0].role, first: from, last: to };
+      for (const i of items) i.parent = run;
+      this.frames.set(key, run); runs.push(run);
+    }
+    frame.items = runs;
+  }
+  // frames from the outermost in, as long as the boxes can be drawn soon
+  openAll() {
+    let drawn = this.root.items.length;
+    for (const reached = this.root.items.filter((i) => i.frame); reached.length; ) {
+      const f = reached.shift();
+      if (!this.open.has(f.key) && (drawn += f.items.length) > DRAWN) return;
+      this.open.add(f.key); for (const i of f.items) if (i.frame) reached.push(i);
+    }
+  }
   visible(n) { return role === "both" || n.role === "other" || n.role === role || (role === "backward" && n.gradient === true); }
   standIn(n) { let top = n; for (let f = n.parent; f; f = f.parent) if (f !== this.root && !this.open.has(f.key)) top = f; return top; }
   chain(item) { const c = [item]; for (let f = item.parent; f && f !== this.root; f = f.parent) c.push(f); return c.reverse(); }
@@ -82,6 +105,7 @@ class Pane {
     this.g.insertBefore(lines, this.front || null);
     this.empty.hidden = this.root.count > 0; this.count.textContent = this.root.count === this.data.nodes.length ? this.root.count.toLocaleString("en") : `${this.root.count.toLocaleString("en")} of ${this.data.nodes.length.toLocaleString("en")}`;
     if (this.data.inside) this.count.textContent += ` · ${this.data.inside.toLocaleString("en")} more inside them`;
+    this.count.parentNode.title = this.count.parentNode.textContent;
     if (fit) this.fit();
     this.rove(); light();
   }
@@ -102,11 +126,11 @@ class Pane {
     host.append(behind, front); this.front = front;
   }
   frameShape(i, open) {
-    const g = svg("g", { class: `frame ${open ? "open" : "closed"}${i.role === "backward" ? " back" : ""}`, "data-frame": i.key, tabindex: -1, role: "button", "aria-expanded": String(open), "aria-label": `${i.label}, ${i.count} nodes` });
+    const g = svg("g", { class: `frame ${open ? "open" : "closed"}${i.role === "backward" ? " back" : ""}`, "data-frame": i.key, tabindex: -1, role: "button", "aria-expanded": String(open), "aria-label": `${i.label}, ${counted(i.count)}` });
     if (!open) g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 9 }), svg("rect", { class: "under", x: i.x + 5, y: i.y + i.h, width: i.w - 10, height: 3, rx: 1.5 }));
     else g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 11 }));
     g.append(svg("text", { x: i.x + 11, y: i.y + 17.5 }, open ? "▾ " + short(i.label, 200) : cut("▸ " + i.label, i.w - 18, "closed")));
-    if (!open) g.append(svg("text", { x: i.x + 25, y: i.y + 33, class: "sub" }, `${i.count.toLocaleString("en")} ${i.count === 1 ? "node" : "nodes"}`));
+    if (!open) g.append(svg("text", { x: i.x + 25, y: i.y + 33, class: "sub" }, counted(i.count)));
     const head = svg("rect", { class: "head", x: i.x, y: i.y, width: i.w, height: open ? HEAD : i.h });
     head.append(svg("title", {}, i.label)); g.append(head);
     const flip = (focus) => { open ? this.open.delete(i.key) : this.open.add(i.key); this.stay(i, () => this.draw(false)); if (focus) this.focus(i); };
@@ -116,7 +140,7 @@ class Pane {
     return g;
   }
   nodeShape(i) {
-    const g = svg("g", { class: `node k-${i.kind}${i.role === "backward" ? " back" : ""}`, "data-id": i.id, tabindex: -1, role: "button", "aria-label": `${line(i.label)} ${i.sub}` });
+    const g = svg("g", { class: `node k-${i.kind}${i.role === "backward" ? " back" : ""}`, "data-id": i.id, tabindex: -1, role: "button", "aria-label": [`${line(i.label)} ${i.sub}`, FATE.get(i.kind), i.role === "backward" && "backward", i.cost].filter(Boolean).join(", ") });
     g.append(svg("rect", { x: i.x, y: i.y, width: i.w, height: i.h, rx: 8 }), svg("rect", { class: "bar", x: i.x + 5, y: i.y + 8, width: 4, height: i.h - 16, rx: 2 }));
     if (i.heat) g.append(svg("rect", { class: "heat", x: i.x + 15, y: i.y + i.h - 4, width: Math.max(1, (i.w - 24) * i.heat), height: 2, rx: 1 }));
     g.append(svg("text", { x: i.x + 16, y: i.y + 17.5 }, cut(line(i.label), i.w - 22, "node")), svg("text", { x: i.x + 16, y: i.y + 33, class: "sub" }, cut(i.sub, i.w - 24 - (i.cost ? wide(i.cost, "sub") + 6 : 0), "sub")));
@@ -167,11 +191,17 @@ class Pane {
   }
   show(n) { let shut = false; for (let f = n.parent; f && f !== this.root; f = f.parent) if (!this.open.has(f.key)) { this.open.add(f.key); shut = true; } if (shut) this.draw(false); this.reveal([n]); }
   gestures() {
-    const s = this.svg; let from = null;
+    const s = this.svg, down = new Map(), place = (e) => [e.clientX, e.clientY], far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
     s.addEventListener("wheel", (e) => { e.preventDefault(); const b = s.getBoundingClientRect(); this.zoom(Math.exp(-e.deltaY * (e.ctrlKey ? 0.008 : 0.0015)), e.clientX - b.left, e.clientY - b.top); }, { passive: false });
-    s.addEventListener("pointerdown", (e) => { from = [e.clientX - this.view.x, e.clientY - this.view.y, e.clientX, e.clientY]; this.moved = false; });
-    s.addEventListener("pointermove", (e) => { if (!from) return; if (Math.hypot(e.clientX - from[2], e.clientY - from[3]) > 4) this.moved = true; if (this.moved) { this.view.x = e.clientX - from[0]; this.view.y = e.clientY - from[1]; this.transform(); } });
-    addEventListener("pointerup", () => { from = null; });
+    s.addEventListener("pointerdown", (e) => { if (!down.size) this.moved = false; down.set(e.pointerId, place(e)); });
+    s.addEventListener("pointermove", (e) => { // one finger drags, two pinch
+      const from = down.get(e.pointerId), to = place(e), other = [...down].find(([id]) => id !== e.pointerId);
+      if (!from || (!this.moved && far(from, to) <= 4)) return;
+      this.moved = true; down.set(e.pointerId, to);
+      if (other) { const b = s.getBoundingClientRect(); this.zoom(far(to, other[1]) / Math.max(1, far(from, other[1])), other[1][0] - b.left, other[1][1] - b.top); }
+      else { this.view.x += to[0] - from[0]; this.view.y += to[1] - from[1]; this.transform(); }
+    });
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, (e) => down.delete(e.pointerId));
     s.addEventListener("click", (e) => { if (e.target === s && !this.moved) letGo(); });
     s.addEventListener("dblclick", (e) => { if (e.target === s) this.fit(); });
     s.addEventListener("keydown", (e) => {
@@ -179,8 +209,8 @@ class Pane {
       if (arrow) { e.preventDefault(); this.step(...arrow); } else if (e.key === "+" || e.key === "=") this.zoom(1.25); else if (e.key === "-") this.zoom(0.8); else if (e.key === "f") this.fit();
     });
     s.addEventListener("focusout", () => hover(null));
-    const defs = svg("defs"), tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto-start-reverse" });
-    tip.append(svg("path", { d: "M0 0L8 4L0 8z", fill: "context-stroke" })); defs.append(tip); s.prepend(defs);
+    const defs = svg("defs"); s.prepend(defs);
+    for (const id of ["tip", "faint"]) { const tip = svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto-start-reverse" }); tip.append(svg("path", { d: "M0 0L8 4L0 8z", fill: "context-stroke" })); defs.append(tip); }
   }
 }
 
@@ -243,7 +273,7 @@ const hit = (n) => (n.text ||= [n.label, n.group.join("/"), n.sub, n.id, n.more.
 function search(text) {
   words = text.trim().toLowerCase(); hits = []; chosen = 0; let all = 0; const box = $("#hits"); box.replaceChildren();
   if (words) for (const p of panes) {
-    const found = p.data.nodes.filter(hit); all += found.length;
+    const found = p.data.nodes.filter(hit), named = (n) => line(n.label).toLowerCase().includes(words); found.sort((a, b) => named(b) - named(a)); all += found.length;
     if (found.length) box.append(el("div", { class: "pane-name" }, `${p.data.name} · ${found.length.toLocaleString("en")}${found.length > FOUND / 3 ? `, the first ${FOUND / 3}` : ""}`));
     for (const n of found.slice(0, FOUND / 3)) {
       const d = el("div", { class: `hit k-${n.kind}`, role: "option", id: `hit${hits.length}` }); d.append(el("span", { class: "dot", style: "margin:0" }), el("b", {}, line(n.label)), el("i", {}, n.sub), el("span", {}, n.group.join(" / ")));
@@ -251,7 +281,7 @@ function search(text) {
     }
   }
   if (words && !all) box.append(el("div", { class: "pane-name" }, "nothing found"));
-  $("#found").textContent = words ? `${all} found` : ""; box.hidden = !words; $("#search").setAttribute("aria-expanded", String(Boolean(words)));
+  $("#found").textContent = words ? `${all.toLocaleString("en")} found` : ""; box.hidden = !words; $("#search").setAttribute("aria-expanded", String(Boolean(words)));
   choosing(0); light();
 }
 function choosing(k) { if (!hits.length) return; chosen = (k + hits.length) % hits.length; hits.forEach(([, d], i) => d.setAttribute("aria-selected", String(i === chosen))); $("#search").setAttribute("aria-activedescendant", `hit${chosen}`); hits[chosen][1].scrollIntoView({ block: "nearest" }); }

@@ -28,7 +28,7 @@ def start_nodes(outputs: Any) -> list[AnyNode]:
     if isinstance(outputs, Variable | VariableNode | FunctionRecord):
         outputs = [outputs]
     elif isinstance(outputs, str) or not isinstance(outputs, Iterable):
-        outputs = [None]
+        outputs = [outputs]
     starts: list[AnyNode] = []
     for output in outputs:
         if isinstance(output, Variable):
@@ -36,7 +36,8 @@ def start_nodes(outputs: Any) -> list[AnyNode]:
         elif isinstance(output, VariableNode | FunctionRecord):
             starts.append(output)
         else:
-            raise TypeError("element of outputs must be either Variable, VariableNode, or FunctionNode.")
+            kind = type(output).__name__
+            raise TypeError(f"element of outputs must be either Variable, VariableNode, or FunctionNode, got {kind}")
     return starts
 
 

@@ -206,7 +206,7 @@ def _eager(linked: Linked, frames: _Frames) -> dict[str, Any]:
                 "sub": _short(n.outputs[0]) if n.outputs else "",
                 "group": frames.around(n.id),
                 "kind": _kind(n),
-                "role": "forward",
+                "role": n.role,
                 "gradient": bool(n.backward_equations),
                 "own": [n.id],
                 "fate": _fate(linked, n),

@@ -60,6 +60,15 @@ def write(graph: Graph, folder: str | Path) -> Path:
     return Path(folder)
 
 
+def find_package() -> None:
+    """Do nothing if tensorboardX is there.
+
+    Raises:
+        ImportError: It is not.
+    """
+    _proto("graph")
+
+
 def _proto(name: str) -> Any:
     """Return one of TensorFlow's protocol buffer modules."""
     try:
