@@ -169,10 +169,17 @@ def refuse(reason: str) -> NoReturn:
     raise Refused(reason)
 
 
-def is_answered() -> bool:
-    """Return whether a value of this thread's trace can be asked for: not inside another trace, a loop body's say."""
-    questions = getattr(thread_state().trace, "questions", None)
-    return questions is not None and trace_state() == questions.level
+def holds(condition: Any) -> bool:
+    """Return whether a condition on values is true of all of them, for checks outside of op bodies.
+
+    A static call is compiled with the answer, as for any branch on data. Where nobody can tell, in a trace of JAX's own
+    or the body of a loop, the answer is True.
+    """
+    if isinstance(condition, Tracer):
+        questions = getattr(thread_state().trace, "questions", None)
+        if questions is None or trace_state() != questions.level:
+            return True
+    return bool(condition.all())
 
 
 def here() -> Questions | None:

@@ -11,9 +11,10 @@ from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect
+from jaxchain.core.guard import holds
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import as_array
-from jaxchain.functions.checks import axis_in_range, holds, left_to_numpy, one_of, same_dtype
+from jaxchain.functions.checks import axis_in_range, left_to_numpy, one_of, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.indexing import index_arrays
 

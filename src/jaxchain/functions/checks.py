@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.errors import InconclusiveDimensionOperation
 
-from jaxchain.core.compat import is_tracer
 from jaxchain.core.errors import InvalidType, InvalidValue, expect, user_line
-from jaxchain.core.guard import is_answered
 
 
 @contextlib.contextmanager
@@ -50,15 +48,6 @@ def broadcastable(**arrays: Any) -> None:
         raise InvalidType(
             "each dimension has the same size or is 1", f"cannot broadcast inputs of the following shapes:\n{shapes}"
         ) from None
-
-
-def holds(condition: Any) -> bool:
-    """Return whether a condition on values is true of all of them, for checks outside of op bodies.
-
-    A static call is compiled with the answer, as for any branch on data. Where nobody can tell, in a trace of JAX's own
-    or the body of a loop, the answer is True.
-    """
-    return (is_tracer(condition) and not is_answered()) or bool(condition.all())
 
 
 def integer(name: str, x: Any) -> None:

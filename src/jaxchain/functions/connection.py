@@ -10,9 +10,10 @@ from jaxtyping import Float, Shaped
 
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import expect, user_line
+from jaxchain.core.guard import holds
 from jaxchain.core.op import Array, op
 from jaxchain.core.variable import as_array, as_variable
-from jaxchain.functions.checks import holds, integer, same_dtype
+from jaxchain.functions.checks import integer, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.shape import reshape
 

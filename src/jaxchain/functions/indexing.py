@@ -15,9 +15,10 @@ from jaxchain.core.arrays import info_of
 from jaxchain.core.compat import is_tracer
 from jaxchain.core.config import is_debug
 from jaxchain.core.errors import InvalidType
+from jaxchain.core.guard import holds
 from jaxchain.core.op import Array, Key, Undrawn, op
 from jaxchain.core.variable import Variable, as_array
-from jaxchain.functions.checks import holds, integer
+from jaxchain.functions.checks import integer
 from jaxchain.functions.composed import composed
 
 # What stands at one place of an index, once the numbers are taken out: they are arguments of the compiled call, so that

@@ -14,10 +14,11 @@ from jaxtyping import Float
 
 from jaxchain.core.config import is_debug, using_config
 from jaxchain.core.errors import InvalidType, expect
+from jaxchain.core.guard import holds
 from jaxchain.core.op import Array, Key, op
 from jaxchain.core.variable import Variable
 from jaxchain.functions import shape
-from jaxchain.functions.checks import holds, left_to_numpy, same_dtype
+from jaxchain.functions.checks import left_to_numpy, same_dtype
 from jaxchain.functions.composed import composed
 from jaxchain.functions.half import at_least_single, in_single
 from jaxchain.utils.sparse import CooMatrix

@@ -22,7 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxchain.core import random
 from jaxchain.core.arrays import placed, zeros
-from jaxchain.core.compat import is_tracer
+from jaxchain.core.compat import in_trace
 from jaxchain.core.config import is_debug
 from jaxchain.core.guard import refuse
 
@@ -85,7 +85,7 @@ def over_processes(arrays: Sequence[Any], function: Callable[[jax.Array], jax.Ar
     """
     if jax.process_count() == 1:
         return list(arrays)
-    if any(map(is_tracer, arrays)):
+    if in_trace():
         refuse("it averages over processes (ChainerMN)")
     mesh = _mesh()
     own, split = mesh.devices[jax.process_index()], NamedSharding(mesh, PartitionSpec("process"))
