@@ -113,7 +113,7 @@ def test_a_compiled_step_is_done_or_not_begun(monkeypatch):
 def test_an_eager_update_is_done_or_not_begun(make):
     """One program makes all of it: parameters, the optimizer's arrays, its count."""
     files = gradient_method.__file__, compiled.__file__, update_rule.__file__, transformation.__file__
-    names = "update", "_apply", "apply_updates", "write", "_init_states", "_fill_states"
+    names = "update", "_update_at_once", "_apply", "apply_updates", "write", "_init_states", "_fill_states"
     found = set()
     for at in range(1000):
         model = Model()
