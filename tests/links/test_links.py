@@ -153,7 +153,10 @@ def test_batch_normalization_modes(mode):
         bn.start_finetuning()
         for i in range(3):
             bn(x + i, finetune=True)
-        assert int(bn.N) == 3
+        assert type(bn.N) is int and bn.N == 3
+        shared = bn.copy("share")
+        bn.N = 0
+        assert shared.N == 3 and shared.avg_mean is bn.avg_mean
         np.testing.assert_allclose(bn.avg_mean, x.mean(0) + 1, rtol=1e-5)
 
 

@@ -115,6 +115,11 @@ def from_numpy(value: Any) -> jax.Array:
     return _handed_over(value) if count > OFTEN else jax.device_put(value)
 
 
+def plain_number(value: Any) -> Any:
+    """Return a Python number for a concrete array that a compiled call left behind; anything else as it is."""
+    return value.item() if isinstance(value, jax.Array) and not isinstance(value, Tracer) else value
+
+
 def is_at_hand(array: jax.Array) -> bool:
     """Return whether the host can read an array: no part of it is on devices of other processes alone."""
     return array.is_fully_addressable or array.is_fully_replicated

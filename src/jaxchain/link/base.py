@@ -368,7 +368,7 @@ class Link(DeviceResident, Hierarchy):
         if mode not in COPY_MODES:
             raise ValueError(f"The 'mode' argument should be either 'init', 'copy', or 'share'. But {mode} was given.")
         if mode == "share":
-            arrays = [n for n in self._persistent if isinstance(self.__dict__.get(n), jax.Array)]
+            arrays = [n for n in self._persistent if n in self.__dict__ and isinstance(getattr(self, n), jax.Array)]
             if arrays:
                 self._shared = {} if self._shared is None else self._shared
                 self._shared.update({n: self.__dict__.pop(n) for n in arrays})

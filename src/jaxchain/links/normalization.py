@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxchain import functions as F
-from jaxchain.core.arrays import as_shape
+from jaxchain.core.arrays import as_shape, plain_number
 from jaxchain.core.config import config, get_dtype, lock
 from jaxchain.core.parameter import Parameter
 from jaxchain.core.variable import Variable
@@ -45,6 +45,13 @@ class Guarded:
         del link.__dict__[self.name]
 
 
+class GuardedNumber(Guarded):
+    """The same of a number, which a static step leaves as an array."""
+
+    def __get__(self, link: Any, owner: type | None = None) -> Any:
+        return plain_number(super().__get__(link, owner))
+
+
 class Averaging(Link):
     """What layers share that keep running averages of the statistics of batches.
 
@@ -56,9 +63,9 @@ class Averaging(Link):
     """
 
     avg_mean: Any = Guarded()
-    eps: Any = Guarded()
-    decay: Any = Guarded()
-    N: Any = Guarded()
+    eps: Any = GuardedNumber()
+    decay: Any = GuardedNumber()
+    N: Any = GuardedNumber()
     _lifted_scalars = True  # N counts in fine-tuning, eps and decay may be changed: none of them compiles anew
 
     def _decay_of_batch(self, finetune: bool) -> float:

@@ -17,7 +17,7 @@ from jaxchain.functions.renormalization import batch_renormalization_with_statis
 from jaxchain.initializers.base import Typed
 from jaxchain.initializers.conversion import get_initializer
 from jaxchain.link import Link
-from jaxchain.links.normalization import Averaging, BatchNormalization, Guarded
+from jaxchain.links.normalization import Averaging, BatchNormalization, Guarded, GuardedNumber
 from jaxchain.serializer import Deserializer, exchanged
 
 
@@ -55,8 +55,8 @@ class BatchRenormalization(BatchNormalization):
         (2, 2)
     """
 
-    rmax: Any = Guarded()
-    dmax: Any = Guarded()
+    rmax: Any = GuardedNumber()
+    dmax: Any = GuardedNumber()
     _before: tuple[Any, Any] | None = None
 
     def __init__(

@@ -11,11 +11,12 @@ from typing import Any, Self
 import jax.numpy as jnp
 
 from jaxchain.core import graph
+from jaxchain.core.arrays import plain_number
 from jaxchain.core.config import lock
 from jaxchain.core.errors import user_line
 from jaxchain.link import Link
 from jaxchain.optimizers.hooks import Hooks
-from jaxchain.optimizers.hyperparameter import Clock, number_of, plain_number
+from jaxchain.optimizers.hyperparameter import Clock, number_of
 from jaxchain.optimizers.update_rule import UpdateRule
 
 LOSS_SCALE_MAX = 65504  # the largest float16

@@ -14,15 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxchain.core.compat import Tracer, has_64_bits
+from jaxchain.core.arrays import plain_number
+from jaxchain.core.compat import has_64_bits
 from jaxchain.core.config import lock, thread_state
 
 COMPLEMENTS = ("beta1", "beta2", "beta")
-
-
-def plain_number(value: Any) -> Any:
-    """Return a Python number for a concrete array that a compiled call left behind; anything else as it is."""
-    return value.item() if isinstance(value, jax.Array) and not isinstance(value, Tracer) else value
 
 
 def number_of(owner: Any, name: str) -> Any:

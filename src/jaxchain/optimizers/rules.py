@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxchain.core.arrays import ARRAY_LIKE, zeros
+from jaxchain.core.arrays import ARRAY_LIKE, plain_number, zeros
 from jaxchain.optimizers.gradient_method import GradientMethod
-from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy, plain_number
+from jaxchain.optimizers.hyperparameter import Hyperparameter, HyperparameterProxy
 from jaxchain.optimizers.update_rule import UpdateRule
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxchain.core.arrays import from_numpy, zeros
+from jaxchain.core.arrays import from_numpy, plain_number, zeros
 from jaxchain.core.config import lock, thread_state
 from jaxchain.core.interrupts import whole
 from jaxchain.core.parameter import Parameter
@@ -21,7 +21,6 @@ from jaxchain.link import Link
 from jaxchain.optimizers.compiled import apply_hooks, call_update, hooks_of, scale_of_each, scales_apart, unscaled
 from jaxchain.optimizers.gradient_method import GradientMethod
 from jaxchain.optimizers.hooks import Hooks
-from jaxchain.optimizers.hyperparameter import plain_number
 from jaxchain.optimizers.update_rule import Loader, UpdateRule
 
 COUNT = "count"  # the leaf of a transformation that has no state: what an update leaves behind

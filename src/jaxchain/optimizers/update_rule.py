@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxchain.core.arrays import beside, from_numpy, placed
+from jaxchain.core.arrays import beside, from_numpy, placed, plain_number
 from jaxchain.core.compat import Tracer
 from jaxchain.core.config import thread_state
 from jaxchain.core.errors import StaticError, user_line
 from jaxchain.core.parameter import Parameter
 from jaxchain.optimizers.compiled import apply_updates
 from jaxchain.optimizers.hooks import Hooks, is_pure_hook
-from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter, plain_number
+from jaxchain.optimizers.hyperparameter import Clock, Hyperparameter
 from jaxchain.serializer import exchanged
 
 
