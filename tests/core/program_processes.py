@@ -100,6 +100,12 @@ for mode in ("eager", "static"):
         assert p.array.sharding.is_equivalent_to(everywhere, p.ndim), name
         np.testing.assert_allclose(np.asarray(p.array), np.asarray(q.array), rtol=1e-4, atol=1e-5, err_msg=name)
 
+asked = jaxchain.static(lambda x: F.sum(x) if x.max() > 9 else -F.sum(x))
+for factor in (1, 1, 10):  # a question about the argument alone is asked before the call
+    x = X[0] * np.float32(factor)
+    total = -x.sum() if factor == 1 else x.sum()
+    np.testing.assert_allclose(np.asarray(asked(to_device(split, x)).array), total, rtol=1e-5)
+
 weights, together = in_parallel("eager")
 np.testing.assert_allclose(in_parallel("static")[0], weights, rtol=1e-6)
 

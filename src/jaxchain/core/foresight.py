@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
@@ -55,7 +56,7 @@ class Foresight:
     @functools.cached_property
     def on_host(self) -> Steps | None:
         """The same without another thread's help, if NumPy gives the same answers and arrays are there."""
-        if not has_only_cpus():
+        if not has_only_cpus() or jax.process_count() > 1:
             return None
         short = only_moves(self.jaxpr.jaxpr, ANSWERS) and elements(self.jaxpr.jaxpr) <= SHORT
         return Steps(self.jaxpr, ANSWERS) if short else None
