@@ -5,12 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import jax
+
 _worker: threading.Thread | None = None
 
 
 def is_busy() -> bool:
-    """Return whether something is being compiled."""
-    return _worker is not None and _worker.is_alive()
+    """Return whether nothing can be compiled now.
+
+    Something else is, or the program has several processes: they have to run the same programs in the same calls, and
+    in each this one would be ready at another call.
+    """
+    return (_worker is not None and _worker.is_alive()) or jax.process_count() > 1
 
 
 def start(work: Callable[[], None]) -> None:
