@@ -2,6 +2,8 @@
 
 import gc
 import os
+import socket
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -38,6 +40,31 @@ def mode(request):
     """The test runs once in each mode: `mode` is its name, and the configuration is set."""
     with jaxchain.using_config("mode", request.param):
         yield request.param
+
+
+@pytest.fixture
+def run_together():
+    """Run commands at the same time: (command, folder, variables). Each has to print ``done`` in the end."""
+    try:
+        socket.gethostbyname(socket.gethostname())
+    except OSError:
+        pytest.skip("JAX's processes on CPUs find each other by the machine's name, which has no address here")
+
+    def run(commands):
+        every = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+        started = [
+            subprocess.Popen(command, cwd=folder, env={**every, **variables}, stdout=-1, stderr=-1, text=True)
+            for command, folder, variables in commands
+        ]
+        try:
+            for process in started:
+                out, error = process.communicate(timeout=200)
+                assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
+        finally:
+            for process in started:
+                process.kill()
+
+    return run
 
 
 @pytest.fixture(autouse=True)

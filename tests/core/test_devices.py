@@ -36,23 +36,12 @@ def test_a_program_on_two_devices(how, optimizers):
     run(2, "program_devices.py", how, optimizers)
 
 
-def test_a_program_of_two_processes(tmp_path):
+def test_a_program_of_two_processes(tmp_path, run_together):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(HERE / "program_processes.py"), str(port)]
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    both = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment, stdout=-1, stderr=-1, text=True)
-        for rank in (0, 1)
-    ]
-    try:
-        for process in both:
-            out, error = process.communicate(timeout=200)
-            assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
-    finally:
-        for process in both:
-            process.kill()
+    run_together([([*command, rank, str(tmp_path)], tmp_path, {}) for rank in "01"])
 
 
 def test_a_program_on_a_mesh_with_explicit_axes():

@@ -449,24 +449,16 @@ for wrong in (lambda: comm.send(1, 1, 0), lambda: chainermn.create_communicator(
 """
 
 
-def test_chainermn_in_two_processes(tmp_path):
+def test_chainermn_in_two_processes(tmp_path, run_together):
     """As Open MPI starts them."""
-    program = str(Path(__file__).with_name("program_chainermn.py"))
+    command = [sys.executable, "-m", "jaxchain", "run", str(Path(__file__).with_name("program_chainermn.py"))]
     job = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_MCA_orte_hnp_uri": f"{os.getpid()}.0;tcp://127.0.0.1:1"}
-    both = []
+    runs = []
     for rank in "01":
-        mine = {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank, "JAX_PLATFORMS": "cpu"}
         (tmp_path / rank).mkdir()
-        command = [sys.executable, "-m", "jaxchain", "run", program]
-        environment = {**os.environ, **job, **mine}
-        both.append(subprocess.Popen(command, cwd=tmp_path / rank, env=environment, stdout=-1, stderr=-1, text=True))
-    try:
-        for process in both:
-            out, error = process.communicate(timeout=200)
-            assert process.returncode == 0 and out.endswith("done\n"), error[-3000:]
-    finally:
-        for process in both:
-            process.kill()
+        variables = {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank, **job}
+        runs.append((command, tmp_path / rank, variables))
+    run_together(runs)
 
 
 @pytest.mark.parametrize("mode", ["eager", "static"])
