@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import types
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ import jaxchain
 import jaxchain.functions as F
 import jaxchain.links as L
 from jaxchain import datasets, iterators, optimizers, training
+from jaxchain.core.explain import EagerFallback
 from jaxchain.serializers import DictionarySerializer, NpzDeserializer
 from jaxchain.training import extensions
 from jaxchain.training.extensions import plotting
@@ -327,6 +329,25 @@ def test_dumping_a_graph_changes_nothing(tmp_path, mode):
         trainer.run()
         weights.append(np.asarray(model_of(trainer).predictor.l1.W.array))
     np.testing.assert_array_equal(*weights)
+
+
+def test_dump_graph_of_an_update_that_is_no_program(tmp_path, mode):
+    trainer = trainer_of(tmp_path, mode, 2)
+    model, seen = model_of(trainer), []
+
+    def loss_func(x, t):
+        loss = model(x, t)
+        seen.append(float(loss.array))
+        return loss
+
+    trainer.updater.loss_func = loss_func
+    trainer.extend(extensions.DumpGraph("main/loss"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EagerFallback)
+        trainer.run()
+    assert (tmp_path / "cg.dot").read_text().count("LinearFunction") == 2
+    assert "no program: it takes a value out of the program" in (tmp_path / "cg.jaxpr").read_text()
+    assert len(seen) == 2
 
 
 def test_dump_graph_of_a_number(tmp_path):

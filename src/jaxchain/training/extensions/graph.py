@@ -7,8 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from jaxchain.core.config import config
+import jax
+
+from jaxchain.core.config import config, using_config
 from jaxchain.core.static import Static, trace
+from jaxchain.core.untouched import untouched
 from jaxchain.core.variable import Variable
 from jaxchain.training.extension import Extension
 from jaxchain.training.updaters.base import call
@@ -23,8 +26,8 @@ class DumpGraph(Extension):
     """Writes the graph of the first update's loss in DOT, a picture of it, and the jaxpr of the whole update.
 
     ``cg.dot`` is the graph as Chainer draws it, ``cg.png`` its picture if something can draw it, ``cg.jaxpr`` the
-    program (forward, backward, optimizer) that static mode compiles. In static mode, where calls leave no graph, the
-    graph is that of the loss function called on the first batch while it is traced.
+    program (forward, backward, optimizer) that static mode compiles, or the reason why there is none. In static mode,
+    where calls leave no graph, the graph is that of the loss function called on the first batch while it is traced.
 
     Args:
         root_name: Name of the loss in the observation, e.g. ``"main/loss"``.
@@ -123,12 +126,23 @@ class DumpGraph(Extension):
                 self._draw(loss, path)
             return loss
 
+        def draw_eager(*args: Any, **kwargs: Any) -> None:
+            with untouched(function, args, kwargs), using_config("mode", "eager"):
+                self._draw(function(*args, **kwargs), path)
+
         target = Static(draw, "loss", [("loss_func", function)], rules=False)
-        call(lambda *args, **kwargs: trace(target, *args, **kwargs), batch)
+        try:
+            call(lambda *args, **kwargs: trace(target, *args, **kwargs), batch)
+        except Exception:  # what a program may do, its trace may not
+            if jax.process_count() == 1:  # else it may wait for the others
+                call(draw_eager, batch)
 
     def _write_jaxpr(self, updater: Any, batch: Any, path: str) -> None:
         static = updater._get_step().static
-        text = call(lambda *args, **kwargs: str(jaxpr(static, *args, **kwargs)), batch)
+        try:
+            text = call(lambda *args, **kwargs: str(jaxpr(static, *args, **kwargs)), batch)
+        except Exception as error:
+            text = f"# the update is no program: {error}"
         with open(f"{os.path.splitext(path)[0]}.jaxpr", "w") as file:
             file.write(text + "\n")
 
