@@ -53,7 +53,7 @@ def make(normalization):
 
 
 # training: as one process trains on the batches of both
-model = make(chainermn.links.MultiNodeBatchNormalization(5, comm))
+model = chainermn.links.create_mnbn_model(make(L.BatchNormalization(5)), comm)
 optimizer = chainermn.create_multi_node_optimizer(chainer.optimizers.MomentumSGD(0.1), comm).setup(model)
 optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(1e-2))
 iterator = chainer.iterators.SerialIterator(part, 4, shuffle=False)

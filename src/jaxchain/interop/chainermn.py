@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxchain.core.errors import warn
 from jaxchain.datasets import SubDataset
 from jaxchain.interop import multi_node
 from jaxchain.interop.checkpointer import create_multi_node_checkpointer as create_multi_node_checkpointer
@@ -101,9 +102,11 @@ def create_multi_node_optimizer(
     Args:
         actual_optimizer: The optimizer.
         communicator: The communicator.
-        double_buffering: Not used: the gradients are those of this update.
+        double_buffering: There is none: a warning says that the gradients are those of this update.
         zero_fill: Whether gradients that are None become zeros.
     """
+    if double_buffering:
+        warn("create_multi_node_optimizer: no double buffering here: updates take this step's gradients", UserWarning)
     one = communicator.size == 1
     return actual_optimizer if one else multi_node.MultiNodeOptimizer(actual_optimizer, communicator, zero_fill)
 

@@ -81,10 +81,7 @@ class MultiNodeOptimizer(Around):
         """
         target = self.actual.target
         if lossfun is not None:
-            loss = lossfun(*args, **kwargs)
-            target.cleargrads()
-            loss.backward(loss_scale=self.actual._loss_scale)
-            del loss
+            self.actual._run(lossfun, args, kwargs)
         params = [(name, p.array is not None) for name, p in sorted(target.namedparams())]
         if params != self.known:
             self.known = params
@@ -392,25 +389,20 @@ class MultiNodeBatchNormalization(_BatchNormalization):
         communication_backend: str = "auto",
     ) -> None:
         super().__init__(size, decay, eps, dtype, use_gamma, use_beta, initial_gamma, initial_beta)
-        self._size = comm.size
 
-    def forward(self, x: Any, *, finetune: bool = False) -> Variable:
-        """Normalise: see `jaxchain.links.BatchNormalization`."""
-        if self._size == 1 or not config.train:
-            return super().forward(x, finetune=finetune)
-        axis = tuple(i for i in range(x.ndim) if i != 1)
-        shape, dtype = self.avg_mean.shape, self._highprec_dtype
-        wide = F.cast(x, dtype)
+    def _of_batch(self, x: Any, gamma: Any, beta: Any, finetune: bool) -> Variable:
+        if jax.process_count() == 1:
+            return super()._of_batch(x, gamma, beta, finetune)
+        axis = self.axis or tuple(i for i in range(x.ndim) if i != 1)
+        wide = F.cast(x, self._highprec_dtype)
         mean, square = _Mean().apply((F.average(wide, axis), F.average(F.square(wide), axis)))
         var = square - F.square(mean)
-        gamma = np.ones(shape, dtype) if self.gamma is None else self.gamma
-        beta = np.zeros(shape, dtype) if self.beta is None else self.beta
         if not config.in_recomputing:
             decay = self._decay_of_batch(finetune)
             adjust = unbiased(x.size // self.avg_mean.size)
             self.avg_mean = decay * self.avg_mean + (1 - decay) * mean.array
             self.avg_var = decay * self.avg_var + (1 - decay) * adjust * var.array
-        return F.fixed_batch_normalization(x, gamma, beta, mean, var, eps=self.eps)
+        return F.fixed_batch_normalization(x, gamma, beta, mean, var, eps=self.eps, axis=self.axis)
 
 
 def with_multi_node_normalization(link: Any, comm: CommunicatorBase, communication_backend: str = "auto") -> Any:
@@ -423,7 +415,6 @@ def with_multi_node_normalization(link: Any, comm: CommunicatorBase, communicati
     """
     copied = link.copy(mode="copy")
     for each in copied.links():
-        if type(each) is _BatchNormalization and each.axis is None and comm.size > 1:
+        if type(each) is _BatchNormalization:
             each.__class__ = MultiNodeBatchNormalization
-            each._size = comm.size
     return copied

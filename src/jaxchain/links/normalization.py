@@ -207,6 +207,10 @@ class BatchNormalization(Averaging):
             return F.fixed_batch_normalization(
                 x, gamma, beta, self.avg_mean, self.avg_var, eps=self.eps, axis=self.axis
             )
+        return self._of_batch(x, gamma, beta, finetune)
+
+    def _of_batch(self, x: Any, gamma: Any, beta: Any, finetune: bool) -> Variable:
+        """Normalise with the statistics of the batch, and average them."""
         if config.in_recomputing:  # the statistics of this batch are in already
             return F.batch_normalization(x, gamma, beta, eps=self.eps, axis=self.axis)
         decay = self._decay_of_batch(finetune)
